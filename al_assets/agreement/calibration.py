@@ -1,0 +1,106 @@
+"""From scores to decisions: thresholds matched to a prevalence, and how good a score is before any threshold."""
+
+import numpy as np
+import polars as pl
+
+from al_assets.agreement.kappa import Floats
+
+PRIOR_STRENGTH = 30.0
+
+
+def prevalence_threshold(scores: Floats, prevalence: float) -> float:
+    """Return the threshold at or above which the share of scores comes as near as possible to a prevalence.
+
+    It lies half-way between two neighbouring scores, so rounding does not flip labels; equal scores always fall on
+    the same side. Of two equally near shares the smaller is taken. The result is above every score if calling none
+    positive is nearest, such as when all scores are equal and the prevalence is below one half.
+
+    :param scores: shape (items,), a random sample of the population; any scale, no NaN.
+    :param prevalence: 0 to 1.
+    :raises ValueError: no scores, a NaN among them, or a prevalence outside 0 to 1.
+    """
+    if not len(scores) or bool(np.isnan(scores).any()):
+        raise ValueError(
+            f"scores: {int(np.isnan(scores).sum())} of {len(scores)} are NaN; expected one or more numbers"
+        )
+    if not 0 <= prevalence <= 1:
+        raise ValueError(f"prevalence: {prevalence}; expected a share from 0 to 1")
+    levels, counts = np.unique(-scores.astype(np.float64), return_counts=True)
+    levels, shares = -levels, np.concatenate([[0], np.cumsum(counts)]) / len(scores)
+    called = int(np.argmin(np.abs(shares - prevalence)))
+    if called == 0:
+        return float(np.nextafter(levels[0], np.inf))
+    if called == len(levels):
+        return float(levels[-1])
+    lowest, below = levels[called - 1], levels[called]
+    middle = below + (lowest - below) / 2
+    return float(middle if middle > below else lowest)
+
+
+def estimate_prevalence(
+    labels: Floats, weights: Floats, prior_prevalence: float, prior_strength: float = PRIOR_STRENGTH
+) -> float:
+    """Return the weighted share of positives (Hajek 1971), shrunk towards what was expected.
+
+    (n_eff * mean + strength * prior) / (n_eff + strength), with n_eff = (sum w)^2 / sum w^2 (Kish 1965): the prior
+    counts as that many labelled items, so it rules while there are few labels and fades as they come in.
+
+    :param labels: shape (items,), 0 to 1 (a share where votes differ), NaN is left out.
+    :param weights: shape (items,), inverse inclusion probabilities up to a factor.
+    :param prior_strength: items the prior is worth, > 0.
+    """
+    if prior_strength <= 0 or not 0 <= prior_prevalence <= 1:
+        raise ValueError(
+            f"prior_prevalence {prior_prevalence}, prior_strength {prior_strength}: expected a share and a number > 0"
+        )
+    known = ~np.isnan(labels)
+    weight = weights[known]
+    if not len(weight):
+        return prior_prevalence
+    effective = weight.sum() ** 2 / (weight**2).sum()
+    mean = (weight * labels[known]).sum() / weight.sum()
+    return float((effective * mean + prior_strength * prior_prevalence) / (effective + prior_strength))
+
+
+def average_precision(scores: Floats, labels: Floats, weights: Floats) -> Floats:
+    """Return the average precision for each weighting: sum over thresholds of (R_k - R_{k-1}) P_k.
+
+    :param scores: shape (items,); equal scores share one threshold, as in scikit-learn.
+    :param labels: shape (items,), 0 to 1: an item voted positive by half its raters counts half.
+    :param weights: shape (batch, items), >= 0.
+    :return: shape (batch,), NaN where no positive has weight.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last_of_score = np.append(np.diff(scores[order]) != 0, True)
+    weight = weights[:, order]
+    found = np.cumsum(weight * labels[order], axis=1)
+    called = np.cumsum(weight, axis=1)[:, last_of_score]
+    total = found[:, -1]
+    found = found[:, last_of_score]
+    precision = found / np.where(called > 0, called, 1.0)
+    gained = np.diff(found, axis=1, prepend=0.0)
+    return np.where(total > 0, (gained * precision).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan)
+
+
+def reliability_bins(scores: Floats, labels: Floats, weights: Floats | None = None, bins: int = 10) -> pl.DataFrame:
+    """Return how often items of similar score are positive: a row for each of ``bins`` groups of equal size.
+
+    :param scores: shape (items,).
+    :param labels: shape (items,), 0 to 1.
+    :return: columns low, high (scores), items, mean_score, positive_share; both means weighted.
+    """
+    weight = np.ones(len(scores)) if weights is None else weights
+    rows = []
+    for part in np.array_split(np.argsort(scores, kind="stable"), min(bins, max(len(scores), 1))):
+        if len(part):
+            rows.append(
+                {
+                    "low": float(scores[part[0]]),
+                    "high": float(scores[part[-1]]),
+                    "items": len(part),
+                    "mean_score": float(np.average(scores[part], weights=weight[part])),
+                    "positive_share": float(np.average(labels[part], weights=weight[part])),
+                }
+            )
+    columns = {"low": pl.Float64, "high": pl.Float64, "items": pl.Int64, "mean_score": pl.Float64}
+    return pl.DataFrame(rows, schema={**columns, "positive_share": pl.Float64})

@@ -1,0 +1,245 @@
+"""Cohen kappa and the figures reported beside it, for one sample or for thousands of resamples at once.
+
+Votes are float arrays of shape (items, raters): 1 positive, 0 negative, NaN missing or undecided. Every figure is a
+function of weighted sums over items, so a batch of resamples is one matrix product with the items' weights.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+PANEL_FIGURES = (
+    "expert_expert_kappa",
+    "krippendorff_alpha",
+    "gwet_ac1",
+    "observed_agreement",
+    "positive_agreement",
+    "negative_agreement",
+    "prevalence_index",
+    "bias_index",
+)
+
+
+def cohen_kappa(first: Floats, second: Floats, weights: Floats | None = None) -> float:
+    """Return Cohen's kappa (1960) of two raters: (Po - Pe) / (1 - Pe).
+
+    :param first: shape (items,), 1, 0 or NaN; an item where either is NaN is left out.
+    :param weights: shape (items,), >= 0; None counts every item once.
+    :return: -1 to 1; NaN where it is undefined: no common item, or both raters use one and the same label only.
+    """
+    return float(kappa_of(_weighted_cells(first, second, weights)))
+
+
+def observed_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
+    """Return the share of common items on which two raters give the same label; NaN without a common item."""
+    return float(observed_of(_weighted_cells(first, second, weights)))
+
+
+def positive_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
+    """Return 2a / (2a + b + c) (Cicchetti and Feinstein 1990); NaN if neither rater ever says positive."""
+    return float(positive_of(_weighted_cells(first, second, weights)))
+
+
+def negative_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
+    """Return 2d / (2d + b + c) (Cicchetti and Feinstein 1990); NaN if neither rater ever says negative."""
+    return float(negative_of(_weighted_cells(first, second, weights)))
+
+
+def mean_pairwise_kappa(votes: Floats, weights: Floats | None = None) -> float:
+    """Return the mean of Cohen's kappa over all pairs of raters; NaN if no pair has a defined kappa.
+
+    A pair whose own kappa is undefined (no common item, one label only) is left out of the mean.
+    """
+    return float(Panel(votes).figures(_rows(weights, votes))["expert_expert_kappa"][0])
+
+
+def mean_model_kappa(model: Floats, votes: Floats, weights: Floats | None = None) -> float:
+    """Return the mean over raters of Cohen's kappa between the model and that rater.
+
+    Comparable with ``mean_pairwise_kappa`` of the same votes: only items with at least two votes count, so both
+    means rest on the same items. Kappa with the majority vote would not be comparable: a consensus is less noisy
+    than a single rater and flatters the model.
+
+    :param model: shape (items,), 1, 0 or NaN.
+    """
+    return float(Panel(votes, {"model": model}).figures(_rows(weights, votes))["model_expert_kappa"][0])
+
+
+def gwet_ac1(votes: Floats, weights: Floats | None = None) -> float:
+    """Return Gwet's AC1 (2008) for any number of raters and missing votes; NaN if no item has two votes."""
+    return float(Panel(votes).figures(_rows(weights, votes))["gwet_ac1"][0])
+
+
+def krippendorff_alpha(votes: Floats, weights: Floats | None = None) -> float:
+    """Return Krippendorff's alpha (nominal); NaN if no item has two votes or only one label occurs.
+
+    :param weights: counts of each item; weights of another scale should average 1, as n - 1 enters the formula.
+    """
+    return float(Panel(votes).figures(_rows(weights, votes))["krippendorff_alpha"][0])
+
+
+def panel(votes: Floats, models: Mapping[str, Floats] | None = None, weights: Floats | None = None) -> dict[str, float]:
+    """Return every figure of ``Panel`` for one sample; NaN where a figure is undefined."""
+    figures = Panel(votes, models).figures(_rows(weights, votes))
+    return {name: float(values[0]) for name, values in figures.items()}
+
+
+class Panel:
+    """The agreement figures of a set of items, for any number of weightings of those items.
+
+    :param votes: shape (items, raters).
+    :param models: name -> shape (items,) labels of a model; each adds the figure ``<name>_expert_kappa``.
+    """
+
+    def __init__(self, votes: Floats, models: Mapping[str, Floats] | None = None) -> None:
+        _check_votes(votes)
+        self._models = tuple(models or {})
+        decisive = (~np.isnan(votes)).sum(axis=1)
+        shared = np.where((decisive >= 2)[:, None], votes, np.nan)
+        pairs = list(combinations(range(votes.shape[1]), 2))
+        left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        parts = {"pairs": pair_cells(shared[:, left], shared[:, right])}
+        for name, labels in (models or {}).items():
+            if labels.shape != votes.shape[:1]:
+                raise ValueError(f"models[{name!r}]: shape {labels.shape}; expected one label for {len(votes)} items")
+            parts[name] = pair_cells(np.broadcast_to(labels[:, None], shared.shape), shared)
+        parts["counts"] = _count_features(votes)[:, None, :]
+        self._shapes = {name: part.shape[1:] for name, part in parts.items()}
+        flat = [part.reshape(len(votes), part.shape[1] * part.shape[2]) for part in parts.values()]
+        self._features = np.concatenate(flat, axis=1)
+
+    def figures(self, weights: Floats) -> dict[str, Floats]:
+        """Return each figure for each weighting.
+
+        :param weights: shape (batch, items), >= 0: how often, or how heavily, each item counts.
+        :return: figure -> shape (batch,), NaN where it is undefined.
+        """
+        sums = self._sums(weights)
+        pairs = sums["pairs"]
+        pooled = pairs.sum(axis=1)
+        figures = {
+            "expert_expert_kappa": mean_defined(kappa_of(pairs)),
+            "krippendorff_alpha": _alpha_of(sums["counts"][:, 0]),
+            "gwet_ac1": _ac1_of(sums["counts"][:, 0]),
+            "observed_agreement": observed_of(pooled),
+            "positive_agreement": positive_of(pooled),
+            "negative_agreement": negative_of(pooled),
+            "prevalence_index": mean_defined(_ratio(np.abs(pairs[..., 0] - pairs[..., 3]), pairs.sum(axis=-1))),
+            "bias_index": mean_defined(_ratio(np.abs(pairs[..., 1] - pairs[..., 2]), pairs.sum(axis=-1))),
+        }
+        for name in self._models:
+            figures[f"{name}_expert_kappa"] = mean_defined(kappa_of(sums[name]))
+        return figures
+
+    def _sums(self, weights: Floats) -> dict[str, Floats]:
+        totals = weights @ self._features
+        sums, start = {}, 0
+        for name, (columns, cells) in self._shapes.items():
+            sums[name] = totals[:, start : start + columns * cells].reshape(len(weights), columns, cells)
+            start += columns * cells
+        return sums
+
+
+def pair_cells(first: Floats, second: Floats) -> Floats:
+    """Return each item's place in the 2 x 2 table as four indicators: both, first only, second only, neither.
+
+    :return: the inputs' shape with a last axis of 4; all zero where either label is NaN.
+    """
+    common = ~(np.isnan(first) | np.isnan(second))
+    a, b = np.where(common, first, 0.0), np.where(common, second, 0.0)
+    return np.stack([a * b, a * (1 - b), (1 - a) * b, (1 - a) * (1 - b)], axis=-1) * common[..., None]
+
+
+def kappa_of(cells: Floats) -> Floats:
+    """Return Cohen's kappa of 2 x 2 tables, the last axis as in ``pair_cells``; NaN where it is undefined.
+
+    Written as 2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d)), whose denominator is exactly 0 when undefined.
+    """
+    a, b, c, d = np.moveaxis(cells, -1, 0)
+    return _ratio(2 * (a * d - b * c), (a + b) * (b + d) + (a + c) * (c + d))
+
+
+def observed_of(cells: Floats) -> Floats:
+    """Return the observed agreement of 2 x 2 tables; NaN for an empty table."""
+    return _ratio(cells[..., 0] + cells[..., 3], cells.sum(axis=-1))
+
+
+def positive_of(cells: Floats) -> Floats:
+    """Return the positive agreement of 2 x 2 tables; NaN if nobody says positive."""
+    return _ratio(2 * cells[..., 0], 2 * cells[..., 0] + cells[..., 1] + cells[..., 2])
+
+
+def negative_of(cells: Floats) -> Floats:
+    """Return the negative agreement of 2 x 2 tables; NaN if nobody says negative."""
+    return _ratio(2 * cells[..., 3], 2 * cells[..., 3] + cells[..., 1] + cells[..., 2])
+
+
+def mean_defined(values: Floats) -> Floats:
+    """Return the mean over the last axis of what is not NaN; NaN where nothing is left."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))
+
+
+def _count_features(votes: Floats) -> Floats:
+    positive = np.nansum(votes, axis=1)
+    total = (~np.isnan(votes)).sum(axis=1).astype(np.float64)
+    negative, several, any_vote = total - positive, total >= 2, total >= 1
+    agreeing_pairs = positive * (positive - 1) + negative * (negative - 1)
+    return np.stack(
+        [
+            positive * several,
+            negative * several,
+            2 * positive * negative / np.maximum(total - 1, 1) * several,
+            agreeing_pairs / np.maximum(total * (total - 1), 1) * several,
+            several.astype(np.float64),
+            positive / np.maximum(total, 1),
+            any_vote.astype(np.float64),
+        ],
+        axis=1,
+    )
+
+
+def _alpha_of(sums: Floats) -> Floats:
+    positive, negative, discordance = sums[:, 0], sums[:, 1], sums[:, 2]
+    values = positive + negative
+    expected = _ratio(2 * positive * negative, values * (values - 1))
+    return 1 - _ratio(_ratio(discordance, values), expected)
+
+
+def _ac1_of(sums: Floats) -> Floats:
+    observed = _ratio(sums[:, 3], sums[:, 4])
+    share = _ratio(sums[:, 5], sums[:, 6])
+    expected = 2 * share * (1 - share)
+    return (observed - expected) / (1 - expected)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    safe = np.where(denominator > 0, denominator, 1.0)
+    return np.where(denominator > 0, numerator / safe, np.nan)
+
+
+def _weighted_cells(first: Floats, second: Floats, weights: Floats | None) -> Floats:
+    votes = np.stack([first, second], axis=1).astype(np.float64)
+    _check_votes(votes)
+    cells: Floats = _rows(weights, votes)[0] @ pair_cells(votes[:, 0], votes[:, 1])
+    return cells
+
+
+def _rows(weights: Floats | None, votes: Floats) -> Floats:
+    if weights is None:
+        return np.ones((1, len(votes)))
+    if weights.shape != votes.shape[:1] or not bool((weights >= 0).all()):
+        raise ValueError(f"weights: shape {weights.shape}; expected {len(votes)} numbers >= 0, one for each item")
+    return weights[None, :].astype(np.float64)
+
+
+def _check_votes(votes: Floats) -> None:
+    if votes.ndim != 2:
+        raise ValueError(f"votes: shape {votes.shape}; expected (items, raters)")
+    wrong = ~(np.isnan(votes) | (votes == 0) | (votes == 1))
+    if wrong.any():
+        raise ValueError(f"votes: {votes[wrong][0]!r} is no vote; expected 1 (positive), 0 (negative) or NaN (missing)")

@@ -1,0 +1,59 @@
+"""What the unlabelled stop set, a uniform random sample of the pool, says about the student."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.agreement.bootstrap import Interval, table_distribution
+from al_assets.agreement.kappa import Floats, kappa_of, pair_cells
+from al_assets.agreement.labelled_items import floats
+from al_assets.agreement.scopes import Figure, agreement_leverage, as_figure
+
+AGREEMENT = "stop_set_agreement"
+
+
+def stop_set_scope(
+    scores: pl.DataFrame, threshold: float, earlier: pl.DataFrame | None, *, resamples: int, seed: int
+) -> dict[str, Figure]:
+    """Return the figures of scope pool: positive shares, and agreement with the incumbent and the student before.
+
+    :param scores: item_id, role, p_student, incumbent_label; rows of role ``stop_set`` count.
+    :param earlier: item_id, label of the student one iteration before; None if there is none.
+    """
+    stop_set = scores.filter(pl.col("role") == "stop_set").sort("item_id")
+    student = labels_at(floats(stop_set["p_student"]), threshold)
+    incumbent = floats(stop_set["incumbent_label"])
+    before = Interval(None, None, None, 0, "no student before this one")
+    if earlier is not None:
+        ids = np.array(stop_set["item_id"].to_list(), dtype=np.str_)
+        before = _agreement(student, aligned(earlier, ids), resamples, seed)
+    with_incumbent = _agreement(student, incumbent, resamples, seed)
+    size = stop_set.height
+    figures = [
+        Figure("positive_share", "pool", float(student.mean()), items=size, detail="called positive by the student"),
+        Figure("incumbent_positive_share", "pool", float(incumbent.mean()), items=size, detail="by the incumbent"),
+        as_figure("incumbent_agreement", "pool", with_incumbent, "kappa with the incumbent on the stop set"),
+        as_figure(AGREEMENT, "pool", before, "kappa with the student before on the stop set"),
+    ]
+    return {figure.figure: figure for figure in figures}
+
+
+def labels_at(scores: Floats, threshold: float) -> Floats:
+    """Return 1 where a score is at or above the threshold, 0 below, NaN where there is no score."""
+    return np.where(np.isnan(scores), np.nan, (scores >= threshold).astype(np.float64))
+
+
+def aligned(labels: pl.DataFrame, item_ids: NDArray[np.str_]) -> Floats:
+    """Return the labels (columns item_id, label) of some items in their order, NaN where there is none."""
+    known = dict(zip(labels["item_id"].to_list(), floats(labels["label"]).tolist(), strict=True))
+    return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
+
+
+def _agreement(first: Floats, second: Floats, resamples: int, seed: int) -> Interval:
+    cells = pair_cells(first, second).sum(axis=0)
+    items = int(cells.sum())
+    share = (first + second)[~np.isnan(first + second)] / 2
+    leverage = agreement_leverage(share).get("model_expert_kappa", np.nan) if items else np.nan
+    found = table_distribution(cells, kappa_of, resamples=resamples, seed=seed, leverage=leverage)
+    why = "both call every item the same; kappa is undefined" if items else "no stop-set item that both labelled"
+    return found.interval(items, undefined=why)

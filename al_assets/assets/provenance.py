@@ -1,0 +1,247 @@
+"""Provenance: what Dagster's event log knows of every loop asset, as two tables for the ``staleness`` mart.
+
+Dagster itself marks only the next asset after a change of settings and reports nothing on a partitioned asset asked
+without a key, so the question "which iterations are out of date, and why" is answered from these tables in SQL.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from al_assets.assets.marts import GROUP, column_schema
+from al_assets.assets.partitioned import OWNERS, table_output
+from al_assets.partitions import PARTITIONS_NAME, previous_key
+from al_assets.storage.schemas import Column, Table
+
+CODE_VERSION = "dagster/code_version"
+DATA_VERSION = "dagster/data_version"
+INPUT_DATA_VERSION = "dagster/input_data_version/"
+UNOBSERVED = "INITIAL"
+"""The data version Dagster records for an upstream asset that has no event at all."""
+
+CLOSING = {"incumbent_model": "kappa_report"}
+"""What an asset takes from the iteration before: the loop closes outside the asset graph, which knows no cycles."""
+
+MATERIALIZATIONS = Table(
+    "materializations",
+    ("asset", "iteration"),
+    {
+        "asset": Column(pl.String, "the asset"),
+        "iteration": Column(pl.String, "the iteration; null if it is not divided into iterations", nullable=True),
+        "materialized_at": Column(pl.Datetime("us", "UTC"), "when its own step last ran, null if never", nullable=True),
+        "run_id": Column(pl.String, "the run that did it", nullable=True),
+        "code_version_then": Column(pl.String, "fingerprint of the settings it was made under", nullable=True),
+        "code_version_now": Column(pl.String, "their fingerprint today, null if none is declared", nullable=True),
+        "computed_version": Column(pl.String, "version of the contents its own step made", nullable=True),
+        "data_version": Column(pl.String, "newest version of its contents, announced by another asset or its own step",
+                               nullable=True),
+    },
+)  # fmt: skip
+DEPENDENCIES = Table(
+    "dependencies",
+    ("asset", "iteration", "upstream", "upstream_iteration"),
+    {
+        "asset": Column(pl.String, "the asset"),
+        "iteration": Column(pl.String, "its iteration; null if it is not divided into iterations", nullable=True),
+        "upstream": Column(pl.String, "an asset it is made from"),
+        "upstream_iteration": Column(pl.String, "the iteration of that; null if it has none", nullable=True),
+        "version_then": Column(pl.String, "version of the upstream contents it was made from, null if not recorded",
+                               nullable=True),
+        "version_now": Column(pl.String, "version of the upstream contents today, comparable with version_then",
+                              nullable=True),
+    },
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LoopAsset:
+    """A loop asset as the definitions describe it today."""
+
+    key: dg.AssetKey
+    partitioned: bool
+    code_version: str | None
+    upstream: tuple[dg.AssetKey, ...]
+
+    @property
+    def name(self) -> str:
+        """The key as one word."""
+        return self.key.to_user_string()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the event log says of one asset in one iteration.
+
+    :param latest_version: newest data version, whoever logged it.
+    :param own: tags of the last event of the asset's own step, which alone carries code and input versions.
+    """
+
+    latest_version: str | None
+    own: Mapping[str, str]
+    run_id: str | None
+    at: datetime | None
+
+
+NEVER = Made(None, {}, None, None)
+Place = tuple[dg.AssetKey, str | None]
+
+
+def build_provenance(loop_assets: Iterable[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    """Return the asset that writes ``materializations`` and ``dependencies``, downstream of all loop assets.
+
+    :param loop_assets: the assets whose provenance is kept; their current code versions are read from them.
+    """
+    described = describe(loop_assets)
+
+    @dg.multi_asset(
+        name="provenance",
+        outs={each.name: _out(description) for each, description in _TABLES.items()},
+        internal_asset_deps={each.name: {asset.key for asset in described} for each in _TABLES},
+        deps=[asset.key for asset in described],
+    )
+    def provenance(context: dg.AssetExecutionContext) -> Iterator[dg.Output[pl.DataFrame]]:
+        iterations = sorted(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
+        made = read_event_log(context.instance, described, iterations)
+        outside = unpartitioned_versions(context.instance, described)
+        frames = {
+            MATERIALIZATIONS: materializations(described, made),
+            DEPENDENCIES: dependencies(described, made, outside),
+        }
+        for declared, frame in frames.items():
+            meanings = {name: column.description for name, column in declared.columns.items()}
+            context.add_asset_metadata({"dagster/column_schema": column_schema(frame, meanings)}, declared.name)
+            yield dg.Output(frame, declared.name, data_version=table_output(frame).data_version)
+
+    return provenance
+
+
+def describe(loop_assets: Iterable[dg.AssetsDefinition]) -> list[LoopAsset]:
+    """Return what the definitions say of the assets, in the order given."""
+    return [
+        LoopAsset(
+            spec.key,
+            spec.partitions_def is not None,
+            spec.code_version,
+            tuple(sorted((dep.asset_key for dep in spec.deps), key=str)),
+        )
+        for definition in loop_assets
+        for spec in definition.specs
+    ]
+
+
+def read_event_log(
+    instance: dg.DagsterInstance, assets: Sequence[LoopAsset], iterations: Sequence[str]
+) -> dict[Place, Made]:
+    """Return the latest materialization of every asset in every iteration."""
+    places = [(asset.key, each) for asset in assets for each in (iterations if asset.partitioned else (None,))]
+    return {place: _latest(instance, *place) for place in places}
+
+
+def unpartitioned_versions(instance: dg.DagsterInstance, assets: Sequence[LoopAsset]) -> dict[dg.AssetKey, str]:
+    """Return the current data version of what the assets read from outside the loop, materialized or observed."""
+    outside = {key for asset in assets for key in asset.upstream} - {asset.key for asset in assets}
+    versions: dict[dg.AssetKey, str] = {}
+    for key in sorted(outside, key=str):
+        record = instance.get_latest_data_version_record(key)
+        tags = (record.event_log_entry.tags if record else None) or {}
+        versions[key] = tags.get(DATA_VERSION, UNOBSERVED)
+    return versions
+
+
+def materializations(assets: Sequence[LoopAsset], made: Mapping[Place, Made]) -> pl.DataFrame:
+    """Return the table: one row for each asset and iteration, materialized or not."""
+    now = {asset.key: asset.code_version for asset in assets}
+    rows = [
+        {
+            "asset": key.to_user_string(),
+            "iteration": iteration,
+            "materialized_at": found.at,
+            "run_id": found.run_id,
+            "code_version_then": found.own.get(CODE_VERSION),
+            "code_version_now": now[key],
+            "computed_version": found.own.get(DATA_VERSION),
+            "data_version": found.latest_version,
+        }
+        for (key, iteration), found in made.items()
+    ]
+    return MATERIALIZATIONS.check(pl.DataFrame(rows, schema=MATERIALIZATIONS.schema))
+
+
+def dependencies(
+    assets: Sequence[LoopAsset], made: Mapping[Place, Made], outside: Mapping[dg.AssetKey, str]
+) -> pl.DataFrame:
+    """Return the table: one row for each asset, iteration and upstream asset.
+
+    An upstream asset of the loop is that of the same iteration; ``CLOSING`` adds what comes from the one before, for
+    which no contents are compared.
+    """
+    loop = {asset.key: asset for asset in assets}
+    rows: list[dict[str, str | None]] = []
+    for (key, iteration), found in made.items():
+        for upstream in loop[key].upstream:
+            partitioned = upstream in loop and loop[upstream].partitioned
+            place = (upstream, iteration if partitioned else None)
+            latest = made.get(place, NEVER).latest_version if upstream in loop else outside[upstream]
+            then = found.own.get(INPUT_DATA_VERSION + upstream.to_user_string())
+            now = _as_recorded(latest) if partitioned and latest else latest
+            rows.append(_dependency(key, iteration, *place, then, now))
+        before = previous_key(iteration) if iteration else None
+        closing = dg.AssetKey(CLOSING.get(key.to_user_string(), ""))
+        if before and closing in loop:
+            rows.append(_dependency(key, iteration, closing, before, None, None))
+    return DEPENDENCIES.check(pl.DataFrame(rows, schema=DEPENDENCIES.schema))
+
+
+_TABLES = {
+    MATERIALIZATIONS: "When each asset of the loop was last materialized in each iteration, and under which settings.",
+    DEPENDENCIES: "Which contents of its upstream assets each asset of the loop was made from, and what they are now.",
+}
+
+
+def _out(description: str) -> dg.AssetOut:
+    return dg.AssetOut(description=description, group_name=GROUP, kinds={"dagster"}, owners=OWNERS, code_version="1")
+
+
+def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, iteration: str | None) -> Made:
+    latest: str | None = None
+    for record in _history(instance, key, iteration):
+        tags = record.event_log_entry.tags or {}
+        latest = latest or tags.get(DATA_VERSION)
+        if CODE_VERSION in tags:
+            return Made(latest, tags, record.run_id, datetime.fromtimestamp(record.timestamp, UTC))
+    return Made(latest, {}, None, None)
+
+
+def _history(instance: dg.DagsterInstance, key: dg.AssetKey, iteration: str | None) -> Iterator[dg.EventLogRecord]:
+    """Yield materializations, newest first: usually one is enough, more if another asset announced contents."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=None if iteration is None else [iteration])
+    cursor: str | None = None
+    limit = 1
+    while True:
+        page = instance.fetch_materializations(wanted, limit=limit, cursor=cursor)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor, limit = page.cursor, 50
+
+
+def _as_recorded(version: str) -> str:
+    """Return a partition's data version as Dagster records it with what is made from it: hashed once more."""
+    return hashlib.sha256(version.encode()).hexdigest()
+
+
+def _dependency(
+    key: dg.AssetKey, iteration: str | None, upstream: dg.AssetKey, of: str | None, then: str | None, now: str | None
+) -> dict[str, str | None]:
+    return {
+        "asset": key.to_user_string(),
+        "iteration": iteration,
+        "upstream": upstream.to_user_string(),
+        "upstream_iteration": of,
+        "version_then": then,
+        "version_now": now,
+    }

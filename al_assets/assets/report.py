@@ -1,0 +1,112 @@
+"""kappa_report: does the model agree with the experts as well as they agree with one another?"""
+
+from dataclasses import fields
+
+import dagster as dg
+import polars as pl
+
+from al_assets.agreement.report import frame_of, kappa_report as compute_report, student_labels, verdict_of
+from al_assets.agreement.stopping import StoppingRules
+from al_assets.assets.metadata import picture, table
+from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
+from al_assets.assets.resource import LoopResource
+from al_assets.models.incumbent import successor
+from al_assets.partitions import next_key
+from al_assets.pictures import kappa_history
+from al_assets.storage.root import RunRoot, data_version
+from al_assets.storage.schemas import KAPPA_REPORT
+
+HEADLINES = (("model_expert_kappa", "boundary"), ("model_expert_kappa", "audit"))
+CEILING = ("expert_expert_kappa", "loop")
+RULE_SETTINGS = {field.name for field in fields(StoppingRules) if field.init}
+
+
+@loop_asset("learning", {"statistics"}, deps=["sft_checkpoint", "incumbent_model"])
+def kappa_report(
+    context: dg.AssetExecutionContext,
+    loop: LoopResource,
+    expert_labels: pl.DataFrame,
+    label_split: pl.DataFrame,
+    evaluation_scores: pl.DataFrame,
+) -> TableOutput:
+    """Every figure with its interval, the verdict and its reason; tells the next iteration who labels it."""
+    require_previous_iteration(context, loop.root)
+    key, stopping = context.partition_key, loop.policy.stopping
+    earlier = [each for each in loop.root.table_keys("kappa_report") if each < key]
+    history = {each: loop.root.read_table("kappa_report", each) for each in earlier}
+    figures = compute_report(
+        iteration=key,
+        votes=expert_labels,
+        split=label_split,
+        scores=evaluation_scores,
+        expected_prevalence=loop.policy.policy.expected_prevalence,
+        labels=label_split.height,
+        rules=StoppingRules(**stopping.model_dump(include=RULE_SETTINGS)),
+        history=history,
+        earlier_labels={each: _labels_of(loop.root, each, report) for each, report in history.items()},
+        resamples=stopping.resamples,
+        seed=stopping.seed,
+    )
+    report = KAPPA_REPORT.check(pl.concat([frame_of(figures), _watermark(expert_labels)]))
+    _announce_successor(context, loop.root, key, report)
+    verdict, reason = verdict_of(report)
+    shown = [each for each in report.iter_rows(named=True) if each["figure"].endswith("_kappa")]
+    return table_output(
+        report,
+        {
+            "verdict": verdict,
+            "reason": reason,
+            "labels": label_split.height,
+            "kappa_over_iterations": picture(_history_picture({**history, key: report})),
+            "kappas": table(pl.DataFrame(shown, schema=report.schema).drop("detail")),
+            "all_figures": table(report, longest=200),
+        },
+    )
+
+
+def _labels_of(root: RunRoot, key: str, report: pl.DataFrame) -> pl.DataFrame:
+    threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
+    return student_labels(root.read_table("evaluation_scores", key), threshold)
+
+
+def _watermark(expert_labels: pl.DataFrame) -> pl.DataFrame:
+    last = expert_labels["seq"].max()
+    row = {"figure": "watermark", "scope": "loop", "estimate": float(last) if isinstance(last, int) else 0.0}
+    return pl.DataFrame(
+        [{**row, "detail": "last vote in the ledger that this report rests on"}], schema=KAPPA_REPORT.schema
+    )
+
+
+def _announce_successor(context: dg.AssetExecutionContext, root: RunRoot, key: str, report: pl.DataFrame) -> None:
+    """Log who labels the next iteration: a retrained student then shows there as a reason to be stale.
+
+    Dagster refuses a cycle among assets, so the loop is closed by this event instead of a dependency.
+    """
+    incumbent = successor(root, key, report)
+    version = data_version(incumbent.frame())
+    context.log_event(
+        dg.AssetMaterialization(
+            dg.AssetKey("incumbent_model"),
+            partition=next_key(key),
+            description=f"resolved by the report of iteration {key}",
+            metadata={"uri": incumbent.uri, "promoted_from": incumbent.promoted_from or "LLM-0"},
+            tags={"dagster/data_version": version},
+        )
+    )
+
+
+def _history_picture(reports: dict[str, pl.DataFrame]) -> bytes:
+    def values(figure: str, scope: str) -> list[tuple[float, float, float] | None]:
+        return [_interval(report, figure, scope) for report in reports.values()]
+
+    series = {f"model with expert, {scope}": values(figure, scope) for figure, scope in HEADLINES}
+    return kappa_history(list(reports), series, values(*CEILING))
+
+
+def _interval(report: pl.DataFrame, figure: str, scope: str) -> tuple[float, float, float] | None:
+    rows = (
+        report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
+        .select("estimate", "low", "high")
+        .rows()
+    )
+    return rows[0] if rows and None not in rows[0] else None

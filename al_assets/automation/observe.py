@@ -1,0 +1,126 @@
+"""What is stored, read into the state machine's terms. Nothing else keeps the state of the loop."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
+from al_assets.automation.state import IterationState, Job, LabelProgress, LoopState, RunHistory
+from al_assets.storage.ledger import Ledger
+from al_assets.storage.pool_reader import count_rows
+
+JOB_TAG, POLICY_TAG = "al/job", "al/policy"
+ITERATION_TAG = "dagster/partition"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *, look_at_pool: bool) -> LoopState:
+    """Read the state of the loop.
+
+    :param partitions: name of the dynamic partitions definition.
+    :param look_at_pool: count the pool's rows, which reads it; only the nightly occasion needs it.
+    """
+    policy = loop.policy
+    key = newest_iteration(instance, loop, partitions)
+    return LoopState(
+        current=None if key is None else _iteration_state(instance, loop, key),
+        max_attempts=policy.automation.max_attempts,
+        deadline_hours=policy.review.deadline_hours,
+        deadline_coverage=policy.review.deadline_coverage,
+        pool_growth=_pool_growth(loop, key) if look_at_pool and key is not None else 0.0,
+        reopen_growth=policy.stopping.reopen_growth,
+        foreign_run_in_flight=_foreign_run(instance, loop),
+    )
+
+
+def newest_iteration(instance: dg.DagsterInstance, loop: LoopResource, partitions: str) -> str | None:
+    """Return the newest iteration that was begun: its partition was added, or its queue was published."""
+    with loop.ledger() as ledger:
+        published = ledger.iterations()
+    keys = [*instance.get_dynamic_partitions(partitions), *published]
+    return max(keys) if keys else None
+
+
+def fail_runs_without_worker(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process is gone: a killed machine must not stop the loop for ever.
+
+    :return: the runs' ids.
+    """
+    failed = []
+    started = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=started)):
+        worker = run.tags.get(WORKER_TAG)
+        if worker and worker_is_gone(worker):
+            instance.report_run_failed(run, f"its worker process ({worker}) is gone; the loop will try again")
+            failed.append(run.run_id)
+    return failed
+
+
+def _iteration_state(instance: dg.DagsterInstance, loop: LoopResource, key: str) -> IterationState:
+    with loop.ledger() as ledger:
+        labels, published = _label_progress(ledger, loop, key)
+    learn = _history(instance, loop, key, Job.LEARN)
+    return IterationState(
+        key=key,
+        queue_published=published and loop.root.has_table("review_queue", key),
+        labels=labels,
+        # A report whose run failed a blocking check is no ground to go on.
+        verdict=None if learn.failures else _figure(loop, key, "verdict", "detail"),
+        curate=_history(instance, loop, key, Job.CURATE),
+        learn=learn,
+    )
+
+
+def _label_progress(ledger: Ledger, loop: LoopResource, key: str) -> tuple[LabelProgress, bool]:
+    progress = ledger.progress(key, loop.policy.review.votes_per_item)
+    opened = progress.last_published_at
+    hours = (datetime.now(UTC) - opened).total_seconds() / 3600 if opened else 0.0
+    watermark = _figure(loop, key, "watermark", "estimate")
+    late = 0
+    if watermark is not None:
+        late = ledger.history().filter(pl.col("seq") > int(float(watermark))).height
+    return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
+
+
+def _figure(loop: LoopResource, key: str, figure: str, column: str) -> str | None:
+    if not loop.root.has_table("kappa_report", key):
+        return None
+    report = loop.root.read_table("kappa_report", key)
+    found = report.filter((pl.col("figure") == figure) & (pl.col("scope") == "loop"))[column].to_list()
+    return None if not found or found[0] is None else str(found[0]).split(":")[0]
+
+
+def _history(instance: dg.DagsterInstance, loop: LoopResource, key: str, job: Job) -> RunHistory:
+    tags = {ITERATION_TAG: key, JOB_TAG: job.value, POLICY_TAG: loop.policy.policy.name}
+    runs: Sequence[dg.DagsterRun] = instance.get_runs(dg.RunsFilter(tags=tags))
+    ended = [run for run in runs if run.is_finished]
+    failures = 0
+    for run in ended:
+        if run.is_success:
+            break
+        failures += 1
+    return RunHistory(in_flight=len(ended) < len(runs), attempts=len(ended), failures=failures)
+
+
+def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource) -> str | None:
+    """Return a run in flight that a person started on the loop's assets: a backfill, or a click in the UI."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        if run.tags.get(POLICY_TAG) is None and run.asset_selection:
+            return run.run_id
+    return None
+
+
+def _pool_growth(loop: LoopResource, key: str) -> float:
+    if not loop.root.has_table("pool", key):
+        return 0.0
+    source = loop.policy.pool
+    before = loop.root.read_table("pool", key).height + loop.root.read_table("quarantine", key).height
+    return count_rows(source, loop.policy.resolve(source.path)) / max(1, before) - 1

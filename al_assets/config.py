@@ -1,0 +1,459 @@
+"""The policy file: one YAML file per policy, its sections as pydantic models, and their fingerprints."""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+POLICY_VARIABLE = "AL_POLICY"
+
+
+class PolicyError(ValueError):
+    """The policy file is missing or wrong; the message names the field, the value and the way out."""
+
+
+class _Operational:
+    """Marks a setting that changes how fast or where work is done, never its result: left out of fingerprints."""
+
+
+OPERATIONAL = _Operational()
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A section of the policy file: frozen, and an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for key in values:
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(f"unknown key {key!r}; {hint}known keys: {', '.join(cls.model_fields)}")
+        return values
+
+    def fingerprint(self) -> str:
+        """Return 12 hex digits that change when, and only when, a setting that can change results does."""
+        return fingerprint_of(_semantic(self))
+
+
+def fingerprint_of(value: Any) -> str:
+    """Return 12 hex digits of the SHA-256 of a JSON-serialisable value, independent of key order."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _semantic(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {
+            name: _semantic(getattr(value, name))
+            for name, field in type(value).model_fields.items()
+            if OPERATIONAL not in field.metadata
+        }
+    if isinstance(value, (list, tuple)):
+        return [_semantic(each) for each in value]
+    return value
+
+
+class LabelNames(Section):
+    """What the experts' answers are called in files and on the desk."""
+
+    positive: Text = "yes"
+    negative: Text = "no"
+    undecided: Text = "cannot decide"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({self.positive, self.negative, self.undecided}) < 3:
+            raise ValueError(f"labels: {self.positive!r}, {self.negative!r}, {self.undecided!r} must differ")
+        return self
+
+
+class Example(Section):
+    """A worked example of the policy."""
+
+    text: Text
+    label: Literal["positive", "negative"]
+    why: str = ""
+
+
+class PolicyText(Section):
+    """What is asked of an item, and how often the answer is expected to be yes."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    version: Text = "1"
+    question: Text
+    guideline: Text
+    labels: LabelNames = LabelNames()
+    examples: tuple[Example, ...] = ()
+    expected_prevalence: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, (int, float)) else value
+
+
+class PoolSource(Section):
+    """Where the unlabelled items are: JSONL, CSV or Parquet, a path, glob or fsspec URL."""
+
+    path: Text
+    id_column: Text = "id"
+    text_column: Text = "text"
+    source_column: str | None = None
+    arrived_at_column: str | None = None
+    max_characters: Positive = 20_000
+    near_duplicate_similarity: Annotated[float, Field(gt=0.3, le=1)] = 0.8
+
+
+class FunctionsLabeler(Section):
+    """Labelling functions: ``module:function`` paths, each ``str -> float | None`` in [0, 1], averaged."""
+
+    kind: Literal["functions"]
+    functions: Annotated[tuple[Text, ...], Field(min_length=1)]
+    revision: str = ""
+
+
+class ClassifierLabeler(Section):
+    """Any classifier with ``predict_proba(list of str)``: a joblib file, or a ``module:factory`` path."""
+
+    kind: Literal["classifier"]
+    model: Text
+    revision: str = ""
+
+
+class PromptSettings(Section):
+    """How an LLM is asked: ``{guideline}``, ``{question}``, ``{examples}`` and ``{text}`` are filled in."""
+
+    prompt: Text = (
+        "{guideline}\n\n{examples}Answer with one word, yes or no.\n\nText: {text}\nQuestion: {question}\nAnswer:"
+    )
+    yes: Text = " yes"
+    no: Text = " no"
+
+
+class CausalLMLabeler(PromptSettings):
+    """A causal language model run by transformers; score = logit(yes) - logit(no) at the last prompt token."""
+
+    kind: Literal["causal_lm"]
+    model: Text
+    revision: str = ""
+    chat_template: bool = False
+    dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
+    max_tokens: Positive = 512
+    batch_size: Annotated[Positive, OPERATIONAL] = 32
+    device: Annotated[str, OPERATIONAL] = "cpu"
+
+
+class OpenAILabeler(PromptSettings):
+    """A language model behind an OpenAI-compatible completions URL, such as a running vLLM server."""
+
+    kind: Literal["openai"]
+    base_url: Annotated[Text, OPERATIONAL]
+    model: Text
+    revision: str = ""
+    api_key_env: Annotated[str | None, OPERATIONAL] = None
+    top_logprobs: Annotated[int, Field(ge=2, le=1000)] = 20
+    concurrency: Annotated[Positive, OPERATIONAL] = 16
+    timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 60
+    max_retries: Annotated[int, Field(ge=0), OPERATIONAL] = 5
+    batch_size: Annotated[Positive, OPERATIONAL] = 256
+
+
+class VLLMLabeler(PromptSettings):
+    """A vLLM server that the labelling step starts in its own process and stops when done."""
+
+    kind: Literal["vllm"]
+    model: Text
+    revision: str = ""
+    python: Annotated[Text, OPERATIONAL] = "python"
+    dtype: Text = "bfloat16"
+    max_tokens: Positive = 512
+    extra_arguments: Annotated[tuple[str, ...], OPERATIONAL] = ()
+    environment: Annotated[dict[str, str], OPERATIONAL] = {}
+    start_timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 600
+    top_logprobs: Annotated[int, Field(ge=2, le=1000)] = 20
+    concurrency: Annotated[Positive, OPERATIONAL] = 16
+    timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 60
+    max_retries: Annotated[int, Field(ge=0), OPERATIONAL] = 5
+    batch_size: Annotated[Positive, OPERATIONAL] = 256
+
+
+class CombinationLabeler(Section):
+    """Several labelers; p_positive is the weighted mean of theirs."""
+
+    kind: Literal["combination"]
+    labelers: Annotated[tuple["LabelerSettings", ...], Field(min_length=2)]
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_weight_each(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.labelers):
+            raise ValueError(f"weights: {len(self.weights)} weights for {len(self.labelers)} labelers; give one each")
+        return self
+
+
+LabelerSettings = Annotated[
+    FunctionsLabeler | ClassifierLabeler | CausalLMLabeler | OpenAILabeler | VLLMLabeler | CombinationLabeler,
+    Field(discriminator="kind"),
+]
+
+
+class EmbeddingSettings(Section):
+    """The embedder. Its fingerprint is the code version of ``embeddings``."""
+
+    kind: Literal["sentence_transformers", "static"] = "sentence_transformers"
+    model: Text
+    revision: str = ""
+    max_tokens: Positive = 256
+    batch_size: Annotated[Positive, OPERATIONAL] = 64
+    device: Annotated[str, OPERATIONAL] = "cpu"
+
+
+class ClusteringSettings(Section):
+    """Macro clusters (hdbscan after PCA) for names and coverage, micro cells (spherical k-means) for picking."""
+
+    min_cluster_size: Annotated[int, Field(ge=2)] = 15
+    pca_dimensions: Positive = 16
+    exact_below: Positive = 10_000
+    items_per_cell: Positive = 20
+    seed: int = 0
+
+
+class Shares(Section):
+    """How the round's budget is divided; the three shares add up to 1."""
+
+    boundary: Share = 0.6
+    audit: Share = 0.25
+    control: Share = 0.15
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.boundary + self.audit + self.control
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"shares: boundary + audit + control is {total:g}; they must add up to 1")
+        return self
+
+
+class SelectionSettings(Section):
+    """What the experts are asked next."""
+
+    budget: Annotated[int, Field(ge=2)] = 120
+    shares: Shares = Shares()
+    neighbours: Positive = 8
+    min_mixing: Share = 0.2
+    target_positive_share: Share = 0.4
+    audit_strata: Positive = 5
+    seed: int = 0
+
+
+class ReviewSettings(Section):
+    """Who votes, and when a round of votes is complete."""
+
+    raters: Annotated[tuple[Text, ...], Field(min_length=2)]
+    votes_per_item: Annotated[int, Field(ge=2)] = 2
+    deadline_hours: Annotated[float, Field(gt=0)] | None = None
+    deadline_coverage: Share = 0.8
+
+    @model_validator(mode="after")
+    def _enough_raters(self) -> Self:
+        if len(set(self.raters)) != len(self.raters):
+            raise ValueError(f"raters: {', '.join(self.raters)} names a rater twice")
+        if self.votes_per_item > len(self.raters):
+            raise ValueError(
+                f"votes_per_item: {self.votes_per_item} votes an item need as many raters; {len(self.raters)} are named"
+            )
+        return self
+
+
+class SplitSettings(Section):
+    """How labelled boundary and control items are divided; audit items are always evaluation items."""
+
+    evaluation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    seed: int = 0
+
+
+class SFTStudent(Section):
+    """A causal language model fine-tuned by TRL's SFTTrainer on ``prompt`` + yes/no."""
+
+    kind: Literal["sft"]
+    base_model: Text
+    revision: str = ""
+    prompt: Text = "Text: {text}\nViolation?"
+    yes: Text = " yes"
+    no: Text = " no"
+    method: Literal["full", "lora"] = "full"
+    lora_rank: Positive = 16
+    epochs: Annotated[float, Field(gt=0)] = 6
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    batch_size: Positive = 16
+    warmup_share: Share = 0.1
+    positive_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    max_tokens: Positive = 128
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    seed: int = 0
+    scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
+    device: Annotated[str, OPERATIONAL] = "cpu"
+
+
+class LinearStudent(Section):
+    """Logistic regression on the frozen embedding: seconds to train; the floor a language model has to beat."""
+
+    kind: Literal["linear"]
+    embedding: EmbeddingSettings
+    regularisation: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 0
+
+
+StudentSettings = Annotated[SFTStudent | LinearStudent, Field(discriminator="kind")]
+
+
+class StoppingSettings(Section):
+    """When the loop ends, and how sure it has to be."""
+
+    parity_margin: Annotated[float, Field(ge=0)] = 0.05
+    min_gain: Annotated[float, Field(ge=0)] = 0.03
+    window: Positive = 2
+    min_iterations: Positive = 3
+    max_iterations: Positive = 8
+    max_labels: Positive = 1_000
+    min_expert_kappa: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    stable_agreement: Share = 0.99
+    stop_set_size: Positive = 2_000
+    resamples: Annotated[int, Field(ge=200)] = 2_000
+    reopen_growth: Annotated[float, Field(gt=0)] = 0.2
+    seed: int = 0
+
+
+class AutomationSettings(Section):
+    """How often the loop looks around, and how often it tries again."""
+
+    sensor_interval_seconds: Annotated[int, Field(ge=1), OPERATIONAL] = 30
+    nightly_cron: Annotated[Text, OPERATIONAL] = "0 2 * * *"
+    timezone: Annotated[Text, OPERATIONAL] = "UTC"
+    max_attempts: Annotated[Positive, OPERATIONAL] = 3
+
+
+class StorageSettings(Section):
+    """Where everything is kept. ``root`` may be any fsspec URL; ``ledger_url`` any SQLAlchemy URL."""
+
+    root: Annotated[Text, OPERATIONAL] = ".al/runs"
+    ledger_url: Annotated[str | None, OPERATIONAL] = None
+
+
+class Policy(Section):
+    """A whole policy file."""
+
+    policy: PolicyText
+    pool: PoolSource
+    labeler: LabelerSettings
+    embedding: EmbeddingSettings
+    clustering: ClusteringSettings = ClusteringSettings()
+    selection: SelectionSettings = SelectionSettings()
+    review: ReviewSettings
+    split: SplitSettings = SplitSettings()
+    student: StudentSettings
+    stopping: StoppingSettings = StoppingSettings()
+    automation: AutomationSettings = AutomationSettings()
+    storage: StorageSettings = StorageSettings()
+    base_dir: Annotated[Path, OPERATIONAL] = Path()
+
+    def resolve(self, location: str) -> str:
+        """Return a path of the policy file as an absolute one; URLs and absolute paths are returned as they are."""
+        if "://" in location or Path(location).is_absolute():
+            return location
+        return str(self.base_dir / location)
+
+    def resolve_model(self, location: str) -> str:
+        """Return a model's directory when there is one beside the policy file, else the name as written."""
+        local = Path(self.resolve(location))
+        return str(local) if local.exists() else location
+
+    @property
+    def root(self) -> str:
+        """The folder or URL under which this policy's loop keeps everything."""
+        return self.resolve(self.storage.root).rstrip("/") + "/" + self.policy.name
+
+    @property
+    def ledger_url(self) -> str:
+        """The SQLAlchemy URL of the ledger: SQLite under the root unless the file names another."""
+        if self.storage.ledger_url:
+            return self.storage.ledger_url
+        if "://" in self.root:
+            raise PolicyError(
+                f"storage.ledger_url: missing, and {self.root!r} is not a local folder; name an SQLAlchemy URL, "
+                "such as postgresql+psycopg://user@host/database"
+            )
+        return f"sqlite:///{self.root}/ledger.sqlite"
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def load_policy(path: str | os.PathLike[str]) -> Policy:
+    """Read and check a policy file; ``${NAME}`` in a value is replaced by the environment variable.
+
+    :raises PolicyError: missing, unreadable or wrong; one line per mistake.
+    """
+    file = Path(path).expanduser().resolve()
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolicyError(f"{file}: no such policy file; write one with 'al init {Path(path).name}'") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"{file}: cannot be read as UTF-8 YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise PolicyError(f"{file}: expected sections such as 'policy:' and 'pool:', found {type(raw).__name__}")
+    try:
+        return Policy.model_validate({**_expand(raw, ""), "base_dir": file.parent})
+    except ValidationError as error:
+        raise PolicyError("\n".join(_explain(file, each) for each in error.errors())) from None
+
+
+def policy_from_environment() -> Policy:
+    """Load the policy that ``AL_POLICY`` names.
+
+    :raises PolicyError: the variable is not set, or the file is wrong.
+    """
+    path = os.environ.get(POLICY_VARIABLE)
+    if not path:
+        raise PolicyError(f"{POLICY_VARIABLE}: not set; point it at a policy file ('al init policy.yaml' writes one)")
+    return load_policy(path)
+
+
+def _expand(value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(each, f"{where}.{key}".lstrip(".")) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_expand(each, f"{where}.{index}") for index, each in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def substitute(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise PolicyError(f"{where}: {value!r} needs the environment variable {name}, which is not set")
+        return os.environ[name]
+
+    return _VARIABLE.sub(substitute, value)
+
+
+def _explain(file: Path, error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "policy file"
+    value = error.get("input")
+    shown = "" if isinstance(value, (dict, BaseModel)) or error["type"] == "missing" else f" (found {value!r})"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{file}: {where}: {message}{shown}"

@@ -1,0 +1,121 @@
+"""Setting the demo up: the pool, the policy file and a Dagster home, in one folder."""
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import polars as pl
+
+from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
+from al_assets.demo.vader import load_texts, sample_pool
+
+DAGSTER_YAML = files("al_assets.automation") / "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large a demo is.
+
+    :param quick: a linear student and a small static embedder instead of the language model: seconds instead of minutes.
+    """
+
+    items: int = 3_000
+    budget: int = 150
+    stop_set_size: int = 600
+    quick: bool = False
+    seed: int = 0
+
+    @classmethod
+    def quickest(cls) -> "DemoSize":
+        """Return the size that the tests use."""
+        return cls(items=1_500, budget=80, stop_set_size=300, quick=True)
+
+
+@dataclass(frozen=True)
+class DemoFolder:
+    """Where a prepared demo is."""
+
+    path: Path
+
+    @property
+    def policy(self) -> Path:
+        """The policy file."""
+        return self.path / "policy.yaml"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of the Dagster instance."""
+        return self.path / "dagster"
+
+    @property
+    def report(self) -> Path:
+        """The figures of the last run."""
+        return self.path / "report.json"
+
+
+def prepare(folder: Path, size: DemoSize | None = None) -> DemoFolder:
+    """Write pool, policy and Dagster home into a folder, fetching texts and models first.
+
+    A policy file that is there already is kept, so that it can be edited.
+
+    :raises FetchError: a download failed.
+    """
+    size = size or DemoSize()
+    demo = DemoFolder(folder.absolute())
+    demo.path.mkdir(parents=True, exist_ok=True)
+    texts = demo_texts(size)
+    lines = (json.dumps({"id": row["item_id"], "text": row["text"], "source": row["source"]}) for row in rows_of(texts))
+    (demo.path / "pool.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if not demo.policy.exists():
+        template = Template((files("al_assets.demo") / "policy.yaml").read_text(encoding="utf-8"))
+        demo.policy.write_text(template.safe_substitute(_values(size)), encoding="utf-8")
+    write_dagster_home(demo.dagster_home)
+    return demo
+
+
+def demo_texts(size: DemoSize) -> pl.DataFrame:
+    """Return the demo's texts with their ratings."""
+    return sample_pool(load_texts(), size.items, size.seed)
+
+
+def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dictionaries."""
+    return frame.to_dicts()
+
+
+def write_dagster_home(home: Path) -> None:
+    """Write a Dagster home whose queue runs one run of the loop at a time; an existing one is kept."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(DAGSTER_YAML.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def enter_dagster_home(home: Path) -> None:
+    """Make a Dagster home that of this process and of those it starts."""
+    os.environ["DAGSTER_HOME"] = str(home.absolute())
+
+
+def _values(size: DemoSize) -> dict[str, Any]:
+    common = {"budget": size.budget, "stop_set_size": size.stop_set_size}
+    if size.quick:
+        static = json.dumps(str(static_model_directory()))
+        student = f"{{kind: linear, embedding: {{kind: static, model: {static}}}}}"
+        return {**common, "embedding_kind": "static", "embedding_model": static, "student": student}
+    student = "\n".join(
+        (
+            "",
+            "  kind: sft",
+            f"  base_model: {json.dumps(str(smollm2_directory()))}",
+            '  prompt: "Remark: {text}\\nStrongly negative?"',
+        )
+    )
+    return {
+        **common,
+        "embedding_kind": "sentence_transformers",
+        "embedding_model": json.dumps(str(minilm_directory())),
+        "student": student,
+    }

@@ -1,0 +1,109 @@
+"""The demo: iterations through the real jobs and the real state machine, simulated experts answering the queue."""
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from al_assets.assets.resource import LoopResource
+from al_assets.automation.requests import decide, explained, run_request
+from al_assets.automation.state import Action, Occasion, Step
+from al_assets.definitions import build
+from al_assets.demo.experts import drop_votes, expert_votes
+from al_assets.demo.memory import PeakMemory
+from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
+from al_assets.demo.report import DemoReport, demo_report
+from al_assets.partitions import PARTITIONS_NAME, iteration_number
+from al_assets.review.drop_folder import collect
+
+Say = Callable[[str], None]
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why."""
+
+
+def run_demo(folder: Path, *, iterations: int = 3, size: DemoSize | None = None, say: Say = print) -> DemoReport:
+    """Run the loop for some iterations and report what came out.
+
+    :param folder: where everything is kept; a demo that was interrupted there goes on.
+    :param say: told of each step.
+    :raises DemoError: the loop is blocked.
+    """
+    size = size or DemoSize()
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        demo = prepare(folder, size)
+        texts = demo_texts(size)
+        loop = LoopResource(policy_path=str(demo.policy))
+        run_iterations(demo, loop, texts, iterations, say)
+        say("measuring on the items that were never queued")
+        report = demo_report(loop, texts, iterations)
+    report = report.measured(time.monotonic() - started, memory.peak_mb)
+    report.write(demo.report)
+    return report
+
+
+def run_iterations(demo: DemoFolder, loop: LoopResource, texts: pl.DataFrame, iterations: int, say: Say) -> None:
+    """Do what the state machine says until the wanted iterations have their reports, or the loop ends by itself."""
+    enter_dagster_home(demo.dagster_home)
+    definitions = build(str(demo.policy))
+    votes = expert_votes(texts, len(loop.policy.review.raters))
+    with dg.DagsterInstance.from_config(str(demo.dagster_home)) as instance:
+        while True:
+            collect_votes(loop)
+            step = decide(instance, loop, Occasion.NIGHTLY)
+            if step.action is Action.RUN and iteration_number(str(step.iteration)) >= iterations:
+                return
+            say(explained(step))
+            if step.action is Action.RUN:
+                run_step(definitions, instance, loop, step)
+            elif step.action is Action.WAIT and step.iteration is not None:
+                answer_queue(loop, str(step.iteration), votes, say)
+            elif step.action is Action.REST:
+                return
+            else:
+                raise DemoError(f"{explained(step)} ({demo.path})")
+
+
+def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: LoopResource, step: Step) -> None:
+    """Run a step's job in this process.
+
+    :raises DemoError: the run failed.
+    """
+    request = run_request(step, loop.policy.policy.name)
+    if step.new_partition:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, [str(step.iteration)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        result = definitions.resolve_job_def(str(request.job_name)).execute_in_process(
+            instance=instance, partition_key=step.iteration, tags=dict(request.tags), raise_on_error=False
+        )
+    if not result.success:
+        failures = [str(event.message) for event in result.all_events if event.is_failure]
+        raise DemoError(f"iteration {step.iteration}: {step.job} failed: {failures[0] if failures else result.run_id}")
+
+
+def answer_queue(loop: LoopResource, iteration: str, votes: dict[str, object], say: Say) -> None:
+    """Let the simulated experts answer an iteration's queue through the drop folder."""
+    with loop.ledger() as ledger:
+        queue = ledger.queue(iteration)
+        waiting = ledger.progress(iteration, loop.policy.review.votes_per_item)
+    if waiting.is_complete or waiting.votes:
+        raise DemoError(f"iteration {iteration}: waits for labels that the simulated experts have given already")
+    names = drop_votes(queue, iteration, votes, loop.policy, loop.root)  # type: ignore[arg-type]
+    say(f"iteration {iteration}: {len(names)} simulated experts answer {queue.height} items")
+
+
+def collect_votes(loop: LoopResource) -> None:
+    """Read the drop folder, as the sensor does.
+
+    :raises DemoError: a vote was rejected.
+    """
+    with loop.ledger() as ledger:
+        for report in collect(loop.root.inbox, ledger, loop.policy, min_age_seconds=0):
+            if report.rejected or report.unreadable:
+                raise DemoError(f"{report}")

@@ -1,0 +1,72 @@
+"""The labeler of an iteration: LLM-0 at first, then whichever student was last promoted."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import polars as pl
+
+from al_assets.agreement.report import is_promoted
+from al_assets.config import Policy
+from al_assets.models.labelers import Labeler, make_labeler
+from al_assets.models.students import load_student
+from al_assets.partitions import previous_key
+from al_assets.storage.root import RunRoot
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """Who labels an iteration.
+
+    :param threshold: p_positive at or above it is called positive; None: match the expected prevalence.
+    :param promoted_from: the iteration whose student this is; None for LLM-0.
+    """
+
+    kind: Literal["llm0", "checkpoint"]
+    uri: str
+    fingerprint: str
+    threshold: float | None = None
+    promoted_from: str | None = None
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Self:
+        """Read the one row of an ``incumbent_model`` table."""
+        return cls(**frame.row(0, named=True))
+
+    def frame(self) -> pl.DataFrame:
+        """Return the one row of an ``incumbent_model`` table."""
+        return pl.DataFrame([asdict(self)], schema_overrides={"threshold": pl.Float64, "promoted_from": pl.String})
+
+
+def llm0(policy: Policy) -> Incumbent:
+    """Return LLM-0: the labeler that the policy names."""
+    settings = policy.labeler
+    name: Any = getattr(settings, "model", None) or ", ".join(getattr(settings, "functions", ()))
+    with make_labeler(settings, policy) as labeler:
+        return Incumbent("llm0", f"{settings.kind}: {name}" if name else settings.kind, labeler.fingerprint)
+
+
+def incumbent_of(policy: Policy, root: RunRoot, key: str) -> Incumbent:
+    """Return the labeler of an iteration from what the iteration before it left.
+
+    :raises FileNotFoundError: the iteration before has no report.
+    """
+    before = previous_key(key)
+    if before is None:
+        return llm0(policy)
+    return successor(root, before, root.read_table("kappa_report", before))
+
+
+def successor(root: RunRoot, key: str, report: pl.DataFrame) -> Incumbent:
+    """Return who labels the iteration after ``key``: its student if the report promotes it, else the same as before."""
+    if not is_promoted(report):
+        return Incumbent.of(root.read_table("incumbent_model", key))
+    checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
+    threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
+    return Incumbent("checkpoint", checkpoint["uri"], checkpoint["fingerprint"], threshold, key)
+
+
+def open_incumbent(incumbent: Incumbent, policy: Policy, root: RunRoot) -> Labeler:
+    """Return the incumbent as a labeler; use it as a context manager."""
+    if incumbent.kind == "llm0":
+        return make_labeler(policy.labeler, policy)
+    return load_student(root.local_checkpoint(incumbent.fingerprint), policy.student, policy)

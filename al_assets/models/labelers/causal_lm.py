@@ -1,0 +1,71 @@
+"""A causal language model run by transformers in this process."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.config import CausalLMLabeler as CausalLMSettings
+from al_assets.models.labelers.prompts import PromptTemplate, in_chat
+from al_assets.models.labelers.protocol import Closing
+from al_assets.models.labelers.yes_no import YesNoScorer, load_tokenizer
+
+
+class CausalLMLabeler(Closing):
+    """p_positive = sigmoid(logit(yes) - logit(no)) after the policy's prompt."""
+
+    def __init__(self, settings: CausalLMSettings, fingerprint: str, template: PromptTemplate, model: str) -> None:
+        """Name the model; it is loaded by the first ``score``.
+
+        :param model: directory or model hub name.
+        """
+        self.fingerprint = fingerprint
+        self.batch_size = settings.batch_size
+        self._settings = settings
+        self._template = template
+        self._asked = template
+        self._model = model
+        self._scorer: YesNoScorer | None = None
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive in [0, 1] of each text, shape (n,); a text too long for max_tokens is cut at its end.
+
+        :raises ModelError: the model cannot be loaded.
+        :raises PromptError: the prompt alone exceeds max_tokens.
+        """
+        return probability(self.logits(texts))
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return logit(yes) - logit(no) of each text, shape (n,)."""
+        scorer = self._scorer or self._load()
+        prompts = self._asked.fit(scorer.tokenizer, texts, self._settings.max_tokens, scorer.special_tokens)
+        return scorer.score(prompts)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._scorer = None
+
+    def _load(self) -> YesNoScorer:
+        settings = self._settings
+        if settings.chat_template:
+            tokenizer = load_tokenizer(self._model, settings.revision)
+            self._asked = in_chat(self._template, tokenizer, self._model)
+        self._scorer = YesNoScorer(
+            self._model,
+            settings.yes,
+            settings.no,
+            settings.max_tokens,
+            settings.dtype,
+            settings.device,
+            revision=settings.revision,
+            batch_size=settings.batch_size,
+            prefix=self._asked.before,
+            special_tokens=not settings.chat_template,
+        )
+        return self._scorer
+
+
+def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sigmoid of logits, without overflow."""
+    small = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small), dtype=np.float64)

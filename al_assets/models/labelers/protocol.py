@@ -1,0 +1,64 @@
+"""What a labeler is to the loop."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LabelerError(ValueError):
+    """A labeler cannot be used or answered wrongly; the message names it, what was found and the way out."""
+
+
+class Labeler(Protocol):
+    """Says how likely each text violates the policy; a context manager that closes itself.
+
+    Making one is cheap: models, connections and processes are opened by the first ``score``.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that change when the scores may; known without loading anything."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Texts scored between two checkpoints."""
+        ...
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive in [0, 1] of each text, shape (n,)."""
+        ...
+
+    def close(self) -> None:
+        """Free models, connections and processes; may be called twice."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return the labeler."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the labeler."""
+        ...
+
+
+class Closing:
+    """Makes a context manager of whatever has a ``close``."""
+
+    def close(self) -> None:
+        """Free models, connections and processes; may be called twice."""
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the object."""
+        self.close()

@@ -1,0 +1,225 @@
+"""The process that fine-tunes: ``python -m al_assets.models.students.sft_worker SPEC.json``.
+
+Writes one JSON object a line to stdout: ``{"step", "steps", "loss"}`` after each optimiser step, or ``{"error"}``.
+"""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from al_assets.config import SFTStudent
+from al_assets.models.labelers.prompts import PromptTemplate
+from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
+from al_assets.models.students.order import training_order
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+_LARGE = 1_000_000_000
+Report = Callable[[dict[str, Any]], None]
+
+
+class TrainingError(ValueError):
+    """The training cannot go on; the message says why and what to change."""
+
+
+def main(spec_file: str) -> int:
+    """Train as the specification says; return the exit status."""
+    # Libraries print; what the parent reads must be ours alone.
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def report(event: dict[str, Any]) -> None:
+        channel.write(json.dumps(event) + "\n")
+        channel.flush()
+
+    spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
+    try:
+        train(
+            SFTStudent.model_validate(spec["settings"]), spec["base_model"], spec["texts"], spec["labels"],
+            Path(spec["directory"]), report, spec["parent"],
+        )  # fmt: skip
+    except ValueError as error:
+        report({"error": str(error)})
+        return 1
+    return 0
+
+
+def train(
+    settings: SFTStudent, base_model: str, texts: Sequence[str], labels: Sequence[bool], directory: Path,
+    report: Report, parent: int,
+) -> None:  # fmt: skip
+    """Fine-tune the base model on prompt + yes/no and save it, LoRA merged, as a plain transformers directory.
+
+    :param parent: process whose end ends the training.
+    :raises ModelError: the base model cannot be used.
+    :raises TrainingError: the loss is no longer a number.
+    """
+    import torch
+    from transformers import set_seed
+
+    set_seed(settings.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    tokenizer = load_tokenizer(base_model, settings.revision)
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = _load_model(settings, base_model)
+    with tempfile.TemporaryDirectory(prefix="al-trainer-") as scratch:
+        trainer = _make_trainer(
+            model,
+            _arguments(settings, scratch, model.num_parameters()),
+            _dataset(settings, tokenizer, texts, labels),
+            tokenizer,
+            _lora(settings) if settings.method == "lora" else None,
+            _callback(report, parent),
+        )
+        trainer.train()
+        trained: Any = trainer.model
+    if settings.method == "lora":
+        trained = trained.merge_and_unload()
+    trained.to(getattr(torch, settings.dtype)).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def _load_model(settings: SFTStudent, base_model: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    # A revision names a commit on a hub; for a directory it is only the policy author's mark.
+    hub = {} if Path(base_model).is_dir() or not settings.revision else {"revision": settings.revision}
+    try:
+        # Weights stay in float32: in bfloat16 a small step would round to no step.
+        model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32, **hub)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"student.base_model: {base_model!r} cannot be loaded: {error}") from error
+    model.config.use_cache = False
+    return model
+
+
+def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels: Sequence[bool]) -> "Dataset":
+    """Tokenise as the scorer does, repeat rows in training order; the answer is the only token that is learnt."""
+    from datasets import Dataset
+
+    yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
+    prompts = PromptTemplate.parse(settings.prompt).fit(tokenizer, texts, settings.max_tokens)
+    rows = [
+        [*ids, yes if label else no] for ids, label in zip(tokenizer(prompts)["input_ids"], labels, strict=True)
+    ]
+    order = training_order(
+        labels, [len(row) for row in rows], epochs=settings.epochs, batch_size=settings.batch_size,
+        positive_share=settings.positive_share, seed=settings.seed,
+    ).ravel()  # fmt: skip
+    return Dataset.from_dict(
+        {
+            "input_ids": [rows[index] for index in order],
+            "completion_mask": [[0] * (len(rows[index]) - 1) + [1] for index in order],
+        }
+    )
+
+
+def _arguments(settings: SFTStudent, scratch: str, parameters: int) -> "SFTConfig":
+    from trl.trainer.sft_config import SFTConfig
+
+    return SFTConfig(
+        output_dir=scratch,
+        completion_only_loss=True,
+        max_length=None,
+        # The rows come in training order, all epochs of them.
+        num_train_epochs=1,
+        train_sampling_strategy="sequential",
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup_share,
+        optim="adamw_torch_fused",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        bf16=settings.dtype == "bfloat16",
+        # Recomputing activations costs a third more time: only where they would fill the memory.
+        gradient_checkpointing=parameters > _LARGE,
+        use_cpu=settings.device == "cpu",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+        save_strategy="no",
+        dataloader_pin_memory=False,
+    )
+
+
+def _lora(settings: SFTStudent) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+def _make_trainer(
+    model: Any, arguments: "SFTConfig", dataset: "Dataset", tokenizer: Any, lora: Any, callback: "TrainerCallback"
+) -> "SFTTrainer":
+    import torch
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):
+        """SFTTrainer with the same loss, but without the logits of the prompt's tokens, a third of the work."""
+
+        def compute_loss(
+            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels = inputs["labels"][:, 1:]
+            learnt = labels != -100
+            head = self.accelerator.unwrap_model(model).get_output_embeddings()
+            hook = head.register_forward_pre_hook(lambda _, hidden: hidden[0][:, :-1][learnt][:, None])
+            try:
+                output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+            finally:
+                hook.remove()
+            total = torch.nn.functional.cross_entropy(output.logits[:, 0].float(), labels[learnt], reduction="sum")
+            loss = total / (learnt.sum() if num_items_in_batch is None else num_items_in_batch)
+            return (loss, output) if return_outputs else loss
+
+    return AnswerTrainer(
+        model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=lora,
+        callbacks=[callback],
+    )  # fmt: skip
+
+
+def _callback(report: Report, parent: int) -> "TrainerCallback":
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            report({"step": 0, "steps": state.max_steps})
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if os.getppid() != parent:
+                raise TrainingError("student: the process that asked for this training has ended")
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if not logs or "loss" not in logs:
+                return
+            loss = float(logs["loss"])
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"student: the loss was {loss} at step {state.global_step} of {state.max_steps}; lower "
+                    "student.learning_rate, or set student.dtype to float32"
+                )
+            report({"step": state.global_step, "steps": state.max_steps, "loss": loss})
+
+    return Reporter()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,187 @@
+"""Files of votes: CSV, JSONL or Parquet into rows of text, each with its number; nothing is judged here but form."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+REQUIRED = ("item_id", "rater", "label")
+OPTIONAL = ("iteration", "comment", "voted_at", "policy_version")
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+# A cell that starts so is run as a formula by spreadsheets; sheets put an apostrophe before it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+class UnreadableFileError(ValueError):
+    """No row of a file can be read; the message names the file, what is wrong and the way out."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a file of votes.
+
+    :param number: as an editor shows it: the row of the sheet (the header is row 1), the line of a JSONL file, or the
+        row of a Parquet file from 1.
+    :param values: REQUIRED and OPTIONAL columns as trimmed text, "" where nothing was given.
+    """
+
+    number: int
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that became no vote, and why."""
+
+    row: int
+    reason: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class VoteFile:
+    """What a file of votes holds."""
+
+    name: str
+    content_hash: str
+    rows: tuple[Row, ...]
+    rejected: tuple[Rejection, ...]
+
+
+def read_votes(file: UPath) -> VoteFile:
+    """Read a file of votes.
+
+    :raises UnreadableFileError: the file is missing, empty, of another kind, damaged, or lacks a required column.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        raise UnreadableFileError(
+            f"{file.name}: votes are read from {', '.join(SUFFIXES)} files; save it as one of these, such as CSV UTF-8"
+        )
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(f"{file.name}: cannot be read: {error.strerror or error}") from error
+    if not data.strip():
+        raise UnreadableFileError(f"{file.name}: is empty; expected the columns {', '.join(REQUIRED)}")
+    rows, rejected = [], []
+    for each in reader(file.name, data):
+        if isinstance(each, Row):
+            rows.append(each)
+        else:
+            rejected.append(each)
+    return VoteFile(display_name(file), hashlib.sha256(data).hexdigest(), tuple(rows), tuple(rejected))
+
+
+def display_name(file: UPath) -> str:
+    """Return a file's name as text that can be stored, even if its bytes are no text."""
+    return file.name.encode("utf-8", "backslashreplace").decode()
+
+
+def escape_cell(text: str) -> str:
+    """Return text that no spreadsheet runs as a formula; ``unescape_cell`` undoes it."""
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Undo ``escape_cell``."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _csv_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
+    text = _decoded(name, data)
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    # Strict: otherwise a quote left open swallows the rest of the file into one cell.
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = _checked_header(name, next(lines, []))
+        for number, cells in enumerate(lines, start=2):
+            if len(cells) > len(header):
+                values = _values(dict(zip(header, cells, strict=False)))
+                reason = f"row: {len(cells)} cells under {len(header)} columns; put a text with {delimiter!r} in quotes"
+                yield Rejection(number, reason, values)
+            elif any(cell.strip() for cell in cells):
+                named = dict(zip(header, map(unescape_cell, cells), strict=False))
+                yield Row(number, _values(named))
+    except csv.Error as error:
+        raise UnreadableFileError(
+            f"{name}: line {lines.line_num} is not CSV ({error}); check the quotes there, or save the sheet again"
+        ) from error
+
+
+def _jsonl_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
+    # Not splitlines(): it also cuts at line separators inside a text.
+    for number, line in enumerate(_decoded(name, data).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+            if not isinstance(found, dict):
+                raise ValueError(f"a JSON object was expected, not {type(found).__name__}")
+        except (ValueError, RecursionError) as error:
+            yield Rejection(number, f"line {number}: is not JSON ({error}); write one object a line", {"line": line})
+            continue
+        yield _checked_row(number, {str(key).strip().lower(): value for key, value in found.items()})
+
+
+def _parquet_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UnreadableFileError(f"{name}: is not a whole Parquet file ({error}); write it again") from error
+    header = _checked_header(name, frame.columns)
+    wanted = [column for column in header if column in (*REQUIRED, *OPTIONAL)]
+    frame = frame.rename(dict(zip(frame.columns, header, strict=True))).select(wanted)
+    for number, row in enumerate(frame.iter_rows(named=True), start=1):
+        yield _checked_row(number, row)
+
+
+def _decoded(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(
+            f"{name}: is not UTF-8 (byte {data[error.start]:#04x} at {error.start}); save it as 'CSV UTF-8', "
+            "or convert it with: iconv -t UTF-8"
+        ) from error
+
+
+def _checked_header(name: str, columns: Iterable[str]) -> list[str]:
+    header = [column.strip().lower() for column in columns]
+    if missing := [column for column in REQUIRED if column not in header]:
+        raise UnreadableFileError(
+            f"{name}: column {', '.join(missing)} is missing; found {', '.join(header)}; expected "
+            f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}"
+        )
+    if twice := sorted({column for column in header if header.count(column) > 1}):
+        raise UnreadableFileError(f"{name}: column {', '.join(twice)} is there twice; keep one of them")
+    return header
+
+
+def _checked_row(number: int, found: Mapping[str, Any]) -> Row | Rejection:
+    values = _values(found)
+    for column in (*REQUIRED, *OPTIONAL):
+        value = found.get(column)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, date, datetime))):
+            return Rejection(number, f"{column}: {value!r} is not text; write it as text", values)
+    return Row(number, values)
+
+
+def _values(found: Mapping[str, Any]) -> dict[str, str]:
+    return {column: _text(found.get(column)) for column in (*REQUIRED, *OPTIONAL)}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return (value.isoformat() if isinstance(value, (date, datetime)) else str(value)).strip()

@@ -1,0 +1,72 @@
+"""Atomic files: written under a temporary name and renamed, so that a reader never sees half a file."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from upath import UPath
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+class StorageError(OSError):
+    """A file could not be written; the message names it and what to do."""
+
+
+def temporary_name(path: UPath) -> UPath:
+    """Return an unused name beside ``path``; names with this suffix are ignored by every reader."""
+    return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}"
+
+
+def write_bytes(path: UPath, data: bytes) -> None:
+    """Write a whole file or nothing.
+
+    :raises StorageError: the disk is full or the place cannot be written; the old file, if any, is untouched.
+    """
+    temporary = temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            if _is_local(path):
+                stream.flush()
+                os.fsync(stream.fileno())
+        _rename(temporary, path)
+    except OSError as error:
+        if temporary.exists():
+            temporary.unlink()
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or fix the permissions, "
+            "then run the step again - nothing was changed"
+        ) from error
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory that becomes ``path`` when the block ends without an error.
+
+    A ``path`` that appeared in the meantime wins: two writers of the same content-addressed directory agree.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if not path.exists():
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file", "local")
+
+
+def _rename(temporary: UPath, path: UPath) -> None:
+    if _is_local(path):
+        os.replace(temporary.path, path.path)
+    else:
+        temporary.fs.mv(temporary.path, path.path)

@@ -1,0 +1,92 @@
+"""How far the labelling of an iteration has come: a pure count over its queue and its current votes."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The labelling of one iteration at one watermark.
+
+    :param queued: items in the queue; 0 when the iteration has not been published.
+    :param complete: items with at least ``votes_per_item`` current votes by distinct raters; "undecided" is an answer.
+    :param decisive: items with at least ``votes_per_item`` votes that are positive or negative.
+    :param votes: current votes, one per item and rater.
+    :param undecided_votes: of them undecided.
+    :param first_published_at: None when the iteration has not been published.
+    :param last_published_at: later than the first after a reselect.
+    :param open_items: for each configured rater the incomplete items that wait for this rater's vote, in queue order.
+    """
+
+    iteration: str
+    votes_per_item: int
+    queued: int
+    complete: int
+    decisive: int
+    votes: int
+    undecided_votes: int
+    first_published_at: datetime | None
+    last_published_at: datetime | None
+    last_recorded_at: datetime | None
+    watermark: int
+    open_items: Mapping[str, tuple[str, ...]]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the iteration is published and every item of its queue is complete."""
+        return 0 < self.queued == self.complete
+
+    @property
+    def coverage(self) -> float:
+        """Share of the queue that is complete, 0 to 1; 0 when there is no queue."""
+        return self.complete / self.queued if self.queued else 0.0
+
+    @property
+    def decisive_coverage(self) -> float:
+        """Share of the queue with enough decisive votes, 0 to 1; 0 when there is no queue."""
+        return self.decisive / self.queued if self.queued else 0.0
+
+
+def count_progress(
+    iteration: str,
+    votes_per_item: int,
+    queue: Sequence[tuple[str, datetime]],
+    votes: Sequence[tuple[str, str, str, datetime]],
+    raters: Collection[str],
+    watermark: int,
+) -> Progress:
+    """Count an iteration's progress.
+
+    :param queue: (item_id, published_at), in queue order.
+    :param votes: (item_id, rater, label, recorded_at), one per item and rater, of this iteration only.
+    :param raters: whose open items are listed; votes of raters who have left still count.
+    :raises ValueError: ``votes_per_item`` is below 1.
+    """
+    if votes_per_item < 1:
+        raise ValueError(f"votes_per_item: {votes_per_item} is below 1; every item needs at least one vote")
+    answers: dict[str, dict[str, str]] = defaultdict(dict)
+    for item_id, rater, label, _ in votes:
+        answers[item_id][rater] = label
+    items = [item_id for item_id, _ in queue]
+    waiting = [item_id for item_id in items if len(answers[item_id]) < votes_per_item]
+    published = [moment for _, moment in queue]
+    return Progress(
+        iteration=iteration,
+        votes_per_item=votes_per_item,
+        queued=len(items),
+        complete=len(items) - len(waiting),
+        decisive=sum(_decisive(answers[item_id].values()) >= votes_per_item for item_id in items),
+        votes=len(votes),
+        undecided_votes=sum(label == "undecided" for _, _, label, _ in votes),
+        first_published_at=min(published, default=None),
+        last_published_at=max(published, default=None),
+        last_recorded_at=max((recorded_at for *_, recorded_at in votes), default=None),
+        watermark=watermark,
+        open_items={rater: tuple(each for each in waiting if rater not in answers[each]) for rater in raters},
+    )
+
+
+def _decisive(labels: Collection[str]) -> int:
+    return sum(label != "undecided" for label in labels)

@@ -1,0 +1,189 @@
+"""The database under the ledger: one transaction for each read or write, durable, one writer at a time."""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, inspect, make_url, select
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from al_assets.storage.ledger.tables import METADATA
+
+# Any constant would do; it only has to be the same in every process that writes.
+WRITE_LOCK = 0x616C5F6C6564676
+LOCK_TIMEOUT_MS = "30000"
+
+
+class LedgerError(ValueError):
+    """The ledger could not be opened, read or written; the message says what happened and the way out."""
+
+
+def statements(name: str) -> list[str]:
+    """Return the statements of a file of ``al_assets/storage/sql``; a blank line ends a statement."""
+    text = files("al_assets.storage").joinpath("sql", name).read_text(encoding="utf-8")
+    return [statement.strip() for statement in text.split("\n\n") if statement.strip()]
+
+
+class Store:
+    """A database that holds the ledger's tables; they are created, with their triggers, when missing.
+
+    :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self._shown = self._url.render_as_string(hide_password=True)
+        self._engine = _sqlite(self._url) if self._is_sqlite else _postgresql(self._url)
+        self._process = os.getpid()
+        # A ledger that nobody closed gives its connections back all the same.
+        weakref.finalize(self, self._engine.dispose)
+        self._prepare()
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection that alone may write; what was done is durable once the block has ended without error."""
+        try:
+            with self._open(writing=True) as connection, connection.begin():
+                self._lock(connection)
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"ledger: {self._shown} could not be written: {_explained(error)}; nothing of this was recorded unless "
+                "an earlier try got through, so repeat it: what is already there counts once"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection on which every statement sees the same moment."""
+        try:
+            with self._open(writing=False) as connection, connection.begin():
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise LedgerError(f"ledger: {self._shown} could not be read: {_explained(error)}") from error
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._engine.dispose()
+
+    def _open(self, *, writing: bool) -> Connection:
+        if self._process != os.getpid():
+            # Two processes on one connection would read each other's answers: a forked one opens its own.
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        options: dict[str, Any] = {"al_write": writing}
+        if not self._is_sqlite:
+            # A writer must see what was committed while it waited for the lock; a reader one moment only.
+            options["isolation_level"] = "READ COMMITTED" if writing else "REPEATABLE READ"
+        return self._engine.connect().execution_options(**options)
+
+    def _lock(self, connection: Connection) -> None:
+        if self._is_sqlite:
+            return
+        connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT_MS, True)))
+        # A server set to lose the last moments on a crash must not do so with votes.
+        setting = func.current_setting("synchronous_commit")
+        connection.execute(select(func.set_config("synchronous_commit", "on", True)).where(setting == "off"))
+        connection.execute(select(func.pg_advisory_xact_lock(WRITE_LOCK)))
+
+    def _prepare(self) -> None:
+        if self._is_sqlite:
+            self._make_folder()
+        with self.read() as connection:
+            ready = self._has_tables(connection)
+        if ready:
+            return
+        with self.write() as connection:
+            if not self._has_tables(connection):
+                METADATA.create_all(connection)
+                for statement in statements(f"append_only.{connection.dialect.name}.sql"):
+                    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+    def _make_folder(self) -> None:
+        folder = Path(str(self._url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(
+                f"ledger: the folder {folder} cannot be made ({error.strerror}); name another in storage.ledger_url"
+            ) from error
+
+    def _has_tables(self, connection: Connection) -> bool:
+        inspector = inspect(connection)
+        present = [table for table in METADATA.sorted_tables if inspector.has_table(table.name)]
+        for table in present:
+            found = {column["name"] for column in inspector.get_columns(table.name)}
+            if missing := [column.name for column in table.columns if column.name not in found]:
+                raise LedgerError(
+                    f"ledger: {self._shown} has a table {table.name!r} without the columns {', '.join(missing)}: it "
+                    "belongs to another program; name a database of the ledger's own in storage.ledger_url"
+                )
+        return len(present) == len(METADATA.sorted_tables)
+
+
+def _checked(url: str) -> URL:
+    allowed = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise LedgerError(f"ledger_url: {url!r} is not a database URL; {allowed}") from error
+    shown = parsed.render_as_string(hide_password=True)
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise LedgerError(f"ledger_url: {shown!r} is of another kind; {allowed}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise LedgerError(f"ledger_url: {shown!r} is not a file, so votes would be lost; {allowed}")
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    # No pool: a connection must never be carried into a forked process.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": int(LOCK_TIMEOUT_MS) / 1000})
+    pragmas = statements("connect.sqlite.sql")
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would start transactions on its own, and late; ours start with BEGIN IMMEDIATE.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("al_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def _explained(error: BaseException) -> str:
+    original = getattr(error, "orig", None) or error
+    code = str(getattr(original, "sqlstate", None) or "")
+    lines = str(original).strip().splitlines() or [type(original).__name__]
+    for signs, way_out in _WAYS_OUT:
+        if any(sign in lines[0].lower() or sign == code for sign in signs):
+            return f"{lines[0]} - {way_out}"
+    return lines[0]
+
+
+_WAYS_OUT = (
+    (("full", "no space left", "53100"), "free some space on the disk that holds it"),
+    (("locked", "55P03"), "another process has been writing for 30 seconds; wait for it or end it"),
+    (("readonly", "unable to open", "permission denied", "42501"), "give this user the right to write the file"),
+    (("not a database", "malformed"), "the file is damaged or no ledger; put back a copy of it"),
+    (("connection", "28P01"), "check that the server runs and that storage.ledger_url is right"),
+)

@@ -1,0 +1,233 @@
+"""Votes, and what becomes of a batch of them: a pure plan that the ledger then writes in one transaction."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from al_assets.partitions import iteration_number
+
+Label = Literal["positive", "negative", "undecided"]
+LABELS: tuple[str, ...] = get_args(Label)
+MAX_COMMENT = 10_000
+
+
+class VoteError(ValueError):
+    """Votes were refused; nothing of their batch was recorded.
+
+    ``reasons`` holds (position in the batch, reason) for each refused vote.
+    """
+
+    def __init__(self, reasons: Sequence[tuple[int, str]]) -> None:
+        self.reasons = tuple(reasons)
+        shown = "; ".join(f"vote {position}: {reason}" for position, reason in self.reasons[:5])
+        more = f"; and {len(self.reasons) - 5} more" if len(self.reasons) > 5 else ""
+        super().__init__(shown + more)
+
+
+class Place(NamedTuple):
+    """What one answer is about: a later vote in the same place supersedes the earlier one."""
+
+    iteration: str
+    item_id: str
+    rater: str
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One rater's answer about one queued item.
+
+    :param voted_at: when the rater answered; must have a time zone.
+    :param vote_key: the sender's own name for this answer; sent again under the same key it counts once. Without one
+        it is derived from all the fields that tell one answer from another.
+    :param policy_fingerprint: of the policy text the rater saw; None if unknown.
+    :param blind: the rater saw neither model output nor other raters' votes.
+    :param source: how it came in, such as ``desk`` or ``file:votes.csv``.
+    :raises VoteError: a field is empty or not of its form.
+    """
+
+    item_id: str
+    iteration: str
+    rater: str
+    label: str
+    policy_version: str
+    voted_at: datetime
+    policy_fingerprint: str | None = None
+    comment: str | None = None
+    blind: bool = True
+    source: str = "desk"
+    vote_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no ledger could hold."""
+        if reason := _malformed(self):
+            raise VoteError([(0, reason)])
+
+    @property
+    def place(self) -> Place:
+        """What the answer is about."""
+        return Place(self.iteration, self.item_id, self.rater)
+
+    @property
+    def key(self) -> str:
+        """The idempotency key."""
+        if self.vote_key:
+            return self.vote_key
+        moment = self.voted_at.astimezone(UTC).isoformat()
+        parts = [self.iteration, self.item_id, self.rater, self.label, self.policy_version, self.comment, moment]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _malformed(vote: Vote) -> str | None:
+    try:
+        iteration_number(vote.iteration)
+    except ValueError as error:
+        return str(error)
+    if vote.label not in LABELS:
+        return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}"
+    if vote.voted_at.tzinfo is None:
+        return f"voted_at: {vote.voted_at.isoformat()} has no time zone; add one, such as +00:00"
+    if len(vote.comment or "") > MAX_COMMENT:
+        return f"comment: {len(vote.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
+    for name in ("item_id", "rater", "policy_version", "source"):
+        if not getattr(vote, name).strip():
+            return f"{name}: empty; every vote needs one"
+    for name in ("item_id", "rater", "policy_version", "source", "comment", "vote_key", "policy_fingerprint"):
+        if not is_storable(getattr(vote, name) or ""):
+            return f"{name}: {getattr(vote, name)!r} holds a character no database stores; remove it"
+    return None
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database stores the text."""
+    # PostgreSQL has no NUL in text, and half of a surrogate pair has no UTF-8 form.
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The file a batch of votes came from, recorded with them.
+
+    :param content_hash: SHA-256 of the file.
+    :param rows: the file's row number of each vote of the batch.
+    :param rejected_rows: row numbers that became no vote.
+    """
+
+    content_hash: str
+    name: str
+    rows: tuple[int, ...]
+    rejected_rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordResult:
+    """What became of a batch; each vote is counted once.
+
+    :param new: first answers of a rater about an item.
+    :param repeated: answers that were already there.
+    :param superseding: answers that replaced another one of the same rater about the same item.
+    :param outdated: positions of votes left out because a later answer is on record (only with ``skip_outdated``).
+    :param watermark: the policy's largest ``seq`` afterwards.
+    """
+
+    new: int
+    repeated: int
+    superseding: int
+    outdated: tuple[int, ...]
+    watermark: int
+
+
+class Known(NamedTuple):
+    """A vote on record, as far as planning needs it."""
+
+    seq: int
+    label: str
+    policy_version: str
+    comment: str | None
+    voted_at: datetime
+
+
+@dataclass
+class Plan:
+    """Rows to insert, in order, and the counts that go with them."""
+
+    next_seq: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    new: int = 0
+    repeated: int = 0
+    superseding: int = 0
+    outdated: list[int] = field(default_factory=list)
+
+
+def plan_votes(
+    votes: Sequence[Vote],
+    current: Mapping[Place, Known],
+    keys: Mapping[str, tuple[Place, str]],
+    next_seq: int,
+    *,
+    skip_outdated: bool = False,
+) -> Plan:
+    """Decide for each vote whether it is new, a repetition, a replacement or outdated.
+
+    :param current: the vote that counts now, for every place the batch touches.
+    :param keys: place and label of the votes on record under the batch's keys.
+    :param skip_outdated: leave out a vote cast before the one that counts now, instead of letting it supersede.
+    :raises VoteError: a key is on record for another answer.
+    """
+    plan, latest, seen = Plan(next_seq), dict(current), dict(keys)
+    clashes = []
+    for position, vote in enumerate(votes):
+        before = latest.get(vote.place)
+        if vote.key in seen:
+            if seen[vote.key] != (vote.place, vote.label):
+                clashes.append((position, _clash(vote)))
+            plan.repeated += 1
+        elif before and _says_the_same(vote, before):
+            plan.repeated += 1
+        elif before and skip_outdated and vote.voted_at < before.voted_at:
+            plan.outdated.append(position)
+        else:
+            _append(plan, vote, before)
+            latest[vote.place] = Known(
+                plan.rows[-1]["seq"], vote.label, vote.policy_version, vote.comment, vote.voted_at
+            )
+            seen[vote.key] = (vote.place, vote.label)
+    if clashes:
+        raise VoteError(clashes)
+    return plan
+
+
+def _append(plan: Plan, vote: Vote, before: Known | None) -> None:
+    row: dict[str, Any] = {
+        "seq": plan.next_seq,
+        "vote_key": vote.key,
+        "item_id": vote.item_id,
+        "iteration": vote.iteration,
+        "rater": vote.rater,
+        "label": vote.label,
+        "policy_version": vote.policy_version,
+        "policy_fingerprint": vote.policy_fingerprint,
+        "blind": vote.blind,
+        "comment": vote.comment,
+        "source": vote.source,
+        "voted_at": vote.voted_at,
+        "supersedes": before.seq if before else None,
+    }
+    plan.rows.append(row)
+    plan.next_seq += 1
+    if before:
+        plan.superseding += 1
+    else:
+        plan.new += 1
+
+
+def _says_the_same(vote: Vote, before: Known) -> bool:
+    # A vote without a remark adds nothing to one with it; a new remark or policy version is a new answer.
+    same_comment = not vote.comment or vote.comment == before.comment
+    return same_comment and (vote.label, vote.policy_version) == (before.label, before.policy_version)
+
+
+def _clash(vote: Vote) -> str:
+    return f"vote_key: {vote.key!r} is on record for another answer; send each answer under a key of its own"

@@ -1,0 +1,273 @@
+"""The columns of every table of the loop, in one place; frames are checked where data enters and where an asset ends."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+VECTOR = pl.Array(pl.Float16, 1)
+"""Stands for an array of float16 of any one width: the width is the embedder's, not the table's."""
+
+
+class SchemaError(ValueError):
+    """A frame does not have the declared columns; the message names table, column, found and expected."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type, what it means, and whether it may be null."""
+
+    dtype: pl.DataType | type[pl.DataType]
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table's name, columns and the columns that identify a row."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: dict[str, Column]
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The polars schema."""
+        return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    def empty(self) -> pl.DataFrame:
+        """A frame without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def check(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the frame with columns in declared order and type.
+
+        :raises SchemaError: a column is missing, unknown, of another type, null where it may not be, or a key repeats.
+        """
+        missing = [name for name in self.columns if name not in frame.columns]
+        unknown = [name for name in frame.columns if name not in self.columns]
+        if missing or unknown:
+            raise SchemaError(f"{self.name}: missing columns {missing}, unknown columns {unknown}")
+        try:
+            typed = frame.select(
+                pl.col(name).cast(_vector_type(frame.schema[name]) if column.dtype is VECTOR else column.dtype)
+                for name, column in self.columns.items()
+            )
+        except pl.exceptions.PolarsError as error:
+            raise SchemaError(f"{self.name}: a column has the wrong type: {error}") from error
+        for name, column in self.columns.items():
+            nulls = typed[name].null_count()
+            if nulls and not column.nullable:
+                raise SchemaError(f"{self.name}.{name}: {nulls} of {typed.height} rows are null; none may be")
+        if typed.select(self.key).is_duplicated().any():
+            repeated = typed.filter(typed.select(self.key).is_duplicated()).row(0, named=True)
+            shown = ", ".join(f"{name}={repeated[name]!r}" for name in self.key)
+            raise SchemaError(f"{self.name}: more than one row for {shown}")
+        return typed
+
+
+def _vector_type(found: pl.DataType) -> pl.DataType:
+    if not isinstance(found, pl.Array):
+        raise SchemaError(f"vector: expected an array of numbers of one width, found {found}")
+    return pl.Array(pl.Float16, found.size)
+
+
+POOL = Table(
+    "pool",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item's own id"),
+        "text": Column(pl.String, "what raters read"),
+        "text_hash": Column(pl.String, "16 hex digits of the text's SHA-256: the address of its vector and scores"),
+        "source": Column(pl.String, "where the item came from", nullable=True),
+        "arrived_at": Column(pl.Datetime("us", "UTC"), "when it entered the pool", nullable=True),
+        "duplicate_of": Column(pl.String, "the item this one is a near-duplicate of, null if none", nullable=True),
+    },
+)
+QUARANTINE = Table(
+    "quarantine",
+    ("row",),
+    {
+        "row": Column(pl.Int64, "row number in the source, from 1"),
+        "item_id": Column(pl.String, "the id found, null if none", nullable=True),
+        "reason": Column(pl.String, "why the row was left out of the pool"),
+    },
+)
+INCUMBENT_MODEL = Table(
+    "incumbent_model",
+    ("kind",),
+    {
+        "kind": Column(pl.String, "llm0 or checkpoint"),
+        "uri": Column(pl.String, "the labeler's name, or the checkpoint's directory"),
+        "fingerprint": Column(pl.String, "changes when the labeler does"),
+        "threshold": Column(pl.Float64, "p_positive at or above it is called positive; null: match the prevalence",
+                            nullable=True),
+        "promoted_from": Column(pl.String, "iteration whose student this is, null for LLM-0", nullable=True),
+    },
+)
+PSEUDO_LABELS = Table(
+    "pseudo_labels",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "p_positive": Column(pl.Float64, "the incumbent's score in [0, 1]"),
+        "label": Column(pl.Boolean, "the incumbent's label: p_positive at or above its threshold"),
+        "threshold": Column(pl.Float64, "the threshold used"),
+        "labeler_fingerprint": Column(pl.String, "which labeler"),
+    },
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item; near-duplicates have no row of their own"),
+        "vector": Column(VECTOR, "unit-length vector of float16"),
+    },
+)
+CLUSTER_ASSIGNMENTS = Table(
+    "cluster_assignments",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "side": Column(pl.String, "positive or negative, by pseudo-label"),
+        "macro_cluster": Column(pl.Int32, "hdbscan cluster within its side; -1 is noise"),
+        "cell": Column(pl.Int32, "spherical k-means cell within its side"),
+        "distance": Column(pl.Float32, "1 - cosine to the cell's centroid"),
+    },
+)
+OVERLAP_MAP = Table(
+    "overlap_map",
+    ("positive_cluster", "negative_cluster"),
+    {
+        "positive_cluster": Column(pl.Int32, "macro cluster of the positive side"),
+        "negative_cluster": Column(pl.Int32, "macro cluster of the negative side"),
+        "overlap": Column(pl.Float64, "share of the two clusters' items whose neighbourhoods reach into the other"),
+        "size": Column(pl.Int64, "items of both clusters that lie in the overlap"),
+        "density": Column(pl.Float64, "mean cosine similarity of the cross-label neighbours"),
+        "mixing": Column(pl.Float64, "mean mixing of the cross-label pairs between the two"),
+        "x": Column(pl.Float64, "first coordinate of the overlap's centre, for the picture"),
+        "y": Column(pl.Float64, "second coordinate"),
+        "positive_examples": Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
+        "negative_examples": Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
+    },
+)
+BOUNDARY_PAIRS = Table(
+    "boundary_pairs",
+    ("pair_id",),
+    {
+        "pair_id": Column(pl.String, "positive_item|negative_item"),
+        "positive_item": Column(pl.String, "item the incumbent calls positive"),
+        "negative_item": Column(pl.String, "its near neighbour that the incumbent calls negative"),
+        "similarity": Column(pl.Float64, "cosine, -1 to 1"),
+        "mixing": Column(pl.Float64, "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood"),
+        "positive_cluster": Column(pl.Int32, "macro cluster of the positive item"),
+        "negative_cluster": Column(pl.Int32, "macro cluster of the negative item"),
+        "positive_cell": Column(pl.Int32, "cell of the positive item"),
+        "negative_cell": Column(pl.Int32, "cell of the negative item"),
+        "rank": Column(pl.Int64, "order in which the pair would be picked, from 0", nullable=True),
+        "selected": Column(pl.Boolean, "picked within the budget"),
+        "inclusion_probability": Column(pl.Float64, "chance of being picked; null where the rule is deterministic",
+                                        nullable=True),
+    },
+)
+REVIEW_QUEUE = Table(
+    "review_queue",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item to label"),
+        "text": Column(pl.String, "as shown to raters"),
+        "reason": Column(pl.String, "boundary, promising, margin, audit, control, gold or repeat"),
+        "pair_id": Column(pl.String, "the boundary pair it belongs to", nullable=True),
+        "group_id": Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
+        "stratum": Column(pl.String, "audit stratum", nullable=True),
+        "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
+        "inclusion_probability": Column(pl.Float64, "chance of being queued for this reason; null if deterministic",
+                                        nullable=True),
+        "revision": Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
+    },
+)
+EXPERT_LABELS = Table(
+    "expert_labels",
+    ("seq",),
+    {
+        "seq": Column(pl.Int64, "place in the ledger; the largest is the report's watermark"),
+        "item_id": Column(pl.String, "the item"),
+        "iteration": Column(pl.String, "iteration whose queue asked for it"),
+        "rater": Column(pl.String, "who voted"),
+        "label": Column(pl.String, "positive, negative or undecided"),
+        "policy_version": Column(pl.String, "policy version the vote was cast under"),
+        "voted_at": Column(pl.Datetime("us", "UTC"), "when the rater answered"),
+        "comment": Column(pl.String, "the rater's remark", nullable=True),
+        "reason": Column(pl.String, "why the item was queued"),
+        "pair_id": Column(pl.String, "the boundary pair it belongs to", nullable=True),
+        "group_id": Column(pl.String, "pair partners and near-duplicates share it"),
+        "stratum": Column(pl.String, "audit stratum", nullable=True),
+        "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
+        "inclusion_probability": Column(pl.Float64, "chance of being queued", nullable=True),
+    },
+)
+LABEL_SPLIT = Table(
+    "label_split",
+    ("item_id",),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "iteration": Column(pl.String, "iteration that queued it"),
+        "reason": Column(pl.String, "why it was queued"),
+        "group_id": Column(pl.String, "never divided between splits"),
+        "split": Column(pl.String, "evaluation, fine-tuning or panel (evaluation items of iteration 0000)"),
+        "label": Column(pl.Boolean, "adjudicated label: majority of decisive votes; null if tied or undecided",
+                        nullable=True),
+        "positive_votes": Column(pl.Int64, "decisive votes for positive"),
+        "negative_votes": Column(pl.Int64, "decisive votes for negative"),
+        "undecided_votes": Column(pl.Int64, "answers 'cannot decide'"),
+    },
+)
+SFT_CHECKPOINT = Table(
+    "sft_checkpoint",
+    ("fingerprint",),
+    {
+        "uri": Column(pl.String, "directory of the saved student"),
+        "fingerprint": Column(pl.String, "of the recipe, the base model and the training data"),
+        "kind": Column(pl.String, "sft or linear"),
+        "base_model": Column(pl.String, "what was fine-tuned"),
+        "method": Column(pl.String, "full, lora or linear"),
+        "data_fingerprint": Column(pl.String, "of the labelled texts it was trained on"),
+        "training_items": Column(pl.Int64, "labelled texts it was trained on"),
+        "positive_items": Column(pl.Int64, "of them positive"),
+        "steps": Column(pl.List(pl.Int64), "optimiser steps at which the loss was logged"),
+        "losses": Column(pl.List(pl.Float64), "training loss at those steps"),
+        "seconds": Column(pl.Float64, "training time; that of the first training if the checkpoint was reused"),
+    },
+)
+EVALUATION_SCORES = Table(
+    "evaluation_scores",
+    ("item_id", "role"),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "role": Column(pl.String, "evaluation (labelled, never trained on) or stop_set (random, unlabelled)"),
+        "p_student": Column(pl.Float64, "the new student's score"),
+        "p_incumbent": Column(pl.Float64, "the incumbent's score"),
+        "incumbent_label": Column(pl.Boolean, "the incumbent's label at its own threshold"),
+    },
+)
+KAPPA_REPORT = Table(
+    "kappa_report",
+    ("figure", "scope"),
+    {
+        "figure": Column(pl.String, "what was measured, such as model_expert_kappa or verdict"),
+        "scope": Column(pl.String, "which items: boundary, audit, control, evaluation, panel, pool or loop"),
+        "estimate": Column(pl.Float64, "the figure; null where it is undefined, with the reason in detail",
+                           nullable=True),
+        "low": Column(pl.Float64, "lower end of the 95 % interval", nullable=True),
+        "high": Column(pl.Float64, "upper end", nullable=True),
+        "items": Column(pl.Int64, "items it rests on", nullable=True),
+        "detail": Column(pl.String, "verdict, method or why the figure is undefined", nullable=True),
+    },
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        POOL, QUARANTINE, INCUMBENT_MODEL, PSEUDO_LABELS, EMBEDDINGS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP, BOUNDARY_PAIRS,
+        REVIEW_QUEUE, EXPERT_LABELS, LABEL_SPLIT, SFT_CHECKPOINT, EVALUATION_SCORES, KAPPA_REPORT,
+    )
+}  # fmt: skip

@@ -1,0 +1,54 @@
+CREATE TRIGGER votes_no_update BEFORE UPDATE ON votes
+BEGIN
+    SELECT RAISE(ABORT, 'votes is append-only: a vote is never changed or removed; record a new one, it supersedes');
+END
+
+CREATE TRIGGER votes_no_delete BEFORE DELETE ON votes
+BEGIN
+    SELECT RAISE(ABORT, 'votes is append-only: a vote is never changed or removed; record a new one, it supersedes');
+END
+
+CREATE TRIGGER queue_no_update BEFORE UPDATE ON queue
+BEGIN
+    SELECT RAISE(ABORT, 'queue is append-only: a published queue never loses or changes an item; append adds items');
+END
+
+CREATE TRIGGER queue_no_delete BEFORE DELETE ON queue
+BEGIN
+    SELECT RAISE(ABORT, 'queue is append-only: a published queue never loses or changes an item; append adds items');
+END
+
+CREATE TRIGGER imports_no_update BEFORE UPDATE ON imports
+BEGIN
+    SELECT RAISE(ABORT, 'imports is append-only: the record of an import is never changed or removed');
+END
+
+CREATE TRIGGER imports_no_delete BEFORE DELETE ON imports
+BEGIN
+    SELECT RAISE(ABORT, 'imports is append-only: the record of an import is never changed or removed');
+END
+
+-- INSERT OR REPLACE deletes the old row without firing a delete trigger: refuse the insert instead.
+CREATE TRIGGER votes_no_replace BEFORE INSERT ON votes
+WHEN EXISTS (
+    SELECT 1 FROM votes AS old
+    WHERE old.seq = NEW.seq OR (old.policy = NEW.policy AND old.vote_key = NEW.vote_key)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'votes is append-only: this seq or vote_key is already taken');
+END
+
+CREATE TRIGGER queue_no_replace BEFORE INSERT ON queue
+WHEN EXISTS (
+    SELECT 1 FROM queue AS old
+    WHERE old.policy = NEW.policy AND old.iteration = NEW.iteration AND old.item_id = NEW.item_id
+)
+BEGIN
+    SELECT RAISE(ABORT, 'queue is append-only: this item is already queued in this iteration');
+END
+
+CREATE TRIGGER imports_no_replace BEFORE INSERT ON imports
+WHEN EXISTS (SELECT 1 FROM imports AS old WHERE old.id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'imports is append-only: this id is already taken');
+END

@@ -1,0 +1,76 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from al_assets.config import Policy
+from al_assets.models.labelers import Labeler, LabelerError, make_labeler
+
+MakePolicy = Callable[..., Policy]
+
+
+@pytest.fixture
+def module(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Write labelling functions beside the policy file, in a module named for the test."""
+    name = "functions_of_" + re.sub(r"\W", "_", request.node.name)
+    (tmp_path / f"{name}.py").write_text(
+        "def hate(text): return 1.0 if 'hate' in text else None\n"
+        "def shouts(text): return text.isupper()\n"
+        "def short(text): return 0.25 if len(text) < 5 else None\n"
+        "def percent(text): return 80\n"
+        "def word(text): return 'yes'\n"
+        "def nan(text): return float('nan')\n"
+        "def fails(text): return text[100]\n"
+        "number = 3\n",
+        encoding="utf-8",
+    )
+    return name
+
+
+def labeler_of(make_policy: MakePolicy, *functions: str, **policy: object) -> Labeler:
+    made = make_policy({"kind": "functions", "functions": list(functions)}, **policy)
+    return make_labeler(made.labeler, made)
+
+
+def test_functions_that_do_not_abstain_are_averaged(module: str, make_policy: MakePolicy) -> None:
+    functions = [f"{module}:{name}" for name in ("hate", "shouts", "short")]
+    with labeler_of(make_policy, *functions) as labeler:
+        scores = labeler.score(["I hate it", "HOT", "hot", "it is what it is"])
+    assert scores.tolist() == [0.5, 0.625, 0.125, 0.0]
+
+
+def test_where_all_abstain_the_expected_prevalence_stands(module: str, make_policy: MakePolicy) -> None:
+    with labeler_of(make_policy, f"{module}:hate", expected_prevalence=0.07) as labeler:
+        assert labeler.score(["fine", "I hate it"]).tolist() == [0.07, 1.0]
+
+
+def test_the_demo_lexicon_is_a_labelling_function(make_policy: MakePolicy) -> None:
+    with labeler_of(make_policy, "al_assets.demo.lexicon:strongly_negative") as labeler:
+        low, high = labeler.score(["I love this wonderful place", "horrible, disgusting, I hate it"])
+    assert low < high
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("percent", r"percent' returned 80 for the text 'fine'; return a number in \[0, 1\], or None to abstain"),
+        ("word", r"word' returned 'yes'"),
+        ("nan", r"nan' returned nan"),
+        ("fails", r"fails' raised IndexError: string index out of range on the text 'fine'; let it return None"),
+        ("number", r"number' is int, not a function"),
+        ("nothing", r"has no 'nothing'"),
+    ],
+)
+def test_a_wrong_function_is_named(function: str, message: str, module: str, make_policy: MakePolicy) -> None:
+    with labeler_of(make_policy, f"{module}:{function}") as labeler, pytest.raises(LabelerError, match=message):
+        labeler.score(["fine"])
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("no_such_module:f", "cannot be imported: No module named 'no_such_module'"), ("functions.f", "is not of the form")],
+)
+def test_a_path_that_leads_nowhere_is_refused(path: str, message: str, make_policy: MakePolicy) -> None:
+    with labeler_of(make_policy, path) as labeler, pytest.raises(LabelerError, match=f"labeler.functions: .*{message}"):
+        labeler.score(["fine"])

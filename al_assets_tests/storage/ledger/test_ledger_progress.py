@@ -1,0 +1,73 @@
+import pytest
+
+from al_assets.storage.ledger import Ledger
+from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
+
+
+def test_nothing_is_published(ledger_url: str) -> None:
+    progress = Ledger(ledger_url, "spam", RATERS).progress("0000", 2)
+    assert (progress.queued, progress.complete, progress.votes, progress.watermark) == (0, 0, 0, 0)
+    assert progress.first_published_at is None
+    assert not progress.is_complete
+    assert (progress.coverage, progress.decisive_coverage) == (0, 0)
+    assert progress.open_items == {rater: () for rater in RATERS}
+
+
+def test_an_item_is_complete_with_enough_votes_by_distinct_raters(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 4)
+    ledger.record(
+        [
+            vote("item000", "anna"), vote("item000", "ben", "negative"),
+            vote("item001", "anna"), vote("item001", "anna", "negative", 1),
+            vote("item002", "ben", "undecided"), vote("item002", "cleo", "undecided"),
+        ]
+    )  # fmt: skip
+    progress = ledger.progress("0000", 2)
+    assert (progress.queued, progress.complete, progress.decisive) == (4, 2, 1)
+    assert (progress.coverage, progress.decisive_coverage) == (0.5, 0.25)
+    assert (progress.votes, progress.undecided_votes, progress.watermark) == (5, 2, 6)
+    assert not progress.is_complete
+    assert progress.open_items == {
+        "anna": ("item003",),
+        "ben": ("item001", "item003"),
+        "cleo": ("item001", "item003"),
+    }
+    assert ledger.progress("0000", 1).complete == 3
+
+
+def test_all_complete_then_a_reselect_opens_it_again(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 2)
+    ledger.record([vote(item, rater) for item in ("item000", "item001") for rater in ("anna", "ben")])
+    done = ledger.progress("0000", 2)
+    assert done.is_complete
+    assert done.last_recorded_at is not None
+    assert done.first_published_at is not None
+    assert done.first_published_at <= done.last_recorded_at
+    ledger.publish("0000", queue_frame(["more"]), SELECTED_BY, append=True)
+    reopened = ledger.progress("0000", 2)
+    assert not reopened.is_complete
+    assert reopened.first_published_at == done.first_published_at
+    assert reopened.last_published_at is not None
+    assert reopened.last_published_at > done.first_published_at
+    assert reopened.open_items["anna"] == ("more",)
+
+
+def test_votes_of_a_rater_who_left_still_count(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 1)
+    ledger.record([vote("item000", "anna"), vote("item000", "cleo")])
+    progress = Ledger(ledger_url, "spam", ["anna", "ben"]).progress("0000", 2)
+    assert progress.is_complete
+    assert set(progress.open_items) == {"anna", "ben"}
+
+
+def test_votes_of_another_iteration_do_not_count(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 1)
+    ledger.publish("0001", queue_frame(["item000"], reason="repeat"), SELECTED_BY)
+    ledger.record([vote("item000", rater) for rater in RATERS])
+    assert ledger.progress("0001", 2).votes == 0
+    assert ledger.progress("0000", 2).is_complete
+
+
+def test_votes_per_item_below_one_is_refused(ledger_url: str) -> None:
+    with pytest.raises(ValueError, match="votes_per_item: 0 is below 1"):
+        open_ledger(ledger_url).progress("0000", 0)

@@ -1,0 +1,364 @@
+"""Nothing is lost: several writers, killed writers, a server that crashes, a full disk, and hands on the tables."""
+
+import itertools
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from al_assets.storage.ledger import Ledger, LedgerError
+from al_assets.storage.ledger.store import Store, statements
+from al_assets_tests.postgres import Cluster, running_cluster
+from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame, vote
+
+
+def start_writer(url: str, rater: str, count: int, label: str = "positive", batch: int = 1) -> subprocess.Popen[str]:
+    arguments = [url, rater, str(count), label, str(batch)]
+    command = [sys.executable, "-m", "al_assets_tests.storage.ledger.writer", *arguments]
+    root = Path(__file__).parents[3]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
+
+
+def reported(process: subprocess.Popen[str]) -> list[str]:
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode in (0, -signal.SIGKILL), errors
+    # A line cut short by the kill may lack its end.
+    return [name for line in output.splitlines(keepends=True) if line.endswith("\n") for name in line.split()]
+
+
+@pytest.mark.slow
+def test_writers_of_several_processes_take_turns(ledger_url: str) -> None:
+    count = 60
+    writers = [start_writer(ledger_url, rater, count) for rater in RATERS]
+    # Two more send what anna sends, and cleo's answers change under her.
+    writers += [
+        start_writer(ledger_url, "anna", count, batch=7),
+        start_writer(ledger_url, "cleo", count, "negative", 5),
+    ]
+    for writer in writers:
+        assert len(reported(writer)) == count
+    ledger = Ledger(ledger_url, "spam", RATERS)
+    history = ledger.history()
+    assert history["seq"].to_list() == list(range(1, history.height + 1))
+    assert len(labels(ledger)) == 3 * count
+    assert history.filter(rater="anna").height == count
+    assert history.filter(pl.col("supersedes").is_null()).height == 3 * count
+    assert ledger.queue()["item_id"].to_list() == items(count)
+    assert ledger.queue()["text"].n_unique() == 1
+    assert ledger.progress("0000", 3).is_complete
+
+
+@pytest.mark.slow
+def test_a_read_up_to_a_watermark_is_stable_while_others_write(ledger_url: str) -> None:
+    count = 60
+    writers = [start_writer(ledger_url, rater, count) for rater in RATERS]
+    ledger = Ledger(ledger_url, "spam", RATERS)
+    seen: dict[int, int] = {}
+    while any(writer.poll() is None for writer in writers):
+        watermark = ledger.watermark()
+        seen[watermark] = ledger.votes(watermark=watermark).height
+        time.sleep(0.02)
+    for writer in writers:
+        assert len(reported(writer)) == count
+    assert len(seen) > 2
+    for watermark, height in seen.items():
+        assert ledger.votes(watermark=watermark).height == height == watermark
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 25])
+def test_every_vote_that_a_killed_writer_reported_is_there(ledger_url: str, batch: int) -> None:
+    for attempt in range(3):
+        writer = start_writer(ledger_url, RATERS[attempt], 2_000, batch=batch)
+        assert writer.stdout is not None
+        first = writer.stdout.readline().split()
+        time.sleep(0.1 + 0.13 * attempt)
+        writer.send_signal(signal.SIGKILL)
+        names = first + reported(writer)
+        ledger = Ledger(ledger_url, "spam", RATERS)
+        kept = ledger.history().filter(rater=RATERS[attempt])["item_id"].to_list()
+        assert 0 < len(names) < 2_000
+        assert set(names) <= set(kept)
+        # At most the batch whose report was cut off is there besides, and it is there whole.
+        assert len(kept) - len(names) in (0, batch)
+    assert ledger.record([vote("item1999", "anna")]).new == 1
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_every_reported_vote_survives_a_crash_of_the_server() -> None:
+    with running_cluster(durable=True) as cluster:
+        url = cluster.new_database()
+        # A server set up for speed loses its last moments; the ledger asks for more.
+        cluster.execute("ALTER SYSTEM SET synchronous_commit = off")
+        cluster.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        cluster.execute("SELECT pg_reload_conf()")
+        ledger = open_ledger(url, 200)
+        for name in items(40):
+            ledger.record([vote(name)])
+        cluster.crash()
+        with pytest.raises(LedgerError, match="could not be written: .* - check that the server runs") as caught:
+            ledger.record([vote("item100")])
+        assert cluster.password not in str(caught.value)
+        cluster.start()
+        assert ledger.votes()["item_id"].to_list() == items(40)
+        assert ledger.record([vote("item100")]).watermark == 41
+        ledger.close()
+
+
+@pytest.mark.slow
+def test_many_processes_open_a_new_ledger_at_once(ledger_url: str) -> None:
+    writers = [start_writer(ledger_url, rater, 1) for rater in RATERS * 2]
+    for writer in writers:
+        assert reported(writer) == ["item000"]
+    assert Ledger(ledger_url, "spam").history().height == 3
+
+
+def test_threads_share_a_ledger(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 40)
+    results: list[int] = []
+
+    def work(rater: str) -> None:
+        results.extend(ledger.record([vote(name, rater)]).new for name in items(40))
+
+    threads = [threading.Thread(target=work, args=(rater,)) for rater in RATERS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(results) == ledger.votes().height == 120
+
+
+def test_a_forked_process_does_not_use_its_parents_connection(ledger_url: str) -> None:
+    script = (
+        "import os, sys\n"
+        "from al_assets_tests.storage.ledger.cases import open_ledger, vote\n"
+        "ledger = open_ledger(sys.argv[1], 40)\n"
+        "child = os.fork()\n"
+        "rater = 'ben' if child else 'anna'\n"
+        "for at in range(40): ledger.record([vote(f'item{at:03d}', rater)])\n"
+        "if child: assert os.waitpid(child, 0)[1] == 0\n"
+        "else: os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, ledger_url], check=True, cwd=Path(__file__).parents[3], timeout=60)
+    assert Ledger(ledger_url, "spam").votes().height == 80
+
+
+CHANGES = [
+    "UPDATE votes SET label = 'negative'",
+    "DELETE FROM votes WHERE seq = 1",
+    "UPDATE queue SET text = 'x'",
+    "DELETE FROM queue",
+    "DELETE FROM imports",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_database_itself_refuses_changes(ledger_url: str, change: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001")])
+    if "imports" in change:
+        insert = (
+            "INSERT INTO imports (id, policy, content_hash, name, accepted, repeated, superseding, rejected_rows, "
+            "imported_at) VALUES (1, 'spam', 'x', 'x', 0, 0, 0, '[]', '2026-01-01 00:00:00')"
+        )
+        run_sql(ledger_url, insert)
+    with pytest.raises(DBAPIError, match="append-only"):
+        run_sql(ledger_url, change)
+    assert labels(ledger) == {("item001", "anna"): "positive"}
+
+
+def test_replacing_and_emptying_is_refused_too(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001")])
+    if ledger_url.startswith("sqlite"):
+        for table in ("votes", "queue"):
+            with pytest.raises(DBAPIError, match="append-only"):
+                run_sql(ledger_url, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+    else:
+        for table in ("votes", "queue", "imports"):
+            with pytest.raises(DBAPIError, match="append-only"):
+                run_sql(ledger_url, f"TRUNCATE {table}")
+    assert ledger.votes().height == 1
+
+
+def run_sql(url: str, statement: str) -> None:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here: it takes root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill_up(ledger: Ledger) -> int:
+    """Record batches until the disk is full; return the number of batches that were reported."""
+    for batch in itertools.count():
+        comment = f"{batch} " + os.urandom(2_000).hex()
+        votes = [vote(name, rater, comment=comment) for name in items(5) for rater in RATERS]
+        try:
+            ledger.record(votes)
+        except LedgerError as error:
+            if "free some space" not in str(error):
+                raise
+            return batch
+    raise AssertionError
+
+
+def test_a_full_disk_loses_no_reported_vote(small_disk: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{small_disk}/ledger.sqlite")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 300_000)
+    batches = fill_up(ledger)
+    assert batches > 2
+    assert ledger.history().height == 15 * batches
+    ballast.unlink()
+    assert ledger.record([vote("item000", comment="there is room again")]).superseding == 1
+    assert ledger.history().height == 15 * batches + 1
+
+
+def test_a_full_sqlite_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite")
+    ledger.close()
+    pragmas = [*statements("connect.sqlite.sql"), "PRAGMA max_page_count = 60"]
+    monkeypatch.setattr("al_assets.storage.ledger.store.statements", lambda name: pragmas)
+    small = Ledger(f"sqlite:///{tmp_path}/ledger.sqlite", "spam", RATERS)
+    batches = fill_up(small)
+    assert small.history().height == 15 * batches
+
+
+@pytest.mark.postgres
+def test_a_full_postgres_disk_loses_no_reported_vote(small_disk: Path, postgres_cluster: Cluster) -> None:
+    shutil.chown(small_disk, "postgres", "postgres")
+    for parent in small_disk.parents:
+        if parent == Path("/tmp"):
+            break
+        parent.chmod(parent.stat().st_mode | 0o011)
+    postgres_cluster.execute(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
+    try:
+        url = postgres_cluster.new_database() + "?options=-c%20default_tablespace%3Dsmall"
+        ledger = open_ledger(url)
+        batches = fill_up(ledger)
+        assert batches > 2
+        assert ledger.history().height == 15 * batches
+        ledger.close()
+        run_sql(url, "DROP TABLE votes, queue, imports")
+    finally:
+        postgres_cluster.execute("DROP TABLESPACE small")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "'nonsense' is not a database URL; expected sqlite:///FILE"),
+        ("mysql://u:secret@h/d", r"'mysql://u:\*\*\*@h/d' is of another kind"),
+        ("sqlite://", "is not a file, so votes would be lost"),
+        ("sqlite:///:memory:", "is not a file, so votes would be lost"),
+        (
+            "postgresql://u:secret@127.0.0.1:1/d",
+            r"u:\*\*\*@127.0.0.1:1/d could not be read: .* - check that the server",
+        ),
+    ],
+)
+def test_a_ledger_that_cannot_be_opened_says_why(url: str, message: str) -> None:
+    with pytest.raises(LedgerError, match=message) as caught:
+        Ledger(url, "spam")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_text("item_id,label\n" * 200)
+    with pytest.raises(LedgerError, match="not a database - the file is damaged or no ledger; put back a copy"):
+        Ledger(f"sqlite:///{file}", "spam")
+    assert file.read_text() == "item_id,label\n" * 200
+
+
+def test_tables_of_another_program_are_left_alone(ledger_url: str) -> None:
+    run_sql(ledger_url, "CREATE TABLE votes (id INTEGER, candidate TEXT)")
+    with pytest.raises(LedgerError, match="a table 'votes' without the columns seq, .* belongs to another program"):
+        Ledger(ledger_url, "spam")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="file/deeper cannot be made"):
+        Ledger(f"sqlite:///{tmp_path}/file/deeper/ledger.sqlite", "spam")
+
+
+def test_a_writer_that_keeps_the_lock_is_reported(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_assets.storage.ledger.store.LOCK_TIMEOUT_MS", "300")
+    pragmas = ["PRAGMA busy_timeout = 300", *statements("connect.sqlite.sql")[1:]]
+    ledger = open_ledger(ledger_url)
+    holder = Store(ledger_url)
+    if ledger_url.startswith("sqlite"):
+        monkeypatch.setattr("al_assets.storage.ledger.store.statements", lambda name: pragmas)
+        ledger = Ledger(ledger_url, "spam", RATERS)
+    with holder.write(), pytest.raises(LedgerError, match="another process has been writing for 30 seconds"):
+        ledger.record([vote("item001")])
+    assert ledger.record([vote("item001")]).new == 1
+
+
+def test_a_read_does_not_wait_for_a_writer(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001")])
+    with Store(ledger_url).write():
+        assert ledger.votes().height == 1
+
+
+def test_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/ledger.sqlite")
+    with store.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_a_copy_of_the_file_is_a_ledger(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite")
+    ledger.record([vote("item001")])
+    source, copy = sqlite3.connect(tmp_path / "ledger.sqlite"), sqlite3.connect(tmp_path / "copy.sqlite")
+    source.backup(copy)
+    source.close()
+    copy.close()
+    assert labels(Ledger(f"sqlite:///{tmp_path}/copy.sqlite", "spam")) == {("item001", "anna"): "positive"}
+
+
+def break_off(store: Store) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO votes SELECT 1, 'k', policy, item_id, iteration, 'anna', 'positive', '1', '', selected_by, "
+            "1.0, true, '', 'x', published_at, published_at, 1 FROM queue WHERE item_id = 'item001'"
+        )
+        raise RuntimeError("in the middle")
+
+
+def test_a_failed_batch_leaves_nothing_behind(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        break_off(Store(ledger_url))
+    assert ledger.history().is_empty()
+    assert ledger.publish("0000", queue_frame(["a"]), SELECTED_BY).height == 5

@@ -1,0 +1,29 @@
+-- description: The current votes: the newest answer of each rater to each item, over all iterations.
+-- source expert_labels: votes as each iteration's labels were last read from the ledger
+-- column item_id: the item
+-- column rater: who voted
+-- column iteration: iteration whose queue asked for the vote
+-- column reason: why the item was queued
+-- column label: positive, negative or undecided
+-- column positive: true or false; null if undecided
+-- column stratum: audit stratum, null if the item was not drawn for the audit
+-- column stratum_size: items of the pool in that stratum
+-- column seq: place in the ledger
+-- column voted_at: when the rater answered
+
+-- An iteration's file holds the votes as of its last materialization, those of earlier iterations included, so a vote
+-- may be in several files and a superseded one may still be in an older file.
+select
+    item_id,
+    rater,
+    queued_iteration as iteration,
+    reason,
+    label,
+    case label when 'positive' then true when 'negative' then false end as positive,
+    stratum,
+    stratum_size,
+    seq,
+    voted_at
+from expert_labels
+qualify row_number() over (partition by item_id, rater order by seq desc, expert_labels.iteration desc) = 1
+order by seq
