@@ -1,7 +1,7 @@
 """Pictures of the loop as PNG bytes: plain arrays in, no Dagster, no global matplotlib state."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def overlap_picture(
 ) -> bytes:
     """Draw each overlap of a positive and a negative cluster as a bubble: its place, its size, how mixed it is."""
     figure, axes = _canvas(7, 4.6)
-    area = 30 + 1200 * np.asarray(sizes, dtype=float) / max(1, *sizes) if len(sizes) else []
+    area = 30 + 1200 * np.asarray(sizes, dtype=float) / max((1, *sizes))
     bubbles = axes.scatter(x, y, s=area, c=mixing, cmap="viridis", vmin=0, vmax=1, alpha=0.65, edgecolors=NEUTRAL)
     for place in np.argsort(np.asarray(sizes))[::-1][:12]:
         axes.annotate(names[place], (x[place], y[place]), fontsize=7, ha="center", va="center")
@@ -52,7 +52,7 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
 
 def kappa_history(
     iterations: Sequence[str],
-    series: dict[str, Sequence[tuple[float, float, float] | None]],
+    series: Mapping[str, Sequence[tuple[float, float, float] | None]],
     ceiling: Sequence[tuple[float, float, float] | None],
 ) -> bytes:
     """Draw kappa over iterations with 95 % intervals, and the experts' agreement among themselves as a band.

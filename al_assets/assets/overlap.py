@@ -22,7 +22,8 @@ def overlap_map(
     frame = map_overlaps(sides.item_ids, sides.vectors, sides.positive, cluster_assignments, boundary_pairs)
     texts = dict(pool.select("item_id", "text").iter_rows())
     names = [f"+{row[0]} / -{row[1]}" for row in frame.select("positive_cluster", "negative_cluster").iter_rows()]
-    drawn = overlap_picture(*(frame[name].to_list() for name in ("x", "y", "size", "mixing")), names)
+    x, y, size, mixing = (frame[name].to_list() for name in ("x", "y", "size", "mixing"))
+    drawn = overlap_picture(x, y, size, mixing, names)
     largest = frame.head(10).with_columns(
         pl.col(f"{side}_examples").list.first().replace_strict(texts, default="").alias(f"{side} example")
         for side in ("positive", "negative")

@@ -1,4 +1,4 @@
-"""What every asset of the loop has in common: its partitions, owners, concurrency pool and the way it returns a table."""
+"""What every asset of the loop has in common: partitions, owners, concurrency pool, and how it returns a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,9 +22,10 @@ def loop_asset(group: str, kinds: set[str], **arguments: Any) -> Callable[[Calla
 
     :param group: the stage of the loop it belongs to: pool, curation, experts or learning.
     """
-    return dg.asset(
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         partitions_def=ITERATIONS, owners=OWNERS, group_name=group, kinds=kinds, pool=LOOP_POOL, **arguments
     )
+    return decorate
 
 
 def table_output(

@@ -24,7 +24,7 @@ POOL_SOURCE = dg.AssetSpec(
     name="pool_snapshot",
     outs={
         "pool": dg.AssetOut(
-            description="Every usable item once, as of this iteration; near-duplicates name the item they stand behind.",
+            description="Every usable item once, as of this iteration; near-duplicates name the item they copy.",
             owners=OWNERS, group_name="pool", kinds={"polars", "parquet"},
         ),
         "quarantine": dg.AssetOut(

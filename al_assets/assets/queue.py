@@ -22,7 +22,7 @@ class RerunMode(StrEnum):
 class QueueConfig(dg.Config):
     """How to treat a queue that was already published.
 
-    :param mode: replay keeps the published queue, so that the same human labels are used; reselect adds newly chosen items.
+    :param mode: replay keeps the published queue, so the same human labels are used; reselect adds newly chosen items.
     """
 
     mode: RerunMode = RerunMode.REPLAY

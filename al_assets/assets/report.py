@@ -1,11 +1,12 @@
-"""kappa_report: does the model agree with the experts as well as they agree with one another?"""
+"""kappa_report: whether the model agrees with the experts as well as they agree with one another."""
 
 from dataclasses import fields
 
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.report import frame_of, kappa_report as compute_report, student_labels, verdict_of
+from al_assets.agreement import report as agreement_report
+from al_assets.agreement.report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
@@ -34,7 +35,7 @@ def kappa_report(
     key, stopping = context.partition_key, loop.policy.stopping
     earlier = [each for each in loop.root.table_keys("kappa_report") if each < key]
     history = {each: loop.root.read_table("kappa_report", each) for each in earlier}
-    figures = compute_report(
+    figures = agreement_report.kappa_report(
         iteration=key,
         votes=expert_labels,
         split=label_split,

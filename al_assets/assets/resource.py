@@ -49,7 +49,7 @@ def worker_identity() -> str:
 
 
 def worker_is_gone(identity: str) -> bool:
-    """Tell whether the process of :func:`worker_identity` certainly no longer runs; other hosts' are given the doubt."""
+    """Tell whether the process of :func:`worker_identity` is certainly gone; those of other hosts never are."""
     host, pid, started = identity.split("/")
     if host != socket.gethostname():
         return False

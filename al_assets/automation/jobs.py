@@ -1,4 +1,4 @@
-"""The two jobs of an iteration: curate, up to the published queue; learn, from the votes to the report and the marts."""
+"""The two jobs of an iteration: curate, up to the published queue; learn, from the votes to report and marts."""
 
 from typing import TYPE_CHECKING
 

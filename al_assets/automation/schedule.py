@@ -21,7 +21,7 @@ def nightly_schedule(marts: list[str], cron: str, timezone: str) -> dg.ScheduleD
         execution_timezone=timezone,
         target=dg.AssetSelection.assets(*sorted({name for half in assets_of(marts).values() for name in half})),
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Once a night: start iteration 0000, learn from late votes, reopen the loop when the pool has grown.",
+        description="Once a night: start iteration 0000, learn from late votes, reopen when the pool has grown.",
     )
     def nightly(context: dg.ScheduleEvaluationContext, loop: LoopResource) -> dg.RunRequest | dg.SkipReason:
         step = decide(context.instance, loop, Occasion.NIGHTLY)

@@ -120,8 +120,8 @@ class Step:
 def next_step(state: LoopState, occasion: Occasion) -> Step:
     """Decide what happens next.
 
-    Only the nightly occasion starts the first iteration, learns again from labels that came in after the loop had ended, and
-    opens an iteration because the pool has grown.
+    Only the nightly occasion starts the first iteration, learns again from labels that came in after the loop had
+    ended, and opens an iteration because the pool has grown.
     """
     current = state.current
     if state.foreign_run_in_flight is not None:

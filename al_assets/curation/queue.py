@@ -145,7 +145,7 @@ def _control(audit: pl.DataFrame, budget: int, seed: int) -> pl.DataFrame:
         pl.lit("control").alias("reason"),
         "pair_id",
         "group_id",
-        (1 - pl.col("inclusion_probability")) * chance,
+        ((1 - pl.col("inclusion_probability")) * chance).alias("inclusion_probability"),
     )
 
 

@@ -10,14 +10,14 @@ EVALUATION, FINE_TUNING, PANEL = "evaluation", "fine-tuning", "panel"
 def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, panel_iteration: str) -> pl.DataFrame:
     """Adjudicate the votes and assign every labelled item to a split.
 
-    An item's split depends on its group and the seed alone, so it never changes when votes or iterations are added. Audit
-    items are always kept for evaluation: a model trained on them could not be judged by them. The evaluation items of
-    ``panel_iteration`` form the frozen panel on which iterations are compared.
+    An item's split depends on its group and the seed alone, so it never changes when votes or iterations are added.
+    Audit items are always kept for evaluation: a model trained on them could not be judged by them. The evaluation
+    items of ``panel_iteration`` form the frozen panel on which iterations are compared.
 
-    :param votes: rows item_id, iteration, reason, group_id, label (positive, negative, undecided); one per item and rater.
+    :param votes: item_id, iteration, reason, group_id, label (positive, negative, undecided); a row per item and rater.
     :param evaluation_share: in (0, 1); the share of groups held out, audit items aside.
-    :return: one row per item: item_id, iteration, reason, group_id, split, label (the majority of decisive votes, null if
-        tied or all undecided), positive_votes, negative_votes, undecided_votes.
+    :return: one row per item: item_id, iteration, reason, group_id, split, label (the majority of decisive votes, null
+        if tied or all undecided), positive_votes, negative_votes, undecided_votes.
     """
     counts = [
         (pl.col("label") == answer).sum().cast(pl.Int64).alias(f"{answer}_votes")

@@ -20,7 +20,7 @@ DAGSTER_YAML = files("al_assets.automation") / "dagster.yaml"
 class DemoSize:
     """How large a demo is.
 
-    :param quick: a linear student and a small static embedder instead of the language model: seconds instead of minutes.
+    :param quick: a linear student and a small static embedder instead of the language model: it learns little, fast.
     """
 
     items: int = 3_000

@@ -116,7 +116,11 @@ def _mean(values: NDArray[Any]) -> float:
 
 
 def _estimate(report: pl.DataFrame, figure: str, scope: str) -> Estimate | None:
-    rows = report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope)).select("estimate", "low", "high").rows()
+    rows = (
+        report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
+        .select("estimate", "low", "high")
+        .rows()
+    )
     return None if not rows or None in rows[0] else rows[0]
 
 
@@ -143,7 +147,9 @@ def _student_labels(loop: LoopResource, key: str, items: pl.DataFrame) -> NDArra
         return _labels(loop, student, fingerprint, items, threshold)
 
 
-def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float) -> NDArray[np.float64]:
+def _labels(
+    loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float
+) -> NDArray[np.float64]:
     hashes = [text_hash(text) for text in items["text"]]
     scores = score_texts(labeler, hashes, items["text"].to_list(), loop.root.scores(fingerprint))
     return (scores >= threshold).astype(np.float64)

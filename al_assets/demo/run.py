@@ -12,7 +12,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Occasion, Step
 from al_assets.definitions import build
-from al_assets.demo.experts import drop_votes, expert_votes
+from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.memory import PeakMemory
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
 from al_assets.demo.report import DemoReport, demo_report
@@ -87,14 +87,14 @@ def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: Lo
         raise DemoError(f"iteration {step.iteration}: {step.job} failed: {failures[0] if failures else result.run_id}")
 
 
-def answer_queue(loop: LoopResource, iteration: str, votes: dict[str, object], say: Say) -> None:
+def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> None:
     """Let the simulated experts answer an iteration's queue through the drop folder."""
     with loop.ledger() as ledger:
         queue = ledger.queue(iteration)
         waiting = ledger.progress(iteration, loop.policy.review.votes_per_item)
     if waiting.is_complete or waiting.votes:
         raise DemoError(f"iteration {iteration}: waits for labels that the simulated experts have given already")
-    names = drop_votes(queue, iteration, votes, loop.policy, loop.root)  # type: ignore[arg-type]
+    names = drop_votes(queue, iteration, votes, loop.policy, loop.root)
     say(f"iteration {iteration}: {len(names)} simulated experts answer {queue.height} items")
 
 

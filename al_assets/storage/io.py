@@ -12,22 +12,24 @@ from al_assets.storage.schemas import TABLES
 class TableIOManager(PolarsParquetIOManager):
     """dagster-polars' Parquet manager with checks, atomic writes, and the columns' meaning in the metadata.
 
-    A frame is checked against its declared schema before it is written and after it is read, and a file appears whole or
-    not at all: a run killed while writing leaves the table of the run before.
+    A frame is checked against its declared schema before it is written and after it is read, and a file appears whole
+    or not at all: a run killed while writing leaves the table of the run before.
     """
 
     def write_df_to_path(self, context: OutputContext, df: pl.DataFrame, path: UPath) -> None:
         """Check and write a frame."""
         RunRoot(str(self.base_dir)).write_table(path, check_table(context.asset_key.path[-1], df))
 
-    def scan_df_from_path(self, path: UPath, context: InputContext) -> pl.LazyFrame:
+    def scan_df_from_path(self, path: UPath, context: InputContext, partition_key: str | None = None) -> pl.LazyFrame:
         """Read and check a frame."""
         with path.open("rb") as stream:
             frame = pl.read_parquet(stream)
         return check_table(context.asset_key.path[-1], frame).lazy()
 
-    def get_metadata(self, context: OutputContext, obj: pl.DataFrame) -> dict[str, MetadataValue]:
+    def get_metadata(self, context: OutputContext, obj: pl.DataFrame | pl.LazyFrame | None) -> dict[str, MetadataValue]:
         """Return row count, size and columns; no random sample, so that the same run logs the same metadata."""
+        if not isinstance(obj, pl.DataFrame):
+            return {}
         return {
             "dagster/row_count": MetadataValue.int(obj.height),
             "dagster/column_schema": MetadataValue.table_schema(_table_schema(context.asset_key.path[-1], obj)),

@@ -57,9 +57,8 @@ def read_pool(source: PoolSource, location: str) -> Pool:
         items.append(_item(cast(str, item_id), row.values, source))
     if not items:
         reasons = sorted({row["reason"] for row in rejected})[:3]
-        raise PoolError(
-            f"pool.path: {location!r} has no usable row ({len(rejected)} rejected{': ' + '; '.join(reasons) if reasons else ''})"
-        )
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        raise PoolError(f"pool.path: {location!r} has no usable row ({len(rejected)} rejected{why})")
     return Pool(
         pl.DataFrame(items, schema=POOL.schema),
         pl.DataFrame(rejected, schema=QUARANTINE.schema, infer_schema_length=None),
@@ -77,7 +76,7 @@ def fold_duplicates(items: pl.DataFrame, representatives: list[int]) -> pl.DataF
 
 
 def _files(location: str) -> list[UPath]:
-    path = cast(UPath, UPath(location))
+    path = UPath(location)
     found = (
         sorted(path.parent.glob(path.name), key=str)
         if any(sign in path.name for sign in "*?[")

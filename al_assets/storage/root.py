@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ class RunRoot:
     """
 
     def __init__(self, url: str) -> None:
-        self.base = cast(UPath, UPath(url))
+        self.base = UPath(url)
 
     def table_path(self, name: str, key: str | None = None) -> UPath:
         """Return where a table is, or one iteration of it."""

@@ -1,4 +1,4 @@
-"""The columns of every table of the loop, in one place; frames are checked where data enters and where an asset ends."""
+"""The columns of every table of the loop, in one place; frames are checked where data enters and leaves assets."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Table:
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
     def empty(self) -> pl.DataFrame:
-        """A frame without rows."""
+        """Return a frame without rows."""
         return pl.DataFrame(schema=self.schema)
 
     def check(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -99,8 +99,9 @@ INCUMBENT_MODEL = Table(
         "kind": Column(pl.String, "llm0 or checkpoint"),
         "uri": Column(pl.String, "the labeler's name, or the checkpoint's directory"),
         "fingerprint": Column(pl.String, "changes when the labeler does"),
-        "threshold": Column(pl.Float64, "p_positive at or above it is called positive; null: match the prevalence",
-                            nullable=True),
+        "threshold": Column(
+            pl.Float64, "p_positive at or above it is called positive; null: match the prevalence", nullable=True
+        ),
         "promoted_from": Column(pl.String, "iteration whose student this is, null for LLM-0", nullable=True),
     },
 )
@@ -165,8 +166,9 @@ BOUNDARY_PAIRS = Table(
         "negative_cell": Column(pl.Int32, "cell of the negative item"),
         "rank": Column(pl.Int64, "order in which the pair would be picked, from 0", nullable=True),
         "selected": Column(pl.Boolean, "picked within the budget"),
-        "inclusion_probability": Column(pl.Float64, "chance of being picked; null where the rule is deterministic",
-                                        nullable=True),
+        "inclusion_probability": Column(
+            pl.Float64, "chance of being picked; null where the rule is deterministic", nullable=True
+        ),
     },
 )
 REVIEW_QUEUE = Table(
@@ -175,13 +177,14 @@ REVIEW_QUEUE = Table(
     {
         "item_id": Column(pl.String, "the item to label"),
         "text": Column(pl.String, "as shown to raters"),
-        "reason": Column(pl.String, "boundary, promising, margin, audit, control, gold or repeat"),
+        "reason": Column(pl.String, "boundary, promising, audit, control, gold or repeat"),
         "pair_id": Column(pl.String, "the boundary pair it belongs to", nullable=True),
         "group_id": Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
         "stratum": Column(pl.String, "audit stratum", nullable=True),
         "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
-        "inclusion_probability": Column(pl.Float64, "chance of being queued for this reason; null if deterministic",
-                                        nullable=True),
+        "inclusion_probability": Column(
+            pl.Float64, "chance of being queued for this reason; null if deterministic", nullable=True
+        ),
         "revision": Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
     },
 )
@@ -214,8 +217,9 @@ LABEL_SPLIT = Table(
         "reason": Column(pl.String, "why it was queued"),
         "group_id": Column(pl.String, "never divided between splits"),
         "split": Column(pl.String, "evaluation, fine-tuning or panel (evaluation items of iteration 0000)"),
-        "label": Column(pl.Boolean, "adjudicated label: majority of decisive votes; null if tied or undecided",
-                        nullable=True),
+        "label": Column(
+            pl.Boolean, "adjudicated label: majority of decisive votes; null if tied or undecided", nullable=True
+        ),
         "positive_votes": Column(pl.Int64, "decisive votes for positive"),
         "negative_votes": Column(pl.Int64, "decisive votes for negative"),
         "undecided_votes": Column(pl.Int64, "answers 'cannot decide'"),
@@ -255,8 +259,9 @@ KAPPA_REPORT = Table(
     {
         "figure": Column(pl.String, "what was measured, such as model_expert_kappa or verdict"),
         "scope": Column(pl.String, "which items: boundary, audit, control, evaluation, panel, pool or loop"),
-        "estimate": Column(pl.Float64, "the figure; null where it is undefined, with the reason in detail",
-                           nullable=True),
+        "estimate": Column(
+            pl.Float64, "the figure; null where it is undefined, with the reason in detail", nullable=True
+        ),
         "low": Column(pl.Float64, "lower end of the 95 % interval", nullable=True),
         "high": Column(pl.Float64, "upper end", nullable=True),
         "items": Column(pl.Int64, "items it rests on", nullable=True),

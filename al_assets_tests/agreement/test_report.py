@@ -15,7 +15,7 @@ from al_assets.agreement.report import (
     student_threshold,
     verdict_of,
 )
-from al_assets.agreement.stopping import StoppingRules
+from al_assets.agreement.stopping import Decision, Evidence, StoppingRules
 from al_assets.storage.schemas import KAPPA_REPORT
 from al_assets_tests.agreement.conftest import World
 
@@ -313,3 +313,34 @@ def test_four_hundred_items_take_seconds_at_most(world: Factory) -> None:
     start = time.process_time()
     _report(frames, resamples=2_000)
     assert time.process_time() - start < 3
+
+
+def test_the_rules_see_one_sided_bounds_of_the_confidence_they_state(world: Factory) -> None:
+    seen: list[Evidence] = []
+
+    class Recorder(StoppingRules):
+        def decide(self, evidence: Evidence) -> list[Decision]:
+            seen.append(evidence)
+            return super().decide(evidence)
+
+    frames = world(items=800)
+    earlier = student_labels(frames.scores.with_columns(p_student=pl.col("p_incumbent")), 0.6)
+    report = _report(frames, rules=Recorder(), earlier_labels={"0000": earlier}, resamples=4_000)
+    for figure, scope, interval, normal_quantile in (
+        ("parity_difference", "evaluation", seen[0].parity, 1.645),
+        ("panel_gain", "panel", seen[0].panel_gain, 1.282),
+        ("expert_expert_kappa", "loop", seen[0].expert_kappa, 1.645),
+        ("expert_expert_kappa", "audit", seen[0].population_kappa, 1.645),
+    ):
+        row = _row(report, figure, scope)
+        assert interval.estimate == pytest.approx(row["estimate"])
+        width = interval.high - interval.low  # type: ignore[operator]
+        assert width / (row["high"] - row["low"]) == pytest.approx(normal_quantile / 1.96, abs=0.04)  # type: ignore[operator]
+    assert (seen[0].iterations, seen[0].labels) == (3, 300)
+
+
+def test_promising_items_belong_to_the_boundary(world: Factory) -> None:
+    frames = world()
+    renamed = pl.when(pl.col("reason") == "boundary").then(pl.lit("promising")).otherwise("reason").alias("reason")
+    promising = replace(frames, votes=frames.votes.with_columns(renamed), split=frames.split.with_columns(renamed))
+    assert _report(promising).equals(_report(frames))

@@ -34,7 +34,7 @@ class Pool:
 
 def unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / lengths).astype(np.float32)
+    return np.asarray(rows / lengths, dtype=np.float32)
 
 
 def topic_pool(

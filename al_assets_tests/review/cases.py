@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from al_assets.config import Policy
 from al_assets_tests.storage.ledger.cases import RATERS
 
@@ -21,7 +23,7 @@ def make_policy(url: str, **policy: Any) -> Policy:
     )
 
 
-def write(folder: Path, name: str, content: str | bytes) -> Path:
-    file = folder / name
+def write(folder: Path | UPath, name: str, content: str | bytes) -> Path:
+    file = Path(str(folder)) / name
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     return file

@@ -67,8 +67,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 def _save_tiny_model(kind: str, directory: Path) -> Path:
     import torch
-    import transformers
+    import transformers as untyped_transformers
 
+    transformers: Any = untyped_transformers
     tokenizer = _tiny_tokenizer()
     size: dict[str, Any] = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2}
     attention: dict[str, Any] = {
@@ -102,6 +103,7 @@ def _tiny_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
+    fast: Any = PreTrainedTokenizerFast
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -109,4 +111,4 @@ def _tiny_tokenizer() -> Any:
         vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(["Answer: yes", "Answer: no", "Answer:\nyes", "Answer:\nno", *TEXTS] * 5, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    return fast(tokenizer_object=tokenizer)

@@ -29,7 +29,12 @@ def labeler_of(make_policy: MakePolicy, model: str, **policy: Any) -> Labeler:
 
 @pytest.mark.parametrize(
     "classes",
-    [{True: True, False: False}, {True: 1, False: 0}, {True: "positive", False: "negative"}, {True: "Rude", False: "fine"}],
+    [
+        {True: True, False: False},
+        {True: 1, False: 0},
+        {True: "positive", False: "negative"},
+        {True: "Rude", False: "fine"},
+    ],
 )
 def test_the_positive_class_is_found_by_its_name(classes: Any, make_policy: MakePolicy, tmp_path: Path) -> None:
     model = fitted(classes)

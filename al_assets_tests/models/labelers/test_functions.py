@@ -69,7 +69,10 @@ def test_a_wrong_function_is_named(function: str, message: str, module: str, mak
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("no_such_module:f", "cannot be imported: No module named 'no_such_module'"), ("functions.f", "is not of the form")],
+    [
+        ("no_such_module:f", "cannot be imported: No module named 'no_such_module'"),
+        ("functions.f", "is not of the form"),
+    ],
 )
 def test_a_path_that_leads_nowhere_is_refused(path: str, message: str, make_policy: MakePolicy) -> None:
     with labeler_of(make_policy, path) as labeler, pytest.raises(LabelerError, match=f"labeler.functions: .*{message}"):

@@ -58,9 +58,16 @@ def test_a_change_of_the_guideline_means_nothing_to_functions(make_policy: MakeP
 
 @pytest.mark.parametrize(
     "change",
-    [{"model": "other"}, {"revision": "2"}, {"dtype": "float32"}, {"max_tokens": 9}, {"yes": "y"}, {"chat_template": True},
-     {"prompt": "{text}?"}],
-)  # fmt: skip
+    [
+        {"model": "other"},
+        {"revision": "2"},
+        {"dtype": "float32"},
+        {"max_tokens": 9},
+        {"yes": "y"},
+        {"chat_template": True},
+        {"prompt": "{text}?"},
+    ],
+)
 def test_settings_that_change_scores_change_the_fingerprint(change: dict[str, Any], make_policy: MakePolicy) -> None:
     assert fingerprint(make_policy, {**CAUSAL, **change}) != fingerprint(make_policy, CAUSAL)
     changed = {"kind": "combination", "labelers": [LEXICON, {**CAUSAL, **change}]}

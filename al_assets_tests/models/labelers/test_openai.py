@@ -190,7 +190,9 @@ def test_an_answer_that_is_not_returned_is_as_likely_as_the_least_likely_returne
         server.form = "only no"
         assert labeler.logits(["a"]).tolist() == [-5.0]
         server.form = "neither"
-        with pytest.raises(LabelerError, match=r"labeler.top_logprobs: neither ' yes' nor ' no' is among the 2 likeliest"):
+        with pytest.raises(
+            LabelerError, match=r"labeler.top_logprobs: neither ' yes' nor ' no' is among the 2 likeliest"
+        ):
             labeler.score(["a"])
         server.form = "none"
         with pytest.raises(LabelerError, match="answered without log-probabilities"):
@@ -236,7 +238,10 @@ def test_the_server_says_how_long_to_wait(server: CompletionServer, labeler_of: 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ((429, {}, {"error": {"message": "slow down"}}), r"answered HTTP 429: slow down in 3 attempts; lower concurrency"),
+        (
+            (429, {}, {"error": {"message": "slow down"}}),
+            r"answered HTTP 429: slow down in 3 attempts; lower concurrency",
+        ),
         ((500, {}, b"oops"), r"answered HTTP 500: oops in 3 attempts; look at the server's log.*run again to go on"),
         ((0, {}, None), r"cannot be reached \(.*\) in 3 attempts; start the server, or correct base_url"),
     ],
@@ -260,7 +265,11 @@ def test_lasting_trouble_names_url_and_way_out(
     ],
 )
 def test_a_refusal_is_not_tried_again(
-    status: int, message: str, server: CompletionServer, labeler_of: Callable[..., Labeler], monkeypatch: pytest.MonkeyPatch
+    status: int,
+    message: str,
+    server: CompletionServer,
+    labeler_of: Callable[..., Labeler],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AL_TEST_KEY", "secret")
     server.faults = [(status, {}, {"error": {"message": "too long"}})]

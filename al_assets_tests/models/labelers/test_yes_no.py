@@ -21,7 +21,8 @@ def reference(model_dir: str, prompts: Sequence[str], yes_id: int, no_id: int) -
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(model_dir)
-    model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    model.eval()
     with torch.inference_mode():
         logits = [model(**tokenizer(each, return_tensors="pt")).logits[0, -1] for each in prompts]
     return np.array([float(each[yes_id] - each[no_id]) for each in logits])

@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all their own set-up in .venv; they need Python 3.11 or 3.12 and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 3000
+FOLDER ?= .al/demo
+AL_VLLM_PYTHON ?= $(wildcard $(CURDIR)/.venv-vllm/bin/python)
+PYTEST_ARGS ?=
+export AL_VLLM_PYTHON
+
+.PHONY: help demo dev test check format clean
+
+help:
+	@echo "make demo    run three iterations on real text with real models (about 15 minutes on two cores)"
+	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
+	@echo "make test    run every test that this machine can run"
+	@echo "make check   lint, types, import directions"
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Python 3.11 or 3.12 is needed, this is " + sys.version.split()[0]'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,postgres]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/al demo --folder $(FOLDER)
+
+dev: $(VENV)/.demo
+	@if [ -z "$(AL_POLICY)" ]; then $(BIN)/al demo --prepare-only --folder $(FOLDER); fi
+	@mkdir -p $(if $(AL_POLICY),.al/dagster,$(FOLDER)/dagster)
+	@cp -n al_assets/automation/dagster.yaml $(if $(AL_POLICY),.al/dagster,$(FOLDER)/dagster)/ || true
+	AL_POLICY=$(abspath $(or $(AL_POLICY),$(FOLDER)/policy.yaml)) \
+	DAGSTER_HOME=$(abspath $(if $(AL_POLICY),.al/dagster,$(FOLDER)/dagster)) \
+	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .venv-vllm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,80 @@
+"""Where the loop stands and what it waits for, in one answer."""
+
+import os
+from dataclasses import dataclass, field
+
+import dagster as dg
+import polars as pl
+
+from al_assets.agreement.report import verdict_of
+from al_assets.assets.resource import LoopResource
+from al_assets.automation.observe import observe
+from al_assets.automation.requests import explained
+from al_assets.automation.state import Occasion, next_step
+from al_assets.partitions import PARTITIONS_NAME
+
+
+@dataclass(frozen=True)
+class Status:
+    """The loop's state.
+
+    :param open_items: for each rater how many items wait for this rater's vote.
+    :param reports: for each finished iteration its labels, kappas and verdict.
+    """
+
+    policy: str
+    iteration: str | None
+    action: str
+    next: str
+    queued: int = 0
+    complete: int = 0
+    votes: int = 0
+    open_items: dict[str, int] = field(default_factory=dict)
+    reports: list[dict[str, object]] = field(default_factory=list)
+    instance: str = ""
+
+
+def loop_status(loop: LoopResource) -> Status:
+    """Return where the loop stands, by what is stored and by the Dagster instance that ``DAGSTER_HOME`` names."""
+    home = os.environ.get("DAGSTER_HOME")
+    with dg.DagsterInstance.from_config(home) if home else dg.DagsterInstance.ephemeral() as instance:
+        state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=True)
+    step = next_step(state, Occasion.SENSOR)
+    policy = loop.policy
+    instance_name = home or "none (DAGSTER_HOME is not set, so runs are not looked at)"
+    if state.current is None:
+        return Status(policy.policy.name, None, step.action.value, explained(step), instance=instance_name)
+    with loop.ledger() as ledger:
+        progress = ledger.progress(state.current.key, policy.review.votes_per_item)
+    return Status(
+        policy.policy.name,
+        state.current.key,
+        step.action.value,
+        explained(step),
+        queued=progress.queued,
+        complete=progress.complete,
+        votes=progress.votes,
+        open_items={rater: len(items) for rater, items in progress.open_items.items()},
+        reports=[
+            _summary(key, loop.root.read_table("kappa_report", key)) for key in loop.root.table_keys("kappa_report")
+        ],
+        instance=instance_name,
+    )
+
+
+def _summary(key: str, report: pl.DataFrame) -> dict[str, object]:
+    def interval(figure: str, scope: str) -> list[float] | None:
+        chosen = (pl.col("figure") == figure) & (pl.col("scope") == scope)
+        row = report.filter(chosen).select("estimate", "low", "high").row(0)
+        return None if row[0] is None else [*row]
+
+    verdict, reason = verdict_of(report)
+    return {
+        "iteration": key,
+        "labels": int(report.filter(pl.col("figure") == "labels")["estimate"][0]),
+        "model_expert_boundary": interval("model_expert_kappa", "boundary"),
+        "model_expert_audit": interval("model_expert_kappa", "audit"),
+        "expert_expert": interval("expert_expert_kappa", "loop"),
+        "verdict": verdict,
+        "reason": reason,
+    }

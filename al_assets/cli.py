@@ -1,0 +1,203 @@
+"""The command ``al``."""
+
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from al_assets.config import POLICY_VARIABLE, Policy, PolicyError, load_policy
+
+app = typer.Typer(
+    help="Curate expert labels for an ambiguous policy, and know what they are worth.", no_args_is_help=True
+)
+labels_app = typer.Typer(help="Votes in and out: CSV, JSONL or Parquet.", no_args_is_help=True)
+app.add_typer(labels_app, name="labels")
+console = Console()
+
+PolicyOption = Annotated[Path, typer.Option("--policy", "-p", envvar=POLICY_VARIABLE, help="The policy file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="Where to write the policy file.")] = Path("policy.yaml")) -> None:
+    """Write a commented policy file and say what to do next."""
+    if path.exists():
+        raise typer.BadParameter(f"{path} exists; name another file, or move that one away")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text((files("al_assets") / "policy_template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    console.print(f"Wrote {path}. Next:", highlight=False)
+    console.print("  1. fill in the lines marked 'fill in': the guideline, the pool, the labeler, the raters")
+    console.print(f"  2. al check --policy {path}")
+    console.print(f"  3. {POLICY_VARIABLE}={path} make dev, then materialize iteration 0000", highlight=False)
+
+
+@app.command()
+def check(policy: PolicyOption, as_json: JsonOption = False) -> None:
+    """Try the policy, the pool, the models, the disk and the ledger: what would fail later, now."""
+    from al_assets.preflight import preflight
+
+    found = preflight(policy)
+    if as_json:
+        _print_json([asdict(each) for each in found])
+    else:
+        table = Table("", "check", "found")
+        for each in found:
+            table.add_row("[green]ok[/]" if each.ok else "[red]fails[/]", each.check, _plain(each.detail))
+        console.print(table)
+    raise typer.Exit(0 if all(each.ok for each in found) else 1)
+
+
+@app.command()
+def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
+    """Say where the loop stands and what it waits for."""
+    from al_assets.assets.resource import LoopResource
+    from al_assets.automation.status import loop_status
+
+    _load(policy)
+    found = loop_status(LoopResource(policy_path=str(policy)))
+    if as_json:
+        _print_json(asdict(found))
+        return
+    console.print(f"{found.policy}: {found.next}", highlight=False)
+    if found.queued:
+        waiting = ", ".join(f"{rater} {count}" for rater, count in found.open_items.items() if count)
+        console.print(
+            f"queue of {found.iteration}: {found.complete} of {found.queued} items complete, {found.votes} votes"
+        )
+        console.print(f"still to vote: {waiting or 'nobody'}")
+    if found.reports:
+        console.print(_report_table(found.reports))
+
+
+@labels_app.command("import")
+def import_labels(
+    file: Annotated[list[Path], typer.Argument(help="Files of votes: item_id, rater, label.")],
+    policy: PolicyOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Record the votes of files; bad rows are listed, good ones are kept."""
+    from al_assets.review.exchange import import_votes
+    from al_assets.review.vote_files import UnreadableFileError
+    from al_assets.storage.ledger import Ledger
+
+    reports = []
+    with Ledger.of(_load(policy)) as ledger:
+        for each in file:
+            try:
+                reports.append(import_votes(each, ledger, load_policy(policy)))
+            except UnreadableFileError as error:
+                _fail(str(error))
+    if as_json:
+        _print_json([asdict(report) for report in reports])
+    for report in reports if not as_json else ():
+        console.print(str(report), highlight=False, markup=False)
+        for rejection in report.rejected:
+            console.print(f"  row {rejection.row}: {rejection.reason}", highlight=False, markup=False)
+    raise typer.Exit(1 if any(report.rejected for report in reports) else 0)
+
+
+@labels_app.command("export")
+def export_labels(
+    path: Annotated[Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet.")],
+    policy: PolicyOption,
+    iteration: Annotated[str | None, typer.Option(help="Write this iteration's blind sheet of questions.")] = None,
+    rater: Annotated[str | None, typer.Option(help="Only what this rater has not answered.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all votes that count or, with --iteration, the sheet of questions for the raters."""
+    from al_assets.review.exchange import export_queue, export_votes
+    from al_assets.storage.ledger import Ledger
+
+    settings = _load(policy)
+    with Ledger.of(settings) as ledger:
+        try:
+            if iteration is None:
+                rows = export_votes(ledger, path)
+            else:
+                rows = export_queue(ledger, settings, iteration, path, rater)
+        except ValueError as error:
+            _fail(str(error))
+    if as_json:
+        _print_json({"path": str(path), "rows": rows})
+    else:
+        console.print(f"{path}: {rows} rows", highlight=False)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo lives.")] = Path(".al/demo"),
+    iterations: Annotated[int, typer.Option(min=1, help="How many iterations to run.")] = 3,
+    prepare_only: Annotated[bool, typer.Option(help="Write pool, policy and Dagster home, run nothing.")] = False,
+    quick: Annotated[
+        bool, typer.Option(help="A linear student on a small embedder: seconds, and it learns little.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the loop on real text with real models; the experts are simulated from real ratings."""
+    from al_assets.demo.prepare import DemoSize, prepare
+    from al_assets.demo.run import DemoError, run_demo
+    from al_assets.demo.table import demo_table
+
+    size = DemoSize.quickest() if quick else DemoSize()
+    if prepare_only:
+        made = prepare(folder, size)
+        console.print(f"{made.policy}", highlight=False, soft_wrap=True)
+        return
+    try:
+        report = run_demo(folder, iterations=iterations, size=size, say=lambda line: console.log(line, markup=False))
+    except DemoError as error:
+        _fail(str(error))
+    if as_json:
+        _print_json(asdict(report))
+        return
+    console.print(demo_table(report))
+    console.print(f"figures: {folder / 'report.json'}; open the result in the UI: make dev", highlight=False)
+
+
+def main() -> None:
+    """Run the command; what a user can mend is said in a line, without a traceback."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        app()
+    except (PolicyError, OSError, ValueError) as error:
+        _fail(str(error))
+
+
+def _load(path: Path) -> Policy:
+    return load_policy(path)
+
+
+def _fail(message: str) -> Any:
+    Console(stderr=True).print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def _report_table(reports: list[dict[str, Any]]) -> Table:
+    table = Table("iteration", "labels", "model-expert, boundary", "model-expert, audit", "expert-expert", "verdict")
+    for each in reports:
+        kappas = (each["model_expert_boundary"], each["model_expert_audit"], each["expert_expert"])
+        table.add_row(each["iteration"], str(each["labels"]), *(_interval(kappa) for kappa in kappas), each["verdict"])
+    return table
+
+
+def _interval(kappa: list[float] | None) -> str:
+    return "undefined" if kappa is None else f"{kappa[0]:.2f} ({kappa[1]:.2f} to {kappa[2]:.2f})"
+
+
+if __name__ == "__main__":
+    main()

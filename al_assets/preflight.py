@@ -1,0 +1,123 @@
+"""Everything that would fail later, found at once: policy, pool, models, disk, ledger."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_assets.config import (
+    CausalLMLabeler,
+    ClassifierLabeler,
+    CombinationLabeler,
+    EmbeddingSettings,
+    FunctionsLabeler,
+    LinearStudent,
+    OpenAILabeler,
+    Policy,
+    PolicyError,
+    VLLMLabeler,
+    load_policy,
+)
+from al_assets.models.embedders import make_embedder
+from al_assets.models.labelers import make_labeler
+from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
+from al_assets.storage.atomic import write_bytes
+from al_assets.storage.ledger import Ledger
+from al_assets.storage.pool_reader import read_pool
+from al_assets.storage.root import RunRoot
+
+MINIMUM_FREE_GB = 2.0
+PROBE_TEXT = "A short text to see whether the model answers."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    :param ok: False means that a run would fail.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def preflight(policy_path: str | Path) -> list[Finding]:
+    """Try everything a run needs, models included, and return a finding for each; nothing of the loop is changed."""
+    try:
+        policy = load_policy(policy_path)
+    except PolicyError as error:
+        return [Finding("policy", False, str(error))]
+    checks: dict[str, Callable[[Policy], str]] = {
+        "pool": _pool,
+        "labeler": _labeler,
+        "embedding": lambda each: _embedding(each, each.embedding),
+        "student": _student,
+        "disk": _disk,
+        "ledger": _ledger,
+    }
+    found = [Finding("policy", True, f"{policy.policy.name}, version {policy.policy.version}")]
+    return found + [_tried(name, check, policy) for name, check in checks.items()]
+
+
+def _tried(name: str, check: Callable[[Policy], str], policy: Policy) -> Finding:
+    try:
+        return Finding(name, True, check(policy))
+    except Exception as error:  # whatever a library raises here, a run would raise later
+        return Finding(name, False, f"{type(error).__name__}: {error}")
+
+
+def _pool(policy: Policy) -> str:
+    pool = read_pool(policy.pool, policy.resolve(policy.pool.path))
+    budget = policy.selection.budget
+    if pool.items.height < budget:
+        raise ValueError(f"selection.budget: {budget} items a round, but the pool has {pool.items.height}; lower it")
+    return f"{pool.items.height} usable items, {pool.quarantine.height} quarantined"
+
+
+def _labeler(policy: Policy) -> str:
+    with make_labeler(policy.labeler, policy) as labeler:
+        settings = policy.labeler
+        if isinstance(
+            settings, (FunctionsLabeler, ClassifierLabeler, OpenAILabeler, CausalLMLabeler, CombinationLabeler)
+        ):
+            score = labeler.score([PROBE_TEXT])[0]
+            return f"{settings.kind} answers (p_positive {score:.3f})"
+    if isinstance(settings, VLLMLabeler) and shutil.which(settings.python) is None:
+        raise ValueError(f"labeler.python: {settings.python!r} is no program; name the vLLM environment's interpreter")
+    return f"{settings.kind}: not started here"
+
+
+def _embedding(policy: Policy, settings: EmbeddingSettings) -> str:
+    embedder = make_embedder(settings, policy)
+    vectors = embedder.embed([PROBE_TEXT])
+    return f"{settings.model}: {vectors.shape[1]} dimensions"
+
+
+def _student(policy: Policy) -> str:
+    settings = policy.student
+    if isinstance(settings, LinearStudent):
+        return _embedding(policy, settings.embedding)
+    tokenizer = load_tokenizer(policy.resolve_model(settings.base_model), settings.revision)
+    yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
+    return f"{settings.base_model}: answers with tokens {yes} and {no}"
+
+
+def _disk(policy: Policy) -> str:
+    root = RunRoot(policy.root)
+    probe = root.base / ".probe"
+    write_bytes(probe, b"probe")
+    probe.unlink()
+    if not root.is_local:
+        return f"{root.base} can be written"
+    free = shutil.disk_usage(root.base.path).free / 1e9
+    if free < MINIMUM_FREE_GB:
+        raise ValueError(
+            f"storage.root: {root.base} has {free:.1f} GB free; a run needs {MINIMUM_FREE_GB:g} GB or more"
+        )
+    return f"{root.base} can be written, {free:.0f} GB free"
+
+
+def _ledger(policy: Policy) -> str:
+    with Ledger.of(policy) as ledger:
+        return f"{len(ledger.iterations())} iterations published, last vote {ledger.watermark()}"

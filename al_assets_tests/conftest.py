@@ -1,0 +1,59 @@
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+# Before numpy and torch are imported: on a shared machine more threads than cores only cost.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from al_assets.demo.vader import load_texts, sample_pool
+from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool
+
+MakeLoop = Callable[..., SmallLoop]
+
+
+@pytest.fixture(scope="session")
+def small_texts() -> pl.DataFrame:
+    """400 remarks with their ratings."""
+    return sample_pool(load_texts(), 400, seed=0)
+
+
+@pytest.fixture
+def make_loop(small_texts: pl.DataFrame, tmp_path: Path) -> Iterator[MakeLoop]:
+    """Make loops in folders of their own: ``make_loop("name", rows=..., selection={...})``."""
+    instances: list[dg.DagsterInstance] = []
+
+    def make(name: str = "loop", rows: list[dict[str, Any]] | None = None, **sections: Any) -> SmallLoop:
+        folder = tmp_path / name
+        write_pool(folder, pool_rows(small_texts) if rows is None else rows)
+        instances.append(dg.DagsterInstance.ephemeral())
+        return SmallLoop(write_policy(folder, **sections), instances[-1], small_texts)
+
+    yield make
+    for instance in instances:
+        instance.dispose()
+
+
+@pytest.fixture(scope="session")
+def curated_folder(small_texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose loop has published the queue of iteration 0000; copy it before changing anything."""
+    folder = tmp_path_factory.mktemp("curated") / "loop"
+    write_pool(folder, pool_rows(small_texts))
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = SmallLoop(write_policy(folder), instance, small_texts).run("curate", "0000")
+    assert done.success
+    return folder
+
+
+@pytest.fixture
+def curated(curated_folder: Path, small_texts: pl.DataFrame, tmp_path: Path) -> Iterator[SmallLoop]:
+    """A loop of one's own that has published the queue of iteration 0000, with an instance that knows of no run."""
+    folder = shutil.copytree(curated_folder, tmp_path / "loop")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("iteration", ["0000"])
+        yield SmallLoop(folder / "policy.yaml", instance, small_texts)

@@ -1,0 +1,99 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from al_assets.curation.strata import allocate, score_strata, stratified_sample
+
+SCORES = np.random.default_rng(0).beta(1, 5, 500)
+POSITIVE = SCORES >= 0.4
+
+
+def test_strata_are_score_bins_by_label() -> None:
+    names = score_strata(SCORES, POSITIVE, bins=5, most=20)
+    assert sorted(set(names)) == [f"score {each}/5, negative" for each in range(1, 6)] + ["score 5/5, positive"]
+    assert (names == "score 1/5, negative").sum() == 100
+
+
+def test_equal_scores_share_a_stratum() -> None:
+    scores = np.array([0.2] * 50 + [0.8] * 5)
+    assert len(set(score_strata(scores, scores > 0.5, bins=5, most=20))) == 2
+
+
+@pytest.mark.parametrize(("most", "strata"), [(6, 6), (5, 5), (3, 3), (2, 2), (1, 1)])
+def test_a_small_budget_makes_strata_coarser(most: int, strata: int) -> None:
+    assert len(set(score_strata(SCORES, POSITIVE, bins=5, most=most))) == strata
+
+
+small_strata = st.lists(st.tuples(st.integers(1, 6), st.floats(0.05, 0.5)), min_size=1, max_size=4)
+
+
+@given(small_strata, st.integers(1, 24))
+@settings(deadline=None)
+def test_allocation_has_the_least_variance(strata: list[tuple[int, float]], budget: int) -> None:
+    sizes, spread = np.array([each[0] for each in strata]), np.array([each[1] for each in strata])
+    budget = max(len(sizes), min(budget, int(sizes.sum())))
+    counts = allocate(sizes, spread, budget, floor=1)
+    assert counts.sum() == budget
+    assert np.all((counts >= 1) & (counts <= sizes))
+
+    def variance(allocation: tuple[int, ...]) -> float:
+        return float(sum((sizes * spread) ** 2 / np.array(allocation)))
+
+    every = itertools.product(*(range(1, size + 1) for size in sizes))
+    assert variance(tuple(counts)) <= min(variance(each) for each in every if sum(each) == budget) + 1e-9
+
+
+def test_allocation_follows_neyman() -> None:
+    sizes, spread = np.array([1000, 1000, 500]), np.array([0.1, 0.3, 0.4])
+    assert allocate(sizes, spread, 60).tolist() == [10, 30, 20]
+
+
+def test_floor_holds_where_the_budget_allows() -> None:
+    sizes, spread = np.array([10_000, 10, 1]), np.array([0.5, 0.1, 0.1])
+    assert allocate(sizes, spread, 20).tolist() == [17, 2, 1]
+    assert allocate(sizes, spread, 3).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("budget", [2, 12])
+def test_budget_outside_what_can_be_divided(budget: int) -> None:
+    with pytest.raises(ValueError, match=f"audit budget: {budget} items for 3 strata of 11 items"):
+        allocate(np.array([5, 5, 1]), np.array([0.1, 0.1, 0.1]), budget)
+
+
+@given(st.integers(0, 60), st.integers(0, 70), st.integers(1, 8), st.integers(0, 3))
+@settings(deadline=None)
+def test_every_item_has_a_known_chance(items: int, budget: int, bins: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.round(rng.random(items), 1)
+    sample = stratified_sample(scores, scores > 0.7, budget=budget, bins=bins, seed=seed)
+    drawn = np.isin(np.arange(items), sample.rows)
+    assert len(sample.rows) == drawn.sum() == min(budget, items)
+    if budget:
+        assert np.all(sample.inclusion_probability > 0)
+    for name in set(sample.stratum):
+        here = sample.stratum == name
+        assert set(sample.stratum_size[here]) == {here.sum()}
+        assert sample.inclusion_probability[here] == pytest.approx(drawn[here].mean())
+        if budget >= 2:
+            assert drawn[here].sum() >= min(2, here.sum())
+
+
+def test_weighted_audit_is_unbiased() -> None:
+    truth = np.random.default_rng(1).random(500) < SCORES
+    estimates = []
+    for seed in range(400):
+        sample = stratified_sample(SCORES, POSITIVE, budget=60, bins=5, seed=seed)
+        estimates.append((truth[sample.rows] / sample.inclusion_probability[sample.rows]).sum() / 500)
+    error = np.std(estimates) / len(estimates) ** 0.5
+    assert abs(np.mean(estimates) - truth.mean()) < 4 * error
+    # Stratified by a score that means something, it beats simple random sampling.
+    assert np.std(estimates) < (truth.mean() * (1 - truth.mean()) / 60) ** 0.5
+
+
+def test_constant_scores_of_zero_are_still_audited() -> None:
+    sample = stratified_sample(np.zeros(50), np.zeros(50, dtype=bool), budget=10, bins=5, seed=0)
+    assert len(sample.rows) == 10
+    assert set(sample.inclusion_probability.tolist()) == {0.2}

@@ -1,0 +1,153 @@
+"""A small, fast loop for tests: 400 real remarks, labelling functions, a static embedder, a linear student."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import yaml
+from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
+
+from al_assets.assets.resource import LoopResource
+from al_assets.automation.requests import run_request
+from al_assets.automation.state import Job, Step
+from al_assets.config import Policy, load_policy
+from al_assets.definitions import build
+from al_assets.demo.experts import Votes, drop_votes, expert_votes
+from al_assets.demo.fetch import static_model_directory
+from al_assets.partitions import PARTITIONS_NAME
+from al_assets.review.drop_folder import collect
+from al_assets.storage.root import RunRoot
+
+RATERS = ["expert_1", "expert_2", "expert_3"]
+Row = dict[str, Any]
+
+
+def small_policy(**sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy file's content; a section given is merged into the default one."""
+    static = {"kind": "static", "model": str(static_model_directory())}
+    content: dict[str, dict[str, Any]] = {
+        "policy": {
+            "name": "strongly_negative",
+            "question": "Is this remark strongly negative?",
+            "guideline": "A remark is strongly negative when its author condemns.",
+            "expected_prevalence": 0.15,
+        },
+        "pool": {"path": "pool.jsonl"},
+        "labeler": {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]},
+        "embedding": static,
+        "selection": {"budget": 40, "shares": {"boundary": 0.6, "audit": 0.3, "control": 0.1}, "audit_strata": 2},
+        "review": {"raters": RATERS, "votes_per_item": 2},
+        "student": {"kind": "linear", "embedding": static},
+        "stopping": {"stop_set_size": 60, "resamples": 200},
+        "storage": {"root": "runs"},
+    }
+    for name, section in sections.items():
+        replaced = name in ("labeler", "student", "embedding") and "kind" in section
+        content[name] = {**({} if replaced else content.get(name, {})), **section}
+    return content
+
+
+def write_policy(folder: Path, **sections: Mapping[str, Any]) -> Path:
+    """Write the policy file and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(small_policy(**sections), sort_keys=False), encoding="utf-8")
+    return file
+
+
+def write_pool(folder: Path, rows: Iterable[Row]) -> Path:
+    """Write the pool as JSONL and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "pool.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def pool_rows(texts: pl.DataFrame) -> list[Row]:
+    """Return the rows of a pool file."""
+    return [{"id": row["item_id"], "text": row["text"]} for row in texts.iter_rows(named=True)]
+
+
+@dataclass
+class SmallLoop:
+    """A policy folder with its Dagster instance, driven as the sensor would."""
+
+    policy_file: Path
+    instance: dg.DagsterInstance
+    texts: pl.DataFrame
+    definitions: dg.Definitions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.definitions = build(str(self.policy_file))
+
+    @property
+    def loop(self) -> LoopResource:
+        """The loop's resource, with the policy as it stands in the file now."""
+        return LoopResource(policy_path=str(self.policy_file))
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as it stands in the file now."""
+        return load_policy(self.policy_file)
+
+    @property
+    def root(self) -> RunRoot:
+        """Where the loop keeps its tables."""
+        return self.loop.root
+
+    def run(
+        self, job: Job | str, key: str, *, selection: list[str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> ExecuteInProcessResult:
+        """Run a job as a person would from the UI, or some of its assets."""
+        self.instance.add_dynamic_partitions(PARTITIONS_NAME, [key])
+        return self.definitions.resolve_job_def(str(job)).execute_in_process(
+            instance=self.instance, partition_key=key, raise_on_error=False, tags=dict(tags or {}),
+            asset_selection=None if selection is None else [dg.AssetKey(name) for name in selection],
+        )  # fmt: skip
+
+    def run_step(self, step: Step) -> ExecuteInProcessResult:
+        """Run what the state machine asks for."""
+        return self.run_request(run_request(step, self.policy.policy.name), str(step.job))
+
+    def run_request(self, request: dg.RunRequest, job: str | None = None) -> ExecuteInProcessResult:
+        """Run what a sensor or schedule asks for, as the daemon would."""
+        return self.run(str(job or request.job_name), str(request.partition_key), tags=request.tags)
+
+    def votes(self) -> Votes:
+        """Each item's votes by the three simulated experts."""
+        return expert_votes(self.texts, len(RATERS))
+
+    def drop(self, key: str, votes: Votes | None = None) -> None:
+        """Let the experts drop their files of votes on an iteration's queue."""
+        with self.loop.ledger() as ledger:
+            queue = ledger.queue(key)
+        drop_votes(queue, key, self.votes() if votes is None else votes, self.policy, self.root)
+
+    def answer(self, key: str, votes: Votes | None = None) -> None:
+        """Let the experts answer an iteration's queue, and read the drop folder."""
+        self.drop(key, votes)
+        with self.loop.ledger() as ledger:
+            for report in collect(self.root.inbox, ledger, self.policy, min_age_seconds=0):
+                assert not report.rejected
+                assert report.unreadable is None
+
+    def queue(self, key: str) -> pl.DataFrame:
+        """The queue as it was published."""
+        return self.root.read_table("review_queue", key)
+
+
+def failure(result: ExecuteInProcessResult) -> str:
+    """Return what the first failed step said, with its causes."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            said = []
+            while error is not None:
+                said.append(error.message)
+                error = error.cause
+            return "\n".join(said)
+    raise AssertionError("no step failed")
