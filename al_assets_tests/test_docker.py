@@ -14,6 +14,9 @@ import dagster as dg
 import psycopg
 import pytest
 import yaml
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import ListRepositoriesResponse
+from dagster._serdes import deserialize_value
 from dockerfile_parse import DockerfileParser
 
 from al_assets.storage.ledger import Ledger
@@ -27,7 +30,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN_IMAGES = {name: service for name, service in SERVICES.items() if "build" in service}
 EXAMPLE_POLICY = """\
-policy: {name: demo, question: Is it?, guideline: It is.}
+policy: {name: demo, question: "Is it?", guideline: It is.}
 pool: {path: pool.jsonl}
 labeler: {kind: functions, functions: ["builtins:float"]}
 embedding: {model: none}
@@ -232,7 +235,7 @@ def test_every_process_gets_what_the_instance_reads_from_the_environment(name: s
 
 @pytest.fixture
 def deployment(postgres_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """A PostgreSQL set up as its container would be, once: database ``dagster``, then the scripts of ``docker/postgres``."""
+    """A PostgreSQL set up as its container would be: a database ``dagster``, then the scripts that are mounted."""
     monkeypatch.setenv("AL_LEDGER_PASSWORD", 'it\'s a "ledger" $ecret')
     monkeypatch.setenv("PGPASSWORD", postgres_cluster.password)
     for statement in (
@@ -296,14 +299,15 @@ def test_nothing_else_of_the_repository_is_needed_by_the_code_image(tmp_path: Pa
                 target.parent.mkdir(parents=True, exist_ok=True)
                 subprocess.run(["cp", "-r", str(REPOSITORY / source), str(target)], check=True)
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "context"],
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "./context"],
         cwd=tmp_path, check=True, timeout=300,
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site")], check=True)
     listed = subprocess.run(
         [sys.executable, "-c", "from al_assets.storage import warehouse as w; print(*w.load_models(), w.__file__)"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True, check=True,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert "loop_history" in listed
     assert listed[-1].startswith(str(tmp_path))
@@ -330,7 +334,10 @@ def test_the_code_location_starts_and_says_it_is_healthy(tmp_path: Path) -> None
         while subprocess.run(check, env=variables, capture_output=True, timeout=60).returncode:
             assert server.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        # A code server is healthy even if its policy is wrong, so that the UI can show the mistake: ask what it serves.
+        served = deserialize_value(DagsterGrpcClient(port=int(port)).list_repositories())
     finally:
         server.terminate()
         server.wait(30)
-    assert "Started Dagster code server" in (tmp_path / "log").read_text()
+    assert isinstance(served, ListRepositoriesResponse), served
+    assert [symbol.repository_name for symbol in served.repository_symbols] == ["__repository__"]

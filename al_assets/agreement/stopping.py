@@ -236,9 +236,11 @@ def verdict(decisions: Sequence[Decision]) -> tuple[str, str]:
 
 
 def promotion(gain: Interval) -> tuple[bool, str]:
-    """Return whether a student becomes the incumbent, and why: unless it is significantly worse, it does.
+    """Return whether a student becomes the incumbent, and why: it does if it agrees with the experts no less.
 
-    Without an interval the estimate decides; what cannot be compared is not promoted.
+    The paired estimate decides, not its significance: with the few dozen evaluation items of early rounds hardly any
+    student is significantly worse, so that rule would hand the pool to students that are plainly so. What cannot be
+    compared is not promoted.
 
     :param gain: student minus incumbent mean kappa with the experts, paired, as a 95 % interval.
     """
@@ -248,4 +250,4 @@ def promotion(gain: Interval) -> tuple[bool, str]:
     if gain.high is None or gain.low is None:
         return gain.estimate >= 0, f"{found}; {gain.reason}"
     sureness = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not significantly different"
-    return gain.high >= 0, f"{found}, 95 % interval {gain.low:+.2f} to {gain.high:+.2f}: {sureness}"
+    return gain.estimate >= 0, f"{found}, 95 % interval {gain.low:+.2f} to {gain.high:+.2f}: {sureness}"

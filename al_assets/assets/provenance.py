@@ -23,6 +23,9 @@ INPUT_DATA_VERSION = "dagster/input_data_version/"
 UNOBSERVED = "INITIAL"
 """The data version Dagster records for an upstream asset that has no event at all."""
 
+HISTORY_PAGE = 100
+"""Events read at a time."""
+
 CLOSING = {"incumbent_model": "kappa_report"}
 """What an asset takes from the iteration before: the loop closes outside the asset graph, which knows no cycles."""
 
@@ -137,8 +140,12 @@ def read_event_log(
     instance: dg.DagsterInstance, assets: Sequence[LoopAsset], iterations: Sequence[str]
 ) -> dict[Place, Made]:
     """Return the latest materialization of every asset in every iteration."""
-    places = [(asset.key, each) for asset in assets for each in (iterations if asset.partitioned else (None,))]
-    return {place: _latest(instance, *place) for place in places}
+    made: dict[Place, Made] = {}
+    for asset in assets:
+        wanted = iterations if asset.partitioned else (None,)
+        latest = _latest(instance, asset.key, wanted)
+        made |= {(asset.key, each): latest.get(each, NEVER) for each in wanted}
+    return made
 
 
 def unpartitioned_versions(instance: dg.DagsterInstance, assets: Sequence[LoopAsset]) -> dict[dg.AssetKey, str]:
@@ -206,27 +213,33 @@ def _out(description: str) -> dg.AssetOut:
     return dg.AssetOut(description=description, group_name=GROUP, kinds={"dagster"}, owners=OWNERS, code_version="1")
 
 
-def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, iteration: str | None) -> Made:
-    latest: str | None = None
-    for record in _history(instance, key, iteration):
-        tags = record.event_log_entry.tags or {}
-        latest = latest or tags.get(DATA_VERSION)
-        if CODE_VERSION in tags:
-            return Made(latest, tags, record.run_id, datetime.fromtimestamp(record.timestamp, UTC))
-    return Made(latest, {}, None, None)
+def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, iterations: Sequence[str | None]) -> dict[str | None, Made]:
+    found: dict[str | None, Made] = {}
+    # Those that were never materialized would make the search go through the whole history.
+    searched = set(iterations) & (instance.get_materialized_partitions(key) | {None})
+    for record in _history(instance, key):
+        iteration, tags = record.partition_key, record.event_log_entry.tags or {}
+        if iteration in searched:
+            latest = found.get(iteration, NEVER).latest_version or tags.get(DATA_VERSION)
+            found[iteration] = Made(latest, {}, None, None)
+            if CODE_VERSION in tags:
+                at = datetime.fromtimestamp(record.timestamp, UTC)
+                found[iteration] = Made(latest, tags, record.run_id, at)
+                searched.remove(iteration)
+        if not searched:
+            break
+    return found
 
 
-def _history(instance: dg.DagsterInstance, key: dg.AssetKey, iteration: str | None) -> Iterator[dg.EventLogRecord]:
-    """Yield materializations, newest first: usually one is enough, more if another asset announced contents."""
-    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=None if iteration is None else [iteration])
+def _history(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    """Yield the materializations of an asset, newest first."""
     cursor: str | None = None
-    limit = 1
     while True:
-        page = instance.fetch_materializations(wanted, limit=limit, cursor=cursor)
+        page = instance.fetch_materializations(key, limit=HISTORY_PAGE, cursor=cursor)
         yield from page.records
         if not page.has_more:
             return
-        cursor, limit = page.cursor, 50
+        cursor = page.cursor
 
 
 def _as_recorded(version: str) -> str:

@@ -1,6 +1,7 @@
 """Embedders: texts to unit vectors, computed once per text and model."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -155,6 +156,8 @@ def _transformer(location: str, settings: EmbeddingSettings) -> "SentenceTransfo
     return SentenceTransformer(location, device=settings.device, revision=revision)
 
 
+# Reading its tokenizer takes seconds, the model itself a few megabytes: kept for the next one to ask.
+@lru_cache(maxsize=2)
 def _static(location: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding

@@ -1,19 +1,21 @@
 """Atomic files: written under a temporary name and renamed, so that a reader never sees half a file."""
 
+import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 from upath import UPath
 
 TEMPORARY_SUFFIX = ".tmp"
 
 
 class StorageError(OSError):
-    """A file could not be written; the message names it and what to do."""
+    """A file cannot be written, or is damaged; the message names it and what to do."""
 
 
 def temporary_name(path: UPath) -> UPath:
@@ -34,7 +36,7 @@ def write_bytes(path: UPath, data: bytes) -> None:
             if _is_local(path):
                 stream.flush()
                 os.fsync(stream.fileno())
-        _rename(temporary, path)
+        move(temporary, path)
     except OSError as error:
         if temporary.exists():
             temporary.unlink()
@@ -42,6 +44,24 @@ def write_bytes(path: UPath, data: bytes) -> None:
             f"{path}: cannot be written ({error.strerror or error}); free some space or fix the permissions, "
             "then run the step again - nothing was changed"
         ) from error
+
+
+def read_table_file(path: UPath, columns: Collection[str] = ()) -> pl.DataFrame:
+    """Read a Parquet file.
+
+    :param columns: what it must hold.
+    :raises StorageError: it is damaged.
+    :raises OSError: it cannot be read at all; a file on another machine may be readable later.
+    """
+    data = path.read_bytes()
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise StorageError(f"{path}: is damaged ({error}); delete it and materialize it again") from error
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise StorageError(f"{path}: is damaged (no column {', '.join(missing)}); delete it and materialize it again")
+    return frame
 
 
 @contextmanager
@@ -65,8 +85,9 @@ def _is_local(path: UPath) -> bool:
     return path.protocol in ("", "file", "local")
 
 
-def _rename(temporary: UPath, path: UPath) -> None:
-    if _is_local(path):
-        os.replace(temporary.path, path.path)
+def move(source: UPath, target: UPath) -> None:
+    """Rename a file, over another if there is one; atomic on this machine's disks."""
+    if _is_local(target):
+        os.replace(source.path, target.path)
     else:
-        temporary.fs.mv(temporary.path, path.path)
+        source.fs.mv(source.path, target.path)

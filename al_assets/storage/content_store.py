@@ -1,10 +1,12 @@
 """Content-addressed values: a text's vector or score, kept under the fingerprint of what computed it.
 
 Each batch is one Parquet file, written atomically. A killed run therefore loses at most the batch it was computing, and
-a text that was computed once is never computed again by the same model.
+a text that was computed once is never computed again by the same model. A damaged file is set aside, and what it held
+computed again.
 """
 
 import io
+import logging
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -13,7 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from upath import UPath
 
 from al_assets.config import fingerprint_of
-from al_assets.storage.atomic import TEMPORARY_SUFFIX, write_bytes
+from al_assets.storage.atomic import StorageError, move, read_table_file, write_bytes
+
+_LOG = logging.getLogger(__name__)
+_SUFFIX = ".parquet"
 
 
 class ContentStore:
@@ -39,6 +44,7 @@ class ContentStore:
         """Return the values of the hashes, in order, shape (n,) or (n, d).
 
         :raises KeyError: one has no value.
+        :raises ValueError: vectors of several widths.
         """
         self._refresh()
         missing = [each for each in hashes if each not in self._position]
@@ -49,6 +55,12 @@ class ContentStore:
         if not hashes:
             return np.empty((0,), dtype=self._dtype)
         places = [self._position[each] for each in hashes]
+        widths = {self._blocks[block].shape[1:] for block, _ in places}
+        if len(widths) > 1:
+            raise ValueError(
+                f"{self._folder}: holds vectors of {' and '.join(str(width[0]) for width in sorted(widths))} numbers; the "
+                "model was exchanged under its old name: give it a new revision in the policy"
+            )
         return np.stack([self._blocks[block][row] for block, row in places])
 
     def add(self, hashes: Sequence[str], values: ArrayLike) -> None:
@@ -63,7 +75,7 @@ class ContentStore:
             raise ValueError(f"values: {int((~np.isfinite(array)).sum())} of a batch of {len(hashes)} are not finite")
         if not hashes:
             return
-        name = f"{fingerprint_of(list(hashes))}.parquet"
+        name = f"{fingerprint_of(list(hashes))}{_SUFFIX}"
         buffer = io.BytesIO()
         pl.DataFrame({"text_hash": list(hashes), "value": pl.Series(array)}).write_parquet(buffer)
         write_bytes(self._folder / name, buffer.getvalue())
@@ -73,10 +85,14 @@ class ContentStore:
         if not self._folder.exists():
             return
         for path in sorted(self._folder.iterdir(), key=lambda each: each.name):
-            if path.name in self._read or path.name.endswith(TEMPORARY_SUFFIX):
+            if path.name in self._read or path.name.startswith(".") or path.suffix != _SUFFIX:
                 continue
-            with path.open("rb") as stream:
-                frame = pl.read_parquet(stream)
+            try:
+                frame = read_table_file(path, ("text_hash", "value"))
+            except StorageError as error:
+                _LOG.warning("%s; set aside as %s.damaged, what it held is computed again", error, path.name)
+                move(path, path.parent / f"{path.name}.damaged")
+                continue
             self._index(path.name, frame["text_hash"].to_list(), frame["value"].to_numpy())
 
     def _index(self, name: str, hashes: list[str], values: NDArray[np.generic]) -> None:

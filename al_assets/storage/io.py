@@ -5,6 +5,7 @@ from dagster import InputContext, MetadataValue, OutputContext, TableColumn, Tab
 from dagster_polars import PolarsParquetIOManager
 from upath import UPath
 
+from al_assets.storage.atomic import read_table_file
 from al_assets.storage.root import RunRoot, check_table
 from al_assets.storage.schemas import TABLES
 
@@ -22,9 +23,7 @@ class TableIOManager(PolarsParquetIOManager):
 
     def scan_df_from_path(self, path: UPath, context: InputContext, partition_key: str | None = None) -> pl.LazyFrame:
         """Read and check a frame."""
-        with path.open("rb") as stream:
-            frame = pl.read_parquet(stream)
-        return check_table(context.asset_key.path[-1], frame).lazy()
+        return check_table(context.asset_key.path[-1], read_table_file(path)).lazy()
 
     def get_metadata(self, context: OutputContext, obj: pl.DataFrame | pl.LazyFrame | None) -> dict[str, MetadataValue]:
         """Return row count, size and columns; no random sample, so that the same run logs the same metadata."""

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from upath import UPath
 
-from al_assets.storage.atomic import new_directory, write_bytes
+from al_assets.storage.atomic import new_directory, read_table_file, write_bytes
 from al_assets.storage.content_store import ContentStore
 from al_assets.storage.schemas import TABLES
 
@@ -43,12 +43,12 @@ class RunRoot:
         """Read an iteration of a table.
 
         :raises FileNotFoundError: it was never written.
+        :raises StorageError: the file is damaged.
         """
         path = self.table_path(name, key)
         if not path.exists():
             raise FileNotFoundError(f"{name}[{key}]: not materialized yet; materialize it first ({path})")
-        with path.open("rb") as stream:
-            return pl.read_parquet(stream)
+        return read_table_file(path)
 
     def write_table(self, path: UPath, frame: pl.DataFrame) -> None:
         """Write a frame atomically."""

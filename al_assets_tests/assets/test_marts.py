@@ -34,15 +34,11 @@ storage: {root: runs}
 
 
 def rows(name: str, *found: Mapping[str, Any]) -> pl.DataFrame:
-    """Return rows of a table; columns left out hold a value of their type that no model looks at."""
-    filler = {pl.String: "-", pl.Int64: 0, pl.Int32: 0, pl.Float64: 0.0, pl.Boolean: False}
+    """Return rows of a table; columns left out hold null, or a value of their type that no model looks at."""
+    filler: dict[Any, Any] = {pl.String: "-", pl.Int64: 0, pl.Int32: 0, pl.Float64: 0.0, pl.Boolean: False}
     columns = TABLES[name].columns
-    filled = [
-        {key: each[key] if key in each or column.nullable else filler.get(column.dtype, NOON)  # type: ignore[call-overload]
-         for key, column in columns.items() if key in each or not column.nullable}
-        for each in found
-    ]  # fmt: skip
-    return TABLES[name].check(pl.DataFrame(filled, schema=TABLES[name].schema))
+    missing = {key: None if column.nullable else filler.get(column.dtype, NOON) for key, column in columns.items()}
+    return TABLES[name].check(pl.DataFrame([{**missing, **each} for each in found], schema=TABLES[name].schema))
 
 
 def write(root: RunRoot, name: str, key: str, *found: Mapping[str, Any]) -> None:
@@ -127,9 +123,8 @@ def test_rater_agreement_is_cohens_kappa(tmp_path: Path) -> None:
     assert list(found) == [("0000", "iteration"), ("0000", "so far"), ("0001", "iteration"), ("0001", "so far")]
     # 10 decisive items: 3 both positive, 1 and 1 apart, 5 both negative; 4 of 10 positive each: Pe = .16 + .36 = .52.
     one = found["0000", "iteration"]
-    assert [one[each] for each in ("items", "both_positive", "only_a_positive", "only_b_positive", "both_negative")] == [
-        10, 3, 1, 1, 5,
-    ]  # fmt: skip
+    counts = ("items", "both_positive", "only_a_positive", "only_b_positive", "both_negative")
+    assert [one[each] for each in counts] == [10, 3, 1, 1, 5]
     assert one["observed_agreement"] == pytest.approx(0.8)
     assert one["chance_agreement"] == pytest.approx(0.52)
     assert one["cohen_kappa"] == pytest.approx(0.28 / 0.48)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from al_assets.assets.partitioned import ITERATIONS, loop_asset, table_output
-from al_assets.assets.provenance import build_provenance
+from al_assets.assets.provenance import HISTORY_PAGE, build_provenance
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
 from al_assets.storage.warehouse import load_models, run_model
@@ -194,7 +194,7 @@ def test_an_announced_model_is_not_yet_materialized(loop: Loop) -> None:
 def test_many_announcements_do_not_hide_the_settings_of_the_last_run(loop: Loop) -> None:
     loop.run("0000")
     version = loop.provenance()["materializations"].filter(pl.col("asset") == "incumbent_model")["data_version"][0]
-    for _ in range(60):
+    for _ in range(HISTORY_PAGE + 1):
         loop.announce("0000", version)
     assert loop.stale() == {}
     loop.settings["incumbent_model"] = "m2"

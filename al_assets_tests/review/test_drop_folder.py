@@ -9,7 +9,7 @@ from upath import UPath
 
 from al_assets.review import drop_folder
 from al_assets.review.drop_folder import collect
-from al_assets.review.exchange import ImportReport
+from al_assets.review.exchange import ImportReport, import_votes
 from al_assets.storage.ledger import LedgerError
 from al_assets_tests.review.cases import make_policy, write
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame
@@ -84,7 +84,7 @@ def test_a_file_that_grew_meanwhile_stays_for_the_next_call(
 ) -> None:
     ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
     file = write(inbox, "v.csv", GOOD)
-    original = drop_folder.import_votes
+    original = import_votes
 
     def import_while_growing(*arguments: object) -> ImportReport:
         report = original(*arguments)  # type: ignore[arg-type]

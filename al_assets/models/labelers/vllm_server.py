@@ -21,6 +21,8 @@ from al_assets.models.labelers import keeper
 from al_assets.models.labelers.protocol import Closing, LabelerError
 
 _LOG_LINES = 30
+# Bounded, because zombies that nobody reaps, as in a container without an init process, count as members of the group.
+_GONE_SECONDS = 10
 # Those of this interpreter would make the server's import packages of another environment.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
@@ -105,11 +107,21 @@ class VLLMServer(Closing):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(keeper.GRACE_SECONDS + 5)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process_group_is_gone(signal.SIGKILL)
             self._process.wait()
+            # A killed process with much memory to give back takes a moment; its memory is wanted by whatever is next.
+            deadline = time.monotonic() + _GONE_SECONDS
+            while not self._process_group_is_gone(0) and time.monotonic() < deadline:
+                time.sleep(0.05)
             self._closed = True
             shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    def _process_group_is_gone(self, signal_number: int) -> bool:
+        try:
+            os.killpg(self._process.pid, signal_number)
+        except ProcessLookupError:
+            return True
+        return False
 
     def _wait_until_healthy(self, timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds

@@ -145,7 +145,7 @@ def _arguments(settings: SFTStudent, scratch: str, parameters: int) -> "SFTConfi
         max_grad_norm=1.0,
         bf16=settings.dtype == "bfloat16",
         # Recomputing activations costs a third more time: only where they would fill the memory.
-        gradient_checkpointing=parameters > _LARGE,
+        activation_checkpointing=parameters > _LARGE,
         use_cpu=settings.device == "cpu",
         seed=settings.seed,
         data_seed=settings.seed,

@@ -106,9 +106,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return False
 
 
-def test_scores_agree_with_those_of_transformers(
-    vllm: VLLMLabeler, smollm2: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_scores_agree_with_those_of_transformers(vllm: VLLMLabeler, smollm2: str, tmp_path: Path) -> None:
     causal = make({"kind": "causal_lm", "model": smollm2, "max_tokens": 256, "dtype": "bfloat16"}, tmp_path)
     exact = make({"kind": "causal_lm", "model": smollm2, "max_tokens": 256, "dtype": "float32"}, tmp_path)
     assert isinstance(causal, CausalLMLabeler)
@@ -119,7 +117,7 @@ def test_scores_agree_with_those_of_transformers(
         for name, other in (("bfloat16", half), ("float32", full))
     }
     half_full = np.corrcoef(half, full)[0, 1], np.abs(half - full).max()
-    record_property("figures", (figures, half_full, np.std(full)))
+    if "AL_FIGURES" in os.environ: open(os.environ["AL_FIGURES"], "w").write(repr((figures, half_full, np.std(full))))
     assert np.std(full) > 0.2, "the texts must differ for the correlation to mean anything"
     assert figures["bfloat16"][0] > 0.97, (figures, half_full)
     assert figures["float32"][0] > 0.97, (figures, half_full)

@@ -10,7 +10,9 @@ from al_assets.demo.fetch import minilm_directory
 from al_assets.models.students import StudentError, load_student, train_student
 
 
-def test_it_learns_and_comes_back_the_same(policy: Policy, lesson: tuple[list[str], list[bool]], tmp_path: Path) -> None:
+def test_it_learns_and_comes_back_the_same(
+    policy: Policy, lesson: tuple[list[str], list[bool]], tmp_path: Path
+) -> None:
     texts, labels = lesson
     seen: list[tuple[int, int]] = []
     result = train_student(policy.student, policy, texts, labels, tmp_path / "s", lambda a, b: seen.append((a, b)))

@@ -25,8 +25,8 @@ def test_the_rarer_kind_is_repeated_up_to_its_share(positives: int) -> None:
     times = Counter(order.tolist())
     common = {times[index] for index in range(60) if labels[index] is (positives > 24)}
     rare = {times[index] for index in range(60) if labels[index] is not (positives > 24)}
-    assert common == {10}
-    # Evenly: none is repeated much more often than another.
+    # The last batch may need a few of an eleventh epoch; and of the rarer kind none is repeated much more than another.
+    assert common <= {10, 11}
     assert max(rare) - min(rare) <= 0.3 * max(rare)
 
 

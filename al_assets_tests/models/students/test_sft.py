@@ -1,22 +1,16 @@
-import json
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
 from al_assets.config import Policy, SFTStudent
 from al_assets.demo import vader
 from al_assets.demo.fetch import smollm2_directory
 from al_assets.models.labelers.prompts import PromptError
-from al_assets.models.students import StudentError, TrainingResult, load_student, sft, train_student
+from al_assets.models.students import StudentError, load_student, sft, sft_worker, train_student
 from al_assets_tests.models.students.conftest import PROMPT
 
 Lesson = tuple[list[str], list[bool]]
@@ -27,85 +21,110 @@ def recipe(base_model: Path | str, **changes: Any) -> SFTStudent:
     return SFTStudent.model_validate({"kind": "sft", "base_model": str(base_model), **values})
 
 
-@pytest.fixture(scope="module")
-def trained(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, TrainingResult, list[tuple[int, int]]]]:
-    seen: list[tuple[int, int]] = []
-    directory = tmp_path_factory.mktemp("trained") / "student"
-    result = train_student(recipe(tiny_model), policy, *lesson, directory, lambda a, b: seen.append((a, b)))
-    yield directory, result, seen
+def train_here(
+    settings: SFTStudent, lesson: Lesson, directory: Path, parent: int | None = None
+) -> list[dict[str, Any]]:
+    """Train in this process, which has imported everything already; return the events."""
+    import torch
+
+    events: list[dict[str, Any]] = []
+    try:
+        own = os.getppid() if parent is None else parent
+        sft_worker.train(settings, settings.base_model, *lesson, directory, events.append, own)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    return events
 
 
-def test_it_learns_and_tells_how(trained: tuple[Path, TrainingResult, list[tuple[int, int]]]) -> None:
-    _, result, seen = trained
-    # 18 negatives and 12 positives (6 of them, twice) an epoch, 20 epochs, batches of 8.
-    assert result.steps == list(range(1, 76))
-    assert result.losses[0] == pytest.approx(np.log(320), abs=0.5)
-    assert result.losses[-1] < 0.2
-    assert (result.training_items, result.positive_items) == (24, 6)
-    assert seen[0] == (0, 75)
-    assert seen[-1] == (75, 75)
+def weights_of(directory: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(directory / "model.safetensors"))
 
 
-def test_the_student_labels_texts_it_never_saw(
-    trained: tuple[Path, TrainingResult, Any], tiny_model: Path, policy: Policy
-) -> None:
-    with load_student(trained[0], recipe(tiny_model), policy) as student:
-        scores = student.score(["bad awful 99", "good fine 99", "good good 77"])
-    assert scores[0] > 0.9
-    assert scores[1:].max() < 0.1
+def answers(directory: Path, settings: SFTStudent) -> list[float]:
+    return sft.SFTLabeler(settings, "name", directory).score(["bad awful 99", "good fine 99"]).tolist()
 
 
-def test_it_is_a_plain_transformers_directory(trained: tuple[Path, TrainingResult, Any]) -> None:
+def test_it_learns_and_tells_how(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    directory = trained[0]
-    assert {"config.json", "model.safetensors", "tokenizer.json", "student.json"} <= {p.name for p in directory.iterdir()}
-    model = AutoModelForCausalLM.from_pretrained(directory)
-    assert str(model.dtype) == "torch.bfloat16"
-    assert AutoTokenizer.from_pretrained(directory)(PROMPT)["input_ids"]
+    settings = recipe(tiny_model)
+    events = train_here(settings, lesson, tmp_path)
+    # 18 negatives and 12 positives (6 of them, twice) an epoch, 20 epochs, batches of 8.
+    assert [event["step"] for event in events] == list(range(76))
+    assert {event["steps"] for event in events} == {75}
+    losses = [event["loss"] for event in events[1:]]
+    assert losses[0] == pytest.approx(np.log(320), abs=0.5)
+    assert losses[-1] < 0.2
+    violation, fine = answers(tmp_path, settings)
+    assert violation > 0.9
+    assert fine < 0.1
+    # A plain transformers directory, for whatever else reads one.
+    assert str(AutoModelForCausalLM.from_pretrained(tmp_path).dtype) == "torch.bfloat16"
+    assert AutoTokenizer.from_pretrained(tmp_path)(PROMPT)["input_ids"]
 
 
-def test_same_data_and_seed_give_the_same_weights(
-    trained: tuple[Path, TrainingResult, Any], tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
-    texts, labels = lesson
-    result = train_student(recipe(tiny_model), policy, texts[::-1], labels[::-1], tmp_path)
-    assert (tmp_path / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
-    assert result.losses == trained[1].losses
+def test_same_data_and_seed_give_the_same_weights(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    one = train_here(recipe(tiny_model, epochs=3), lesson, tmp_path / "one")
+    two = train_here(recipe(tiny_model, epochs=3), lesson, tmp_path / "two")
+    other = train_here(recipe(tiny_model, epochs=3, seed=1), lesson, tmp_path / "other")
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two", "other")]
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+    assert one == two
+    assert one != other
 
 
-def test_another_seed_gives_other_weights_and_float32_stays_float32(
-    trained: tuple[Path, TrainingResult, Any], tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
-    train_student(recipe(tiny_model, seed=1, dtype="float32", epochs=1), policy, *lesson, tmp_path)
-    weights, others = (load_file(folder / "model.safetensors") for folder in (tmp_path, trained[0]) if folder)
-    assert {str(array.dtype) for array in weights.values()} == {"float32"}
-    assert set(weights) == set(others)
+def test_float32_stays_float32(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    train_here(recipe(tiny_model, dtype="float32", epochs=1), lesson, tmp_path)
+    weights, before = weights_of(tmp_path), weights_of(tiny_model)
+    assert {str(array.dtype) for array in weights.values()} == {"torch.float32"}
+    assert set(weights) == set(before)
 
 
-def test_lora_is_merged_into_a_plain_model(tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path) -> None:
+# peft 0.21 reads an attribute that transformers 5 has renamed.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+def test_lora_is_merged_into_a_plain_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     settings = recipe(tiny_model, method="lora", lora_rank=8, learning_rate=2e-2, epochs=30, dtype="float32")
-    result = train_student(settings, policy, *lesson, tmp_path)
-    assert result.losses[-1] < result.losses[0] / 3
+    events = train_here(settings, lesson, tmp_path)
+    assert events[-1]["loss"] < events[1]["loss"] / 3
     assert not (tmp_path / "adapter_config.json").exists()
-    before, after = load_file(tiny_model / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    before, after = weights_of(tiny_model), weights_of(tmp_path)
     assert set(before) == set(after)
-    assert np.array_equal(before["model.embed_tokens.weight"], after["model.embed_tokens.weight"])
+    assert before["model.embed_tokens.weight"].equal(after["model.embed_tokens.weight"])
     name = "model.layers.0.self_attn.q_proj.weight"
-    assert not np.array_equal(before[name], after[name])
-    with load_student(tmp_path, settings, policy) as student:
-        scores = student.score(["bad awful 99", "good fine 99"])
-    assert scores[0] > scores[1]
+    assert not before[name].equal(after[name])
+    violation, fine = answers(tmp_path, settings)
+    assert violation > fine
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"yes": " good", "no": " good"}, "cannot be told apart"),
+        ({"base_model": "/nowhere/at/all"}, "'/nowhere/at/all'"),
+        ({"learning_rate": 1e30}, r"the loss was .* at step \d+ of 75; lower student.learning_rate"),
+    ],
+)
+def test_a_training_that_cannot_go_on_says_why(
+    tiny_model: Path, lesson: Lesson, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_here(recipe(**{"base_model": tiny_model, **changes}), lesson, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_ends_with_the_process_that_asked_for_it(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the process that asked for this training has ended"):
+        train_here(recipe(tiny_model), lesson, tmp_path, parent=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_loss_is_that_of_trl_on_the_answer_alone(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl.trainer.sft_trainer import SFTTrainer
-
-    from al_assets.models.students import sft_worker
 
     settings = recipe(tiny_model, dtype="float32")
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
@@ -139,8 +158,6 @@ def _trl_loss(trainer: Any, parent: Any) -> Any:
 def test_long_texts_are_cut_but_the_question_stays(tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from al_assets.models.students import sft_worker
-
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     settings = recipe(tiny_model, max_tokens=40)
     rows = sft_worker._dataset(settings, tokenizer, ["bad " * 300, "good"], [True, False])
@@ -156,22 +173,30 @@ def test_a_prompt_without_a_gap_is_refused_before_anything_starts(
         train_student(recipe(tiny_model, prompt="Strongly negative?"), policy, *lesson, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"yes": " good", "no": " good"}, "cannot be told apart"),
-        ({"base_model": "/nowhere/at/all"}, "'/nowhere/at/all'"),
-        ({"learning_rate": 1e30}, r"the loss was .* at step \d+ of 75; lower student.learning_rate"),
-    ],
-)
-def test_a_failed_training_says_why(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path, changes: dict[str, Any], message: str
+@pytest.mark.slow
+def test_training_in_a_process_of_its_own(
+    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
 ) -> None:
-    with pytest.raises(StudentError, match=message):
-        train_student(recipe(**{"base_model": tiny_model, **changes}), policy, *lesson, tmp_path)
+    texts, labels = lesson
+    seen: list[tuple[int, int]] = []
+    settings = recipe(tiny_model)
+    result = train_student(settings, policy, texts[::-1], labels[::-1], tmp_path, lambda a, b: seen.append((a, b)))
+    assert result.steps == list(range(1, 76))
+    assert (result.training_items, result.positive_items) == (24, 6)
+    assert (seen[0], seen[-1]) == ((0, 75), (75, 75))
+    with load_student(tmp_path, settings, policy) as student:
+        scores = student.score(["bad awful 99", "good fine 99"])
+    assert scores[0] > 0.9 > 0.1 > scores[1]
+
+
+@pytest.mark.slow
+def test_a_failed_process_says_why(tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path) -> None:
+    with pytest.raises(StudentError, match=r"failed \(exit status 1\): yes, no: .* cannot be told apart"):
+        train_student(recipe(tiny_model, yes=" good", no=" good"), policy, *lesson, tmp_path)
     assert not (tmp_path / "student.json").exists()
 
 
+@pytest.mark.slow
 def test_stopping_the_caller_stops_the_training(
     tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
 ) -> None:
@@ -179,31 +204,14 @@ def test_stopping_the_caller_stops_the_training(
         if done:
             raise KeyboardInterrupt
 
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        train_student(recipe(tiny_model, epochs=50_000), policy, *lesson, tmp_path, give_up)
-    assert time.monotonic() - started < 60
+        train_student(recipe(tiny_model, epochs=500), policy, *lesson, tmp_path, give_up)
     assert _workers_of(os.getpid()) == []
+    assert not (tmp_path / "student.json").exists()
 
 
-def test_a_killed_caller_leaves_no_training_behind(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
-    spec = {
-        "settings": recipe(tiny_model, epochs=50_000).model_dump(mode="json"), "base_model": str(tiny_model),
-        "texts": lesson[0], "labels": lesson[1], "directory": str(tmp_path / "out"), "parent": 0,
-    }  # fmt: skip
-    (tmp_path / "spec.json").write_text(json.dumps(spec))
-    worker = subprocess.run(
-        [sys.executable, "-m", sft._WORKER, str(tmp_path / "spec.json")], capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert worker.returncode == 1
-    assert json.loads(worker.stdout.splitlines()[-1])["error"].endswith("has ended")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_worker_killed_from_outside_hints_at_memory(
+@pytest.mark.slow
+def test_a_process_killed_from_outside_hints_at_memory(
     tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
 ) -> None:
     def kill(done: int, total: int) -> None:
@@ -211,7 +219,7 @@ def test_a_worker_killed_from_outside_hints_at_memory(
             os.kill(worker, 9)
 
     with pytest.raises(StudentError, match=r"was killed, most likely for want of memory; lower student.batch_size"):
-        train_student(recipe(tiny_model, epochs=50_000), policy, *lesson, tmp_path, kill)
+        train_student(recipe(tiny_model, epochs=500), policy, *lesson, tmp_path, kill)
 
 
 def _workers_of(parent: int) -> list[int]:

@@ -1,0 +1,182 @@
+"""A real Dagster deployment for tests: code server, webserver and daemon, each a process group of its own."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from al_assets_tests.daemon.gated import GATE_VARIABLE, Gate
+from al_assets_tests.daemon.webserver import Webserver
+
+REPOSITORY = Path(__file__).parents[2]
+LOG_TAIL = 3_000
+START_SECONDS = 150.0
+STOP_SECONDS = 8.0
+
+Found = TypeVar("Found")
+
+
+def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 0.5) -> Found:
+    """Return what ``look`` finds; fail the test when it finds nothing in time."""
+    until = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > until:
+            pytest.fail(f"no {what} within {seconds:.0f} s")
+        time.sleep(every)
+
+
+@dataclass
+class Service:
+    """One process group; it can be killed, started again and stopped."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    logs: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; its output is appended to its log."""
+        # Without this the services would outlive a test run that is killed.
+        outlive = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*outlive, *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=REPOSITORY,
+                env=self.environment,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """Kill the whole group at once, as a crash of the machine would."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(STOP_SECONDS)
+            self.process = None
+
+    def stop(self) -> None:
+        """Ask the process to end, then kill what is left of its group."""
+        if self.process is not None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_SECONDS)
+        self.kill()
+
+    @property
+    def log(self) -> Path:
+        """Its output since the first start."""
+        return self.logs / f"{self.name}.log"
+
+
+@dataclass
+class Services:
+    """The three services of one Dagster home and one policy file.
+
+    :param gate: halts the labelling function of ``gated.py``.
+    """
+
+    home: Path
+    policy: Path
+    gate: Gate
+    code_port: int = field(default_factory=lambda: free_port())
+    web_port: int = field(default_factory=lambda: free_port())
+
+    def __post_init__(self) -> None:
+        logs = self.home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = self._environment()
+        here = ["--grpc-host", "127.0.0.1", "--grpc-port", str(self.code_port)]
+        python = [sys.executable, "-W", "ignore", "-m"]
+        self.code = Service(
+            "code",
+            [*python, "dagster", "code-server", "start", "-m", "al_assets.definitions", "-h", "127.0.0.1"]
+            + ["-p", str(self.code_port), "--log-level", "warning"],
+            environment,
+            logs,
+        )
+        web = [*python, "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.web_port), *here]
+        self.web = Service("web", web, environment, logs)
+        self.daemon = Service("daemon", [*python, "dagster._daemon", "run", *here], environment, logs)
+        self.webserver = Webserver(f"http://127.0.0.1:{self.web_port}/graphql")
+
+    def start_without_daemon(self) -> None:
+        """Start code server and webserver and wait until the code location is loaded."""
+        self.code.start()
+        wait_for("code server", lambda: self._listens(self.code, self.code_port), START_SECONDS)
+        self.web.start()
+        wait_for("webserver", lambda: self._listens(self.web, self.web_port), START_SECONDS)
+        self.wait_until_loaded()
+
+    def wait_until_loaded(self) -> None:
+        """Wait until the webserver sees the loop's definitions."""
+        wait_for("code location", self.webserver.is_loaded, START_SECONDS)
+
+    def crash(self) -> None:
+        """Kill the daemon, the code server and every run it started, without a moment's notice."""
+        self.code.kill()
+        self.daemon.kill()
+
+    def stop(self) -> None:
+        """Stop everything; nothing is left running."""
+        for service in (self.daemon, self.web, self.code):
+            service.stop()
+        self.webserver.close()
+
+    def log_tails(self) -> str:
+        """Return the last lines of every log, for a failure's report."""
+        logs = (service.log for service in (self.code, self.web, self.daemon))
+        return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-LOG_TAIL:]}" for log in logs if log.exists())
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DAGSTER_HOME": str(self.home),
+            "AL_POLICY": str(self.policy),
+            GATE_VARIABLE: str(self.gate.folder),
+            "PYTHONPATH": str(REPOSITORY),
+            "OMP_NUM_THREADS": "1",
+            # The machine may be busy; the default of 60 s for a sensor's evaluation is then too short.
+            "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "180",
+            "DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS": "180",
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
+            "DAGSTER_REPOSITORY_GRPC_TIMEOUT_SECONDS": "180",
+        }
+
+    def _listens(self, service: Service, port: int) -> bool:
+        if service.process is None or service.process.poll() is not None:
+            pytest.fail(f"the {service.name} service ended\n{self.log_tails()}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def running(services: Services) -> Iterator[Services]:
+    """Stop the services at the end, and show their logs when the test failed."""
+    try:
+        yield services
+    finally:
+        services.stop()
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
