@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from al_assets.demo.vader import load_texts, sample_pool
-from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool
+from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
 
 MakeLoop = Callable[..., SmallLoop]
 
@@ -23,8 +23,14 @@ def small_texts() -> pl.DataFrame:
     return sample_pool(load_texts(), 400, seed=0)
 
 
+@pytest.fixture(scope="session")
+def small_embedder(small_texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static embedder of 64 dimensions that knows the words of the small texts."""
+    return write_small_embedder(tmp_path_factory.mktemp("embedder") / "static", small_texts["text"])
+
+
 @pytest.fixture
-def make_loop(small_texts: pl.DataFrame, tmp_path: Path) -> Iterator[MakeLoop]:
+def make_loop(small_texts: pl.DataFrame, small_embedder: Path, tmp_path: Path) -> Iterator[MakeLoop]:
     """Make loops in folders of their own: ``make_loop("name", rows=..., selection={...})``."""
     instances: list[dg.DagsterInstance] = []
 
@@ -32,7 +38,7 @@ def make_loop(small_texts: pl.DataFrame, tmp_path: Path) -> Iterator[MakeLoop]:
         folder = tmp_path / name
         write_pool(folder, pool_rows(small_texts) if rows is None else rows)
         instances.append(dg.DagsterInstance.ephemeral())
-        return SmallLoop(write_policy(folder, **sections), instances[-1], small_texts)
+        return SmallLoop(write_policy(folder, small_embedder, **sections), instances[-1], small_texts)
 
     yield make
     for instance in instances:
@@ -40,12 +46,14 @@ def make_loop(small_texts: pl.DataFrame, tmp_path: Path) -> Iterator[MakeLoop]:
 
 
 @pytest.fixture(scope="session")
-def curated_folder(small_texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def curated_folder(
+    small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder whose loop has published the queue of iteration 0000; copy it before changing anything."""
     folder = tmp_path_factory.mktemp("curated") / "loop"
     write_pool(folder, pool_rows(small_texts))
     with dg.DagsterInstance.ephemeral() as instance:
-        done = SmallLoop(write_policy(folder), instance, small_texts).run("curate", "0000")
+        done = SmallLoop(write_policy(folder, small_embedder), instance, small_texts).run("curate", "0000")
     assert done.success
     return folder
 

@@ -37,7 +37,7 @@ def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *
         deadline_coverage=policy.review.deadline_coverage,
         pool_growth=_pool_growth(loop, key) if look_at_pool and key is not None else 0.0,
         reopen_growth=policy.stopping.reopen_growth,
-        foreign_run_in_flight=_foreign_run(instance, loop),
+        foreign_run_in_flight=_foreign_run(instance, loop, key),
     )
 
 
@@ -110,10 +110,12 @@ def _history(instance: dg.DagsterInstance, loop: LoopResource, key: str, job: Jo
     return RunHistory(in_flight=len(ended) < len(runs), attempts=len(ended), failures=failures)
 
 
-def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource) -> str | None:
-    """Return a run in flight that a person started on the loop's assets: a backfill, or a click in the UI."""
+def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource, key: str | None) -> str | None:
+    """Return a run in flight that a person started: assets from the UI, a backfill, a job of an earlier iteration."""
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if run.tags.get(POLICY_TAG) is None and run.asset_selection:
+        policy = run.tags.get(POLICY_TAG)
+        by_hand = policy is None and bool(run.asset_selection)
+        if by_hand or (policy == loop.policy.policy.name and run.tags.get(ITERATION_TAG) != key):
             return run.run_id
     return None
 

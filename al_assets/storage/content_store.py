@@ -8,6 +8,7 @@ computed again.
 import io
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -58,8 +59,8 @@ class ContentStore:
         widths = {self._blocks[block].shape[1:] for block, _ in places}
         if len(widths) > 1:
             raise ValueError(
-                f"{self._folder}: holds vectors of {' and '.join(str(width[0]) for width in sorted(widths))} numbers; the "
-                "model was exchanged under its old name: give it a new revision in the policy"
+                f"{self._folder}: holds vectors of {' and '.join(str(width[0]) for width in sorted(widths))} numbers; "
+                "the model was exchanged under its old name: give it a new revision in the policy"
             )
         return np.stack([self._blocks[block][row] for block, row in places])
 
@@ -91,7 +92,9 @@ class ContentStore:
                 frame = read_table_file(path, ("text_hash", "value"))
             except StorageError as error:
                 _LOG.warning("%s; set aside as %s.damaged, what it held is computed again", error, path.name)
-                move(path, path.parent / f"{path.name}.damaged")
+                # Another process may have been quicker.
+                with suppress(FileNotFoundError):
+                    move(path, path.parent / f"{path.name}.damaged")
                 continue
             self._index(path.name, frame["text_hash"].to_list(), frame["value"].to_numpy())
 

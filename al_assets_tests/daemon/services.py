@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import yaml
 
 from al_assets_tests.daemon.gated import GATE_VARIABLE, Gate
-from al_assets_tests.daemon.webserver import Webserver
+from al_assets_tests.daemon.webserver import LOCATION, Webserver
 
 REPOSITORY = Path(__file__).parents[2]
 LOG_TAIL = 3_000
@@ -102,7 +103,7 @@ class Services:
         logs = self.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         environment = self._environment()
-        here = ["--grpc-host", "127.0.0.1", "--grpc-port", str(self.code_port)]
+        here = ["-w", str(self._write_workspace())]
         python = [sys.executable, "-W", "ignore", "-m"]
         self.code = Service(
             "code",
@@ -143,6 +144,12 @@ class Services:
         """Return the last lines of every log, for a failure's report."""
         logs = (service.log for service in (self.code, self.web, self.daemon))
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-LOG_TAIL:]}" for log in logs if log.exists())
+
+    def _write_workspace(self) -> Path:
+        server = {"host": "127.0.0.1", "port": self.code_port, "location_name": LOCATION}
+        file = self.home / "workspace.yaml"
+        file.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        return file
 
     def _environment(self) -> dict[str, str]:
         return {

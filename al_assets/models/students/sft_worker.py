@@ -68,6 +68,9 @@ def train(
 
     set_seed(settings.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # What it would find, reads of memory never written, is torch's to test; filling that memory costs time.
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
     tokenizer = load_tokenizer(base_model, settings.revision)
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:

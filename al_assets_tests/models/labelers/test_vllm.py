@@ -117,12 +117,13 @@ def test_scores_agree_with_those_of_transformers(vllm: VLLMLabeler, smollm2: str
         for name, other in (("bfloat16", half), ("float32", full))
     }
     half_full = np.corrcoef(half, full)[0, 1], np.abs(half - full).max()
-    if "AL_FIGURES" in os.environ: open(os.environ["AL_FIGURES"], "w").write(repr((figures, half_full, np.std(full))))
     assert np.std(full) > 0.2, "the texts must differ for the correlation to mean anything"
-    assert figures["bfloat16"][0] > 0.97, (figures, half_full)
-    assert figures["float32"][0] > 0.97, (figures, half_full)
-    assert figures["bfloat16"][1] < 0.5, (figures, half_full)
-    assert figures["bfloat16"][2] < 0.1, (figures, half_full)
+    # Measured: correlation .972 and .981, log-odds within .18 and .16, p within .014 and .012; bfloat16 against float32
+    # within transformers: .989, .11. vLLM also rounds the logits themselves to bfloat16.
+    for correlation, logit_difference, difference in figures.values():
+        assert correlation > 0.95, (figures, half_full)
+        assert logit_difference < 0.4, (figures, half_full)
+        assert difference < 0.05, (figures, half_full)
     np.testing.assert_array_equal(vllm.score(ITEMS[:3]) > 0.5, vllm.logits(ITEMS[:3]) > 0)
 
 
@@ -171,7 +172,10 @@ def test_a_text_longer_than_the_model_takes_is_cut(vllm: VLLMLabeler) -> None:
     assert np.isfinite(vllm.logits(["I hate it. " * 500])).all()
 
 
-def test_a_killed_server_is_an_error_and_a_second_run_goes_on(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_server_is_an_error_and_a_second_run_goes_on(
+    settings: dict[str, Any], smollm2: str, tmp_path: Path
+) -> None:
+    settings = {**settings, "dtype": "float32"}
     hashes = [f"{index:016x}" for index in range(len(ITEMS))]
     store = ContentStore(UPath(tmp_path / "scores"), np.float64)
     with make_vllm(settings, tmp_path) as labeler:
@@ -195,7 +199,8 @@ def test_a_killed_server_is_an_error_and_a_second_run_goes_on(settings: dict[str
         assert labeler.server is not None
         pid = labeler.server.pid
         assert group(pid)
-    assert np.isfinite(scores).all()
+    with make({"kind": "causal_lm", "model": smollm2, "max_tokens": 256, "dtype": "float32"}, tmp_path) as exact:
+        np.testing.assert_allclose(scores, exact.score(ITEMS), atol=1e-5)
     assert all(scores[hashes.index(each)] == value for each, value in kept.items())
     assert group(pid) == set()
 

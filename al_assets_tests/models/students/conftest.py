@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     words.train_from_iterator([f"{PROMPT} yes no good fine bad awful"] * 5, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>")
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer = fast(tokenizer_object=words, eos_token="<end>")
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
