@@ -4,7 +4,7 @@ import re
 
 PARTITIONS_NAME = "iteration"
 FIRST_KEY = "0000"
-_KEY = re.compile(r"\d{4}")
+_KEY = re.compile(r"[0-9]{4}")
 
 
 def iteration_key(number: int) -> str:

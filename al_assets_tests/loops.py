@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import yaml
-from dagster._core.execution.execute_in_process_result import ExecuteInProcessResult
+from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import run_request
@@ -89,6 +89,19 @@ def pool_rows(texts: pl.DataFrame) -> list[Row]:
     return [{"id": row["item_id"], "text": row["text"]} for row in texts.iter_rows(named=True)]
 
 
+class InMemoryScheduleContext(dg.ScheduleEvaluationContext):
+    """What ``build_schedule_context`` gives, for an instance in memory: Dagster's own opens only those on disk."""
+
+    def __init__(self, instance: dg.DagsterInstance, loop: LoopResource) -> None:
+        super().__init__(None, None, resources=wrap_resources_for_execution({"loop": loop}))
+        self._in_memory = instance
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance in memory."""
+        return self._in_memory
+
+
 @dataclass
 class SmallLoop:
     """A policy folder with its Dagster instance, driven as the sensor would."""
@@ -118,7 +131,7 @@ class SmallLoop:
 
     def run(
         self, job: Job | str, key: str, *, selection: list[str] | None = None, tags: Mapping[str, str] | None = None
-    ) -> ExecuteInProcessResult:
+    ) -> dg.ExecuteInProcessResult:
         """Run a job as a person would from the UI, or some of its assets."""
         self.instance.add_dynamic_partitions(PARTITIONS_NAME, [key])
         return self.definitions.resolve_job_def(str(job)).execute_in_process(
@@ -126,11 +139,11 @@ class SmallLoop:
             asset_selection=None if selection is None else [dg.AssetKey(name) for name in selection],
         )  # fmt: skip
 
-    def run_step(self, step: Step) -> ExecuteInProcessResult:
+    def run_step(self, step: Step) -> dg.ExecuteInProcessResult:
         """Run what the state machine asks for."""
         return self.run_request(run_request(step, self.policy.policy.name), str(step.job))
 
-    def run_request(self, request: dg.RunRequest, job: str | None = None) -> ExecuteInProcessResult:
+    def run_request(self, request: dg.RunRequest, job: str | None = None) -> dg.ExecuteInProcessResult:
         """Run what a sensor or schedule asks for, as the daemon would."""
         if request.asset_selection and job is None:
             whole = self.definitions.resolve_implicit_global_asset_job_def()
@@ -149,8 +162,12 @@ class SmallLoop:
 
     def nightly(self) -> dg.RunRequest | dg.SkipReason:
         """Evaluate the schedule once."""
-        context = dg.build_schedule_context(instance=self.instance, resources={"loop": self.loop})
-        found = self.definitions.resolve_schedule_def("nightly")(context)
+        schedule = self.definitions.resolve_schedule_def("nightly")
+        if self.instance.is_persistent:
+            with dg.build_schedule_context(instance=self.instance, resources={"loop": self.loop}) as context:
+                found = schedule(context)
+        else:
+            found = schedule(InMemoryScheduleContext(self.instance, self.loop))
         assert isinstance(found, (dg.RunRequest, dg.SkipReason))
         return found
 
@@ -191,7 +208,7 @@ class SmallLoop:
         return self.root.read_table("review_queue", key)
 
 
-def failure(result: ExecuteInProcessResult) -> str:
+def failure(result: dg.ExecuteInProcessResult) -> str:
     """Return what the first failed step said, with its causes."""
     for event in result.all_events:
         if event.is_step_failure:

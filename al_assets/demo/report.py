@@ -70,13 +70,16 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, iterations: int) -> Dem
     models |= {f"student_{key}": _student_labels(loop, key, unseen) for key in keys}
     hidden = kappas(votes, models)
     first = loop.root.read_table("kappa_report", keys[0])
+    rows = [_figures(loop, key, experts, crowd, hidden[f"student_{key}"]) for key in keys]
     return DemoReport(
-        iterations=[_figures(loop, key, experts, crowd, hidden[f"student_{key}"]) for key in keys],
+        iterations=rows,
         llm0={
             "kappa": {
                 "model_expert_boundary": _estimate(first, "incumbent_expert_kappa", "boundary"),
                 "model_expert_audit": _estimate(first, "incumbent_expert_kappa", "audit"),
                 "model_expert_unseen": hidden["llm0"],
+                "expert_expert": rows[0].kappa["expert_expert"],
+                "crowd_expert": rows[0].kappa["crowd_expert"],
             }
         },
         unseen_items=unseen.height,

@@ -23,7 +23,7 @@ def demo_table(report: DemoReport) -> Group:
     for name in ("iteration", "labels", "positive: pool / queue / labels", *(name for name, _ in COLUMNS), "verdict"):
         table.add_column(name)
     llm0 = report.llm0["kappa"]
-    table.add_row("LLM-0", "0", "", *(_interval(llm0.get(key)) if key in llm0 else "" for _, key in COLUMNS), "")
+    table.add_row("LLM-0", "0", "", *(_interval(llm0[key]) if "model" in key else "" for _, key in COLUMNS), "")
     for each in report.iterations:
         share = each.positive_share
         kappas = (_interval(each.kappa[key]) for _, key in COLUMNS)

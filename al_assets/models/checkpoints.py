@@ -1,19 +1,16 @@
 """Students on disk: content-addressed by recipe and training data, so that none is trained twice."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from al_assets.config import LinearStudent, Policy, SFTStudent, fingerprint_of
 from al_assets.models.students import train_student
+from al_assets.models.students.base import RECORD, StudentRecord
 from al_assets.storage.atomic import new_directory
 from al_assets.storage.root import RunRoot
 from al_assets.storage.schemas import SFT_CHECKPOINT
-
-RECORD = "checkpoint.json"
 
 
 class Lesson(NamedTuple):
@@ -35,36 +32,28 @@ def trained_checkpoint(
     fingerprint = fingerprint_of([policy.student.fingerprint(), data])
     place = root.checkpoint_path(fingerprint)
     if not (place / RECORD).exists():
-        local = Path(root.local_path(f"checkpoints/{fingerprint}"))
+        local = root.local_path(f"checkpoints/{fingerprint}")
         with new_directory(local) as directory:
-            trained = train_student(
-                policy.student,
-                policy,
-                lesson.texts,
-                lesson.labels,
-                directory,
-                progress,
-                fingerprint=fingerprint,
+            train_student(
+                policy.student, policy, lesson.texts, lesson.labels, directory, progress, fingerprint=fingerprint
             )
-            record = {"steps": trained.steps, "losses": trained.losses, "seconds": trained.seconds}
-            (directory / RECORD).write_text(json.dumps(record))
         root.upload_directory(local, place)
-    record = json.loads((place / RECORD).read_text())
-    return pl.DataFrame(
-        [{**_about(policy.student), **record, **_data(lesson, data), "uri": str(place), "fingerprint": fingerprint}],
-        schema=SFT_CHECKPOINT.schema,
-    )
+    trained = StudentRecord.read(root.local_checkpoint(fingerprint)).result
+    row = {
+        **_about(policy.student),
+        "uri": str(place),
+        "fingerprint": fingerprint,
+        "data_fingerprint": data,
+        "training_items": trained.training_items,
+        "positive_items": trained.positive_items,
+        "steps": trained.steps,
+        "losses": trained.losses,
+        "seconds": trained.seconds,
+    }
+    return pl.DataFrame([row], schema=SFT_CHECKPOINT.schema)
 
 
 def _about(student: SFTStudent | LinearStudent) -> dict[str, Any]:
     if isinstance(student, LinearStudent):
         return {"kind": student.kind, "base_model": student.embedding.model, "method": "linear"}
     return {"kind": student.kind, "base_model": student.base_model, "method": student.method}
-
-
-def _data(lesson: Lesson, fingerprint: str) -> dict[str, Any]:
-    return {
-        "data_fingerprint": fingerprint,
-        "training_items": len(lesson.item_ids),
-        "positive_items": sum(lesson.labels),
-    }

@@ -1,6 +1,8 @@
 """The labelling function of the daemon tests: the demo's lexicon, counting its calls and stopping at a gate."""
 
+import contextlib
 import os
+import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +19,10 @@ class Gate:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def hold_from(self, call: int) -> None:
         """Let labelling halt at the given call, counted over all processes from 1."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._held.write_text(str(call))
 
     def open(self) -> None:
@@ -32,14 +34,25 @@ class Gate:
         with self._log.open("a") as log:
             log.write(f"{text_hash(text)}\n")
         until = time.monotonic() + _LONGEST_HOLD_SECONDS
-        while self._held.exists() and len(self.calls()) >= int(self._held.read_text() or 0):
+        while self.is_held and len(self.calls()) >= self._held_from:
             if time.monotonic() > until:
                 raise TimeoutError(f"{self._held}: held for {_LONGEST_HOLD_SECONDS} s")
             time.sleep(0.1)
 
+    @property
+    def is_held(self) -> bool:
+        """Tell whether labelling is to halt."""
+        return self._held.exists()
+
     def calls(self) -> list[str]:
         """Return the hash of each text that was labelled, in order, repeated ones too."""
         return self._log.read_text().split() if self._log.exists() else []
+
+    @property
+    def _held_from(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return int(self._held.read_text())
+        return sys.maxsize
 
     @cached_property
     def _held(self) -> Path:

@@ -100,7 +100,8 @@ class Services:
     web_port: int = field(default_factory=lambda: free_port())
 
     def __post_init__(self) -> None:
-        logs = self.home / "logs"
+        # Not "logs": that folder belongs to Dagster's telemetry, which removes it.
+        logs = self.home / "service_logs"
         logs.mkdir(parents=True, exist_ok=True)
         environment = self._environment()
         here = ["-w", str(self._write_workspace())]
@@ -143,7 +144,9 @@ class Services:
     def log_tails(self) -> str:
         """Return the last lines of every log, for a failure's report."""
         logs = (service.log for service in (self.code, self.web, self.daemon))
-        return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-LOG_TAIL:]}" for log in logs if log.exists())
+        return "\n".join(
+            f"== {log.name}\n{log.read_text(errors='replace')[-LOG_TAIL:]}" for log in logs if log.exists()
+        )
 
     def _write_workspace(self) -> Path:
         server = {"host": "127.0.0.1", "port": self.code_port, "location_name": LOCATION}
@@ -173,13 +176,19 @@ class Services:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+RUNNING: list[Services] = []
+"""Those whose logs belong into the report of a test that fails now."""
+
+
 @contextlib.contextmanager
 def running(services: Services) -> Iterator[Services]:
-    """Stop the services at the end, and show their logs when the test failed."""
+    """Stop the services at the end, however it comes."""
+    RUNNING.append(services)
     try:
         yield services
     finally:
         services.stop()
+        RUNNING.remove(services)
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -149,8 +150,8 @@ class Webserver:
         """Return all runs, or those with certain tags, oldest first."""
         wanted = [{"key": key, "value": value} for key, value in tags.items()]
         answer = self.query(
-            "query Q($filter: RunsFilter) {runsOrError(filter: $filter) {__typename ... on Runs {results {runId jobName "
-            "status tags {key value} assetSelection {path} creationTime startTime endTime}}}}",
+            "query Q($filter: RunsFilter) {runsOrError(filter: $filter) {__typename ... on Runs {results {runId "
+            "jobName status tags {key value} assetSelection {path} creationTime startTime endTime}}}}",
             filter={"tags": wanted},
         )["runsOrError"]
         return sorted((_run(each) for each in answer["results"]), key=lambda run: run.created)
@@ -204,6 +205,12 @@ class Webserver:
             selector={**REPOSITORY, "scheduleName": "nightly"},
         )["scheduleOrError"]
         return [_tick(each) for each in answer["scheduleState"]["ticks"]]
+
+
+def overlapping(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
+    """Return the pairs of runs of which one started before the other had ended."""
+    in_order = sorted((run for run in runs if run.started), key=lambda run: run.started or 0)
+    return [(a, b) for a, b in pairwise(in_order) if not a.ended or (b.started or 0) < a.ended]
 
 
 _TICKS = "ticks(limit: 500) {status timestamp skipReason runIds error {message causes {message}}}"

@@ -1,0 +1,91 @@
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from al_assets_tests.daemon.conftest import FOLLOWING_EMBEDDINGS, ITERATIONS, ReEmbedded
+from al_assets_tests.daemon.webserver import overlapping
+
+pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
+
+FOLLOWS = "follows embeddings, which is out of date"
+
+
+def test_staleness_names_the_embeddings_and_what_follows(re_embedded: ReEmbedded) -> None:
+    reasons = _reasons(re_embedded.stale_before)
+    changed = {key: reasons.pop((key, "embeddings")) for key in ITERATIONS}
+
+    assert all(reason.startswith("settings changed (code version ") for reason in changed.values())
+    assert reasons == {
+        **{(key, asset): FOLLOWS for key in ITERATIONS for asset in FOLLOWING_EMBEDDINGS},
+        # The report of 0000 chooses who labels 0001, and may choose otherwise when it is made again.
+        **{
+            ("0001", asset): "follows embeddings of 0000, which is out of date"
+            for asset in ("incumbent_model", "pseudo_labels")
+        },
+    }
+
+
+def test_backfill_runs_the_iterations_in_order_one_at_a_time(re_embedded: ReEmbedded) -> None:
+    iterations = [run for run in re_embedded.backfill_runs if run.iteration]
+    in_order = sorted(iterations, key=lambda run: run.started or 0)
+
+    assert re_embedded.backfill_status == "COMPLETED_SUCCESS"
+    assert [(run.iteration, run.status) for run in in_order] == [(key, "SUCCESS") for key in ITERATIONS]
+    assert overlapping(iterations) == []
+
+
+def test_votes_and_queues_survive(re_embedded: ReEmbedded) -> None:
+    deployment = re_embedded.deployment
+
+    assert_frame_equal(deployment.history(), re_embedded.history_before)
+    for key in ITERATIONS:
+        assert_frame_equal(deployment.queue(key), re_embedded.queues_before[key])
+        assert_frame_equal(
+            deployment.root.read_table("review_queue", key), re_embedded.queues_before[key].drop("iteration")
+        )
+
+
+def test_texts_are_embedded_once(re_embedded: ReEmbedded) -> None:
+    deployment = re_embedded.deployment
+    texts = deployment.root.read_table("embeddings", "0000").height
+    again, backfilled, at_first = deployment.services.webserver.numbers("embeddings", "0000")[:3]
+    (of_0001,) = [
+        each for each in deployment.services.webserver.numbers("embeddings", "0001") if each["dimensions"] == 384
+    ]
+
+    assert (at_first["dimensions"], at_first["texts_embedded_now"]) == (64, texts)
+    assert (backfilled["dimensions"], backfilled["texts_embedded_now"]) == (384, texts)
+    assert (again["texts_embedded_now"], again["texts_embedded_before"]) == (0, texts)
+    assert (of_0001["texts_embedded_now"], of_0001["texts_embedded_before"]) == (0, texts)
+
+
+def test_selection_drift_says_what_would_be_chosen_now(re_embedded: ReEmbedded) -> None:
+    before, after = re_embedded.drift_before, re_embedded.drift_after
+
+    assert before["jaccard"].drop_nulls().to_list() == [1.0] * 4
+    assert after["iteration"].to_list() == before["iteration"].to_list()
+    assert_frame_equal(after.select("published"), before.select("published"))
+    assert (after["jaccard"] < 1).all()
+    assert after.select((pl.col("kept") + pl.col("dropped") == pl.col("published")).all()).item()
+    assert after.select((pl.col("kept") + pl.col("new") == pl.col("chosen_now")).all()).item()
+    assert (after["labelled"] >= after["kept"]).all()
+
+
+def test_student_does_not_depend_on_the_embedding_and_is_found_again(re_embedded: ReEmbedded) -> None:
+    root = re_embedded.deployment.root
+
+    for (name, key), before in re_embedded.tables_before.items():
+        assert_frame_equal(root.read_table(name, key), before)
+
+
+def test_nothing_is_out_of_date_afterwards(re_embedded: ReEmbedded) -> None:
+    assert _reasons(re_embedded.stale_after) == {}
+
+
+def test_loop_rests_during_and_after_the_backfill(re_embedded: ReEmbedded) -> None:
+    assert [run.job for run in re_embedded.later_runs] == ["__ASSET_JOB"]
+
+
+def _reasons(staleness: pl.DataFrame) -> dict[tuple[str, str], str]:
+    stale = staleness.filter("out_of_date")
+    return {(key, asset): reason for key, asset, reason in stale.select("iteration", "asset", "reason").rows()}

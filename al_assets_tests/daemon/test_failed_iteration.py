@@ -1,0 +1,52 @@
+from collections.abc import Iterator
+
+import pytest
+
+from al_assets.demo.prepare import DemoSize
+from al_assets_tests.daemon.conftest import RUN_SECONDS, end_of
+from al_assets_tests.daemon.deployment import Deployment
+from al_assets_tests.daemon.services import running, wait_for
+from al_assets_tests.daemon.webserver import ASSET_JOB
+
+pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def failed_learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A loop whose experts found nothing but negatives in 0000, so that there is nothing to learn from."""
+    made = Deployment(
+        tmp_path_factory.mktemp("failing"),
+        DemoSize(items=300, budget=30, stop_set_size=50, quick=True),
+        {"automation": {"sensor_interval_seconds": 3, "max_attempts": 2}},
+    )
+    with running(made.services):
+        made.services.start_without_daemon()
+        made.services.webserver.add_iteration("0000")
+        made.services.daemon.start()
+        wait_for("published queue", lambda: not made.queue("0000").is_empty(), RUN_SECONDS)
+        made.drop_one_sided("0000")
+        wait_for("blocked loop", lambda: _is_blocked(made), 2 * RUN_SECONDS)
+        yield made
+
+
+def test_iteration_refuses_to_start_on_a_failed_one(failed_learning: Deployment) -> None:
+    webserver = failed_learning.services.webserver
+    learned = [run for run in webserver.runs() if run.job == "learn"]
+    assert [(run.status, run.tags["al/run_key"]) for run in learned] == [
+        ("FAILURE", "0000/learn/0"), ("FAILURE", "0000/learn/1"),
+    ]  # fmt: skip
+    assert "one class" in webserver.failures(learned[-1].run_id)
+
+    webserver.add_iteration("0001")
+    refused = end_of(failed_learning, webserver.launch(ASSET_JOB, "0001", ("incumbent_model",)))
+
+    assert refused.status == "FAILURE"
+    assert "iteration 0001: iteration 0000 has no kappa report yet; finish it first" in webserver.failures(
+        refused.run_id
+    )
+    assert not failed_learning.root.has_table("incumbent_model", "0001")
+
+
+def _is_blocked(deployment: Deployment) -> bool:
+    ticks = deployment.services.webserver.sensor_ticks()
+    return bool(ticks) and "failed 2 times in a row" in (ticks[0].skip_reason or "")

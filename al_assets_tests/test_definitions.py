@@ -1,0 +1,99 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
+from al_assets.automation.versions import code_versions
+from al_assets.config import PolicyError, load_policy
+from al_assets.definitions import build
+from al_assets_tests.loops import write_policy
+
+HEAVY = (
+    "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "hdbscan", "sklearn", "scipy",
+    "matplotlib", "vllm", "model2vec",
+)  # fmt: skip
+LOAD = """
+import json, sys, time
+started = time.perf_counter()
+from al_assets.definitions import defs
+definitions = defs().load_definitions() if hasattr(defs(), "load_definitions") else defs()
+definitions.resolve_all_asset_specs()
+json.dump({"seconds": time.perf_counter() - started, "modules": sorted(sys.modules)}, sys.stdout)
+"""
+
+
+def test_definitions_load_without_a_heavy_library(tmp_path: Path, small_embedder: Path) -> None:
+    policy = write_policy(tmp_path, small_embedder)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], env={**os.environ, "AL_POLICY": str(policy)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    sys.stderr.write(f"definitions load in {found['seconds']:.2f} s\n")
+    assert [module for module in HEAVY if module in found["modules"]] == []
+    assert found["seconds"] < 30
+
+
+def test_a_missing_policy_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PolicyError, match=r"nowhere.yaml: no such policy file; write one with 'al init nowhere.yaml'"):
+        build(str(tmp_path / "nowhere.yaml"))
+    monkeypatch.delenv("AL_POLICY", raising=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], env={k: v for k, v in os.environ.items() if k != "AL_POLICY"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "AL_POLICY: not set; point it at a policy file" in done.stderr
+
+
+def test_the_graph_is_complete(tmp_path: Path, small_embedder: Path) -> None:
+    definitions = build(str(write_policy(tmp_path, small_embedder)))
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert {*CURATE_ASSETS, *LEARN_ASSETS} <= set(specs)
+    for name in (*CURATE_ASSETS, *LEARN_ASSETS):
+        partitions = specs[name].partitions_def
+        assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+        assert partitions.name == "iteration"
+        assert specs[name].owners
+        assert specs[name].group_name in ("pool", "curation", "experts", "learning")
+        assert specs[name].description
+    for job, first, last in (("curate", "incumbent_model", "review_queue"), ("learn", "expert_labels", "kappa_report")):
+        names = {key.to_user_string() for key in definitions.resolve_job_def(job).asset_layer.executable_asset_keys}
+        assert {first, last, "loop_history"} <= names
+    assert definitions.resolve_sensor_def("loop_sensor").minimum_interval_seconds == 30
+    assert definitions.resolve_schedule_def("nightly").cron_schedule == "0 2 * * *"
+
+
+def test_every_asset_claims_the_pool_that_keeps_iterations_in_order(tmp_path: Path, small_embedder: Path) -> None:
+    definitions = build(str(write_policy(tmp_path, small_embedder)))
+    for job in ("curate", "learn"):
+        loop_nodes = [
+            node for node in definitions.resolve_job_def(job).nodes if node.name in {*CURATE_ASSETS, *LEARN_ASSETS}
+        ]
+        assert loop_nodes
+        assert {pool for node in loop_nodes for pool in node.definition.pools} == {"al_loop"}  # type: ignore[attr-defined]
+
+
+def test_an_edit_changes_the_code_versions_of_what_depends_on_it_and_no_other(
+    tmp_path: Path, small_embedder: Path
+) -> None:
+    def changed(**sections: object) -> set[str]:
+        after = code_versions(load_policy(write_policy(tmp_path / "after", small_embedder, **sections)))  # type: ignore[arg-type]
+        return {name for name in after if after[name] != before[name]}
+
+    before = code_versions(load_policy(write_policy(tmp_path / "before", small_embedder)))
+    assert changed() == set()
+    assert changed(embedding={"revision": "2"}) == {"embeddings"}
+    assert changed(embedding={"batch_size": 7}) == set()
+    assert changed(selection={"budget": 42}) == {"boundary_pairs", "review_queue"}
+    assert changed(student={"seed": 1}) == {"sft_checkpoint"}
+    assert changed(split={"seed": 1}) == {"label_split"}
+    assert changed(pool={"max_characters": 99}) == {"pool", "quarantine"}
+    assert changed(policy={"guideline": "Another."}) == {"incumbent_model"}
+    assert changed(storage={"root": "elsewhere"}, automation={"max_attempts": 9}) == set()
