@@ -456,4 +456,6 @@ def _explain(file: Path, error: Any) -> str:
     value = error.get("input")
     shown = "" if isinstance(value, (dict, BaseModel)) or error["type"] == "missing" else f" (found {value!r})"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{file}: {where}: {message}{shown}"
+    # Bare words that YAML takes for truth values, as in ``labels: {positive: yes}``.
+    hint = "; put it in quotes" if isinstance(value, bool) and error["type"] == "string_type" else ""
+    return f"{file}: {where}: {message}{shown}{hint}"

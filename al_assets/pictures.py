@@ -79,7 +79,8 @@ def kappa_history(
     axes.set_xticks(places, iterations)
     axes.set(xlabel="iteration", ylabel="kappa", title="Agreement over iterations (95 % intervals)")
     axes.axhline(0, color=NEUTRAL, linewidth=0.5)
-    axes.legend(frameon=False, fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
     return _png(figure)
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from al_assets.demo.vader import load_texts, sample_pool
+from al_assets_tests.journal import Journal, live
 from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
 
 MakeLoop = Callable[..., SmallLoop]
@@ -65,3 +67,23 @@ def curated(curated_folder: Path, small_texts: pl.DataFrame, tmp_path: Path) -> 
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("iteration", ["0000"])
         yield SmallLoop(folder / "policy.yaml", instance, small_texts)
+
+
+@pytest.fixture(scope="session")
+def journal(
+    small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Journal]:
+    """A loop that lived through two iterations; read it, change nothing."""
+    folder = tmp_path_factory.mktemp("life") / "loop"
+    rows = pool_rows(small_texts)
+    write_pool(folder, rows)
+    policy = write_policy(folder, small_embedder, stopping={"max_iterations": 2, "stop_set_size": 60, "resamples": 200})
+    with dg.DagsterInstance.ephemeral() as instance:
+        life = Journal(SmallLoop(policy, instance, small_texts))
+        live(life)
+        more = [{"id": f"new-{row['id']}", "text": f"{row['text']} {number}"} for number, row in enumerate(rows[:100])]
+        with (folder / "pool.jsonl").open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in more)
+        life.sense("pool grown, sensor")
+        life.nightly("pool grown, night")
+        yield life

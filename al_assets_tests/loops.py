@@ -130,12 +130,19 @@ class SmallLoop:
         return self.loop.root
 
     def run(
-        self, job: Job | str, key: str, *, selection: list[str] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        job: Job | str,
+        key: str,
+        *,
+        selection: list[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job as a person would from the UI, or some of its assets."""
         self.instance.add_dynamic_partitions(PARTITIONS_NAME, [key])
         return self.definitions.resolve_job_def(str(job)).execute_in_process(
             instance=self.instance, partition_key=key, raise_on_error=False, tags=dict(tags or {}),
+            run_config=None if config is None else {"ops": {name: {"config": each} for name, each in config.items()}},
             asset_selection=None if selection is None else [dg.AssetKey(name) for name in selection],
         )  # fmt: skip
 
@@ -190,10 +197,10 @@ class SmallLoop:
             queue = ledger.queue(key)
         for name in drop_votes(queue, key, self.votes() if votes is None else votes, self.policy, self.root):
             file = self.root.inbox / name
-            if any(expert in name for expert in experts):
-                os.utime(file.path, (file.stat().st_atime, file.stat().st_mtime - 60))
-            else:
+            if not any(expert in name for expert in experts):
                 file.unlink()
+            elif self.root.is_local:
+                os.utime(file.path, (file.stat().st_atime, file.stat().st_mtime - 60))
 
     def answer(self, key: str, votes: Votes | None = None) -> None:
         """Let the experts answer an iteration's queue, and read the drop folder."""

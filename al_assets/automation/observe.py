@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.automation.state import IterationState, Job, LabelProgress, LoopState, RunHistory
@@ -117,7 +118,9 @@ def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource, key: str | No
         by_hand = policy is None and bool(run.asset_selection)
         if by_hand or (policy == loop.policy.policy.name and run.tags.get(ITERATION_TAG) != key):
             return run.run_id
-    return None
+    # Between two of its runs a backfill has none in flight, and is not over.
+    requested = instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
+    return f"of backfill {requested[0].backfill_id}" if requested else None
 
 
 def _pool_growth(loop: LoopResource, key: str) -> float:

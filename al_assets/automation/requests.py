@@ -1,5 +1,9 @@
 """From a decision of the state machine to what Dagster is asked for; shared by the sensor and the schedule."""
 
+import json
+import threading
+import time
+
 import dagster as dg
 
 from al_assets.assets.resource import LoopResource
@@ -7,12 +11,31 @@ from al_assets.automation.observe import JOB_TAG, POLICY_TAG, fail_runs_without_
 from al_assets.automation.state import Action, Occasion, Step, next_step
 from al_assets.partitions import PARTITIONS_NAME
 
+_REQUEST_SECONDS = 120.0
+_TURN = threading.Lock()
+
 
 def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion) -> Step:
-    """Observe the loop and return the step that follows; a new iteration's partition is added before its run."""
+    """Observe the loop and return the step that follows; what the other occasion has just asked for is waited for."""
     fail_runs_without_worker(instance)
-    state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=occasion is Occasion.NIGHTLY)
-    return next_step(state, occasion)
+    with _TURN:
+        state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=occasion is Occasion.NIGHTLY)
+        return _unless_asked_for(instance, loop.policy.policy.name, next_step(state, occasion), occasion)
+
+
+def _unless_asked_for(instance: dg.DagsterInstance, policy_name: str, step: Step, occasion: Occasion) -> Step:
+    """Return the step, or a wait: Dagster heeds run keys within a sensor or a schedule, not between the two.
+
+    A request becomes a run some seconds later. It is noted meanwhile, and forgotten when no run came of it.
+    """
+    if step.action is not Action.RUN:
+        return step
+    notes, name, now = instance.daemon_cursor_storage, f"al/asked/{policy_name}", time.time()
+    asked = json.loads(notes.get_cursor_values({name}).get(name, "{}"))
+    if asked.get("run_key") == step.run_key and asked["by"] != occasion and now - asked["at"] < _REQUEST_SECONDS:
+        return Step(Action.WAIT, f"the {asked['by']} occasion has just asked for {step.job}", step.iteration, step.job)
+    notes.set_cursor_values({name: json.dumps({"run_key": step.run_key, "by": occasion.value, "at": now})})
+    return step
 
 
 def run_request(step: Step, policy_name: str, asset_selection: list[dg.AssetKey] | None = None) -> dg.RunRequest:

@@ -111,6 +111,8 @@ def _values(size: DemoSize) -> dict[str, Any]:
             "  kind: sft",
             f"  base_model: {json.dumps(str(smollm2_directory()))}",
             '  prompt: "Remark: {text}\\nStrongly negative?"',
+            "  epochs: 6",
+            "  batch_size: 8",
         )
     )
     return {

@@ -136,11 +136,11 @@ def _csv(path: UPath, source: PoolSource) -> Iterator[_Row]:
         _require_columns(path, reader.fieldnames or (), source)
         for number, values in enumerate(reader, start=1):
             extra = values.pop(None, None)
-            problem = f"{len(extra)} cells more than columns; put a text with commas in quotes" if extra else None
-            yield _Row(number, values, problem)
+            found = f"{len(values) + len(extra)} cells under {len(values)} columns" if extra else ""
+            yield _Row(number, values, f"{found}; put a text with commas in quotes" if extra else None)
     except csv.Error as error:
         raise PoolError(
-            f"pool.path: {str(path)!r}: line {reader.line_num} is not CSV ({error}); check the quotes there"
+            f"pool.path: {str(path)!r}: the row after line {reader.line_num} is not CSV ({error}); check its quotes"
         ) from error
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG
 from al_assets.automation.versions import code_versions
-from al_assets_tests.automation.conftest import Journal
+from al_assets_tests.journal import Journal
 
 
 def test_the_sensor_never_starts_the_loop(journal: Journal) -> None:
@@ -24,13 +24,16 @@ def test_the_schedule_starts_iteration_0000(journal: Journal) -> None:
     [
         ("start", "start again"),
         ("two experts voted", "two experts voted, next tick"),
-        ("two experts voted", "two experts voted, night"),
         ("learned", "learned, next tick"),
     ],
 )
 def test_the_same_moment_seen_twice_asks_for_the_same_run(journal: Journal, first: str, second: str) -> None:
     assert journal.request(first).run_key == journal.request(second).run_key
     assert journal.request(first).partition_key == journal.request(second).partition_key
+
+
+def test_what_the_sensor_has_just_asked_for_the_schedule_does_not_ask_for_again(journal: Journal) -> None:
+    assert "the sensor occasion has just asked for learn" in journal.skipped("two experts voted, night")
 
 
 def test_the_sensor_reads_the_drop_folder_and_waits_for_a_second_vote(journal: Journal) -> None:

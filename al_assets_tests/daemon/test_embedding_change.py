@@ -48,12 +48,14 @@ def test_votes_and_queues_survive(re_embedded: ReEmbedded) -> None:
 def test_texts_are_embedded_once(re_embedded: ReEmbedded) -> None:
     deployment = re_embedded.deployment
     texts = deployment.root.read_table("embeddings", "0000").height
-    again, backfilled, at_first = deployment.services.webserver.numbers("embeddings", "0000")[:3]
+    again, backfilled, *before = deployment.services.webserver.numbers("embeddings", "0000")
     (of_0001,) = [
         each for each in deployment.services.webserver.numbers("embeddings", "0001") if each["dimensions"] == 384
     ]
 
-    assert (at_first["dimensions"], at_first["texts_embedded_now"]) == (64, texts)
+    # The killed run may have embedded them, or the one that took its place.
+    assert {each["dimensions"] for each in before} == {64}
+    assert sum(each["texts_embedded_now"] for each in before) == texts
     assert (backfilled["dimensions"], backfilled["texts_embedded_now"]) == (384, texts)
     assert (again["texts_embedded_now"], again["texts_embedded_before"]) == (0, texts)
     assert (of_0001["texts_embedded_now"], of_0001["texts_embedded_before"]) == (0, texts)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from al_assets.demo.prepare import DemoSize
-from al_assets_tests.daemon.conftest import RUN_SECONDS, end_of
+from al_assets_tests.daemon.conftest import EVERY_MINUTE, RUN_SECONDS, end_of
 from al_assets_tests.daemon.deployment import Deployment
 from al_assets_tests.daemon.services import running, wait_for
 from al_assets_tests.daemon.webserver import ASSET_JOB
@@ -11,17 +11,16 @@ from al_assets_tests.daemon.webserver import ASSET_JOB
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def failed_learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A loop whose experts found nothing but negatives in 0000, so that there is nothing to learn from."""
+    """A loop that the schedule started and whose experts found nothing but negatives: there is nothing to learn."""
     made = Deployment(
         tmp_path_factory.mktemp("failing"),
         DemoSize(items=300, budget=30, stop_set_size=50, quick=True),
-        {"automation": {"sensor_interval_seconds": 3, "max_attempts": 2}},
+        {"automation": {**EVERY_MINUTE, "max_attempts": 2}},
     )
     with running(made.services):
         made.services.start_without_daemon()
-        made.services.webserver.add_iteration("0000")
         made.services.daemon.start()
         wait_for("published queue", lambda: not made.queue("0000").is_empty(), RUN_SECONDS)
         made.drop_one_sided("0000")
@@ -29,14 +28,19 @@ def failed_learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy
         yield made
 
 
-def test_iteration_refuses_to_start_on_a_failed_one(failed_learning: Deployment) -> None:
-    webserver = failed_learning.services.webserver
-    learned = [run for run in webserver.runs() if run.job == "learn"]
+def test_schedule_starts_the_loop_and_failures_are_tried_again_up_to_the_limit(failed_learning: Deployment) -> None:
+    curated, *learned = failed_learning.services.webserver.runs()
+
+    assert (curated.status, curated.tags["al/run_key"]) == ("SUCCESS", "0000/curate/0")
+    assert curated.tags["dagster/schedule_name"] == "nightly"
     assert [(run.status, run.tags["al/run_key"]) for run in learned] == [
         ("FAILURE", "0000/learn/0"), ("FAILURE", "0000/learn/1"),
     ]  # fmt: skip
-    assert "one class" in webserver.failures(learned[-1].run_id)
+    assert "a student needs texts of both labels" in failed_learning.services.webserver.failures(learned[-1].run_id)
 
+
+def test_iteration_refuses_to_start_on_a_failed_one(failed_learning: Deployment) -> None:
+    webserver = failed_learning.services.webserver
     webserver.add_iteration("0001")
     refused = end_of(failed_learning, webserver.launch(ASSET_JOB, "0001", ("incumbent_model",)))
 

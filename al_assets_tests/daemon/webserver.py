@@ -1,5 +1,6 @@
 """What a person does in the Dagster UI, through the same GraphQL."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -205,6 +206,21 @@ class Webserver:
             selector={**REPOSITORY, "scheduleName": "nightly"},
         )["scheduleOrError"]
         return [_tick(each) for each in answer["scheduleState"]["ticks"]]
+
+    def try_nightly(self) -> str | None:
+        """Evaluate the nightly schedule now, as the UI's test button does, and return why it would skip."""
+        answer = self.query(
+            "mutation M($selector: ScheduleSelector!, $now: Float) {scheduleDryRun(selectorData: $selector, "
+            "timestamp: $now) {__typename ... on DryRunInstigationTick {evaluationResult {skipReason "
+            "runRequests {runKey} error {message}}} ... on PythonError {message}}}",
+            selector={**REPOSITORY, "scheduleName": "nightly"},
+            now=time.time(),
+        )["scheduleDryRun"]
+        result = answer["evaluationResult"]
+        assert result["error"] is None, result
+        assert not result["runRequests"], result
+        reason: str | None = result["skipReason"]
+        return reason
 
 
 def overlapping(runs: Iterable[Run]) -> list[tuple[Run, Run]]:

@@ -1,15 +1,10 @@
 """One whole life of a small loop, driven through the schedule and the sensor; every tick is kept."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import dagster as dg
-import polars as pl
-import pytest
 
-from al_assets_tests.loops import SmallLoop, failure, pool_rows, write_policy, write_pool
+from al_assets_tests.loops import SmallLoop, failure
 
 Tick = dg.SensorResult | dg.RunRequest | dg.SkipReason
 
@@ -55,25 +50,6 @@ class Journal:
         tick = self.ticks[moment]
         assert isinstance(tick, dg.SkipReason), f"{moment}: {tick}"
         return str(tick.skip_message)
-
-
-@pytest.fixture(scope="session")
-def journal(
-    small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Journal]:
-    folder = tmp_path_factory.mktemp("life") / "loop"
-    rows = pool_rows(small_texts)
-    write_pool(folder, rows)
-    policy = write_policy(folder, small_embedder, stopping={"max_iterations": 2, "stop_set_size": 60, "resamples": 200})
-    with dg.DagsterInstance.ephemeral() as instance:
-        life = Journal(SmallLoop(policy, instance, small_texts))
-        live(life)
-        more = [{"id": f"new-{row['id']}", "text": f"{row['text']} {number}"} for number, row in enumerate(rows[:100])]
-        with (folder / "pool.jsonl").open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in more)
-        life.sense("pool grown, sensor")
-        life.nightly("pool grown, night")
-        yield life
 
 
 def live(life: Journal) -> None:

@@ -1,0 +1,162 @@
+"""The Dagster UI in a real browser, used as a person would: `make dev` behind it, clicks in front of it."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Dialog, Locator, Page, Request, expect, sync_playwright
+
+from al_assets_tests.daemon.services import START_SECONDS, Service, free_port, wait_for
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+SIZE = (1400, 900)
+STEP_SECONDS = 60
+"""How long one click, or what it brings, may take on a busy machine."""
+
+
+@contextlib.contextmanager
+def make_dev(policy: Path, home: Path) -> Iterator[str]:
+    """Run what ``make dev`` runs and yield its address; webserver, daemon and code location end with the block."""
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-w", "workspace.yaml"]
+    command += ["-h", "127.0.0.1", "-p", str(port)]
+    environment = {**os.environ, "AL_POLICY": str(policy), "DAGSTER_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    service = Service("dev", command, environment, home)
+    service.start()
+    try:
+        wait_for("webserver", lambda: _answers(port, service), START_SECONDS)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        service.stop()
+
+
+@dataclass
+class Ui:
+    """A person's browser window on the Dagster UI.
+
+    :param alerts: what scripts of the page announced in dialogs of the browser.
+    :param strangers: addresses outside the webserver that the page asked for.
+    """
+
+    page: Page
+    address: str
+    alerts: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("dialog", self._note_alert)
+        self.page.on("request", self._note_stranger)
+        skip = self.page.get_by_role("button", name="Skip", exact=True)
+        self.page.add_locator_handler(skip, lambda: skip.click())
+
+    def open(self, path: str) -> None:
+        """Go to a page of the UI."""
+        self.page.goto(f"{self.address}{path}")
+
+    def open_job(self, job: str) -> None:
+        """Find a job through the menu."""
+        self.page.get_by_role("link", name="Jobs").first.click()
+        self.page.get_by_role("link", name=job).first.click()
+        expect(self.page.get_by_role("button", name="Materialize all")).to_be_visible()
+
+    def choose_new_iteration(self, key: str) -> None:
+        """On a job's page: open the launch dialog and add a partition, which is then chosen."""
+        self.open_launch_dialog()
+        self.page.get_by_text("Add a partition").click()
+        self.page.get_by_placeholder("name", exact=True).fill(key)
+        self.page.get_by_role("button", name="Save").click()
+        expect(self.launch_button("Launch 1 run")).to_be_enabled()
+
+    def open_launch_dialog(self) -> None:
+        """On a job's or the lineage page: press 'Materialize all' and confirm, where Dagster asks for that."""
+        self.page.get_by_role("button", name="Materialize all").click()
+        sure = self.page.get_by_role("button", name="Confirm")
+        chosen = self.page.get_by_text("Partition selection")
+        expect(sure.or_(chosen)).to_be_visible()
+        if sure.is_visible():
+            sure.click()
+        expect(chosen).to_be_visible()
+
+    def launch(self) -> str:
+        """Launch the one run of the dialog, go to its page and return its id."""
+        self.launch_button("Launch 1 run").click()
+        self.page.get_by_role("button", name="View", exact=True).or_(self.page.get_by_text("View", exact=True)).click()
+        self.page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+        return self.page.url.split("/runs/")[1][:36]
+
+    def launch_button(self, name: str) -> Locator:
+        """Return the button that ends the launch dialog."""
+        return self.page.get_by_role("button", name=name)
+
+    def run_status(self) -> str | None:
+        """Return how the run on this page ended; None while it has not."""
+        for status in ("Success", "Failure", "Canceled"):
+            if self.page.get_by_text(status, exact=True).first.is_visible():
+                return status
+        return None
+
+    def open_metadata(self, asset: str, key: str, entry: str) -> Locator:
+        """Return how an entry of an iteration's metadata is shown: short Markdown in place, long in a dialog."""
+        self.open(f"/assets/{asset}?view=partitions&partition={key}")
+        row = self.page.locator("tr").filter(has=self.page.get_by_text(entry, exact=True))
+        expect(row).to_be_visible()
+        closed = row.get_by_text("[Show Markdown]")
+        if closed.is_visible():
+            closed.click()
+            shown = self.page.locator(".dagster-markdown").last
+        else:
+            shown = row.locator(".dagster-markdown")
+        expect(shown).to_be_visible()
+        return shown
+
+    def _note_alert(self, dialog: Dialog) -> None:
+        self.alerts.append(dialog.message)
+        dialog.dismiss()
+
+    def _note_stranger(self, request: Request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.strangers.append(request.url)
+
+
+@contextlib.contextmanager
+def browser(address: str) -> Iterator[Ui]:
+    """Open a Chromium that knows nothing, and close it at the end."""
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": SIZE[0], "height": SIZE[1]},
+            env={**os.environ, "HOME": profile},
+        )
+        context.set_default_timeout(STEP_SECONDS * 1000)
+        expect.set_options(timeout=STEP_SECONDS * 1000)
+        try:
+            yield Ui(context.pages[0], address)
+        finally:
+            context.close()
+
+
+def _answers(port: int, service: Service) -> bool:
+    if service.process is None or service.process.poll() is not None:
+        raise RuntimeError(f"dagster dev ended: {service.log.read_text(errors='replace')[-3000:]}")
+    query = "{workspaceOrError {... on Workspace {locationEntries {loadStatus locationOrLoadError {__typename}}}}}"
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, timeout=30).json()
+    except (httpx.TransportError, ValueError):
+        return False
+    entries = answer["data"]["workspaceOrError"].get("locationEntries", [])
+    loaded = [each["loadStatus"] == "LOADED" and each["locationOrLoadError"] for each in entries]
+    if any(each and each["__typename"] == "PythonError" for each in loaded):
+        raise RuntimeError(f"the code location does not load: {service.log.read_text(errors='replace')[-3000:]}")
+    return bool(loaded) and all(loaded)

@@ -1,0 +1,113 @@
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from al_assets.curation.split import split_labels, stable_sample, uniform_hash
+
+LABELS = ("positive", "negative", "undecided")
+
+
+def votes_of(rows: Sequence[tuple[str, str, str, str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=["item_id", "iteration", "reason", "group_id", "label"], orient="row")
+
+
+def split(votes: pl.DataFrame, share: float = 0.3, seed: int = 0) -> pl.DataFrame:
+    return split_labels(votes, evaluation_share=share, seed=seed, panel_iteration="0000")
+
+
+def one(*labels: str) -> dict[str, object]:
+    found = split(votes_of([("a", "0000", "boundary", "a", label) for label in labels]))
+    return found.row(0, named=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "majority"),
+    [
+        (["positive", "positive"], True),
+        (["positive", "negative", "negative"], False),
+        (["positive", "negative"], None),
+        (["positive", "undecided"], True),
+        (["undecided", "undecided"], None),
+        (["negative", "undecided", "undecided"], False),
+        (["positive", "negative", "undecided"], None),
+    ],
+)
+def test_the_majority_of_decisive_votes_counts(labels: list[str], majority: bool | None) -> None:
+    found = one(*labels)
+    assert found["label"] is majority
+    for name in LABELS:
+        assert found[f"{name}_votes"] == labels.count(name)
+
+
+def many(seed: int, items: int = 300) -> pl.DataFrame:
+    chance = np.random.default_rng(seed)
+    rows = []
+    for number in range(items):
+        iteration = f"{chance.integers(3):04d}"
+        reason = str(chance.choice(["boundary", "audit", "control"]))
+        group = f"g{number // 2}" if reason == "boundary" else f"i{number}"
+        rows += [(f"i{number}", iteration, reason, group, str(chance.choice(LABELS))) for _ in range(2)]
+    return votes_of(rows)
+
+
+@given(st.integers(0, 10_000), st.floats(0.05, 0.95))
+@settings(max_examples=25, deadline=None)
+def test_no_group_is_divided_and_no_audited_item_is_trained_on(seed: int, share: float) -> None:
+    found = split(many(seed), share, seed)
+    trained = found.with_columns(trained=pl.col("split") == "fine-tuning")
+    assert (trained.group_by("group_id").agg(pl.col("trained").n_unique())["trained"] == 1).all()
+    assert found.filter(reason="audit", split="fine-tuning").is_empty()
+    held_out = found.filter(pl.col("split") != "fine-tuning")
+    assert (held_out.filter(iteration="0000")["split"] == "panel").all()
+    assert (held_out.filter(pl.col("iteration") != "0000")["split"] == "evaluation").all()
+
+
+def test_a_partner_of_an_audited_item_is_held_out_with_it() -> None:
+    rows = [("a", "0000", "audit", "pair", "positive"), ("b", "0000", "boundary", "pair", "negative")]
+    assert split(votes_of(rows), share=0.01)["split"].to_list() == ["panel", "panel"]
+
+
+def test_the_split_of_an_item_never_changes_when_labels_are_added() -> None:
+    votes = many(1)
+    some = votes.filter(pl.col("iteration") <= "0001")
+    early, late = split(some), split(votes)
+    kept = early.join(late, on="item_id", how="left")
+    assert early.height < late.height
+    assert (kept["split"] == kept["split_right"]).all()
+
+
+def test_the_share_held_out_is_about_as_asked() -> None:
+    rows = [(f"i{number}", "0001", "boundary", f"i{number}", "positive") for number in range(4000)]
+    held_out = (split(votes_of(rows), share=0.3)["split"] == "evaluation").mean()
+    assert held_out == pytest.approx(0.3, abs=4 * (0.21 / 4000) ** 0.5)
+    assert split(votes_of(rows), seed=1)["split"].to_list() != split(votes_of(rows), seed=0)["split"].to_list()
+
+
+def test_the_order_of_votes_changes_nothing() -> None:
+    votes = many(2)
+    shuffled = votes.sample(fraction=1, shuffle=True, seed=5)
+    assert split(shuffled).equals(split(votes))
+
+
+def test_no_votes_give_no_rows() -> None:
+    empty = votes_of([("a", "0000", "boundary", "a", "positive")]).clear()
+    assert split(empty).height == 0
+
+
+def test_hashes_are_spread_evenly_and_stay_the_same() -> None:
+    values = [uniform_hash(f"i{number}", 0) for number in range(2000)]
+    assert 0 <= min(values) <= max(values) < 1
+    assert np.mean(values) == pytest.approx(0.5, abs=4 * (1 / 12 / 2000) ** 0.5)
+    # Written down: a change would move every item between training and evaluation.
+    assert uniform_hash("item", 0) == pytest.approx(0.026205887466204903)
+
+
+def test_a_sample_keeps_its_members_when_the_pool_grows() -> None:
+    pool = [f"i{number}" for number in range(500)]
+    few, more = stable_sample(pool[:250], 50, 0), stable_sample(pool, 50, 0)
+    assert set(more) & set(pool[:250]) <= set(few)
+    assert stable_sample(pool[::-1], 50, 0) == more
+    assert stable_sample(pool[:10], 50, 0) == sorted(pool[:10], key=lambda each: uniform_hash(each, 0))
