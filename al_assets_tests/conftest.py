@@ -19,6 +19,13 @@ from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool
 MakeLoop = Callable[..., SmallLoop]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in which ``AL_NO_SKIPS`` is set and a test was skipped: the CI has all that the tests need."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("AL_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def small_texts() -> pl.DataFrame:
     """400 remarks with their ratings."""
@@ -48,9 +55,7 @@ def make_loop(small_texts: pl.DataFrame, small_embedder: Path, tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def curated_folder(
-    small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def curated_folder(small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose loop has published the queue of iteration 0000; copy it before changing anything."""
     folder = tmp_path_factory.mktemp("curated") / "loop"
     write_pool(folder, pool_rows(small_texts))

@@ -58,7 +58,7 @@ def small_policy(embedder: Path, **sections: Mapping[str, Any]) -> dict[str, Any
         "embedding": static,
         "selection": {"budget": 40, "shares": {"boundary": 0.6, "audit": 0.3, "control": 0.1}, "audit_strata": 2},
         "review": {"raters": RATERS, "votes_per_item": 2},
-        "student": {"kind": "linear", "embedding": static},
+        "student": {"kind": "linear", "embedding": dict(static)},
         "stopping": {"stop_set_size": 60, "resamples": 200},
         "storage": {"root": "runs"},
     }

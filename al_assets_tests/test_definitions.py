@@ -77,7 +77,7 @@ def test_every_asset_claims_the_pool_that_keeps_iterations_in_order(tmp_path: Pa
             node for node in definitions.resolve_job_def(job).nodes if node.name in {*CURATE_ASSETS, *LEARN_ASSETS}
         ]
         assert loop_nodes
-        assert {pool for node in loop_nodes for pool in node.definition.pools} == {"al_loop"}  # type: ignore[attr-defined]
+        assert {pool for node in loop_nodes for pool in node.definition.pools} == {"al_loop"}
 
 
 def test_an_edit_changes_the_code_versions_of_what_depends_on_it_and_no_other(

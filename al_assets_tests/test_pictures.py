@@ -17,7 +17,9 @@ PICTURES: dict[str, Draw] = {
     "losses": lambda: loss_curve([1, 2, 3], [0.7, 0.5, 0.4]),
     "one loss": lambda: loss_curve([1], [0.7]),
     "history": lambda: kappa_history(
-        ["0000", "0001"], {"audit": [None, (0.3, 0.1, 0.5)], "boundary": [(0.2, -0.1, 0.4), None]}, [(0.8, 0.7, 0.9), None]
+        ["0000", "0001"],
+        {"audit": [None, (0.3, 0.1, 0.5)], "boundary": [(0.2, -0.1, 0.4), None]},
+        [(0.8, 0.7, 0.9), None],
     ),
     "history without a figure": lambda: kappa_history(["0000"], {"audit": [None]}, [None]),
 }

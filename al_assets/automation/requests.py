@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 
 import dagster as dg
 
@@ -20,7 +21,15 @@ def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion)
     fail_runs_without_worker(instance)
     with _TURN:
         state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=occasion is Occasion.NIGHTLY)
-        return _unless_asked_for(instance, loop.policy.policy.name, next_step(state, occasion), occasion)
+        step = _with_partition(instance, next_step(state, occasion))
+        return _unless_asked_for(instance, loop.policy.policy.name, step, occasion)
+
+
+def _with_partition(instance: dg.DagsterInstance, step: Step) -> Step:
+    """Return the step; its partition is added too if a published iteration's is missing, as in a new Dagster home."""
+    if step.action is not Action.RUN or instance.has_dynamic_partition(PARTITIONS_NAME, str(step.iteration)):
+        return step
+    return replace(step, new_partition=True)
 
 
 def _unless_asked_for(instance: dg.DagsterInstance, policy_name: str, step: Step, occasion: Occasion) -> Step:

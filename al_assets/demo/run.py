@@ -83,8 +83,18 @@ def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: Lo
             instance=instance, partition_key=step.iteration, tags=dict(request.tags), raise_on_error=False
         )
     if not result.success:
-        failures = [str(event.message) for event in result.all_events if event.is_failure]
-        raise DemoError(f"iteration {step.iteration}: {step.job} failed: {failures[0] if failures else result.run_id}")
+        raise DemoError(f"iteration {step.iteration}: {step.job} failed: {_reason(result)}")
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    """Return what the first failed step said at the root of its error."""
+    for event in result.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            return error.message.strip()
+    return f"read the log of run {result.run_id}"
 
 
 def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> None:

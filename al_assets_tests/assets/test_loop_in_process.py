@@ -202,7 +202,6 @@ def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) ->
         assert record.asset_materialization is not None
         return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
-
     assert latest("kappa_report")["verdict"] == "budget spent"
     assert str(latest("kappa_report")["kappa_over_iterations"]).startswith("![picture](data:image/png;base64,")
     assert latest("pool")["items"] == 400

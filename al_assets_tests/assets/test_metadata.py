@@ -1,5 +1,3 @@
-import logging
-
 import dagster as dg
 import polars as pl
 import pytest
@@ -31,8 +29,8 @@ def test_long_texts_are_cut() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<script>alert(1)</script>", "a | b", "![x](http://x)", "[click](javascript:x)", "**bold** _x_ `y`", "&lt;b&gt;", "\\|"],
-)  # fmt: skip
+    ["<b>x</b>", "a | b", "![x](http://x)", "[click](javascript:x)", "**bold** _x_ `y`", "&lt;b&gt;", "\\|"],
+)
 def test_nothing_in_a_text_is_markup(text: str) -> None:
     row = markdown(pl.DataFrame({"text": [text]})).split("\n")[-1]
     inside = row[2:-2].replace("<!-- -->", "")
@@ -53,10 +51,10 @@ def test_a_picture_is_shown_in_place() -> None:
     assert value.value == "![picture](data:image/png;base64,iVBORw==)"
 
 
-def test_progress_is_logged_about_ten_times(caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged_about_ten_times() -> None:
     context = dg.build_asset_context()
     report = progress_logger(context, "labelled")
-    seen = []
+    seen: list[str] = []
     context.log.info = seen.append  # type: ignore[method-assign, assignment]
     for done in range(1001):
         report(done, 1000)
@@ -66,4 +64,3 @@ def test_progress_is_logged_about_ten_times(caplog: pytest.LogCaptureFixture) ->
     report = progress_logger(context, "labelled")
     report(0, 0)
     assert seen[-1] == "labelled: 0 of 0"
-    assert logging.INFO

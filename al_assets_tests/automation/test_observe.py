@@ -33,7 +33,8 @@ def look(loop: SmallLoop, *, look_at_pool: bool = False) -> LoopState:
 
 def add_run(loop: SmallLoop, status: Status, job: str = "learn", key: str = "0000", **tags: str) -> dg.DagsterRun:
     own = {JOB_TAG: job, POLICY_TAG: "strongly_negative", ITERATION_TAG: key}
-    return create_run_for_test(loop.instance, job_name=job, status=status, tags={**own, **tags})
+    run: dg.DagsterRun = create_run_for_test(loop.instance, job_name=job, status=status, tags={**own, **tags})
+    return run
 
 
 def write_report(loop: SmallLoop, verdict: str, watermark: float, key: str = "0000") -> None:
@@ -73,6 +74,15 @@ def test_a_partition_that_was_only_added_is_the_newest_iteration(curated: SmallL
 def test_a_lost_instance_still_knows_the_published_iteration(curated: SmallLoop) -> None:
     curated.instance.delete_dynamic_partition("iteration", "0000")
     assert newest_iteration(curated.instance, curated.loop, "iteration") == "0000"
+
+
+def test_in_a_new_dagster_home_a_published_iteration_gets_its_partition_back(curated: SmallLoop) -> None:
+    curated.answer("0000")
+    curated.instance.delete_dynamic_partition("iteration", "0000")
+    answer = curated.sense()
+    assert isinstance(answer, dg.SensorResult)
+    assert curated.grant(answer).run_key == "0000/learn/0"
+    assert curated.instance.has_dynamic_partition("iteration", "0000")
 
 
 def test_a_queue_in_the_ledger_whose_table_is_missing_is_not_published(curated: SmallLoop) -> None:

@@ -75,6 +75,13 @@ class Ui:
         self.page.get_by_text("Add a partition").click()
         self.page.get_by_placeholder("name", exact=True).fill(key)
         self.page.get_by_role("button", name="Save").click()
+        chosen = self.page.get_by_text("1 partition", exact=True)
+        with contextlib.suppress(AssertionError):
+            expect(chosen).to_be_visible(timeout=10_000)
+        if not chosen.is_visible():
+            # On a busy machine the dialog's list may arrive late and undo the choice.
+            self.page.get_by_text("Select a partition or create one").click()
+            self.page.get_by_text(key, exact=True).filter(visible=True).last.click()
         expect(self.launch_button("Launch 1 run")).to_be_enabled()
 
     def open_launch_dialog(self) -> None:

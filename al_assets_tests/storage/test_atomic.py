@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,7 +15,7 @@ from al_assets.storage.atomic import StorageError, move, new_directory, read_tab
 
 
 def local(path: Path) -> UPath:
-    return cast(UPath, UPath(str(path)))
+    return UPath(str(path))
 
 
 def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_file_on_another_file_system() -> None:
-    path = cast(UPath, UPath("memory://atomic-test/deep/c.bin"))
+    path = UPath("memory://atomic-test/deep/c.bin")
     for content in (b"old", b"new"):
         write_bytes(path, content)
         assert path.read_bytes() == content
@@ -145,7 +145,12 @@ def test_the_first_of_two_writers_of_a_directory_wins(tmp_path: Path) -> None:
 
 
 def damaged(whole: bytes) -> dict[str, bytes]:
-    return {"empty": b"", "cut": whole[: len(whole) // 2], "zeros": bytes(len(whole)), "another kind": b"id,text\n1,a\n"}
+    return {
+        "empty": b"",
+        "cut": whole[: len(whole) // 2],
+        "zeros": bytes(len(whole)),
+        "another kind": b"id,text\n1,a\n",
+    }
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "another kind"])

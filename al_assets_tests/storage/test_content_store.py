@@ -1,6 +1,5 @@
 import logging
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ SCORES = np.random.default_rng(0).random(100)
 
 
 def open_store(folder: Path | str, dtype: type[np.generic] = np.float64) -> ContentStore:
-    return ContentStore(cast(UPath, UPath(str(folder))), dtype)
+    return ContentStore(UPath(str(folder)), dtype)
 
 
 def test_scores_come_back_exactly_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -66,7 +65,11 @@ def test_a_value_once_computed_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [([0.1], "values: 1 for 2 texts"), ([0.1, np.nan], "1 of a batch of 2 are not finite"), ([np.inf, 1], "not finite")],
+    [
+        ([0.1], "values: 1 for 2 texts"),
+        ([0.1, np.nan], "1 of a batch of 2 are not finite"),
+        ([np.inf, 1], "not finite"),
+    ],
 )
 def test_wrong_values_are_refused_and_nothing_is_written(tmp_path: Path, values: list[float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
@@ -111,7 +114,9 @@ def test_a_model_exchanged_under_its_old_name_is_told(tmp_path: Path) -> None:
     store = open_store(tmp_path, np.float16)
     store.add(HASHES[:2], np.ones((2, 8)))
     store.add(HASHES[2:4], np.ones((2, 4)))
-    with pytest.raises(ValueError, match="holds vectors of 4 and 8 numbers; the model was exchanged under its old name"):
+    with pytest.raises(
+        ValueError, match="holds vectors of 4 and 8 numbers; the model was exchanged under its old name"
+    ):
         store.get(HASHES[:4])
     assert store.get(HASHES[:2]).shape == (2, 8)
 

@@ -145,7 +145,7 @@ def test_an_enormous_text_costs_only_itself(tmp_path: Path) -> None:
         ("pool.csv", b"name,text\na,x\n", "pool.id_column: .*pool.csv' has no column 'id'; it has name, text"),
         ("pool.csv", b"", "has no column 'id'; it has none"),
         ("pool.csv", "id,text\na,größe\n".encode("utf-16"), "has no column 'id'; it has .*save the file as UTF-8"),
-        ("pool.csv", b'id,text\na,fine\nb,"never closed\nc,fine\n', "the row after line 2 is not CSV .*check its quotes"),
+        ("pool.csv", b'id,text\na,fine\nb,"never closed\nc,fine\n', "after line 2 is not CSV .*check its quotes"),
         ("pool.jsonl", b"", r"has no usable row \(0 rejected\)"),
         ("pool.jsonl", b"{}\n{}\n", r"has no usable row \(2 rejected: no id in 'id'\)"),
         ("pool.jsonl", '{"id": "a", "text": "ö"}'.encode("utf-16"), "has no usable row .* not UTF-8"),
@@ -184,7 +184,10 @@ def test_dates_are_brought_to_utc(tmp_path: Path) -> None:
     assert read(path, arrived_at_column="when").items["arrived_at"].to_list() == expected
     dated = pl.DataFrame({"id": ["a", "b"], "text": ["x", "y"], "when": [date(2026, 5, 1), None]})
     dated.write_parquet(tmp_path / "pool.parquet")
-    assert read(tmp_path / "pool.parquet", arrived_at_column="when").items["arrived_at"].to_list() == [expected[0], None]
+    assert read(tmp_path / "pool.parquet", arrived_at_column="when").items["arrived_at"].to_list() == [
+        expected[0],
+        None,
+    ]
     timed = dated.with_columns(when=pl.Series([datetime(2026, 5, 1, 12), None]))
     timed.write_parquet(tmp_path / "pool.parquet")
     assert read(tmp_path / "pool.parquet", arrived_at_column="when").items["arrived_at"].to_list() == [noon, None]

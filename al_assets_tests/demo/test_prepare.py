@@ -1,0 +1,63 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from al_assets.config import load_policy
+from al_assets.demo.prepare import DemoSize, demo_texts, enter_dagster_home, prepare, write_dagster_home
+
+QUICK = DemoSize(items=50, budget=20, stop_set_size=30, quick=True)
+
+
+def test_a_prepared_folder_holds_pool_policy_and_dagster_home(tmp_path: Path) -> None:
+    demo = prepare(tmp_path / "demo", QUICK)
+    policy = load_policy(demo.policy)
+    assert policy.selection.budget == 20
+    assert policy.stopping.stop_set_size == 30
+    assert policy.student.kind == "linear"
+    assert Path(policy.embedding.model).is_dir()
+    rows = [json.loads(line) for line in Path(policy.resolve(policy.pool.path)).read_text().splitlines()]
+    assert len(rows) == 50
+    assert {"id", "text", "source"} == set(rows[0])
+    assert "ratings" not in rows[0]
+    settings = yaml.safe_load((demo.dagster_home / "dagster.yaml").read_text())
+    assert settings["telemetry"] == {"enabled": False}
+    assert settings["concurrency"]["pools"]["default_limit"] == 1
+
+
+def test_the_whole_demos_policy_names_the_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_assets.demo.prepare.smollm2_directory", lambda: tmp_path / "smollm2")
+    monkeypatch.setattr("al_assets.demo.prepare.minilm_directory", lambda: tmp_path / "minilm")
+    policy = load_policy(prepare(tmp_path / "demo", DemoSize(items=10)).policy)
+    assert policy.student.kind == "sft"
+    assert policy.student.base_model == str(tmp_path / "smollm2")
+    assert policy.student.prompt == "Remark: {text}\nStrongly negative?"
+    assert policy.embedding.kind == "sentence_transformers"
+    assert policy.embedding.model == str(tmp_path / "minilm")
+
+
+def test_preparing_again_keeps_an_edited_policy_and_writes_the_same_pool(tmp_path: Path) -> None:
+    demo = prepare(tmp_path, QUICK)
+    pool = (tmp_path / "pool.jsonl").read_bytes()
+    demo.policy.write_text(demo.policy.read_text().replace("budget: 20", "budget: 24"))
+    (demo.dagster_home / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
+    assert prepare(tmp_path, QUICK) == demo
+    assert load_policy(demo.policy).selection.budget == 24
+    assert (demo.dagster_home / "dagster.yaml").read_text() == "telemetry: {enabled: true}\n"
+    assert (tmp_path / "pool.jsonl").read_bytes() == pool
+
+
+def test_the_texts_depend_on_the_seed_alone() -> None:
+    assert demo_texts(QUICK).equals(demo_texts(QUICK))
+    other = DemoSize(items=50, seed=1)
+    assert demo_texts(other)["item_id"].to_list() != demo_texts(QUICK)["item_id"].to_list()
+
+
+def test_a_dagster_home_is_entered_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "/before")
+    monkeypatch.chdir(tmp_path)
+    write_dagster_home(Path("home"))
+    enter_dagster_home(Path("home"))
+    assert os.environ["DAGSTER_HOME"] == str(tmp_path / "home")

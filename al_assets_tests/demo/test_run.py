@@ -1,0 +1,111 @@
+import json
+import re
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from al_assets.assets.resource import LoopResource
+from al_assets.demo.memory import PeakMemory, tree_memory_mb
+from al_assets.demo.prepare import DemoFolder, DemoSize, write_dagster_home
+from al_assets.demo.report import demo_report
+from al_assets.demo.run import DemoError, answer_queue, collect_votes, run_demo, run_iterations
+from al_assets_tests.conftest import MakeLoop
+from al_assets_tests.loops import SmallLoop
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the process its own Dagster home back afterwards."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+
+@pytest.mark.usefixtures("no_home")
+def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
+    curated_folder: Path, small_texts: pl.DataFrame, tmp_path: Path
+) -> None:
+    # The folder is that of a demo which was killed after it had published its first queue.
+    demo = DemoFolder(shutil.copytree(curated_folder, tmp_path / "demo"))
+    write_dagster_home(demo.dagster_home)
+    loop = LoopResource(policy_path=str(demo.policy))
+    said: list[str] = []
+    run_iterations(demo, loop, small_texts, 1, said.append)
+    assert [re.sub(r"[0-9]+ of [0-9]+", "n of n", line) for line in said] == [
+        "iteration 0000: waiting for labels: n of n items complete",
+        "iteration 0000: 3 simulated experts answer 40 items",
+        "iteration 0000: learn: all 40 items are labelled",
+    ]
+    run_iterations(demo, loop, small_texts, 1, said.append)
+    assert len(said) == 3
+    report = demo_report(loop, small_texts, 1)
+    (first,) = report.iterations
+    assert first.iteration == "0000"
+    assert first.labels == 40
+    assert 0 < first.positive_share["pool"] < 0.5
+    with loop.ledger() as ledger:
+        queued = set(ledger.queue()["item_id"])
+    pool = loop.root.read_table("pool", "0000")
+    assert report.unseen_items == pool["duplicate_of"].null_count() - len(queued)
+    assert report.unseen_ceiling["expert_expert"] is not None
+    for figure in (first.kappa["model_expert_unseen"], report.llm0["kappa"]["model_expert_unseen"]):
+        assert figure is not None
+        assert -1 <= figure[1] <= figure[0] <= figure[2] <= 1
+    measured = report.measured(12.34, 567.8)
+    measured.write(demo.report)
+    assert json.loads(demo.report.read_text()) == json.loads(json.dumps(asdict(measured)))
+    assert (measured.wall_s, measured.peak_rss_mb) == (12.3, 568)
+
+
+def test_experts_who_have_answered_are_not_waited_for_again(curated: SmallLoop) -> None:
+    votes = dict(curated.votes())
+    answer_queue(curated.loop, "0000", votes, lambda line: None)
+    collect_votes(curated.loop)
+    with pytest.raises(DemoError, match="iteration 0000: waits for labels that the simulated experts have given"):
+        answer_queue(curated.loop, "0000", votes, lambda line: None)
+
+
+def test_a_rejected_vote_stops_the_demo(curated: SmallLoop) -> None:
+    inbox = Path(curated.root.inbox.path)
+    inbox.mkdir(parents=True, exist_ok=True)
+    (inbox / "x.jsonl").write_text('{"item_id": "nobody asked", "rater": "expert_1", "label": "yes"}\n')
+    with pytest.raises(DemoError, match="nobody asked"):
+        collect_votes(curated.loop)
+
+
+@pytest.mark.usefixtures("no_home")
+def test_a_failed_run_stops_the_demo_with_its_reason(make_loop: MakeLoop, small_texts: pl.DataFrame) -> None:
+    loop = make_loop(rows=[])
+    demo = DemoFolder(loop.policy_file.parent)
+    write_dagster_home(demo.dagster_home)
+    with pytest.raises(DemoError, match=r"(?s)iteration 0000: curate failed: .*has no usable row"):
+        run_iterations(demo, loop.loop, small_texts, 1, lambda line: None)
+
+
+def test_peak_memory_is_that_of_the_largest_moment() -> None:
+    before = tree_memory_mb()
+    assert before > 20
+    with PeakMemory(interval_seconds=0.01) as memory:
+        block = bytearray(150_000_000)
+        block[::4096] = b"x" * len(block[::4096])
+        import time
+
+        time.sleep(0.2)
+    assert memory.peak_mb > before + 100
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_home")
+def test_two_runs_of_the_quick_demo_report_the_same_figures(tmp_path: Path) -> None:
+    reports = [
+        run_demo(tmp_path / name, iterations=2, size=DemoSize.quickest(), say=lambda line: None) for name in "ab"
+    ]
+    figures = [{**asdict(report), "wall_s": 0, "peak_rss_mb": 0} for report in reports]
+    assert figures[0] == figures[1]
+    last = reports[0].iterations[-1]
+    assert last.labels == 160
+    assert last.positive_share["labels"] > 2 * last.positive_share["pool"]
+    assert reports[0].wall_s > 0
+    assert reports[0].peak_rss_mb > 100
+    assert (tmp_path / "a" / "report.json").exists()
