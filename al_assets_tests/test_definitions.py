@@ -21,7 +21,7 @@ LOAD = """
 import json, sys, time
 started = time.perf_counter()
 from al_assets.definitions import defs
-definitions = defs().load_definitions() if hasattr(defs(), "load_definitions") else defs()
+definitions = defs()
 definitions.resolve_all_asset_specs()
 json.dump({"seconds": time.perf_counter() - started, "modules": sorted(sys.modules)}, sys.stdout)
 """

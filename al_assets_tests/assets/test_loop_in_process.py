@@ -109,7 +109,7 @@ def test_the_same_start_gives_the_same_queue_bit_for_bit(
     roots = [RunRoot(str(curated_folder / "runs" / "strongly_negative"))]
     for name in ("second", "third"):
         loop = make_loop(name)
-        assert loop.run("curate", "0000").success
+        assert loop.run("curate", "0000", selection=list(CURATE_ASSETS)).success
         roots.append(loop.root)
     for name in CURATE_ASSETS:
         files = [Path(root.table_path(name, "0000").path).read_bytes() for root in roots]
@@ -177,7 +177,9 @@ def test_an_iteration_waits_for_a_failed_one_before_it_to_be_mended(journal: Jou
     assert journal.loop.root.table_keys("incumbent_model") == list(KEYS)
 
 
-@pytest.mark.parametrize("root", ["memory://{name}/runs", "file://{folder}/remote runs"])
+@pytest.mark.parametrize(
+    "root", ["memory://{name}/runs", pytest.param("file://{folder}/remote runs", marks=pytest.mark.slow)]
+)
 def test_the_whole_loop_on_a_root_elsewhere(
     make_loop: MakeLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
 ) -> None:

@@ -4,6 +4,8 @@ FOLDER holds a finished demo (``al demo --folder FOLDER``) of two iterations or 
 """
 
 import argparse
+import io
+import os
 import shutil
 import subprocess
 import sys
@@ -12,18 +14,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import dagster as dg
 import yaml
+from PIL import Image
 from playwright.sync_api import expect
 
 from al_assets.demo.fetch import minilm_directory, static_model_directory
 from al_assets.demo.prepare import DemoFolder, write_dagster_home
-from al_assets_tests.browser.ui import Ui, browser, make_dev
+from al_assets_tests.browser.ui import SIZE, Ui, browser, make_dev
+from al_assets_tests.daemon.services import REPOSITORY, wait_for
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-LOOP = '/asset-groups~not%20group%3A%22marts%22/'
+IMAGES = REPOSITORY / "docs" / "images"
+WITHOUT_MARTS = 'not group:"marts"'
 FOLLOWING_EMBEDDINGS = 'key:"embeddings"+'
+STALENESS = 'key:"staleness" or key:"materializations" or key:"dependencies"'
+RUN_SECONDS = 300.0
 SETTLE_MS = 1_500
+COLOURS = 200
+TALL = 1_060
+"""Height at which the whole table of staleness is seen."""
+EMPTY_PLACE = (450, 800)
+"""Where the graph has no node to click."""
 
 
 class Camera:
@@ -40,7 +50,11 @@ class Camera:
         """Let animations end and take a picture of the window."""
         self.ui.page.wait_for_timeout(SETTLE_MS)
         self.ui.page.mouse.move(0, 0)
-        self.ui.page.screenshot(path=self._images / f"{name}.png")
+        shot = Image.open(io.BytesIO(self.ui.page.screenshot()))
+        # A palette divides the size by three and cannot be told from the original by eye.
+        shot.convert("RGB").quantize(colors=COLOURS, dither=Image.Dither.NONE).save(
+            self._images / f"{name}.png", optimize=True
+        )
 
 
 def take_all(folder: Path, images: Path) -> None:
@@ -51,15 +65,17 @@ def take_all(folder: Path, images: Path) -> None:
             first_iteration(before)
         with camera(finished_loop(folder, Path(scratch) / "finished"), images) as after:
             loop_graph(after)
-            metadata(after)
-        with camera(other_embedding(Path(scratch) / "finished"), images) as changed:
-            backfill(changed)
+            metadata(after, latest_report(folder))
+            change_embedding(DemoFolder(Path(scratch) / "finished"))
+            backfill(after)
 
 
 @contextmanager
 def camera(demo: DemoFolder, images: Path) -> Iterator[Camera]:
     """Open the UI of a demo in front of a camera."""
     with make_dev(demo.policy, demo.dagster_home) as address, browser(address) as ui:
+        ui.open_lineage()
+        ui.dismiss_greeting()
         yield Camera(ui, images)
 
 
@@ -82,22 +98,28 @@ def finished_loop(folder: Path, target: Path) -> DemoFolder:
     return demo
 
 
-def other_embedding(target: Path) -> DemoFolder:
-    """Change the embedding model of a copy and bring the staleness mart up to date."""
-    demo = DemoFolder(target)
+def latest_report(folder: Path) -> str:
+    """Return the newest iteration that has a report."""
+    reports = [path.stem for path in folder.glob("runs/*/kappa_report/[0-9]*.parquet")]
+    if len(reports) < 2:
+        raise ValueError(f"folder: {folder} holds {len(reports)} kappa reports; run `al demo` there for 2 or more")
+    return max(reports)
+
+
+def change_embedding(demo: DemoFolder) -> None:
+    """Name another embedding model in the policy file, as a person would."""
     content = yaml.safe_load(demo.policy.read_text(encoding="utf-8"))
     was_static = content["embedding"]["kind"] == "static"
     kind, model = ("sentence_transformers", minilm_directory()) if was_static else ("static", static_model_directory())
     content["embedding"] = {"kind": kind, "model": str(model)}
     demo.policy.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return demo
 
 
 def stop_sensor(demo: DemoFolder) -> None:
     """Turn the loop's sensor off, so that nothing moves while pictures are taken."""
     subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "dagster", "sensor", "stop", "loop_sensor", "-w", "workspace.yaml"],
-        cwd=IMAGES.parents[1],
+        cwd=REPOSITORY,
         env={**os.environ, "AL_POLICY": str(demo.policy), "DAGSTER_HOME": str(demo.dagster_home)},
         check=True,
         capture_output=True,
@@ -113,27 +135,28 @@ def first_iteration(camera: Camera) -> None:
 
 
 def loop_graph(camera: Camera) -> None:
-    """The graph of the loop without the marts, top to bottom."""
+    """The graph of the loop without the marts, from top to bottom."""
     page = camera.ui.page
-    camera.ui.open(LOOP)
-    expect(page.locator("foreignObject").get_by_text("learning", exact=True).first).to_be_visible()
+    camera.ui.open_lineage(WITHOUT_MARTS)
     page.get_by_text("Hide navigation").click()
     for item in ("Expand all groups", "Change graph to vertical orientation"):
         page.wait_for_timeout(SETTLE_MS)
-        page.mouse.click(500, 780, button="right")
+        page.mouse.click(*EMPTY_PLACE, button="right")
         page.get_by_role("menuitem", name=item).click()
     page.wait_for_timeout(SETTLE_MS)
     page.reload()
-    expect(page.locator("foreignObject").get_by_text("overlap_map", exact=True).first).to_be_visible()
-    page.wait_for_timeout(2 * SETTLE_MS)
-    for _ in range(2):
+    expect(camera.ui.in_graph("overlap_map")).to_be_visible()
+    page.wait_for_timeout(SETTLE_MS)
+    for _ in range(3):
         page.get_by_role("button", name="zoom_out").click()
     camera.take("asset-graph")
 
 
-def metadata(camera: Camera) -> None:
-    """What the assets say of themselves."""
-    last = max(path.stem for path in (camera.root / "kappa_report").glob("*.parquet"))
+def metadata(camera: Camera, last: str) -> None:
+    """What the assets say of themselves.
+
+    :param last: the newest iteration with a report.
+    """
     for asset, key, entry, name in (
         ("overlap_map", "0000", "map", "overlap-map"),
         ("boundary_pairs", "0000", "most_instructive_pairs", "boundary-pairs"),
@@ -141,3 +164,38 @@ def metadata(camera: Camera) -> None:
     ):
         camera.ui.open_metadata(asset, key, entry)
         camera.take(name)
+
+
+def backfill(camera: Camera) -> None:
+    """What is out of date after the embedding model was changed, and the dialog that brings it up to date."""
+    ui, page = camera.ui, camera.ui.page
+    ui.open_lineage(STALENESS)
+    page.get_by_role("button", name="Reload definitions").click()
+    expect(page.get_by_text("Definitions reloaded")).to_be_visible()
+    page.get_by_role("button", name="Materialize all").click()
+    ui.view_launched_run()
+    status = wait_for("end of the run", ui.run_status, RUN_SECONDS)
+    if status != "Success":
+        raise RuntimeError(f"run: the marts ended with {status}; see {page.url}")
+    ui.open_metadata("staleness", None, "latest_rows")
+    page.set_viewport_size({"width": SIZE[0], "height": TALL})
+    camera.take("staleness")
+    page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
+    ui.open_lineage(FOLLOWING_EMBEDDINGS)
+    ui.open_launch_dialog()
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(page.get_by_role("button", name="Launch backfill")).to_be_enabled()
+    camera.take("backfill")
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a finished demo")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="where the pictures go")
+    arguments = parser.parse_args()
+    take_all(arguments.folder.absolute(), arguments.images.absolute())
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ SHOWN_TEXT = 40
 @pytest.fixture(scope="module")
 def curated(ui: Ui) -> str:
     """Materialize the first half of iteration 0000 with clicks alone; return how its run ended."""
-    ui.open("/asset-groups")
+    ui.open_lineage()
     ui.open_job("curate")
     ui.choose_new_iteration("0000")
     ui.launch()
@@ -25,9 +25,9 @@ def curated(ui: Ui) -> str:
 
 
 def test_the_graph_shows_the_groups_of_the_loop(ui: Ui) -> None:
-    ui.open("/asset-groups")
+    ui.open_lineage()
     for group in GROUPS:
-        expect(ui.page.locator("foreignObject").get_by_text(group, exact=True).first).to_be_visible()
+        expect(ui.in_graph(group)).to_be_visible()
 
 
 def test_materializing_curate_for_a_new_partition_by_clicks_succeeds(curated: str) -> None:

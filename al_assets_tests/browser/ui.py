@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 from playwright.sync_api import Dialog, Locator, Page, Request, expect, sync_playwright
@@ -63,6 +64,23 @@ class Ui:
         """Go to a page of the UI."""
         self.page.goto(f"{self.address}{path}")
 
+    def dismiss_greeting(self) -> None:
+        """Skip the dialog that greets the first visitor of a Dagster instance; it comes a moment after the page."""
+        skip = self.page.get_by_role("button", name="Skip", exact=True)
+        with contextlib.suppress(AssertionError):
+            expect(skip).to_be_visible(timeout=10_000)
+        with contextlib.suppress(AssertionError):
+            expect(skip).to_be_hidden()
+
+    def open_lineage(self, selection: str = "") -> None:
+        """Go to the graph of all assets, or of those that a selection names in Dagster's syntax."""
+        self.open(f"/asset-groups~{quote(selection, safe='')}/" if selection else "/asset-groups")
+        expect(self.page.locator("foreignObject").first).to_be_visible()
+
+    def in_graph(self, name: str) -> Locator:
+        """Return the box of a group or an asset in the graph."""
+        return self.page.locator("foreignObject").get_by_text(name, exact=True).first
+
     def open_job(self, job: str) -> None:
         """Find a job through the menu."""
         self.page.get_by_role("link", name="Jobs").first.click()
@@ -97,6 +115,10 @@ class Ui:
     def launch(self) -> str:
         """Launch the one run of the dialog, go to its page and return its id."""
         self.launch_button("Launch 1 run").click()
+        return self.view_launched_run()
+
+    def view_launched_run(self) -> str:
+        """Follow the message that a run was launched and return the run's id."""
         self.page.get_by_role("button", name="View", exact=True).or_(self.page.get_by_text("View", exact=True)).click()
         self.page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
         return self.page.url.split("/runs/")[1][:36]
@@ -112,9 +134,12 @@ class Ui:
                 return status
         return None
 
-    def open_metadata(self, asset: str, key: str, entry: str) -> Locator:
-        """Return how an entry of an iteration's metadata is shown: short Markdown in place, long in a dialog."""
-        self.open(f"/assets/{asset}?view=partitions&partition={key}")
+    def open_metadata(self, asset: str, key: str | None, entry: str) -> Locator:
+        """Return how an entry of metadata is shown: short Markdown in place, long in a dialog.
+
+        :param key: the iteration; None for an asset that has none.
+        """
+        self.open(f"/assets/{asset}?view=partitions&partition={key}" if key else f"/assets/{asset}?view=events")
         row = self.page.locator("tr").filter(has=self.page.get_by_text(entry, exact=True))
         expect(row).to_be_visible()
         closed = row.get_by_text("[Show Markdown]")

@@ -78,9 +78,7 @@ class DictStore:
 
 
 @pytest.mark.parametrize(("name", "dimensions"), [("static", 64), ("minilm", 384)])
-def test_vectors_are_unit_and_near_for_like_texts(
-    name: str, dimensions: int, request: pytest.FixtureRequest
-) -> None:
+def test_vectors_are_unit_and_near_for_like_texts(name: str, dimensions: int, request: pytest.FixtureRequest) -> None:
     embedder = request.getfixturevalue(name)
     vectors = embedder.embed(TEXTS)
     assert vectors.shape == (4, dimensions) == (4, embedder.dimensions)

@@ -58,9 +58,7 @@ def train_sft(
                 log.seek(0)
                 raise StudentError(_explain(settings, code, error, log.read()))
     steps = sorted(losses)
-    return TrainingResult(
-        [losses[step] for step in steps], steps, time.monotonic() - started, len(texts), sum(labels)
-    )
+    return TrainingResult([losses[step] for step in steps], steps, time.monotonic() - started, len(texts), sum(labels))
 
 
 class SFTLabeler(CausalLMLabeler):

@@ -114,9 +114,7 @@ def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels:
 
     yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
     prompts = PromptTemplate.parse(settings.prompt).fit(tokenizer, texts, settings.max_tokens)
-    rows = [
-        [*ids, yes if label else no] for ids, label in zip(tokenizer(prompts)["input_ids"], labels, strict=True)
-    ]
+    rows = [[*ids, yes if label else no] for ids, label in zip(tokenizer(prompts)["input_ids"], labels, strict=True)]
     order = training_order(
         labels, [len(row) for row in rows], epochs=settings.epochs, batch_size=settings.batch_size,
         positive_share=settings.positive_share, seed=settings.seed,

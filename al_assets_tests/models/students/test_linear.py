@@ -38,9 +38,7 @@ def test_the_order_of_the_labels_changes_nothing(
     assert (tmp_path / "a" / "weights.npz").read_bytes() == (tmp_path / "b" / "weights.npz").read_bytes()
 
 
-def test_the_caller_may_name_the_student(
-    policy: Policy, lesson: tuple[list[str], list[bool]], tmp_path: Path
-) -> None:
+def test_the_caller_may_name_the_student(policy: Policy, lesson: tuple[list[str], list[bool]], tmp_path: Path) -> None:
     train_student(policy.student, policy, *lesson, tmp_path, fingerprint="0123456789ab")
     assert load_student(tmp_path, policy.student, policy).fingerprint == "0123456789ab"
 

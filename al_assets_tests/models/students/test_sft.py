@@ -177,9 +177,7 @@ def test_a_prompt_without_a_gap_is_refused_before_anything_starts(
 
 
 @pytest.mark.slow
-def test_training_in_a_process_of_its_own(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
+def test_training_in_a_process_of_its_own(tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path) -> None:
     texts, labels = lesson
     seen: list[tuple[int, int]] = []
     settings = recipe(tiny_model)
