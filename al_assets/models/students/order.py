@@ -10,13 +10,13 @@ _WINDOW = 8
 
 
 def training_order(
-    labels: Sequence[bool], lengths: Sequence[int], *, epochs: float, batch_size: int, positive_share: float, seed: int
+    labels: Sequence[bool], lengths: Sequence[int], *, epochs: float, batch_size: int, minority_share: float, seed: int
 ) -> NDArray[np.int64]:
     """Return indices of texts, batch after batch, shape (batches, batch_size).
 
-    An epoch holds every text of one class once and repeats those of the other until positives make up
-    ``positive_share``; which texts are repeated once more than others is drawn anew each epoch. Batches hold texts of
-    like length, which halves the padding; their order is random.
+    An epoch holds every text at least once. Those of the rarer class are repeated until they make up
+    ``minority_share``, if they do not by themselves; which texts are repeated once more than others is drawn anew each
+    epoch. Batches hold texts of like length, which halves the padding; their order is random.
 
     :param labels: at least one of each class.
     :param lengths: tokens of each text.
@@ -24,9 +24,9 @@ def training_order(
     """
     rng = np.random.default_rng(seed)
     truth = np.asarray(labels, dtype=bool)
-    epoch = len(_balanced(truth, positive_share, np.random.default_rng(seed)))
+    epoch = len(_balanced(truth, minority_share, np.random.default_rng(seed)))
     batches = max(1, round(epochs * epoch / batch_size))
-    stream = [rng.permutation(_balanced(truth, positive_share, rng)) for _ in range(-(-batches * batch_size // epoch))]
+    stream = [rng.permutation(_balanced(truth, minority_share, rng)) for _ in range(-(-batches * batch_size // epoch))]
     flat = np.concatenate(stream)[: batches * batch_size]
     tokens = np.asarray(lengths)
     ordered = np.empty((batches, batch_size), dtype=np.int64)
@@ -37,13 +37,10 @@ def training_order(
     return ordered
 
 
-def _balanced(truth: NDArray[np.bool_], positive_share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    positive, negative = np.flatnonzero(truth), np.flatnonzero(~truth)
-    odds = positive_share / (1 - positive_share)
-    wanted_positive = round(len(negative) * odds)
-    if wanted_positive >= len(positive):
-        return np.concatenate([_repeated(positive, wanted_positive, rng), negative])
-    return np.concatenate([positive, _repeated(negative, max(len(negative), round(len(positive) / odds)), rng)])
+def _balanced(truth: NDArray[np.bool_], minority_share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    rarer, other = sorted((np.flatnonzero(truth), np.flatnonzero(~truth)), key=len)
+    wanted = round(len(other) * minority_share / (1 - minority_share))
+    return np.concatenate([_repeated(rarer, max(wanted, len(rarer)), rng), other])
 
 
 def _repeated(indices: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

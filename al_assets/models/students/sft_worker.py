@@ -117,7 +117,7 @@ def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels:
     rows = [[*ids, yes if label else no] for ids, label in zip(tokenizer(prompts)["input_ids"], labels, strict=True)]
     order = training_order(
         labels, [len(row) for row in rows], epochs=settings.epochs, batch_size=settings.batch_size,
-        positive_share=settings.positive_share, seed=settings.seed,
+        minority_share=settings.minority_share, seed=settings.seed,
     ).ravel()  # fmt: skip
     return Dataset.from_dict(
         {
