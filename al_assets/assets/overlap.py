@@ -21,7 +21,10 @@ def overlap_map(
     sides = sides_of(pseudo_labels, embeddings)
     frame = map_overlaps(sides.item_ids, sides.vectors, sides.positive, cluster_assignments, boundary_pairs)
     texts = dict(pool.select("item_id", "text").iter_rows())
-    names = [f"+{row[0]} / -{row[1]}" for row in frame.select("positive_cluster", "negative_cluster").iter_rows()]
+    names = [
+        f"{_cluster(positive)}+ {_cluster(negative)}-"
+        for positive, negative in frame.select("positive_cluster", "negative_cluster").iter_rows()
+    ]
     x, y, size, mixing = (frame[name].to_list() for name in ("x", "y", "size", "mixing"))
     drawn = overlap_picture(x, y, size, mixing, names)
     largest = frame.head(10).with_columns(
@@ -47,3 +50,7 @@ def overlap_map(
             ),
         },
     )
+
+
+def _cluster(number: int) -> str:
+    return "noise" if number < 0 else str(number)

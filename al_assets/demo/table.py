@@ -1,37 +1,42 @@
 """The demo's figures as one table for the terminal."""
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from al_assets.demo.report import DemoReport
+from al_assets.demo.report import DemoReport, IterationFigures
 from al_assets.demo.truth import Estimate
 
 COLUMNS = (
-    ("boundary", "model_expert_boundary"),
-    ("audit", "model_expert_audit"),
-    ("unseen*", "model_expert_unseen"),
-    ("expert-expert", "expert_expert"),
-    ("crowd-expert", "crowd_expert"),
+    ("model\nboundary", "model_expert_boundary"),
+    ("model\naudit", "model_expert_audit"),
+    ("model\nunseen*", "model_expert_unseen"),
+    ("expert\nexpert", "expert_expert"),
+    ("crowd\nexpert", "crowd_expert"),
 )
 
 
 def demo_table(report: DemoReport) -> Group:
-    """Return the table of a demo and the lines under it."""
+    """Return the table of a demo, narrow enough for 80 columns, and the lines under it."""
     table = Table(
-        title="Kappa with 95 % interval: model with expert on boundary, audit and unseen items", title_justify="left"
+        title="Kappa with the experts, and its 95 % interval",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for name in ("iteration", "labels", "positive: pool / queue / labels", *(name for name, _ in COLUMNS), "verdict"):
-        table.add_column(name)
+    for name in ("iter-\nation", "labels", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
+        table.add_column(name, no_wrap=True)
     llm0 = report.llm0["kappa"]
-    table.add_row("LLM-0", "0", "", *(_interval(llm0[key]) if "model" in key else "" for _, key in COLUMNS), "")
+    table.add_row("LLM-0", "0", "", *(_cell(llm0[key]) if "model" in key else "" for _, key in COLUMNS))
     for each in report.iterations:
         share = each.positive_share
-        kappas = (_interval(each.kappa[key]) for _, key in COLUMNS)
-        shares = f"{share['pool']:.0%} / {share['queue']:.0%} / {share['labels']:.0%}"
-        verdict = each.verdict.split(":")[0] + ("" if each.promoted else "; student not promoted")
-        table.add_row(each.iteration, str(each.labels), shares, *kappas, verdict)
+        kappas = (_cell(each.kappa[key]) for _, key in COLUMNS)
+        shares = " / ".join(f"{100 * share[name]:.0f}" for name in ("pool", "queue", "labels"))
+        table.add_row(each.iteration, str(each.labels), shares, *kappas)
     ceiling = report.unseen_ceiling
     lines = (
+        *(f"{each.iteration}: {each.verdict}; student {_promoted(each)}" for each in report.iterations),
+        "P, Q, L: share the experts call positive in the pool, in this iteration's queue, in all labels so far.",
         f"* {report.unseen_items} pool items that were never queued; only a simulation knows their labels. On them "
         f"experts agree at {_interval(ceiling['expert_expert'])}, "
         f"the crowd with experts at {_interval(ceiling['crowd_expert'])}.",
@@ -39,6 +44,14 @@ def demo_table(report: DemoReport) -> Group:
         f"{report.wall_s:.0f} s, at most {report.peak_rss_mb:.0f} MB of memory.",
     )
     return Group(table, *lines)
+
+
+def _promoted(figures: IterationFigures) -> str:
+    return "promoted" if figures.promoted else "not promoted"
+
+
+def _cell(kappa: Estimate | None) -> str:
+    return "undefined" if kappa is None else f"{kappa[0]:.2f}\n{kappa[1]:.2f}-{kappa[2]:.2f}"
 
 
 def _interval(kappa: Estimate | None) -> str:
