@@ -24,7 +24,7 @@ def demo_table(report: DemoReport) -> Group:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for name in ("iter-\nation", "labels", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
+    for name in ("round", "labels", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
         table.add_column(name, no_wrap=True)
     llm0 = report.llm0["kappa"]
     table.add_row("LLM-0", "0", "", *(_cell(llm0[key]) if "model" in key else "" for _, key in COLUMNS))
@@ -36,7 +36,7 @@ def demo_table(report: DemoReport) -> Group:
     ceiling = report.unseen_ceiling
     lines = (
         *(f"{each.iteration}: {each.verdict}; student {_promoted(each)}" for each in report.iterations),
-        "P, Q, L: share the experts call positive in the pool, in this iteration's queue, in all labels so far.",
+        "P, Q, L: what the experts call positive, in % of the pool, of this iteration's queue, of all labels so far.",
         f"* {report.unseen_items} pool items that were never queued; only a simulation knows their labels. On them "
         f"experts agree at {_interval(ceiling['expert_expert'])}, "
         f"the crowd with experts at {_interval(ceiling['crowd_expert'])}.",
@@ -51,7 +51,11 @@ def _promoted(figures: IterationFigures) -> str:
 
 
 def _cell(kappa: Estimate | None) -> str:
-    return "undefined" if kappa is None else f"{kappa[0]:.2f}\n{kappa[1]:.2f}-{kappa[2]:.2f}"
+    return "undefined" if kappa is None else f"{kappa[0]:.2f}\n{_short(kappa[1])}-{_short(kappa[2])}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("0.", ".")
 
 
 def _interval(kappa: Estimate | None) -> str:
