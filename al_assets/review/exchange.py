@@ -41,6 +41,15 @@ class ImportReport:
     rejected: tuple[Rejection, ...] = ()
     unreadable: str | None = None
 
+    def __str__(self) -> str:
+        """Return the report as one line."""
+        if self.unreadable is not None:
+            return f"{self.name}: unreadable: {self.unreadable}"
+        return (
+            f"{self.name}: {self.accepted} new, {self.superseding} superseding, {self.repeated} repeated, "
+            f"{self.blank} blank, {len(self.rejected)} rejected"
+        )
+
 
 def import_votes(file: UPath | Path | str, ledger: Ledger, policy: Policy) -> ImportReport:
     """Record the good rows of a file of votes in one transaction and list each bad one with the way out.
