@@ -14,7 +14,7 @@ _IN_AN_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 
 
 def picture(png: bytes) -> dg.MetadataValue:
-    """Return a PNG as metadata that the UI shows in place."""
+    """Return a PNG as metadata that the UI shows, behind ``[Show Markdown]``."""
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import dagster as dg
 
+from al_assets.assets.partitioned import LOOP_POOL
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG, fail_runs_without_worker, observe
 from al_assets.automation.state import Action, Occasion, Step, next_step
@@ -19,10 +20,22 @@ _TURN = threading.Lock()
 def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion) -> Step:
     """Observe the loop and return the step that follows; what the other occasion has just asked for is waited for."""
     fail_runs_without_worker(instance)
+    _limit_loop_pool(instance)
     with _TURN:
         state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=occasion is Occasion.NIGHTLY)
         step = _with_partition(instance, next_step(state, occasion))
         return _unless_asked_for(instance, loop.policy.policy.name, step, occasion)
+
+
+def _limit_loop_pool(instance: dg.DagsterInstance) -> None:
+    """Give the loop's pool its limit before the first run claims it.
+
+    Dagster gives a pool the default limit only after the first look at the queue, so the first backfill on a new home
+    would start all its iterations at once.
+    """
+    storage = instance.event_log_storage
+    if storage.supports_global_concurrency_limits:
+        storage.initialize_concurrency_limit_to_default(LOOP_POOL)
 
 
 def _with_partition(instance: dg.DagsterInstance, step: Step) -> Step:
