@@ -22,13 +22,13 @@ MARKUP = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def texts_with_markup(small_texts: pl.DataFrame) -> list[str]:
     """The texts of the pool, each with a piece of markup before it."""
     return [f"{MARKUP[number % len(MARKUP)]} {text}" for number, text in enumerate(small_texts["text"])]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(
     small_texts: pl.DataFrame,
     texts_with_markup: list[str],
