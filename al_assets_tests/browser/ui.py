@@ -106,12 +106,7 @@ class Ui:
         """On a job's or the lineage page: press 'Materialize all' and confirm, where Dagster asks for that."""
         sure = self.page.get_by_role("button", name="Confirm")
         chosen = self.page.get_by_text("Partition selection")
-        # The greeting may come between the click and the dialog, and closes the dialog with itself.
-        for _ in range(3):
-            self.page.get_by_role("button", name="Materialize all").click()
-            with contextlib.suppress(AssertionError):
-                expect(sure.or_(chosen)).to_be_visible(timeout=20_000)
-                break
+        self.page.get_by_role("button", name="Materialize all").click()
         expect(sure.or_(chosen)).to_be_visible()
         if sure.is_visible():
             sure.click()
