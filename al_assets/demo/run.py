@@ -116,4 +116,4 @@ def collect_votes(loop: LoopResource) -> None:
     with loop.ledger() as ledger:
         for report in collect(loop.root.inbox, ledger, loop.policy, min_age_seconds=0):
             if report.rejected or report.unreadable:
-                raise DemoError(f"{report}")
+                raise DemoError("; ".join([str(report), *(f"row {bad.row}: {bad.reason}" for bad in report.rejected)]))

@@ -190,22 +190,22 @@ class Webserver:
         ]
 
     def sensor_ticks(self) -> list[Tick]:
-        """Return the ticks of the sensor, newest first."""
+        """Return the sensor's ticks that have ended, newest first."""
         answer = self.query(
             f"query Q($selector: SensorSelector!) {{sensorOrError(sensorSelector: $selector) {{... on Sensor "
             f"{{sensorState {{{_TICKS}}}}}}}}}",
             selector={**REPOSITORY, "sensorName": "loop_sensor"},
         )["sensorOrError"]
-        return [_tick(each) for each in answer["sensorState"]["ticks"]]
+        return _ended(answer["sensorState"]["ticks"])
 
     def nightly_ticks(self) -> list[Tick]:
-        """Return the ticks of the nightly schedule, newest first."""
+        """Return the nightly schedule's ticks that have ended, newest first."""
         answer = self.query(
             f"query Q($selector: ScheduleSelector!) {{scheduleOrError(scheduleSelector: $selector) {{... on Schedule "
             f"{{scheduleState {{{_TICKS}}}}}}}}}",
             selector={**REPOSITORY, "scheduleName": "nightly"},
         )["scheduleOrError"]
-        return [_tick(each) for each in answer["scheduleState"]["ticks"]]
+        return _ended(answer["scheduleState"]["ticks"])
 
     def try_nightly(self) -> str | None:
         """Evaluate the nightly schedule now, as the UI's test button does, and return why it would skip."""
@@ -243,6 +243,10 @@ def _run(found: Mapping[str, Any]) -> Run:
         found["startTime"],
         found["endTime"],
     )
+
+
+def _ended(ticks: Iterable[Mapping[str, Any]]) -> list[Tick]:
+    return [_tick(each) for each in ticks if each["status"] != "STARTED"]
 
 
 def _tick(found: Mapping[str, Any]) -> Tick:
