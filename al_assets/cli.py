@@ -1,7 +1,5 @@
 """The command ``al``."""
 
-import json
-import sys
 import warnings
 from dataclasses import asdict
 from importlib.resources import files
@@ -9,20 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from al_assets.config import POLICY_VARIABLE, Policy, PolicyError, load_policy
+from al_assets.commands import reading
+from al_assets.commands.bench import bench_app
+from al_assets.commands.labels import labels_app
+from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json
+from al_assets.config import POLICY_VARIABLE, PolicyError, load_policy
 
 app = typer.Typer(
     help="Curate expert labels for an ambiguous policy, and know what they are worth.", no_args_is_help=True
 )
-labels_app = typer.Typer(help="Votes in and out: CSV, JSONL or Parquet.", no_args_is_help=True)
 app.add_typer(labels_app, name="labels")
-console = Console()
-
-PolicyOption = Annotated[Path, typer.Option("--policy", "-p", envvar=POLICY_VARIABLE, help="The policy file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+app.add_typer(bench_app, name="bench")
+for command in (reading.report, reading.explain, reading.plan, reading.raters):
+    app.command()(command)
 
 
 @app.command()
@@ -45,11 +44,11 @@ def check(policy: PolicyOption, as_json: JsonOption = False) -> None:
 
     found = preflight(policy)
     if as_json:
-        _print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in found])
     else:
         table = Table("", "check", "found")
         for each in found:
-            table.add_row("[green]ok[/]" if each.ok else "[red]fails[/]", each.check, _plain(each.detail))
+            table.add_row("[green]ok[/]" if each.ok else "[red]fails[/]", each.check, plain(each.detail))
         console.print(table)
     raise typer.Exit(0 if all(each.ok for each in found) else 1)
 
@@ -60,10 +59,10 @@ def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
     from al_assets.assets.resource import LoopResource
     from al_assets.automation.status import loop_status
 
-    _load(policy)
+    load_policy(policy)
     found = loop_status(LoopResource(policy_path=str(policy)))
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
     console.print(f"{found.policy}: {found.next}", highlight=False)
     if found.queued:
@@ -74,60 +73,6 @@ def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
         console.print(f"still to vote: {waiting or 'nobody'}")
     if found.reports:
         console.print(_report_table(found.reports))
-
-
-@labels_app.command("import")
-def import_labels(
-    file: Annotated[list[Path], typer.Argument(help="Files of votes: item_id, rater, label.")],
-    policy: PolicyOption,
-    as_json: JsonOption = False,
-) -> None:
-    """Record the votes of files; bad rows are listed, good ones are kept."""
-    from al_assets.review.exchange import import_votes
-    from al_assets.review.vote_files import UnreadableFileError
-    from al_assets.storage.ledger import Ledger
-
-    reports = []
-    with Ledger.of(_load(policy)) as ledger:
-        for each in file:
-            try:
-                reports.append(import_votes(each, ledger, load_policy(policy)))
-            except UnreadableFileError as error:
-                _fail(str(error))
-    if as_json:
-        _print_json([asdict(report) for report in reports])
-    for report in reports if not as_json else ():
-        console.print(str(report), highlight=False, markup=False)
-        for rejection in report.rejected:
-            console.print(f"  row {rejection.row}: {rejection.reason}", highlight=False, markup=False)
-    raise typer.Exit(1 if any(report.rejected for report in reports) else 0)
-
-
-@labels_app.command("export")
-def export_labels(
-    path: Annotated[Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet.")],
-    policy: PolicyOption,
-    iteration: Annotated[str | None, typer.Option(help="Write this iteration's blind sheet of questions.")] = None,
-    rater: Annotated[str | None, typer.Option(help="Only what this rater has not answered.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write all votes that count or, with --iteration, the sheet of questions for the raters."""
-    from al_assets.review.exchange import export_queue, export_votes
-    from al_assets.storage.ledger import Ledger
-
-    settings = _load(policy)
-    with Ledger.of(settings) as ledger:
-        try:
-            if iteration is None:
-                rows = export_votes(ledger, path)
-            else:
-                rows = export_queue(ledger, settings, iteration, path, rater)
-        except ValueError as error:
-            _fail(str(error))
-    if as_json:
-        _print_json({"path": str(path), "rows": rows})
-    else:
-        console.print(f"{path}: {rows} rows", highlight=False)
 
 
 @app.command()
@@ -153,9 +98,9 @@ def demo(
     try:
         report = run_demo(folder, iterations=iterations, size=size, say=lambda line: console.log(line, markup=False))
     except DemoError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
         return
     console.print(demo_table(report))
     console.print(f"figures: {folder / 'report.json'}; open the result in the UI: make dev", highlight=False)
@@ -167,24 +112,7 @@ def main() -> None:
     try:
         app()
     except (PolicyError, OSError, ValueError) as error:
-        _fail(str(error))
-
-
-def _load(path: Path) -> Policy:
-    return load_policy(path)
-
-
-def _fail(message: str) -> Any:
-    Console(stderr=True).print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
-    sys.exit(1)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+        fail(str(error))
 
 
 def _report_table(reports: list[dict[str, Any]]) -> Table:
@@ -195,8 +123,11 @@ def _report_table(reports: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _interval(kappa: list[float] | None) -> str:
-    return "undefined" if kappa is None else f"{kappa[0]:.2f} ({kappa[1]:.2f} to {kappa[2]:.2f})"
+def _interval(kappa: list[float | None] | None) -> str:
+    if kappa is None:
+        return "undefined"
+    estimate, low, high = kappa
+    return f"{estimate:.2f} (no interval)" if low is None else f"{estimate:.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

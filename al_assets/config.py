@@ -22,7 +22,15 @@ class _Operational:
     """Marks a setting that changes how fast or where work is done, never its result: left out of fingerprints."""
 
 
+class _Later:
+    """Marks a setting that came later: at its default it is left out of fingerprints.
+
+    So a policy file written before keeps the fingerprints under which its votes and tables were made.
+    """
+
+
 OPERATIONAL = _Operational()
+LATER = _Later()
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -62,6 +70,7 @@ def _semantic(value: Any) -> Any:
             name: _semantic(getattr(value, name))
             for name, field in type(value).model_fields.items()
             if OPERATIONAL not in field.metadata
+            and not (LATER in field.metadata and getattr(value, name) == field.default)
         }
     if isinstance(value, (list, tuple)):
         return [_semantic(each) for each in value]
@@ -105,6 +114,17 @@ class PolicyText(Section):
     @classmethod
     def _version_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, (int, float)) else value
+
+    def read_by_raters(self) -> dict[str, Any]:
+        """Return what raters read before they answer: question, guideline, label names and examples."""
+        return {name: _semantic(getattr(self, name)) for name in ("question", "guideline", "labels", "examples")}
+
+    def text_fingerprint(self) -> str:
+        """Return 12 hex digits that change when, and only when, what raters read does; the version has no part in it.
+
+        ``fingerprint`` also covers the name, the version and the expected prevalence.
+        """
+        return fingerprint_of(self.read_by_raters())
 
 
 class PoolSource(Section):
@@ -249,7 +269,11 @@ class Shares(Section):
 
 
 class SelectionSettings(Section):
-    """What the experts are asked next."""
+    """What the experts are asked next.
+
+    Hidden items come on top of the budget: ``gold_share`` of it from the file ``gold`` (item_id, text, label, why),
+    ``repeat_share`` of it from what a rater answered at least ``repeat_after_days`` ago.
+    """
 
     budget: Annotated[int, Field(ge=2)] = 120
     shares: Shares = Shares()
@@ -257,7 +281,19 @@ class SelectionSettings(Section):
     min_mixing: Share = 0.2
     target_positive_share: Share = 0.4
     audit_strata: Positive = 5
+    gold: Annotated[Text | None, LATER] = None
+    gold_share: Annotated[Share, LATER] = 0
+    repeat_share: Annotated[Share, LATER] = 0
+    repeat_after_days: Annotated[float, Field(ge=0), LATER] = 7
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _gold_has_a_file(self) -> Self:
+        if self.gold_share and self.gold is None:
+            raise ValueError(
+                f"gold_share: {self.gold_share:g} of gold items, but no file of them; name one in selection.gold"
+            )
+        return self
 
 
 class ReviewSettings(Section):
@@ -321,17 +357,41 @@ class LinearStudent(Section):
 StudentSettings = Annotated[SFTStudent | LinearStudent, Field(discriminator="kind")]
 
 
+class CalibrationSettings(Section):
+    """Where the student's threshold and its probabilities come from.
+
+    :param folds: students trained to score each fine-tuning item by one that has not seen it; 0 for none. By default 5
+        for a linear student and 0 for a language model, which takes as long for each as for the student itself.
+    :param method: the curve from score to probability that is fitted to those scores.
+    :param threshold: prevalence: call as much of the pool positive as is estimated to be; kappa: where the calibrated
+        probabilities expect the largest kappa; half: a probability of one half. The last two need folds.
+    """
+
+    folds: Annotated[int, Field(ge=0, le=50)] | None = None
+    method: Literal["logistic", "temperature", "isotonic"] = "logistic"
+    threshold: Literal["prevalence", "kappa", "half"] = "prevalence"
+    seed: int = 0
+
+    @field_validator("folds")
+    @classmethod
+    def _none_or_several(cls, folds: int | None) -> int | None:
+        if folds == 1:
+            raise ValueError("1 fold leaves nothing to train on; give 2 or more, or 0 for none")
+        return folds
+
+
 class StoppingSettings(Section):
     """When the loop ends, and how sure it has to be."""
 
     parity_margin: Annotated[float, Field(ge=0)] = 0.05
-    min_gain: Annotated[float, Field(ge=0)] = 0.03
-    window: Positive = 2
+    min_gain: Annotated[float, Field(ge=0)] = 0.05
+    window: Positive = 3
     min_iterations: Positive = 3
     max_iterations: Positive = 8
     max_labels: Positive = 1_000
     min_expert_kappa: Annotated[float, Field(ge=-1, le=1)] = 0.6
-    stable_agreement: Share = 0.99
+    stable_agreement: Share = 0.97
+    predicted_change: Annotated[Share, LATER] = 0.05
     stop_set_size: Positive = 2_000
     resamples: Annotated[int, Field(ge=200)] = 2_000
     reopen_growth: Annotated[float, Field(gt=0)] = 0.2
@@ -366,10 +426,18 @@ class Policy(Section):
     review: ReviewSettings
     split: SplitSettings = SplitSettings()
     student: StudentSettings
+    calibration: CalibrationSettings = CalibrationSettings()
     stopping: StoppingSettings = StoppingSettings()
     automation: AutomationSettings = AutomationSettings()
     storage: StorageSettings = StorageSettings()
     base_dir: Annotated[Path, OPERATIONAL] = Path()
+
+    @property
+    def calibration_folds(self) -> int:
+        """How many students are trained for out-of-fold scores: as set, else 5 of a linear student, none of an LLM."""
+        if self.calibration.folds is not None:
+            return self.calibration.folds
+        return 5 if isinstance(self.student, LinearStudent) else 0
 
     def resolve(self, location: str) -> str:
         """Return a path of the policy file as an absolute one; URLs and absolute paths are returned as they are."""

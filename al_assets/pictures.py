@@ -1,13 +1,32 @@
-"""Pictures of the loop as PNG bytes: plain arrays in, no Dagster, no global matplotlib state."""
+"""Pictures of the loop: plain arrays in, PNG or SVG bytes out, no Dagster, no global matplotlib state left behind.
+
+PNG is for metadata in the Dagster UI; SVG is for pages, whose style sheet decides the colours (``THEME``).
+"""
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+Form = Literal["png", "svg"]
+Point = tuple[float, float, float]
+"""Estimate, low, high."""
+
 POSITIVE, NEGATIVE, NEUTRAL, BAND = "#b3401f", "#1f6fb3", "#444444", "#c9d8c0"
+CEILING, THIRD = "#5a7a45", "#8a6d1f"
+THEME = {
+    "#000000": "currentColor",
+    NEUTRAL: "currentColor",
+    POSITIVE: "var(--positive)",
+    NEGATIVE: "var(--negative)",
+    BAND: "var(--band)",
+    CEILING: "var(--ceiling)",
+    THIRD: "var(--third)",
+}
+"""What the colours of a picture become in SVG, so that a page can be light or dark."""
+_MIXED = ("#8fb8de", "#f4f1ea", "#5a9a6a")
 
 
 def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
@@ -52,36 +71,156 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
 
 def kappa_history(
     iterations: Sequence[str],
-    series: Mapping[str, Sequence[tuple[float, float, float] | None]],
-    ceiling: Sequence[tuple[float, float, float] | None],
+    series: Mapping[str, Sequence[Point | None]],
+    ceiling: Sequence[Point | None],
+    *,
+    form: Form = "png",
 ) -> bytes:
     """Draw kappa over iterations with 95 % intervals, and the experts' agreement among themselves as a band.
 
     :param series: for each name one (estimate, low, high) an iteration; None where it is undefined.
     """
-    figure, axes = _canvas(7, 3.8)
+    figure, axes = _canvas(7, 3.8) if form == "png" else _canvas(5.6, 3.6)
     places = np.arange(len(iterations))
     known = [(place, each) for place, each in zip(places, ceiling, strict=True) if each]
     if known:
-        axes.fill_between(
-            [place for place, _ in known], [c[1] for _, c in known], [c[2] for _, c in known], color=BAND, alpha=0.6
-        )
-        axes.plot([place for place, _ in known], [c[0] for _, c in known], color="#5a7a45", label="expert with expert")
-    for offset, (name, values) in enumerate(series.items()):
+        # A band of one iteration alone would have no width.
+        edges = [known[0][0] - 0.15, *(place for place, _ in known), known[-1][0] + 0.15]
+        bounds = [known[0][1], *(each for _, each in known), known[-1][1]]
+        axes.fill_between(edges, [c[1] for c in bounds], [c[2] for c in bounds], color=BAND, alpha=0.6, linewidth=0)
+        axes.plot(edges, [c[0] for c in bounds], color=CEILING, label="expert with expert")
+    for offset, (colour, (name, values)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
         points = [(place + 0.06 * offset, each) for place, each in zip(places, values, strict=True) if each]
         if points:
-            estimates = np.array([each[0] for _, each in points])
-            low = estimates - np.array([each[1] for _, each in points])
-            high = np.array([each[2] for _, each in points]) - estimates
-            axes.errorbar(
-                [place for place, _ in points], estimates, yerr=[low, high], marker="o", capsize=3, label=name
-            )
+            _whiskers(axes, points, colour, name)
     axes.set_xticks(places, iterations)
     axes.set(xlabel="iteration", ylabel="kappa", title="Agreement over iterations (95 % intervals)")
     axes.axhline(0, color=NEUTRAL, linewidth=0.5)
+    axes.set_xlim(-0.5, len(iterations) - 0.5)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
-    return _png(figure)
+        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    return _rendered(figure, form)
+
+
+def beside_each_other(rows: Mapping[str, Sequence[Point | None]], names: Sequence[str], *, form: Form = "png") -> bytes:
+    """Draw figures of several kinds of items below each other: one line a figure, one mark with interval a kind.
+
+    :param rows: for each figure one (estimate, low, high) a kind of items; None where it is undefined; low and high
+        may be NaN.
+    :param names: the kinds of items.
+    """
+    figure, axes = _canvas(5.6, 1.2 + 0.55 * max(len(rows), 1))
+    places = -np.arange(len(rows), dtype=float)
+    for at, (colour, name) in enumerate(zip(_colours(len(names)), names, strict=True)):
+        known = [(place, values[at]) for place, values in zip(places, rows.values(), strict=True)]
+        points = [(place + 0.12 - 0.24 * at / max(len(names) - 1, 1), each) for place, each in known if each]
+        if points:
+            _whiskers(axes, points, colour, name, sideways=True)
+    axes.set_yticks(places, list(rows), parse_math=False)
+    axes.axvline(0, color=NEUTRAL, linewidth=0.5)
+    axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(1.0, axes.get_xlim()[1]))
+    axes.set_ylim(-len(rows) + 0.4, 0.6)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(names))
+    return _rendered(figure, form)
+
+
+def agreement_matrix(names: Sequence[str], kappas: ArrayLike, items: ArrayLike, *, form: Form = "png") -> bytes:
+    """Draw kappa of each two raters or models as a matrix, with the number of items it rests on.
+
+    :param kappas: shape (names, names), NaN where undefined; the diagonal is left empty.
+    :param items: shape (names, names).
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    values, counts = np.asarray(kappas, dtype=float), np.asarray(items, dtype=int)
+    side = 1.6 + 0.75 * len(names)
+    figure, axes = _canvas(max(side, 4.2), max(0.75 * side, 2.6))
+    shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
+    colours = LinearSegmentedColormap.from_list("kappa", _MIXED)
+    axes.pcolormesh(shown, cmap=colours, vmin=-0.2, vmax=1, edgecolors="#7f7f7f", linewidth=0.5)
+    for row, column in zip(*np.nonzero(~np.eye(len(names), dtype=bool)), strict=True):
+        kappa = values[row, column]
+        text = "undefined" if np.isnan(kappa) else f"{kappa:.2f}"
+        # Nearly black on a filled cell whatever the page's theme; the theme's own colour on an empty one.
+        colour = "#000000" if np.isnan(kappa) else "#101010"
+        label = f"{text}\n{counts[row, column]} items"
+        axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", fontsize=8, color=colour)
+    ticks = np.arange(len(names)) + 0.5
+    axes.set_xticks(ticks, names, parse_math=False, rotation=30 if max(map(len, names), default=0) > 9 else 0)
+    axes.set_yticks(ticks, names, parse_math=False)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return _rendered(figure, form)
+
+
+def curation_yield(
+    iterations: Sequence[str], series: Mapping[str, Sequence[float | None]], *, form: Form = "png"
+) -> bytes:
+    """Draw the share of positives at each stage (such as pool, queue, labels), as bars by iteration.
+
+    :param series: for each stage one share an iteration; None where it is unknown.
+    """
+    figure, axes = _canvas(5.6, 3.2)
+    width = 0.8 / max(len(series), 1)
+    for at, (colour, (name, values)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
+        places = np.arange(len(iterations)) + (at - (len(series) - 1) / 2) * width
+        heights = [0.0 if value is None else value for value in values]
+        bars = axes.bar(places, heights, 0.92 * width, color=colour, label=name)
+        shown = ["" if value is None else f"{100 * value:.0f} %" for value in values]
+        axes.bar_label(bars, shown, fontsize=8, padding=1)
+    axes.set_xticks(np.arange(len(iterations)), iterations)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set(xlabel="iteration", ylabel="positive")
+    axes.margins(y=0.12)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(series))
+    return _rendered(figure, form)
+
+
+def reliability_diagram(
+    mean_probability: Sequence[float],
+    positive_share: Sequence[float],
+    items: Sequence[int],
+    *,
+    intervals: Sequence[tuple[float, float]] = (),
+    form: Form = "png",
+) -> bytes:
+    """Draw how often items of similar probability are positive, beside the diagonal of probabilities that are right.
+
+    :param items: items in each group, shown as the size of its mark.
+    :param intervals: (low, high) of each group's positive share; empty for none.
+    """
+    figure, axes = _canvas(4.4, 3.6)
+    axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=0.8, linestyle="--", label="calibrated")
+    if len(items):
+        bounds = intervals or [(np.nan, np.nan)] * len(items)
+        shares = [(share, low, high) for share, (low, high) in zip(positive_share, bounds, strict=True)]
+        _whiskers(axes, list(zip(mean_probability, shares, strict=True)), NEGATIVE, "groups of items")
+        area = 20 + 60 * np.asarray(items, dtype=float) / max(items)
+        axes.scatter(mean_probability, positive_share, s=area, color=NEGATIVE)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean probability", ylabel="positive to the experts")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return _rendered(figure, form)
+
+
+def _whiskers(
+    axes: Any, points: Sequence[tuple[float, Point]], colour: str, name: str, *, sideways: bool = False
+) -> None:
+    places = [place for place, _ in points]
+    estimate, low, high = np.array([each for _, each in points], dtype=float).T
+    lengths = np.nan_to_num([estimate - low, high - estimate])
+    x, y = (estimate, places) if sideways else (places, estimate)
+    bars = {"xerr" if sideways else "yerr": lengths}
+    axes.errorbar(
+        x, y, **bars, marker="o", markersize=5, capsize=3, color=colour, label=name, linestyle="" if sideways else "-"
+    )
+
+
+def _colours(count: int) -> list[str]:
+    named = [NEGATIVE, POSITIVE, THIRD, CEILING]
+    return [named[at % len(named)] for at in range(count)]
 
 
 def _canvas(width: float, height: float) -> tuple[Any, Any]:
@@ -99,3 +238,21 @@ def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _rendered(figure: Any, form: Form) -> bytes:
+    return _png(figure) if form == "png" else _svg(figure)
+
+
+def _svg(figure: Any) -> bytes:
+    import matplotlib
+
+    buffer = io.BytesIO()
+    # Text stays text, and the same picture is the same bytes.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue().decode()
+    drawing = drawing[drawing.index("<svg") :]
+    for colour, themed in THEME.items():
+        drawing = drawing.replace(f": {colour}", f": {themed}")
+    return drawing.encode()

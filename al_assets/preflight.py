@@ -18,9 +18,12 @@ from al_assets.config import (
     VLLMLabeler,
     load_policy,
 )
+from al_assets.curation.hidden import hidden_count
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers import make_labeler
 from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
+from al_assets.review.gold import load_gold
+from al_assets.review.policy_versions import version_notes
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import read_pool
@@ -56,6 +59,8 @@ def preflight(policy_path: str | Path) -> list[Finding]:
         "disk": _disk,
         "ledger": _ledger,
     }
+    if policy.selection.gold is not None:
+        checks["gold"] = _gold
     found = [Finding("policy", True, f"{policy.policy.name}, version {policy.policy.version}")]
     return found + [_tried(name, check, policy) for name, check in checks.items()]
 
@@ -120,4 +125,14 @@ def _disk(policy: Policy) -> str:
 
 def _ledger(policy: Policy) -> str:
     with Ledger.of(policy) as ledger:
-        return f"{len(ledger.iterations())} iterations published, last vote {ledger.watermark()}"
+        found = f"{len(ledger.iterations())} iterations published, last vote {ledger.watermark()}"
+        return "; ".join([found, *version_notes(ledger, policy)])
+
+
+def _gold(policy: Policy) -> str:
+    gold, selection = load_gold(policy), policy.selection
+    wanted = hidden_count(selection.gold_share, selection.budget)
+    rounds = (
+        f", enough for {gold.height // wanted} rounds of {wanted}" if wanted else "; gold_share is 0: none is asked"
+    )
+    return f"{gold.height} items, {gold.filter(label='positive').height} of them positive{rounds}"

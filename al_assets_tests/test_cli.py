@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from al_assets.cli import app
@@ -49,6 +50,26 @@ def test_check_names_everything_that_would_fail_at_once(curated: SmallLoop) -> N
     assert set(failing) == {"pool", "labeler"}
     assert "nowhere.jsonl" in failing["pool"]
     assert "lexicom" in failing["labeler"]
+
+
+def test_check_reads_the_gold_and_notices_an_edit_without_another_version(curated: SmallLoop) -> None:
+    content = yaml.safe_load(curated.policy_file.read_text())
+    content["policy"]["guideline"] += " Irony counts."
+    content["selection"] |= {"gold": "gold.csv", "gold_share": 0.05}
+    curated.policy_file.write_text(yaml.safe_dump(content))
+    gold = curated.policy_file.parent / "gold.csv"
+    gold.write_text("item_id,text,label\n" + "".join(f"g{number},text {number},yes\n" for number in range(5)))
+    found = {
+        each["check"]: each for each in json.loads(run(app, ["check", "-p", str(curated.policy_file), "--json"]).output)
+    }
+    assert found["gold"]["detail"] == "5 items, 5 of them positive, enough for 2 rounds of 2"
+    assert "policy.version: '1' stood over 2 texts (guideline edited); raise it" in found["ledger"]["detail"]
+    gold.write_text("item_id,text,label\ng0,,yes\n")
+    found = {
+        each["check"]: each for each in json.loads(run(app, ["check", "-p", str(curated.policy_file), "--json"]).output)
+    }
+    assert not found["gold"]["ok"]
+    assert "row 1: text is empty" in found["gold"]["detail"]
 
 
 def test_check_of_a_wrong_policy_names_field_value_and_nearest_key(curated: SmallLoop) -> None:

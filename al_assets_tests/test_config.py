@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 import yaml
 
-from al_assets.config import Policy, PolicyError, fingerprint_of, load_policy, policy_from_environment
+from al_assets.config import (
+    Example,
+    LabelNames,
+    Policy,
+    PolicyError,
+    PolicyText,
+    SelectionSettings,
+    fingerprint_of,
+    load_policy,
+    policy_from_environment,
+)
 from al_assets_tests.loops import small_policy
 
 CONTENT = small_policy(Path("/nowhere/model"))
@@ -72,6 +82,10 @@ def test_the_small_policy_is_read(tmp_path: Path) -> None:
         ("policy.labels", {"positive": "no"}, "policy.labels: labels: 'no', 'no', 'cannot decide' must differ"),
         ("policy.labels", {"positive": True}, "policy.labels.positive: Input should be a valid string (found True)"),
         ("policy.labels", {"positive": True}, "put it in quotes"),
+        ("calibration.folds", 1, "calibration.folds: 1 fold leaves nothing to train on; give 2 or more, or 0 for none"),
+        ("calibration.folds", -1, "calibration.folds: Input should be greater than or equal to 0 (found -1)"),
+        ("calibration.method", "platt", "calibration.method: Input should be 'logistic', 'temperature' or 'isotonic'"),
+        ("calibration.treshold", "kappa", "calibration: unknown key 'treshold'; did you mean 'threshold'?"),
         ("stopping", 3, "stopping: Input should be"),
         ("stopping.resamples", 10, "stopping.resamples: Input should be greater than or equal to 200 (found 10)"),
     ],
@@ -198,3 +212,35 @@ def test_a_policy_cannot_be_changed_by_accident(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, CONTENT))
     with pytest.raises(ValueError, match="frozen"):
         policy.selection.budget = 3  # type: ignore[misc]
+
+
+def test_a_linear_student_is_cross_fitted_and_a_language_model_only_if_asked(tmp_path: Path) -> None:
+    assert load_policy(write(tmp_path, CONTENT)).calibration_folds == 5
+    assert load_policy(write(tmp_path, edited("calibration.folds", 0))).calibration_folds == 0
+    model = {"kind": "sft", "base_model": "model"}
+    assert load_policy(write(tmp_path, edited("student", model))).calibration_folds == 0
+    both = {**edited("student", model), "calibration": {"folds": 4}}
+    assert load_policy(write(tmp_path, both)).calibration_folds == 4
+
+
+def test_settings_that_came_later_leave_the_fingerprints_of_older_files() -> None:
+    # As the first release computed them: the votes and tables of that time carry them.
+    assert SelectionSettings().fingerprint() == "25d110282474"
+    assert PolicyText(name="a", question="q", guideline="g").fingerprint() == "87b05a5a5451"
+    assert SelectionSettings(repeat_share=0.05).fingerprint() != SelectionSettings().fingerprint()
+    assert SelectionSettings(repeat_after_days=7.0).fingerprint() == SelectionSettings().fingerprint()
+
+
+def test_gold_needs_a_file(tmp_path: Path) -> None:
+    said = "selection: gold_share: 0.05 of gold items, but no file of them; name one in selection.gold"
+    assert said in message(tmp_path, edited("selection.gold_share", 0.05))
+    assert SelectionSettings(gold="gold.csv", gold_share=0.05).gold == "gold.csv"
+
+
+def test_the_text_raters_read_has_a_fingerprint_of_its_own() -> None:
+    first = PolicyText(name="a", question="q", guideline="g")
+    same: list[dict[str, Any]] = [{"version": "2"}, {"expected_prevalence": 0.5}, {"name": "b"}]
+    other: list[dict[str, Any]] = [{"question": "r"}, {"guideline": "h"}, {"labels": LabelNames(positive="ja")},
+             {"examples": (Example(text="t", label="positive"),)}]  # fmt: skip
+    assert {first.model_copy(update=each).text_fingerprint() for each in same} == {first.text_fingerprint()}
+    assert len({first.model_copy(update=each).text_fingerprint() for each in (*other, {})}) == 5

@@ -1,12 +1,27 @@
 import io
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from al_assets.pictures import kappa_history, loss_curve, overlap_picture, score_histogram
+from al_assets.pictures import (
+    THEME,
+    Form,
+    agreement_matrix,
+    beside_each_other,
+    curation_yield,
+    kappa_history,
+    loss_curve,
+    overlap_picture,
+    reliability_diagram,
+    score_histogram,
+)
 
 Draw = Callable[[], bytes]
+DrawAs = Callable[[Form], bytes]
+NAN = float("nan")
+MARKUP = "<b>$x_1$ &"
 SCORES = np.random.default_rng(0).random(500)
 
 PICTURES: dict[str, Draw] = {
@@ -16,12 +31,37 @@ PICTURES: dict[str, Draw] = {
     "no overlap": lambda: overlap_picture([], [], [], [], []),
     "losses": lambda: loss_curve([1, 2, 3], [0.7, 0.5, 0.4]),
     "one loss": lambda: loss_curve([1], [0.7]),
+    "reliability": lambda: reliability_diagram([0.1, 0.4], [0.2, 0.3], [20, 25], intervals=[(0.1, 0.4), (0.2, 0.5)]),
     "history": lambda: kappa_history(
         ["0000", "0001"],
         {"audit": [None, (0.3, 0.1, 0.5)], "boundary": [(0.2, -0.1, 0.4), None]},
         [(0.8, 0.7, 0.9), None],
     ),
     "history without a figure": lambda: kappa_history(["0000"], {"audit": [None]}, [None]),
+}
+THEMED: dict[str, DrawAs] = {
+    "history": lambda form: kappa_history(
+        ["0000", "0001"], {"audit": [None, (0.3, 0.1, 0.5)]}, [(0.8, 0.7, 0.9), None], form=form
+    ),
+    "beside": lambda form: beside_each_other(
+        {MARKUP: [(0.4, 0.2, 0.6), (0.5, NAN, NAN)], "other": [None, (-0.1, -0.3, 0.1)]}, ("one", "two"), form=form
+    ),
+    "matrix": lambda form: agreement_matrix(
+        [MARKUP, "b", "c"],
+        [[1, 0.5, NAN], [0.5, 1, -0.3], [NAN, -0.3, 1]],
+        [[9, 9, 0], [9, 9, 4], [0, 4, 9]],
+        form=form,
+    ),
+    "yield": lambda form: curation_yield(["0000", "0001"], {"pool": [0.1, None], "queue": [0.4, 0.3]}, form=form),
+    "reliability": lambda form: reliability_diagram(
+        [0.1, 0.6], [0.15, 0.5], [20, 30], intervals=[(0.1, 0.3), (0.3, 0.8)], form=form
+    ),
+}
+NOTHING: dict[str, DrawAs] = {
+    "beside": lambda form: beside_each_other({}, (), form=form),
+    "matrix": lambda form: agreement_matrix(["a"], [[NAN]], [[0]], form=form),
+    "yield": lambda form: curation_yield(["0000"], {}, form=form),
+    "reliability": lambda form: reliability_diagram([], [], [], form=form),
 }
 
 
@@ -50,3 +90,36 @@ def test_drawing_leaves_no_figure_behind() -> None:
 
     PICTURES["losses"]()
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", THEMED)
+def test_a_picture_can_be_svg_whose_colours_the_page_decides(name: str) -> None:
+    svg = THEMED[name]("svg")
+    assert svg == THEMED[name]("svg")
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg")
+    text = svg.decode()
+    assert not [colour for colour in THEME if f": {colour}" in text]
+    # The matrix is text alone, whose colour the page sets as a whole.
+    assert ("currentColor" in text) == (name != "matrix")
+    assert THEMED[name]("png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["beside", "matrix"])
+def test_names_are_text_in_an_svg_and_never_markup_or_mathematics(name: str) -> None:
+    root = ElementTree.fromstring(THEMED[name]("svg"))
+    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert MARKUP in texts
+
+
+def test_the_matrix_shows_each_kappa_with_its_items_and_says_what_is_undefined() -> None:
+    root = ElementTree.fromstring(THEMED["matrix"]("svg"))
+    texts = [element.text for element in root.iter() if element.tag.endswith(("text", "tspan")) and element.text]
+    assert [texts.count(each) for each in ("0.50", "9 items", "-0.30", "4 items", "undefined", "0 items", "1.00")] == [
+        2, 2, 2, 2, 2, 2, 0,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_picture_of_nothing_is_drawn_all_the_same(name: str) -> None:
+    assert ElementTree.fromstring(NOTHING[name]("svg")).tag.endswith("svg")

@@ -3,36 +3,37 @@
 Boundary items are chosen by rule and have no inclusion probability: no weighting can make them speak for the pool.
 Every round's audit is drawn afresh from the pool that was not yet labelled; each estimates the same population, and
 rounds are combined in proportion to their labelled items.
+
+Intervals are BCa on Rao-Wu replicates, with the jackknife of a stratified sample; ``al bench coverage`` holds them
+against simulated pools.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.bootstrap import Distribution, Interval, batch_sizes, collect_replicates
+from al_assets.agreement.bootstrap import Distribution, Interval, collect_replicates
 from al_assets.agreement.kappa import Floats, Panel
+from al_assets.agreement.stratified import (
+    AuditSample,
+    mean_distribution,
+    rao_wu_weights,
+    stratified_jackknife,
+    without_each_item,
+)
 
-
-@dataclass(frozen=True)
-class AuditSample:
-    """Labelled audit items of one or more rounds.
-
-    :param votes: shape (items, raters); every item has at least one decisive vote.
-    :param weights: shape (items,): how many pool items each stands for, up to a common factor; they average 1.
-    :param strata: shape (items,), strata of all rounds numbered from 0, each with at least 2 items if there are 2.
-    """
-
-    votes: Floats
-    weights: Floats
-    strata: NDArray[np.int64]
-
-    @property
-    def positive_share(self) -> Floats:
-        """Each item's share of positive votes, shape (items,)."""
-        return np.asarray(np.nanmean(self.votes, axis=1))
+__all__ = [
+    "AuditSample",
+    "audit_distributions",
+    "audit_kappa",
+    "audit_prevalence",
+    "audit_sample",
+    "rao_wu_weights",
+    "within_unit",
+]
 
 
 def audit_sample(
@@ -125,28 +126,20 @@ def audit_distributions(
 
     replicates = collect_replicates(statistics, rao_wu_weights(sample, resamples=resamples, seed=seed))
     estimates = statistics(sample.weights[None, :])
+    influence = collect_replicates(statistics, without_each_item(sample))
     leverage = _leverage(sample, models)
-    return {
-        name: Distribution(float(value[0]), replicates[name], len(share), leverage=leverage.get(name, float("nan")))
+    found = {
+        name: Distribution(
+            float(value[0]),
+            replicates[name],
+            len(share),
+            stratified_jackknife(sample, float(value[0]), influence[name]),
+            leverage.get(name, float("nan")),
+        )
         for name, value in estimates.items()
     }
-
-
-def rao_wu_weights(sample: AuditSample, *, resamples: int = 2_000, seed: int = 0) -> Iterator[Floats]:
-    """Yield bootstrap weights, shape (batch, items), ``resamples`` rows in all (Rao and Wu 1988, rescaled).
-
-    In each stratum n_h - 1 items are drawn with replacement and weigh n_h / (n_h - 1) times what they did, which
-    makes the bootstrap variance the usual stratified one even for strata of two.
-    """
-    generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(sample.strata == stratum) for stratum in np.unique(sample.strata)]
-    for rows in batch_sizes(resamples, len(sample.weights)):
-        factors = np.ones((rows, len(sample.weights)))
-        for items in members:
-            if len(items) > 1:
-                draws = generator.multinomial(len(items) - 1, np.full(len(items), 1 / len(items)), size=rows)
-                factors[:, items] = draws * (len(items) / (len(items) - 1))
-        yield factors * sample.weights
+    prevalence = mean_distribution(sample, share, resamples=resamples, seed=seed)
+    return {**found, "prevalence": replace(prevalence, leverage=leverage["prevalence"])}
 
 
 def within_unit(interval: Interval) -> Interval:

@@ -188,6 +188,39 @@ def table_distribution(
     )
 
 
+def smoothed_distribution(
+    statistic: Statistic,
+    groups: NDArray[Any],
+    pseudo_items: int,
+    mass: float,
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Distribution:
+    """Return a figure's bootstrap distribution with a few pseudo-items mixed in, for percentile intervals.
+
+    For figures that rest on a handful of items: what none of the few has shown happens in no plain resample, as if it
+    could not. Each draw takes, with chance mass / (groups + mass), a pseudo-item instead of a group. The estimate is
+    that of the items alone, and the replicates are moved by as much as the pseudo-items moved their centre.
+
+    :param statistic: weights of shape (batch, items + pseudo-items), pseudo-items last -> shape (batch,).
+    :param groups: shape (items,); each pseudo-item is a group of its own. Without any the bootstrap is the plain one.
+    :param mass: how many groups the pseudo-items count for together.
+    """
+    if not len(groups):
+        raise ValueError("groups: no items; a figure needs at least one labelled item")
+    members = np.unique(groups, return_inverse=True)[1]
+    count = int(members.max()) + 1
+    members = np.concatenate([members, count + np.arange(pseudo_items)])
+    real = (members < count).astype(np.float64)
+    mass = mass if pseudo_items else 0.0
+    expected = np.where(real > 0, 1.0, mass / max(pseudo_items, 1)) * (count / (count + mass))
+    estimate, centre = (float(statistic(weights[None, :])[0]) for weights in (real, expected))
+    batches = _smoothed_draws(members, count, pseudo_items, mass, resamples, seed)
+    replicates = np.concatenate([statistic(weights) for weights in batches])
+    return Distribution(estimate, replicates + (estimate - centre), count)
+
+
 def collect_replicates(statistics: Statistics, weights: Iterator[Floats]) -> dict[str, Floats]:
     """Return each figure over batches of item weights, joined."""
     return _collect(statistics, weights)
@@ -214,6 +247,19 @@ def _group_draws(members: NDArray[np.int64], count: int, resamples: int, seed: i
         drawn = generator.integers(0, count, size=(rows, count)) + np.arange(rows)[:, None] * count
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
         yield times[:, members].astype(np.float64)
+
+
+def _smoothed_draws(
+    members: NDArray[np.int64], count: int, pseudo_items: int, mass: float, resamples: int, seed: int
+) -> Iterator[Floats]:
+    generator = np.random.default_rng((seed, 2))
+    width = count + pseudo_items
+    for rows in batch_sizes(resamples, max(width, len(members))):
+        drawn = generator.integers(0, count, size=(rows, count))
+        instead = generator.random((rows, count)) < mass / (count + mass)
+        drawn[instead] = count + generator.integers(0, pseudo_items, size=int(instead.sum()))
+        times = np.bincount((drawn + np.arange(rows)[:, None] * width).ravel(), minlength=rows * width)
+        yield times.reshape(rows, width)[:, members].astype(np.float64)
 
 
 def _without_each_group(members: NDArray[np.int64], count: int) -> Iterator[Floats]:

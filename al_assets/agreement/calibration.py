@@ -1,9 +1,9 @@
 """From scores to decisions: thresholds matched to a prevalence, and how good a score is before any threshold."""
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.kappa import Floats, kappa_of
 
 PRIOR_STRENGTH = 30.0
 
@@ -25,16 +25,42 @@ def prevalence_threshold(scores: Floats, prevalence: float) -> float:
         )
     if not 0 <= prevalence <= 1:
         raise ValueError(f"prevalence: {prevalence}; expected a share from 0 to 1")
-    levels, counts = np.unique(-scores.astype(np.float64), return_counts=True)
-    levels, shares = -levels, np.concatenate([[0], np.cumsum(counts)]) / len(scores)
-    called = int(np.argmin(np.abs(shares - prevalence)))
-    if called == 0:
-        return float(np.nextafter(levels[0], np.inf))
-    if called == len(levels):
-        return float(levels[-1])
-    lowest, below = levels[called - 1], levels[called]
-    middle = below + (lowest - below) / 2
-    return float(middle if middle > below else lowest)
+    levels, counts = _levels(scores)
+    shares = np.concatenate([[0], np.cumsum(counts)]) / len(scores)
+    return _cut(levels, int(np.argmin(np.abs(shares - prevalence))))
+
+
+def agreement_threshold(scores: Floats, probabilities: Floats) -> float:
+    """Return the threshold at which the expected kappa of the decisions with an expert's answers is largest.
+
+    The expected 2 x 2 table of calling the items at or above a cut positive holds sums of P and 1 - P; its kappa is
+    computed for every cut between two neighbouring scores. Of equally good cuts the highest is taken. Infinity if
+    kappa is undefined at every cut, as with equal scores.
+
+    :param scores: shape (items,), a random sample of the population; any scale, no NaN.
+    :param probabilities: shape (items,), calibrated P(positive); it must not fall where the score rises.
+    """
+    levels, _ = _levels(scores)
+    place = np.searchsorted(-levels, -scores)
+    called = np.cumsum(np.bincount(place, minlength=len(levels)))
+    hit = np.cumsum(np.bincount(place, weights=probabilities, minlength=len(levels)))
+    positive, items = hit[-1], len(scores)
+    missed = positive - hit
+    cells = np.stack([hit, called - hit, missed, items - called - missed], axis=-1)[:-1]
+    kappas = kappa_of(cells)
+    if not len(kappas) or bool(np.isnan(kappas).all()):
+        return float("inf")
+    return _cut(levels, int(np.nanargmax(kappas)) + 1)
+
+
+def probability_threshold(scores: Floats, probabilities: Floats, least: float = 0.5) -> float:
+    """Return the threshold that calls exactly the items with P(positive) >= ``least`` positive.
+
+    :param scores: see ``agreement_threshold``, as are the probabilities.
+    """
+    levels, _ = _levels(scores)
+    called = scores[probabilities >= least]
+    return _cut(levels, int((levels >= called.min()).sum()) if len(called) else 0)
 
 
 def estimate_prevalence(
@@ -82,25 +108,17 @@ def average_precision(scores: Floats, labels: Floats, weights: Floats) -> Floats
     return np.where(total > 0, (gained * precision).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan)
 
 
-def reliability_bins(scores: Floats, labels: Floats, weights: Floats | None = None, bins: int = 10) -> pl.DataFrame:
-    """Return how often items of similar score are positive: a row for each of ``bins`` groups of equal size.
+def _levels(scores: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    levels, counts = np.unique(-scores.astype(np.float64), return_counts=True)
+    return -levels, counts.astype(np.int64)
 
-    :param scores: shape (items,).
-    :param labels: shape (items,), 0 to 1.
-    :return: columns low, high (scores), items, mean_score, positive_share; both means weighted.
-    """
-    weight = np.ones(len(scores)) if weights is None else weights
-    rows = []
-    for part in np.array_split(np.argsort(scores, kind="stable"), min(bins, max(len(scores), 1))):
-        if len(part):
-            rows.append(
-                {
-                    "low": float(scores[part[0]]),
-                    "high": float(scores[part[-1]]),
-                    "items": len(part),
-                    "mean_score": float(np.average(scores[part], weights=weight[part])),
-                    "positive_share": float(np.average(labels[part], weights=weight[part])),
-                }
-            )
-    columns = {"low": pl.Float64, "high": pl.Float64, "items": pl.Int64, "mean_score": pl.Float64}
-    return pl.DataFrame(rows, schema={**columns, "positive_share": pl.Float64})
+
+def _cut(levels: Floats, called: int) -> float:
+    """Return a threshold below the ``called`` highest of the falling levels and above the rest."""
+    if called == 0:
+        return float(np.nextafter(levels[0], np.inf))
+    if called == len(levels):
+        return float(levels[-1])
+    lowest, below = levels[called - 1], levels[called]
+    middle = below + (lowest - below) / 2
+    return float(middle if middle > below else lowest)

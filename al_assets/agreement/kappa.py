@@ -8,12 +8,48 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from al_assets.agreement.tables import (
+    Floats,
+    ac1_of,
+    alpha_of,
+    bias_of,
+    fleiss_of,
+    kappa_of,
+    mean_defined,
+    negative_of,
+    observed_of,
+    pair_cells,
+    positive_of,
+    prevalence_of,
+    vote_counts,
+)
+
+__all__ = [
+    "PANEL_FIGURES",
+    "Floats",
+    "Panel",
+    "cohen_kappa",
+    "fleiss_kappa",
+    "gwet_ac1",
+    "kappa_of",
+    "krippendorff_alpha",
+    "mean_defined",
+    "mean_model_kappa",
+    "mean_pairwise_kappa",
+    "negative_agreement",
+    "negative_of",
+    "observed_agreement",
+    "observed_of",
+    "pair_cells",
+    "panel",
+    "positive_agreement",
+    "positive_of",
+]
 
 PANEL_FIGURES = (
     "expert_expert_kappa",
+    "fleiss_kappa",
     "krippendorff_alpha",
     "gwet_ac1",
     "observed_agreement",
@@ -74,6 +110,16 @@ def gwet_ac1(votes: Floats, weights: Floats | None = None) -> float:
     return float(Panel(votes).figures(_rows(weights, votes))["gwet_ac1"][0])
 
 
+def fleiss_kappa(votes: Floats, weights: Floats | None = None) -> float:
+    """Return Fleiss' kappa (1971); NaN if no item has two votes or only one label occurs.
+
+    Missing votes as in Gwet (2014, Handbook of Inter-Rater Reliability, 4th ed.): agreement is the mean over items
+    with two votes or more, the share of each label the mean over all items, so it can then fall below -1. Of two raters
+    it is Scott's pi.
+    """
+    return float(Panel(votes).figures(_rows(weights, votes))["fleiss_kappa"][0])
+
+
 def krippendorff_alpha(votes: Floats, weights: Floats | None = None) -> float:
     """Return Krippendorff's alpha (nominal); NaN if no item has two votes or only one label occurs.
 
@@ -107,10 +153,10 @@ class Panel:
             if labels.shape != votes.shape[:1]:
                 raise ValueError(f"models[{name!r}]: shape {labels.shape}; expected one label for {len(votes)} items")
             parts[name] = pair_cells(np.broadcast_to(labels[:, None], shared.shape), shared)
-        parts["counts"] = _count_features(votes)[:, None, :]
+        parts["counts"] = vote_counts(votes)[:, None, :]
         self._shapes = {name: part.shape[1:] for name, part in parts.items()}
         flat = [part.reshape(len(votes), part.shape[1] * part.shape[2]) for part in parts.values()]
-        self._features = np.concatenate(flat, axis=1)
+        self.features = np.concatenate(flat, axis=1)
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
         """Return each figure for each weighting.
@@ -118,108 +164,47 @@ class Panel:
         :param weights: shape (batch, items), >= 0: how often, or how heavily, each item counts.
         :return: figure -> shape (batch,), NaN where it is undefined.
         """
-        sums = self._sums(weights)
+        return self.figures_of(weights @ self.features)
+
+    def figures_of(self, totals: Floats) -> dict[str, Floats]:
+        """Return each figure from sums of ``features`` over items.
+
+        :param totals: shape (batch, features).
+        :return: figure -> shape (batch,), NaN where it is undefined.
+        """
+        sums = self._split(totals)
         pairs = sums["pairs"]
         pooled = pairs.sum(axis=1)
         figures = {
             "expert_expert_kappa": mean_defined(kappa_of(pairs)),
-            "krippendorff_alpha": _alpha_of(sums["counts"][:, 0]),
-            "gwet_ac1": _ac1_of(sums["counts"][:, 0]),
+            "fleiss_kappa": fleiss_of(sums["counts"][:, 0]),
+            "krippendorff_alpha": alpha_of(sums["counts"][:, 0]),
+            "gwet_ac1": ac1_of(sums["counts"][:, 0]),
             "observed_agreement": observed_of(pooled),
             "positive_agreement": positive_of(pooled),
             "negative_agreement": negative_of(pooled),
-            "prevalence_index": mean_defined(_ratio(np.abs(pairs[..., 0] - pairs[..., 3]), pairs.sum(axis=-1))),
-            "bias_index": mean_defined(_ratio(np.abs(pairs[..., 1] - pairs[..., 2]), pairs.sum(axis=-1))),
+            "prevalence_index": mean_defined(prevalence_of(pairs)),
+            "bias_index": mean_defined(bias_of(pairs)),
         }
         for name in self._models:
             figures[f"{name}_expert_kappa"] = mean_defined(kappa_of(sums[name]))
         return figures
 
-    def _sums(self, weights: Floats) -> dict[str, Floats]:
-        totals = weights @ self._features
+    def tables(self, totals: Floats) -> dict[str, Floats]:
+        """Return the 2 x 2 tables behind the figures, the last axis as in ``pair_cells``.
+
+        :param totals: shape (batch, features).
+        :return: "pairs" -> shape (batch, pairs of raters in the order of ``itertools.combinations``, 4), and each
+            model's name -> shape (batch, raters, 4), the model first.
+        """
+        return {name: cells for name, cells in self._split(totals).items() if name != "counts"}
+
+    def _split(self, totals: Floats) -> dict[str, Floats]:
         sums, start = {}, 0
         for name, (columns, cells) in self._shapes.items():
-            sums[name] = totals[:, start : start + columns * cells].reshape(len(weights), columns, cells)
+            sums[name] = totals[:, start : start + columns * cells].reshape(len(totals), columns, cells)
             start += columns * cells
         return sums
-
-
-def pair_cells(first: Floats, second: Floats) -> Floats:
-    """Return each item's place in the 2 x 2 table as four indicators: both, first only, second only, neither.
-
-    :return: the inputs' shape with a last axis of 4; all zero where either label is NaN.
-    """
-    common = ~(np.isnan(first) | np.isnan(second))
-    a, b = np.where(common, first, 0.0), np.where(common, second, 0.0)
-    return np.stack([a * b, a * (1 - b), (1 - a) * b, (1 - a) * (1 - b)], axis=-1) * common[..., None]
-
-
-def kappa_of(cells: Floats) -> Floats:
-    """Return Cohen's kappa of 2 x 2 tables, the last axis as in ``pair_cells``; NaN where it is undefined.
-
-    Written as 2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d)), whose denominator is exactly 0 when undefined.
-    """
-    a, b, c, d = np.moveaxis(cells, -1, 0)
-    return _ratio(2 * (a * d - b * c), (a + b) * (b + d) + (a + c) * (c + d))
-
-
-def observed_of(cells: Floats) -> Floats:
-    """Return the observed agreement of 2 x 2 tables; NaN for an empty table."""
-    return _ratio(cells[..., 0] + cells[..., 3], cells.sum(axis=-1))
-
-
-def positive_of(cells: Floats) -> Floats:
-    """Return the positive agreement of 2 x 2 tables; NaN if nobody says positive."""
-    return _ratio(2 * cells[..., 0], 2 * cells[..., 0] + cells[..., 1] + cells[..., 2])
-
-
-def negative_of(cells: Floats) -> Floats:
-    """Return the negative agreement of 2 x 2 tables; NaN if nobody says negative."""
-    return _ratio(2 * cells[..., 3], 2 * cells[..., 3] + cells[..., 1] + cells[..., 2])
-
-
-def mean_defined(values: Floats) -> Floats:
-    """Return the mean over the last axis of what is not NaN; NaN where nothing is left."""
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))
-
-
-def _count_features(votes: Floats) -> Floats:
-    positive = np.nansum(votes, axis=1)
-    total = (~np.isnan(votes)).sum(axis=1).astype(np.float64)
-    negative, several, any_vote = total - positive, total >= 2, total >= 1
-    agreeing_pairs = positive * (positive - 1) + negative * (negative - 1)
-    return np.stack(
-        [
-            positive * several,
-            negative * several,
-            2 * positive * negative / np.maximum(total - 1, 1) * several,
-            agreeing_pairs / np.maximum(total * (total - 1), 1) * several,
-            several.astype(np.float64),
-            positive / np.maximum(total, 1),
-            any_vote.astype(np.float64),
-        ],
-        axis=1,
-    )
-
-
-def _alpha_of(sums: Floats) -> Floats:
-    positive, negative, discordance = sums[:, 0], sums[:, 1], sums[:, 2]
-    values = positive + negative
-    expected = _ratio(2 * positive * negative, values * (values - 1))
-    return 1 - _ratio(_ratio(discordance, values), expected)
-
-
-def _ac1_of(sums: Floats) -> Floats:
-    observed = _ratio(sums[:, 3], sums[:, 4])
-    share = _ratio(sums[:, 5], sums[:, 6])
-    expected = 2 * share * (1 - share)
-    return (observed - expected) / (1 - expected)
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    safe = np.where(denominator > 0, denominator, 1.0)
-    return np.where(denominator > 0, numerator / safe, np.nan)
 
 
 def _weighted_cells(first: Floats, second: Floats, weights: Floats | None) -> Floats:

@@ -5,24 +5,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from al_assets.agreement.bootstrap import Distribution, Interval, grouped_distributions
-from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
+from al_assets.agreement.calibration import PRIOR_STRENGTH
+from al_assets.agreement.decomposition import combinations, measured_parts, population_parts
 from al_assets.agreement.kappa import Floats, Panel
-from al_assets.agreement.labelled_items import LabelledItems, floats, labelled_items
+from al_assets.agreement.labelled_items import LabelledItems, labelled_items
+from al_assets.agreement.reliability import reliability_figures
 from al_assets.agreement.scopes import (
     Figure,
     Scope,
     agreement_leverage,
     as_figure,
-    audit_of,
     expert_scope,
     frame_of,
     measured_scope,
     population_scope,
 )
-from al_assets.agreement.stop_set import AGREEMENT, aligned, labels_at, stop_set_scope
+from al_assets.agreement.second_opinion import second_opinion
+from al_assets.agreement.stop_set import AGREEMENT, CHANGE, aligned, labels_at, stop_set_scope
 from al_assets.agreement.stopping import Decision, Evidence, StoppingRules, promotion, verdict
+from al_assets.agreement.threshold import OUT_OF_FOLD, CalibrationRules, StudentThreshold, choose_threshold
 
 __all__ = [
     "Figure",
@@ -30,6 +34,7 @@ __all__ = [
     "frame_of",
     "is_promoted",
     "kappa_report",
+    "scope_masks",
     "student_labels",
     "student_threshold",
     "verdict_of",
@@ -39,22 +44,6 @@ BOUNDARY_REASONS = ("boundary", "promising")
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
 
 
-@dataclass(frozen=True)
-class StudentThreshold:
-    """The student's decision threshold and what it was matched to.
-
-    :param threshold: p_student at or above it is called positive.
-    :param prevalence: the share of the pool taken to be positive.
-    :param observed: what the audit labels alone say (Hajek), None without any.
-    :param audit_items: labelled audit items it rests on.
-    """
-
-    threshold: float
-    prevalence: float
-    observed: float | None
-    audit_items: int
-
-
 def student_threshold(
     votes: pl.DataFrame,
     split: pl.DataFrame,
@@ -62,8 +51,9 @@ def student_threshold(
     *,
     expected_prevalence: float,
     prior_strength: float = PRIOR_STRENGTH,
+    calibration: CalibrationRules | None = None,
 ) -> StudentThreshold:
-    """Return the student's threshold: the stop-set score quantile that matches the pool's estimated prevalence.
+    """Return the student's threshold and the calibration behind it, see ``threshold.choose_threshold``.
 
     The prevalence is that of the audit labels (weighted, Hajek), shrunk towards the policy's expected prevalence
     as if that were ``prior_strength`` labelled items. So evaluation labels touch the student's decisions through
@@ -71,12 +61,15 @@ def student_threshold(
 
     :param votes: see ``kappa_report``, as are split and scores.
     """
-    return _threshold(labelled_items(votes, split, scores), scores, expected_prevalence, prior_strength)
+    items = labelled_items(votes, split, scores)
+    return choose_threshold(items, scores, expected_prevalence, prior_strength=prior_strength, rules=calibration)
 
 
 def student_labels(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Return the student's labels, columns item_id, role, label; to be kept for the next iterations' reports."""
-    return scores.select("item_id", "role", (pl.col("p_student") >= threshold).alias("label"))
+    # Out-of-fold scores are those of other students.
+    own = scores.filter(pl.col("role") != OUT_OF_FOLD)
+    return own.select("item_id", "role", (pl.col("p_student") >= threshold).alias("label"))
 
 
 def kappa_report(
@@ -91,6 +84,7 @@ def kappa_report(
     history: Mapping[str, pl.DataFrame] = _NO_FRAMES,
     earlier_labels: Mapping[str, pl.DataFrame] = _NO_FRAMES,
     prior_strength: float = PRIOR_STRENGTH,
+    calibration: CalibrationRules | None = None,
     resamples: int = 2_000,
     seed: int = 0,
 ) -> list[Figure]:
@@ -103,10 +97,12 @@ def kappa_report(
     :param votes: current votes of all iterations so far, one row for each item and rater: item_id, rater, label
         (positive, negative, undecided), iteration, reason, group_id, stratum, stratum_size, inclusion_probability.
     :param split: one row for each labelled item: item_id, split (evaluation, fine-tuning, panel), reason, iteration.
-    :param scores: item_id, role (evaluation, stop_set), p_student, p_incumbent, incumbent_label. Every labelled
-        evaluation item must be there; the stop set is a uniform random sample of the pool.
+    :param scores: item_id, role (evaluation, stop_set, out_of_fold), p_student, p_incumbent, incumbent_label. Every
+        labelled evaluation item must be there; the stop set is a uniform random sample of the pool; out_of_fold rows,
+        if any, are fine-tuning items scored by a student that was not trained on them.
     :param labels: labels bought so far, compared with ``rules.max_labels``.
-    :param history: earlier iterations' reports by key; used: their stop_set_agreement.
+    :param history: earlier iterations' reports by key; used: their stop_set_agreement and
+        predicted_f_change.
     :param earlier_labels: earlier students' labels by key: item_id, label (boolean), on panel and stop set, as
         ``student_labels`` gave them.
     :raises ValueError: a frame lacks a column, repeats a row, or an evaluation item or the stop set has no scores.
@@ -115,7 +111,7 @@ def kappa_report(
         raise ValueError(f"iteration: {iteration!r}; expected a key of digits, such as '0003'")
     rules = rules or StoppingRules()
     items = labelled_items(votes, split, scores)
-    choice = _threshold(items, scores, expected_prevalence, prior_strength)
+    choice = choose_threshold(items, scores, expected_prevalence, prior_strength=prior_strength, rules=calibration)
     student = labels_at(items.p_student, choice.threshold)
     scopes = _scopes(items, student, resamples, seed)
     gain = _panel_gain(items, student, earlier_labels, _key_before(iteration, rules.window), resamples, seed)
@@ -129,11 +125,15 @@ def kappa_report(
         panel_gain=gain.interval(0.80),
         expert_kappa=scopes["loop"].interval("expert_expert_kappa", 0.90),
         population_kappa=scopes["audit"].interval("expert_expert_kappa", 0.90),
-        stop_set_agreements=(*_past_agreements(history, iteration), pool[AGREEMENT].estimate),
+        stop_set_agreements=(*_past(AGREEMENT, history, iteration), pool[AGREEMENT].estimate),
+        stop_set_changes=(*_past(CHANGE, history, iteration), pool[CHANGE].estimate),
     )
     figures = [figure for scope in scopes.values() for figure in scope.figures()]
     figures.append(as_figure("panel_gain", "panel", gain.interval(0.95), gain.detail))
-    figures += [*_threshold_figures(choice), *pool.values()]
+    figures += [*choice.figures(), *_calibration_figures(items, scores, choice, resamples, seed), *pool.values()]
+    held_out = items.evaluation
+    difference = scopes["evaluation"].interval("parity_difference", 0.90)
+    figures += second_opinion(items.votes[held_out], student[held_out], difference, margin=rules.parity_margin)
     return [*figures, *_loop_figures(rules.decide(evidence), labels, scopes["evaluation"].interval("student_gain"))]
 
 
@@ -148,6 +148,19 @@ def is_promoted(report: pl.DataFrame) -> bool:
     return _detail(report, "promotion").startswith("promote")
 
 
+def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
+    """Return which labelled items belong to each scope of labelled items: shape (items,) each."""
+    evaluation = items.evaluation
+    return {
+        "boundary": evaluation & np.isin(items.reason, BOUNDARY_REASONS),
+        "control": evaluation & (items.reason == "control"),
+        "evaluation": evaluation,
+        "panel": items.split == "panel",
+        "audit": evaluation & (items.reason == "audit"),
+        "loop": np.ones(len(items), dtype=np.bool_),
+    }
+
+
 @dataclass(frozen=True)
 class _PanelGain:
     distribution: Distribution | None
@@ -160,32 +173,14 @@ class _PanelGain:
         return self.distribution.interval(self.items, confidence, "kappa is undefined for one of the two students")
 
 
-def _threshold(items: LabelledItems, scores: pl.DataFrame, expected: float, strength: float) -> StudentThreshold:
-    stop_set = scores.filter(pl.col("role") == "stop_set")
-    if not stop_set.height:
-        raise ValueError("scores: no row of role 'stop_set'; score a uniform random sample of the pool as well")
-    audit = items.where(items.evaluation & (items.reason == "audit") & (items.decisive > 0))
-    weights = audit_of(audit).weights
-    share = audit.positive_share
-    prevalence = estimate_prevalence(share, weights, expected, strength)
-    observed = float(np.average(share, weights=weights)) if len(audit) else None
-    threshold = prevalence_threshold(floats(stop_set["p_student"]), prevalence)
-    return StudentThreshold(threshold, prevalence, observed, len(audit))
-
-
 def _scopes(items: LabelledItems, student: Floats, resamples: int, seed: int) -> dict[str, Scope]:
-    evaluation = items.evaluation
-    masks = {
-        "boundary": evaluation & np.isin(items.reason, BOUNDARY_REASONS),
-        "control": evaluation & (items.reason == "control"),
-        "evaluation": evaluation,
-        "panel": items.split == "panel",
-    }
+    masks = scope_masks(items)
     scopes = {
         name: measured_scope(name, items.where(mask), student[mask], resamples=resamples, seed=seed)
         for name, mask in masks.items()
+        if name not in ("audit", "loop")
     }
-    audit = evaluation & (items.reason == "audit")
+    audit = masks["audit"]
     scopes["audit"] = population_scope("audit", items.where(audit), student[audit], resamples=resamples, seed=seed)
     scopes["loop"] = expert_scope("loop", items, resamples=resamples, seed=seed)
     return scopes
@@ -220,12 +215,16 @@ def _panel_gain(
     return _PanelGain(found["panel_gain"], shared, f"kappa gained since the student of {key}, paired; BCa over groups")
 
 
-def _threshold_figures(choice: StudentThreshold) -> list[Figure]:
-    observed = "none yet" if choice.observed is None else f"{choice.observed:.3f}"
-    detail = f"audit labels say {observed} ({choice.audit_items} items), shrunk towards the expected prevalence"
+def _calibration_figures(
+    items: LabelledItems, scores: pl.DataFrame, choice: StudentThreshold, resamples: int, seed: int
+) -> list[Figure]:
+    masks, models = scope_masks(items), combinations(items, scores, choice.threshold)
+    held_out, audited = (items.where(masks[name]) for name in ("evaluation", "audit"))
+    on_held_out, on_audited = (models.where(masks[name]) for name in ("evaluation", "audit"))
     return [
-        Figure("threshold", "pool", choice.threshold, detail="stop-set quantile that matches threshold_prevalence"),
-        Figure("threshold_prevalence", "pool", round(choice.prevalence, 12), items=choice.audit_items, detail=detail),
+        *measured_parts("evaluation", held_out, on_held_out, resamples=resamples, seed=seed),
+        *population_parts("audit", audited, on_audited, resamples=resamples, seed=seed),
+        *reliability_figures("audit", audited, choice.calibration, resamples=resamples, seed=seed),
     ]
 
 
@@ -235,7 +234,7 @@ def _loop_figures(decisions: list[Decision], labels: int, gain: Interval) -> lis
     return [
         Figure("labels", "loop", float(labels), detail="labels bought so far"),
         *(
-            Figure(f"stop_{decision.verdict.replace(' ', '_')}", "loop", float(decision.fired), detail=decision.reason)
+            Figure(f"stop_{decision.name.replace(' ', '_')}", "loop", float(decision.fired), detail=decision.reason)
             for decision in decisions
         ),
         Figure(
@@ -245,11 +244,11 @@ def _loop_figures(decisions: list[Decision], labels: int, gain: Interval) -> lis
     ]
 
 
-def _past_agreements(history: Mapping[str, pl.DataFrame], iteration: str) -> list[float | None]:
+def _past(figure: str, history: Mapping[str, pl.DataFrame], iteration: str) -> list[float | None]:
     found: list[float | None] = []
     for number in range(1, int(iteration)):
         report = history.get(str(number).zfill(len(iteration)))
-        values = [] if report is None else _rows(report, AGREEMENT)["estimate"].to_list()
+        values = [] if report is None else _rows(report, figure)["estimate"].to_list()
         found.append(values[0] if values else None)
     return found
 

@@ -1,7 +1,7 @@
 """The figures of one set of labelled items, with the intervals that fit how those items were chosen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from al_assets.agreement.bootstrap import Distribution, Interval, grouped_distri
 from al_assets.agreement.calibration import average_precision
 from al_assets.agreement.kappa import Floats, Panel
 from al_assets.agreement.labelled_items import LabelledItems
+from al_assets.agreement.parity_difference import PSEUDO_ITEMS, parity_distribution
 
 _POPULATION = tuple(
     f"{who}_{what}" for who in ("model", "incumbent") for what in ("precision", "recall", "positive_share")
@@ -54,6 +55,7 @@ class Scope:
     :param answers: votes of any kind, ``undecided`` ones included.
     :param undefined: why kappa is undefined here, if it is.
     :param expected: figures to give as undefined when there is no labelled item.
+    :param methods: of figures whose interval is made otherwise than by ``method``.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Scope:
     method: str
     undefined: str
     expected: tuple[str, ...] = _HEADLINES
+    methods: Mapping[str, str] = field(default_factory=dict)
 
     def interval(self, figure: str, confidence: float = 0.95) -> Interval:
         """Return a figure's interval, or the reason why it has none."""
@@ -78,7 +81,7 @@ class Scope:
     def figures(self) -> list[Figure]:
         """Return the scope's rows of the report."""
         rows = [
-            as_figure(_DISPLAY.get(name, name), self.name, self.interval(name), self.method)
+            as_figure(_DISPLAY.get(name, name), self.name, self.interval(name), self.methods.get(name, self.method))
             for name in self.distributions or self.expected
         ]
         share = self.undecided / self.answers if self.answers else None
@@ -118,8 +121,12 @@ def measured_scope(name: str, items: LabelledItems, student: Floats, *, resample
     distributions = grouped_distributions(
         statistics, labelled.group, resamples=resamples, seed=seed, leverage=agreement_leverage(share)
     )
-    groups = distributions["model_expert_kappa"].groups
-    return _scope(name, items, distributions, f"BCa, {resamples} resamples of {groups} groups")
+    distributions["parity_difference"] = parity_distribution(
+        labelled.votes, model, labelled.group, resamples=resamples, seed=seed
+    )
+    drawn = f"{resamples} resamples of {distributions['model_expert_kappa'].groups} groups"
+    methods = {"parity_difference": f"percentile, {drawn} and {PSEUDO_ITEMS:g} pseudo-items"}
+    return replace(_scope(name, items, distributions, f"BCa, {drawn}"), methods=methods)
 
 
 def expert_scope(name: str, items: LabelledItems, *, resamples: int, seed: int) -> Scope:
@@ -173,7 +180,8 @@ def agreement_leverage(share: Floats) -> dict[str, float]:
     kappa = 1 / chance
     return {
         **dict.fromkeys(("expert_expert_kappa", "model_expert_kappa", "incumbent_expert_kappa"), kappa),
-        **dict.fromkeys(("parity_difference", "student_gain", "panel_gain", "krippendorff_alpha"), kappa),
+        **dict.fromkeys(("parity_difference", "student_gain", "panel_gain"), kappa),
+        **dict.fromkeys(("fleiss_kappa", "krippendorff_alpha"), kappa),
         "gwet_ac1": 1 / (1 - chance),
         "observed_agreement": 1.0,
         "positive_agreement": 1 / (2 * positive),
@@ -216,11 +224,12 @@ def _scope(name: str, items: LabelledItems, distributions: Mapping[str, Distribu
         undecided=int(items.undecided.sum()),
         answers=int(items.undecided.sum() + items.decisive.sum()),
         method=method,
-        undefined=_why_undefined(items),
+        undefined=why_undefined(items),
     )
 
 
-def _why_undefined(items: LabelledItems) -> str:
+def why_undefined(items: LabelledItems) -> str:
+    """Return why the kappas of these items are undefined, in words, should they be."""
     if not (items.decisive > 0).any():
         return "no labelled item in this scope"
     shared = items.votes[items.decisive > 1]

@@ -8,8 +8,10 @@ from al_assets.agreement.bootstrap import Interval, table_distribution
 from al_assets.agreement.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.labelled_items import floats
 from al_assets.agreement.scopes import Figure, agreement_leverage, as_figure
+from al_assets.agreement.stopping import predicted_f_change
 
 AGREEMENT = "stop_set_agreement"
+CHANGE = "predicted_f_change"
 
 
 def stop_set_scope(
@@ -24,9 +26,12 @@ def stop_set_scope(
     student = labels_at(floats(stop_set["p_student"]), threshold)
     incumbent = floats(stop_set["incumbent_label"])
     before = Interval(None, None, None, 0, "no student before this one")
+    change: float | None = None
     if earlier is not None:
         ids = np.array(stop_set["item_id"].to_list(), dtype=np.str_)
-        before = _agreement(student, aligned(earlier, ids), resamples, seed)
+        labels_before = aligned(earlier, ids)
+        before = _agreement(student, labels_before, resamples, seed)
+        change = predicted_f_change(student, labels_before)
     with_incumbent = _agreement(student, incumbent, resamples, seed)
     size = stop_set.height
     figures = [
@@ -34,6 +39,7 @@ def stop_set_scope(
         Figure("incumbent_positive_share", "pool", float(incumbent.mean()), items=size, detail="by the incumbent"),
         as_figure("incumbent_agreement", "pool", with_incumbent, "kappa with the incumbent on the stop set"),
         as_figure(AGREEMENT, "pool", before, "kappa with the student before on the stop set"),
+        Figure(CHANGE, "pool", change, items=before.items, detail=_about_change(change, before)),
     ]
     return {figure.figure: figure for figure in figures}
 
@@ -47,6 +53,12 @@ def aligned(labels: pl.DataFrame, item_ids: NDArray[np.str_]) -> Floats:
     """Return the labels (columns item_id, label) of some items in their order, NaN where there is none."""
     known = dict(zip(labels["item_id"].to_list(), floats(labels["label"]).tolist(), strict=True))
     return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
+
+
+def _about_change(change: float | None, before: Interval) -> str | None:
+    if change is not None:
+        return "1 - 2a / (2a + b + c) with the student before on the stop set"
+    return "neither student calls anything positive" if before.items else before.reason
 
 
 def _agreement(first: Floats, second: Floats, resamples: int, seed: int) -> Interval:

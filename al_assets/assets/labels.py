@@ -1,11 +1,20 @@
 """expert_labels: the votes so far, joined from the ledger and never recomputed."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
+from al_assets.agreement.retest import CAVEAT
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
+from al_assets.curation.hidden import HIDDEN
+from al_assets.review.policy_versions import policy_versions, second_look, version_notes
+from al_assets.review.rater_quality import RaterQuality, rater_quality
+from al_assets.storage.ledger import Ledger
+
+_SHOWN_VOTES = 20
 
 
 class LabelsConfig(dg.Config):
@@ -19,13 +28,15 @@ class LabelsConfig(dg.Config):
 
 @loop_asset("experts", {"sqlalchemy"}, deps=["review_queue"])
 def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop: LoopResource) -> TableOutput:
-    """Every current vote on the items that this and earlier iterations asked for."""
+    """Every current vote on the items that this and earlier iterations asked for; answers to hidden items are none."""
     key = context.partition_key
     with loop.ledger() as ledger:
         watermark = ledger.watermark() if config.watermark is None else config.watermark
         iterations = [each for each in ledger.iterations() if each <= key]
         frame = ledger.expert_labels(iterations, watermark)
-        queued = ledger.queue().filter(pl.col("iteration") <= key).height
+        asked = ledger.queue().filter((pl.col("iteration") <= key) & ~pl.col("reason").is_in(HIDDEN))
+        quality = rater_quality(ledger, loop.policy, iterations, watermark)
+        versions = policy_metadata(loop, ledger, watermark)
     by_rater = frame.group_by("rater").agg(
         pl.len().alias("votes"),
         (pl.col("label") == "positive").mean().alias("positive share"),
@@ -36,8 +47,35 @@ def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop:
         {
             "votes": frame.height,
             "items_labelled": frame["item_id"].n_unique(),
-            "items_queued": queued,
+            "items_queued": asked.height,
             "watermark": watermark,
             "by_rater": table(by_rater.sort("rater")),
+            **quality_metadata(quality),
+            **versions,
         },
     )
+
+
+def quality_metadata(found: RaterQuality) -> Mapping[str, dg.MetadataValue]:
+    """Return each rater's accuracy on hidden gold and agreement with himself on hidden repeats, where there are any."""
+    shown: dict[str, dg.MetadataValue] = {}
+    if found.gold.height:
+        shown["gold_accuracy"] = table(found.gold)
+    if found.retest["slice_kind"].is_in(["rater"]).any():
+        shown["agreement_with_oneself"] = table(found.retest.drop("slice_kind", "against"))
+        shown["about_agreement_with_oneself"] = dg.MetadataValue.text(CAVEAT)
+    return shown
+
+
+def policy_metadata(loop: LoopResource, ledger: Ledger, watermark: int) -> Mapping[str, dg.MetadataValue]:
+    """Return how many votes were cast under which text of the policy, and what to look at again after an edit."""
+    again = second_look(ledger, loop.policy, watermark=watermark)
+    found = {
+        "by_policy_version": table(policy_versions(ledger, loop.policy, watermark)),
+        "votes_for_a_second_look": dg.MetadataValue.int(again.height),
+    }
+    if again.height:
+        found["second_look"] = table(again.head(_SHOWN_VOTES).drop("seq", "iteration", "p_positive", "distance"))
+    if notes := version_notes(ledger, loop.policy):
+        found["policy_notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
+    return found

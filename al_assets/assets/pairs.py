@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.hidden import gold_in_pool
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
@@ -32,7 +33,7 @@ def boundary_pairs(
         cluster_assignments,
         neighbours=settings.neighbours,
         min_mixing=settings.min_mixing,
-        exclude=queued_before(loop, context.partition_key),
+        exclude=not_to_ask(loop, context.partition_key, pool),
         seed=settings.seed,
     )
     promising = promising_part(loop, context.partition_key)
@@ -49,11 +50,12 @@ def boundary_pairs(
     )
 
 
-def queued_before(loop: LoopResource, key: str) -> list[str]:
-    """Return the items that earlier iterations asked for: they are never asked for again."""
+def not_to_ask(loop: LoopResource, key: str, pool: pl.DataFrame) -> list[str]:
+    """Return the items that are not asked for a label: those earlier iterations asked for, and gold."""
     with loop.ledger() as ledger:
         queue = ledger.queue()
-    return queue.filter(pl.col("iteration") < key)["item_id"].unique().sort().to_list()
+    queued = queue.filter(pl.col("iteration") < key)["item_id"].to_list()
+    return sorted({*queued, *gold_in_pool(loop, pool)})
 
 
 def promising_part(loop: LoopResource, key: str) -> float:

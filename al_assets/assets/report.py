@@ -6,19 +6,28 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement import report as agreement_report
+from al_assets.agreement.figures import estimate_of
 from al_assets.agreement.report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
+from al_assets.agreement.threshold import CalibrationRules
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
 from al_assets.partitions import next_key
-from al_assets.pictures import kappa_history
+from al_assets.report.drawing import report_pictures
+from al_assets.report.tables import read_tables
 from al_assets.storage.root import RunRoot, data_version
 from al_assets.storage.schemas import KAPPA_REPORT
 
-HEADLINES = (("model_expert_kappa", "boundary"), ("model_expert_kappa", "audit"))
-CEILING = ("expert_expert_kappa", "loop")
+PICTURES = {
+    "history": "kappa_over_iterations",
+    "beside": "population_beside_boundary",
+    "matrix": "who_agrees_with_whom",
+    "yield": "curation_yield",
+    "reliability": "reliability",
+}
+CALIBRATION_SETTINGS = {field.name for field in fields(CalibrationRules)}
 RULE_SETTINGS = {field.name for field in fields(StoppingRules) if field.init}
 
 
@@ -43,6 +52,7 @@ def kappa_report(
         expected_prevalence=loop.policy.policy.expected_prevalence,
         labels=label_split.height,
         rules=StoppingRules(**stopping.model_dump(include=RULE_SETTINGS)),
+        calibration=CalibrationRules(**loop.policy.calibration.model_dump(include=CALIBRATION_SETTINGS)),
         history=history,
         earlier_labels={each: _labels_of(loop.root, each, report) for each, report in history.items()},
         resamples=stopping.resamples,
@@ -51,6 +61,7 @@ def kappa_report(
     report = KAPPA_REPORT.check(pl.concat([frame_of(figures), _watermark(expert_labels)]))
     _announce_successor(context, loop.root, key, report)
     verdict, reason = verdict_of(report)
+    tables = read_tables(loop.policy, key, report=report)
     shown = [each for each in report.iter_rows(named=True) if each["figure"].endswith("_kappa")]
     return table_output(
         report,
@@ -58,16 +69,15 @@ def kappa_report(
             "verdict": verdict,
             "reason": reason,
             "labels": label_split.height,
-            "kappa_over_iterations": picture(_history_picture({**history, key: report})),
             "kappas": table(pl.DataFrame(shown, schema=report.schema).drop("detail")),
             "all_figures": table(report, longest=200),
+            **{PICTURES[name]: picture(png) for name, png in report_pictures(tables).items()},
         },
     )
 
 
 def _labels_of(root: RunRoot, key: str, report: pl.DataFrame) -> pl.DataFrame:
-    threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
-    return student_labels(root.read_table("evaluation_scores", key), threshold)
+    return student_labels(root.read_table("evaluation_scores", key), estimate_of(report, "threshold", "pool"))
 
 
 def _watermark(expert_labels: pl.DataFrame) -> pl.DataFrame:
@@ -94,20 +104,3 @@ def _announce_successor(context: dg.AssetExecutionContext, root: RunRoot, key: s
             tags={"dagster/data_version": version},
         )
     )
-
-
-def _history_picture(reports: dict[str, pl.DataFrame]) -> bytes:
-    def values(figure: str, scope: str) -> list[tuple[float, float, float] | None]:
-        return [_interval(report, figure, scope) for report in reports.values()]
-
-    series = {f"model with expert, {scope}": values(figure, scope) for figure, scope in HEADLINES}
-    return kappa_history(list(reports), series, values(*CEILING))
-
-
-def _interval(report: pl.DataFrame, figure: str, scope: str) -> tuple[float, float, float] | None:
-    rows = (
-        report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
-        .select("estimate", "low", "high")
-        .rows()
-    )
-    return rows[0] if rows and None not in rows[0] else None

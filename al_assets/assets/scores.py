@@ -1,17 +1,24 @@
 """evaluation_scores: the new student and the incumbent, on items neither was trained on."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
+from al_assets.agreement.threshold import OUT_OF_FOLD
 from al_assets.assets.metadata import progress_logger
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
+from al_assets.assets.student import fine_tuning_items, lesson_of
 from al_assets.curation.split import FINE_TUNING, stable_sample
 from al_assets.models.incumbent import Incumbent, open_incumbent
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
+from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
 from al_assets.storage.root import text_hash
+
+ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
 
 
 @loop_asset("learning", {"model", "polars"})
@@ -24,7 +31,11 @@ def evaluation_scores(
     incumbent_model: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
 ) -> TableOutput:
-    """Both models' scores on the evaluation items and on a random stop set of the pool, which has no labels."""
+    """Both models' scores on the evaluation items and on a random stop set of the pool, which has no labels.
+
+    Where the policy asks for folds, fine-tuning items as well, each scored by a student that was not trained on it:
+    they calibrate the student, which evaluation items must not.
+    """
     incumbent, policy, root = Incumbent.of(incumbent_model), loop.policy, loop.root
     items = _items(loop, label_split, pool)
     hashes, texts = [text_hash(text) for text in items["text"]], items["text"].to_list()
@@ -46,8 +57,26 @@ def evaluation_scores(
         pl.Series("p_incumbent", p_incumbent),
         pl.Series("incumbent_label", p_incumbent >= pseudo_labels["threshold"][0]),
     )
+    frame = pl.concat([frame, _out_of_fold(context, loop, label_split)], how="diagonal")
     counts = dict(frame.group_by("role").len().iter_rows())
-    return table_output(frame, {f"{role}_items": counts.get(role, 0) for role in ("evaluation", "stop_set")})
+    return table_output(frame, {f"{role}_items": counts.get(role, 0) for role in ROLES})
+
+
+def _out_of_fold(context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame) -> pl.DataFrame:
+    folds, items = loop.policy.calibration_folds, fine_tuning_items(label_split)
+    scores: list[float] = []
+    if folds:
+        lesson, groups = lesson_of(loop, items), items["group_id"].to_list()
+        watch, seed = partial(progress_logger, context), loop.policy.calibration.seed
+        try:
+            fold_of = assign_folds(groups, lesson.labels, folds, seed)
+            found = out_of_fold_scores(loop.policy, loop.root, lesson.texts, lesson.labels, fold_of, watch=watch)
+            scores = found.tolist()
+        except TooFewGroups as error:
+            context.log.warning(f"no out-of-fold scores, the threshold matches the prevalence instead: {error}")
+    return items.head(len(scores)).select(
+        "item_id", role=pl.lit(OUT_OF_FOLD), p_student=pl.Series(scores, dtype=pl.Float64)
+    )
 
 
 def _items(loop: LoopResource, label_split: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:

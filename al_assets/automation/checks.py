@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from al_assets.agreement.figures import figure_of
 from al_assets.assets.partitioned import ITERATIONS
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.duplicates import near_duplicates
@@ -84,9 +85,9 @@ def kappa_is_defined(kappa_report: pl.DataFrame) -> dg.AssetCheckResult:
     """Fail without an expert-expert kappa, warn without a model-expert one; the report says why."""
     missing = {}
     for figure, scope in (("expert_expert_kappa", "loop"), ("model_expert_kappa", "evaluation")):
-        rows = kappa_report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
-        if rows["estimate"].drop_nulls().is_empty():
-            missing[figure] = rows["detail"].first() if rows.height else "the report has no such figure"
+        found = figure_of(kappa_report, figure, scope)
+        if found is None or found.estimate is None:
+            missing[figure] = "the report has no such figure" if found is None else found.detail
     blocking = "expert_expert_kappa" in missing
     return dg.AssetCheckResult(
         passed=not missing,

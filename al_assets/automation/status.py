@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import polars as pl
 
+from al_assets.agreement.figures import estimate_of, figure_of
 from al_assets.agreement.report import verdict_of
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import observe
@@ -63,15 +64,14 @@ def loop_status(loop: LoopResource) -> Status:
 
 
 def _summary(key: str, report: pl.DataFrame) -> dict[str, object]:
-    def interval(figure: str, scope: str) -> list[float] | None:
-        chosen = (pl.col("figure") == figure) & (pl.col("scope") == scope)
-        row = report.filter(chosen).select("estimate", "low", "high").row(0)
-        return None if row[0] is None else [*row]
+    def interval(figure: str, scope: str) -> list[float | None] | None:
+        found = figure_of(report, figure, scope)
+        return None if found is None or found.estimate is None else [found.estimate, found.low, found.high]
 
     verdict, reason = verdict_of(report)
     return {
         "iteration": key,
-        "labels": int(report.filter(pl.col("figure") == "labels")["estimate"][0]),
+        "labels": int(estimate_of(report, "labels", "loop")),
         "model_expert_boundary": interval("model_expert_kappa", "boundary"),
         "model_expert_audit": interval("model_expert_kappa", "audit"),
         "expert_expert": interval("expert_expert_kappa", "loop"),

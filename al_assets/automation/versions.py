@@ -4,8 +4,8 @@ from al_assets.config import Policy, fingerprint_of
 
 ALGORITHM = {
     "pool": 1, "pseudo_labels": 1, "embeddings": 1, "cluster_assignments": 1, "boundary_pairs": 1, "overlap_map": 1,
-    "review_queue": 1, "expert_labels": 1, "label_split": 1, "sft_checkpoint": 1, "evaluation_scores": 1,
-    "kappa_report": 1, "incumbent_model": 1, "quarantine": 1,
+    "review_queue": 2, "expert_labels": 1, "label_split": 1, "sft_checkpoint": 1, "evaluation_scores": 2,
+    "kappa_report": 2, "incumbent_model": 1, "quarantine": 1,
 }  # fmt: skip
 """Raise an asset's number when a change of the code changes what it holds."""
 
@@ -16,6 +16,7 @@ def code_versions(policy: Policy) -> dict[str, str]:
     The embedder's fingerprint is the code version of ``embeddings``, so that a change of the model shows there.
     """
     asked, clustering, selection = policy.policy, policy.clustering, policy.selection
+    folds = [f"{policy.calibration_folds} folds, seed {policy.calibration.seed}"] if policy.calibration_folds else []
     parts: dict[str, list[str]] = {
         "incumbent_model": [policy.labeler.fingerprint(), asked.fingerprint()],
         "pool": [policy.pool.fingerprint()],
@@ -29,8 +30,12 @@ def code_versions(policy: Policy) -> dict[str, str]:
         "expert_labels": [],
         "label_split": [policy.split.fingerprint()],
         "sft_checkpoint": [policy.student.fingerprint()],
-        "evaluation_scores": [str(policy.stopping.stop_set_size)],
-        "kappa_report": [policy.stopping.fingerprint(), str(asked.expected_prevalence)],
+        "evaluation_scores": [str(policy.stopping.stop_set_size), *folds],
+        "kappa_report": [
+            policy.stopping.fingerprint(),
+            str(asked.expected_prevalence),
+            policy.calibration.fingerprint(),
+        ],  # fmt: skip
     }
     return {
         name: f"{ALGORITHM[name]}-{each[0] if len(each) == 1 else fingerprint_of(each)}"

@@ -2,6 +2,7 @@
 
 import heapq
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,16 @@ from al_assets.curation.checks import CurationError, check_at_least
 
 # Two items a stratum, or its variance cannot be estimated (Rao-Wu needs n_h - 1 >= 1).
 FLOOR = 2
-# Scores are not yet calibrated: a stratum scored 0 or 1 throughout still gets what a 5 % error rate would deserve.
-_LEAST_DOUBT = 0.05
+# Half of the budget at most is dealt out evenly, and no more than this to a stratum (statistics.md, 9).
+_EVEN_FLOOR = 20
+_ITEMS_A_STRATUM = 4
+# Scores are not calibrated when the first audit is drawn. The threshold is matched to the expected prevalence, so as
+# many positives are missed as are falsely called; without labels the guess for either is half of what is called.
+_ASSUMED_PRECISION = 0.5
+_LEAST_RATE = 0.01
+# A positive among the items called positive moves kappa two to three times as far as one among the others (called
+# share 5-15 %, kappa .3-.5), prevalence equally far: twice is the compromise.
+_CALLED_MATTERS = 2.0
 
 
 @dataclass(frozen=True)
@@ -24,35 +33,92 @@ class StratifiedSample:
     inclusion_probability: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class StrataPlan:
+    """Strata of a pool and how many items are to be drawn from each.
+
+    :param names: shape (strata,).
+    :param member: shape (items,), each item's stratum.
+    :param sizes: shape (strata,), N_h.
+    :param counts: shape (strata,), n_h.
+    """
+
+    names: NDArray[np.str_]
+    member: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def draw(self, seed: int | np.random.Generator) -> NDArray[np.int64]:
+        """Return the rows drawn without replacement, stratum by stratum."""
+        rng = np.random.default_rng(seed)
+        drawn = [
+            np.sort(rng.choice(members, count, replace=False))
+            for members, count in zip(self._members, self.counts.tolist(), strict=True)
+        ]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+
+    @cached_property
+    def _members(self) -> list[NDArray[np.int64]]:
+        return [np.flatnonzero(self.member == number) for number in range(len(self.names))]
+
+
 def stratified_sample(
     scores: NDArray[np.float64], positive: NDArray[np.bool_], *, budget: int, bins: int, seed: int
 ) -> StratifiedSample:
-    """Draw a random sample within strata of score and pseudo-label, most from where the label is in doubt.
+    """Draw a random sample within strata of score and pseudo-label, most from where it tells most.
 
     If anything is drawn, every item has a chance above 0 and it is known exactly, so weights 1 / inclusion_probability
-    give unbiased figures of the pool (statistics.md, 9). A budget too small for two items a stratum makes the strata
-    coarser, never empty.
+    give unbiased figures of the pool (statistics.md, 9). See ``plan_strata`` for how the budget is divided.
 
     :param scores: p_positive of each item, shape (items,).
     :param budget: items wanted; all are drawn if there are no more.
     :param bins: score quantile bins wanted.
     """
+    plan = plan_strata(scores, positive, budget=budget, bins=bins)
+    return StratifiedSample(
+        plan.draw(seed), plan.names[plan.member], plan.sizes[plan.member], (plan.counts / plan.sizes)[plan.member]
+    )
+
+
+def plan_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, budget: int, bins: int) -> StrataPlan:
+    """Return strata of score and pseudo-label and their shares of the budget, by Neyman's rule with assumed spreads.
+
+    The spread of a stratum is that of the positives it is assumed to hold: half of what is called positive, and among
+    the rest what balances that, half of it spread evenly and half in proportion to the mean score. Raw scores alone
+    would not do: a labeler whose scores are low throughout would get few items of what it calls positive, and those
+    decide kappa and precision. A budget too small for four items a stratum makes the strata coarser, never empty.
+
+    :param scores: p_positive of each item, shape (items,); only their order and rough proportions matter.
+    :raises CurationError: budget or bins is out of range.
+    """
     check_at_least("audit budget", budget, 0)
     check_at_least("audit_strata", bins, 1)
     budget = min(budget, len(scores))
-    names = score_strata(scores, positive, bins=bins, most=max(1, budget // FLOOR))
-    found, member, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    counts = np.zeros(len(found), dtype=np.int64)
+    names, member = _strata(scores, positive, bins=bins, most=max(1, budget // _ITEMS_A_STRATUM))
+    sizes = np.bincount(member, minlength=len(names)).astype(np.int64)
+    counts = np.zeros(len(names), dtype=np.int64)
     if budget:
-        doubt = np.clip(np.bincount(member, weights=scores) / sizes, _LEAST_DOUBT, 1 - _LEAST_DOUBT)
-        counts = allocate(sizes, np.sqrt(doubt * (1 - doubt)), budget)
-    rng = np.random.default_rng(seed)
-    drawn = [
-        np.sort(rng.choice(np.flatnonzero(member == number), count, replace=False))
-        for number, count in enumerate(counts.tolist())
-    ]
-    rows = np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
-    return StratifiedSample(rows, names, sizes[member], (counts / sizes)[member])
+        floor = max(FLOOR, min(_EVEN_FLOOR, budget // (2 * len(names))))
+        counts = allocate(sizes, assumed_spread(scores, positive, member), budget, floor)
+    return StrataPlan(names, member, sizes, counts)
+
+
+def assumed_spread(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], member: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what to take for each stratum's spread S_h before anything is labelled, see ``plan_strata``.
+
+    :param member: shape (items,), each item's stratum, numbered from 0.
+    :return: shape (strata,), above 0; doubled where most items are called positive.
+    """
+    sizes = np.bincount(member)
+    called = np.bincount(member, weights=positive) > sizes / 2
+    share = float(positive.mean())
+    missed = (1 - _ASSUMED_PRECISION) * share / max(1 - share, 1 / len(scores))
+    typical = float(scores[~positive].mean()) if share < 1 else 0.0
+    relative = np.bincount(member, weights=scores) / sizes / typical if typical > 0 else np.ones(len(sizes))
+    rate = np.where(called, _ASSUMED_PRECISION, np.clip(missed * (1 + relative) / 2, _LEAST_RATE, 0.5))
+    return np.asarray(np.sqrt(rate * (1 - rate)) * np.where(called, _CALLED_MATTERS, 1.0))
 
 
 def score_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int, most: int) -> NDArray[np.str_]:
@@ -60,13 +126,20 @@ def score_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bi
 
     Equal scores share a bin. If there are more than ``most`` strata, fewer bins are made; at last the labels share one.
     """
+    names, member = _strata(scores, positive, bins=bins, most=most)
+    return names[member]
+
+
+def _strata(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int, most: int
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     for count in range(bins, 0, -1):
         edges = np.quantile(scores, np.arange(1, count) / count) if len(scores) else np.zeros(0)
         codes, member = np.unique(2 * np.searchsorted(edges, scores, side="right") + positive, return_inverse=True)
         if len(codes) <= most:
             names = [f"score {code // 2 + 1}/{count}, {('negative', 'positive')[code % 2]}" for code in codes.tolist()]
-            return np.array(names, dtype=np.str_)[member]
-    return np.full(len(scores), "all", dtype=np.str_)
+            return np.array(names, dtype=np.str_), member.astype(np.int64)
+    return np.array(["all"], dtype=np.str_), np.zeros(len(scores), dtype=np.int64)
 
 
 def allocate(

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.report import verdict_of
+from al_assets.agreement.figures import estimate_of, interval_of
+from al_assets.agreement.report import is_promoted, verdict_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.experts import Votes, crowd_votes, expert_votes
 from al_assets.demo.truth import Estimate, kappas, votes_of
@@ -75,8 +76,8 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, iterations: int) -> Dem
         iterations=rows,
         llm0={
             "kappa": {
-                "model_expert_boundary": _estimate(first, "incumbent_expert_kappa", "boundary"),
-                "model_expert_audit": _estimate(first, "incumbent_expert_kappa", "audit"),
+                "model_expert_boundary": interval_of(first, "incumbent_expert_kappa", "boundary"),
+                "model_expert_audit": interval_of(first, "incumbent_expert_kappa", "audit"),
                 "model_expert_unseen": hidden["llm0"],
                 "expert_expert": rows[0].kappa["expert_expert"],
                 "crowd_expert": rows[0].kappa["crowd_expert"],
@@ -103,28 +104,19 @@ def _figures(loop: LoopResource, key: str, experts: Votes, crowd: Votes, unseen:
             "labels": _mean(split["label"].to_numpy()),
         },
         kappa={
-            "model_expert_boundary": _estimate(report, "model_expert_kappa", "boundary"),
-            "model_expert_audit": _estimate(report, "model_expert_kappa", "audit"),
+            "model_expert_boundary": interval_of(report, "model_expert_kappa", "boundary"),
+            "model_expert_audit": interval_of(report, "model_expert_kappa", "audit"),
             "model_expert_unseen": unseen,
-            "expert_expert": _estimate(report, "expert_expert_kappa", "loop"),
+            "expert_expert": interval_of(report, "expert_expert_kappa", "loop"),
             "crowd_expert": agreed["crowd"],
         },
         verdict=": ".join(verdict_of(report)),
-        promoted=bool(report.filter(pl.col("figure") == "promotion")["estimate"][0]),
+        promoted=is_promoted(report),
     )
 
 
 def _mean(values: NDArray[Any]) -> float:
     return round(float(np.nanmean(np.asarray(values, dtype=float))), 4)
-
-
-def _estimate(report: pl.DataFrame, figure: str, scope: str) -> Estimate | None:
-    rows = (
-        report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
-        .select("estimate", "low", "high")
-        .rows()
-    )
-    return None if not rows or None in rows[0] else rows[0]
 
 
 def _unseen_items(loop: LoopResource, key: str) -> pl.DataFrame:
@@ -144,7 +136,7 @@ def _llm0_labels(loop: LoopResource, items: pl.DataFrame) -> NDArray[np.float64]
 
 def _student_labels(loop: LoopResource, key: str, items: pl.DataFrame) -> NDArray[np.float64]:
     report = loop.root.read_table("kappa_report", key)
-    threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
+    threshold = estimate_of(report, "threshold", "pool")
     fingerprint = loop.root.read_table("sft_checkpoint", key)["fingerprint"][0]
     with load_student(loop.root.local_checkpoint(fingerprint), loop.policy.student, loop.policy) as student:
         return _labels(loop, student, fingerprint, items, threshold)

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 import polars as pl
 
+from al_assets.agreement.figures import estimate_of
 from al_assets.agreement.report import is_promoted
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
@@ -61,7 +62,7 @@ def successor(root: RunRoot, key: str, report: pl.DataFrame) -> Incumbent:
     if not is_promoted(report):
         return Incumbent.of(root.read_table("incumbent_model", key))
     checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
-    threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
+    threshold = estimate_of(report, "threshold", "pool")
     return Incumbent("checkpoint", checkpoint["uri"], checkpoint["fingerprint"], threshold, key)
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import polars as pl
 from upath import UPath
 
-from al_assets.config import LabelNames, Policy
+from al_assets.config import Policy
 from al_assets.partitions import iteration_key
-from al_assets.review.ordering import blind_order
+from al_assets.review.questions import coded_items, looks_coded, questions
 from al_assets.review.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, read_votes
+from al_assets.review.vote_labels import label_names
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
+from al_assets.storage.ledger.queries import VOTES_SCHEMA
 
 SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "comment")
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -85,54 +87,36 @@ def export_queue(
     """Write the sheet of an iteration's questions and return its number of rows.
 
     The sheet is blind: item, text and empty cells for the answer; no reason, pair or score. Its order is random, each
-    rater's own, with pair members apart. Items the rater has answered are left out.
+    rater's own, with pair members apart. Items the rater has answered are left out. Where the queue holds hidden items
+    the column ``item_id`` holds codes, see ``review/questions.py``; ``import_votes`` reads them.
 
     :param path: .csv, .jsonl or .parquet; must not exist, because a sheet there may hold answers.
     :raises ValueError: unknown rater, unpublished iteration, existing file or unknown kind of file.
     """
-    target = _checked_target(path)
+    target = checked_target(path)
     if target.exists():
         raise ValueError(f"path: {target} exists and may hold answers; import and move it, or name another file")
     if rater is not None and rater not in policy.review.raters:
         raise ValueError(f"rater: {rater!r} is unknown; configured are {', '.join(policy.review.raters)}")
-    queue = ledger.queue(iteration)
-    if queue.is_empty():
-        published = ", ".join(ledger.iterations()) or "none"
-        raise ValueError(f"iteration: {iteration!r} has no published queue; published are {published}")
-    sheet = blind_order(queue, policy.policy.name, iteration, rater or "")
-    answered = ledger.votes([iteration]).filter(pl.col("rater") == (rater or ""))
-    sheet = sheet.join(answered, on="item_id", how="anti", maintain_order="left")
     empty = pl.lit("", dtype=pl.String)
-    sheet = sheet.with_columns(
-        policy_version=pl.lit(policy.policy.version), rater=pl.lit(rater or ""), label=empty, comment=empty
-    )
-    _write(target, sheet.select(SHEET_COLUMNS))
+    sheet = questions(ledger, policy, iteration, rater).select(
+        "text", item_id="shown_id", iteration=pl.lit(iteration), policy_version=pl.lit(policy.policy.version),
+        rater=pl.lit(rater or ""), label=empty, comment=empty,
+    )  # fmt: skip
+    write_sheet(target, sheet.select(SHEET_COLUMNS))
     return sheet.height
 
 
 def export_votes(
     ledger: Ledger, path: UPath | Path | str, iterations: Collection[str] | None = None, watermark: int | None = None
 ) -> int:
-    """Write the votes that count, in ``seq`` order, and return their number; ``import_votes`` reads the file.
+    """Write each rater's latest answers, hidden items included, and return their number; ``import_votes`` reads it.
 
     :param path: .csv, .jsonl or .parquet; replaced if it exists.
     """
-    votes = ledger.votes(iterations, watermark)
-    _write(_checked_target(path), votes)
+    votes = ledger.answers(iterations, watermark).select(VOTES_SCHEMA.names())
+    write_sheet(checked_target(path), votes)
     return votes.height
-
-
-def label_names(names: LabelNames) -> dict[str, str]:
-    """Return the label that each accepted name stands for; names are compared without regard to case.
-
-    :raises ValueError: one of the policy's names already means another label.
-    """
-    meanings = {label: label for label in LABELS}
-    for label in LABELS:
-        name = str(getattr(names, label)).strip().casefold()
-        if meanings.setdefault(name, label) != label:
-            raise ValueError(f"policy.labels.{label}: {name!r} already means {meanings[name]}; choose another name")
-    return meanings
 
 
 def _interpreted(
@@ -164,6 +148,7 @@ class _RowReader:
         self._policy = policy.policy
         self._names = label_names(policy.policy.labels)
         self._asked = ledger.asked_in([row.values["item_id"] for row in rows if not row.values["iteration"]])
+        self._coded = coded_items(ledger) if any(looks_coded(row.values["item_id"]) for row in rows) else {}
         self._now = datetime.now(UTC)
 
     def vote(self, row: Row) -> Vote:
@@ -171,7 +156,7 @@ class _RowReader:
 
         :raises ValueError: the row holds none; the message names the field.
         """
-        values = row.values
+        values = self._decoded(row.values)
         version = values["policy_version"] or self._policy.version
         return Vote(
             item_id=values["item_id"],
@@ -186,6 +171,18 @@ class _RowReader:
             # A row without a time of its own is the same answer whenever the file is read again.
             vote_key=None if values["voted_at"] else f"{self._file.content_hash}:{row.number}",
         )
+
+    def _decoded(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the row with the item and iteration a code stands for; a row without a code as it is."""
+        if values["item_id"] not in self._coded:
+            return values
+        iteration, item_id = self._coded[values["item_id"]]
+        if values["iteration"] and self._iteration(values) != iteration:
+            raise ValueError(
+                f"iteration: {values['iteration']!r}, but question {values['item_id']!r} is one of iteration "
+                f"{iteration}; leave the column as the sheet had it"
+            )
+        return {**values, "item_id": item_id, "iteration": iteration}
 
     def _label(self, value: str) -> str:
         if value.casefold() not in self._names:
@@ -235,14 +232,19 @@ def _outdated(vote: Vote) -> str:
     )
 
 
-def _checked_target(path: UPath | Path | str) -> UPath:
+def checked_target(path: UPath | Path | str) -> UPath:
+    """Return where to write.
+
+    :raises ValueError: a kind of file that is not written.
+    """
     target = UPath(path)
     if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"path: {target.name!r} is of an unknown kind; end it in {', '.join(SUFFIXES)}")
     return target
 
 
-def _write(target: UPath, frame: pl.DataFrame) -> None:
+def write_sheet(target: UPath, frame: pl.DataFrame) -> None:
+    """Write a frame as the kind of file its name ends in; no cell of a CSV is run as a formula."""
     buffer = io.BytesIO()
     suffix = target.suffix.lower()
     if suffix == ".parquet":

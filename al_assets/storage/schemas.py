@@ -247,10 +247,17 @@ EVALUATION_SCORES = Table(
     ("item_id", "role"),
     {
         "item_id": Column(pl.String, "the item"),
-        "role": Column(pl.String, "evaluation (labelled, never trained on) or stop_set (random, unlabelled)"),
-        "p_student": Column(pl.Float64, "the new student's score"),
-        "p_incumbent": Column(pl.Float64, "the incumbent's score"),
-        "incumbent_label": Column(pl.Boolean, "the incumbent's label at its own threshold"),
+        "role": Column(
+            pl.String,
+            "evaluation (labelled, never trained on), stop_set (random, unlabelled) or out_of_fold (fine-tuning item)",
+        ),
+        "p_student": Column(
+            pl.Float64, "the new student's score; out_of_fold: that of a student trained on the other folds"
+        ),
+        "p_incumbent": Column(pl.Float64, "the incumbent's score; null for out_of_fold", nullable=True),
+        "incumbent_label": Column(
+            pl.Boolean, "the incumbent's label at its own threshold; null for out_of_fold", nullable=True
+        ),
     },
 )
 KAPPA_REPORT = Table(

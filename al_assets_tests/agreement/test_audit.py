@@ -11,8 +11,10 @@ from al_assets.agreement.audit import (
     audit_prevalence,
     audit_sample,
     rao_wu_weights,
+    within_unit,
 )
 from al_assets.agreement.kappa import Floats, cohen_kappa, mean_model_kappa
+from al_assets.agreement.stratified import mean_distribution
 
 Bins = NDArray[np.int64]
 
@@ -54,10 +56,10 @@ def test_coverage_of_prevalence_and_kappa() -> None:
     generator = np.random.default_rng(1)
     votes, model, bins = _pool(generator)
     prevalence, kappa = votes.mean(), mean_model_kappa(model, votes)
-    covered, rounds = np.zeros(2), 200
+    covered, rounds = np.zeros(2), 120
     for seed in range(rounds):
         chosen, sample = _draw(generator, votes, bins, 80)
-        found = audit_distributions(sample, {"model": model[chosen]}, resamples=400, seed=seed)
+        found = audit_distributions(sample, {"model": model[chosen]}, resamples=300, seed=seed)
         for place, (figure, truth) in enumerate((("prevalence", prevalence), ("model_expert_kappa", kappa))):
             interval = found[figure].interval(len(chosen))
             assert interval.low is not None
@@ -82,6 +84,52 @@ def test_bootstrap_variance_is_the_stratified_one_even_in_strata_of_two() -> Non
     assert (weights @ values).var() == pytest.approx(expected, rel=0.03)
     for h in range(3):
         assert weights[:, strata == h].sum(axis=1) == pytest.approx(sample.weights[strata == h].sum())
+
+
+def test_prevalence_is_covered_when_a_stratum_shows_none_of_its_positives() -> None:
+    generator = np.random.default_rng(5)
+    votes, model, bins = _pool(generator)
+    covered = []
+    for seed in range(150):
+        chosen, sample = _draw(generator, votes, bins, 8)
+        found = within_unit(audit_prevalence(sample, resamples=300, seed=seed))
+        assert found.low is not None
+        assert found.high is not None
+        covered.append(found.low <= votes.mean() <= found.high)
+    assert np.mean(covered) >= 0.92
+
+
+def test_the_stratified_jackknife_has_the_skewness_of_a_stratified_mean() -> None:
+    generator = np.random.default_rng(6)
+    strata = np.repeat([0, 1], [12, 30])
+    sizes = np.where(strata == 0, 900.0, 300.0)
+    share = generator.random(42) < np.where(strata == 0, 0.3, 0.5)
+    sample = audit_sample(
+        np.repeat(share[:, None], 2, axis=1).astype(float), np.zeros(42), strata, np.full(42, 0.1), sizes
+    )
+    found = audit_distributions(sample, {}, resamples=10)["prevalence"]
+    deviation = found.jackknife.mean() - found.jackknife
+    parts = [(sample.weights[strata == h].sum() / 42, share[strata == h] - share[strata == h].mean()) for h in (0, 1)]
+    variance = sum(w**2 * (d**2).sum() / (len(d) * (len(d) - 1)) for w, d in parts)
+    third = sum(w**3 * (d**3).sum() / len(d) ** 3 for w, d in parts)
+    assert found.jackknife.mean() == pytest.approx(found.estimate)
+    assert (deviation**2).sum() == pytest.approx(variance, rel=0.1)
+    assert (deviation**3).sum() == pytest.approx(third)
+
+
+def test_pseudo_items_widen_a_small_audit_and_leave_a_large_one() -> None:
+    generator = np.random.default_rng(7)
+    votes, _, bins = _pool(generator)
+    ratios = []
+    for each in (6, 150):
+        _, sample = _draw(generator, votes, bins, each)
+        values = sample.positive_share
+        plain = np.concatenate(list(rao_wu_weights(sample))) @ values / sample.weights.sum()
+        smoothed = mean_distribution(sample, values).replicates
+        assert smoothed.mean() == pytest.approx(sample.weights @ values / sample.weights.sum(), abs=0.1 * plain.std())
+        ratios.append(smoothed.std() / plain.std())
+    assert ratios[0] > 1.05
+    assert ratios[1] == pytest.approx(1, abs=0.05)
 
 
 def test_unit_weights_give_the_plain_kappa() -> None:

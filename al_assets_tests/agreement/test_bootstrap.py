@@ -10,6 +10,7 @@ from al_assets.agreement.bootstrap import (
     grouped_distributions,
     grouped_interval,
     paired_difference,
+    smoothed_distribution,
     table_distribution,
 )
 from al_assets.agreement.kappa import Floats, Panel, kappa_of, pair_cells
@@ -145,3 +146,24 @@ def test_memory_bounded_batches_cover_every_group_once() -> None:
 def test_no_items_are_refused() -> None:
     with pytest.raises(ValueError, match="groups: no items"):
         grouped_interval(_kappa(np.ones((1, 2))), np.arange(0))
+
+
+def test_pseudo_items_count_in_no_estimate_and_widen_the_replicates() -> None:
+    values = np.concatenate([np.zeros(40), [1.0]])
+    found = smoothed_distribution(_mean_of(values), np.arange(40), 1, 2.0)
+    assert found.estimate == 0
+    assert found.groups == 40
+    assert found.replicates.mean() == pytest.approx(0, abs=0.005)
+    # Forty draws, each a pseudo-item with chance 2 / 42.
+    assert found.replicates.std() == pytest.approx((2 / 42 * 40 / 42 / 40) ** 0.5, rel=0.1)
+
+
+def test_groups_are_resampled_whole_beside_pseudo_items() -> None:
+    values = np.random.default_rng(9).normal(size=30)
+    twice = np.concatenate([np.repeat(values, 2), [0.0]])
+    found = smoothed_distribution(_mean_of(twice), np.repeat(np.arange(30), 2), 1, 1e-9)
+    plain = grouped_distributions(lambda w: {"mean": _mean_of(twice[:-1])(w)}, np.repeat(np.arange(30), 2))["mean"]
+    assert found.estimate == pytest.approx(plain.estimate)
+    assert found.replicates.std() == pytest.approx(plain.replicates.std(), rel=0.1)
+    with pytest.raises(ValueError, match="groups: no items"):
+        smoothed_distribution(_mean_of(twice), np.arange(0), 1, 2.0)

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from al_assets.agreement.calibration import (
+    agreement_threshold,
     average_precision,
     estimate_prevalence,
     prevalence_threshold,
-    reliability_bins,
+    probability_threshold,
 )
+from al_assets.agreement.kappa import cohen_kappa
 
 SCORES = arrays(np.float64, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.7, 0.99, 1.0]))
 
@@ -52,6 +54,33 @@ def test_a_threshold_needs_scores_and_a_share() -> None:
         prevalence_threshold(np.array([0.1]), 2)
 
 
+@given(scores=SCORES, exponent=st.floats(0.2, 5), least=st.floats(0, 1))
+def test_the_probability_threshold_calls_those_likely_enough(
+    scores: NDArray[np.float64], exponent: float, least: float
+) -> None:
+    probabilities = scores**exponent
+    called = scores >= probability_threshold(scores, probabilities, least)
+    assert np.array_equal(called, probabilities >= least)
+
+
+@given(scores=SCORES, exponent=st.floats(0.2, 5))
+def test_no_other_cut_expects_more_agreement(scores: NDArray[np.float64], exponent: float) -> None:
+    probabilities = scores**exponent
+
+    def expected_kappa(threshold: float) -> float:
+        # Each item twice, as what is positive with P and what is negative with 1 - P.
+        called = np.tile(scores >= threshold, 2).astype(np.float64)
+        truth = np.repeat([1.0, 0.0], len(scores))
+        return cohen_kappa(called, truth, np.concatenate([probabilities, 1 - probabilities]))
+
+    found = agreement_threshold(scores, probabilities)
+    kappas = [expected_kappa(each) for each in np.unique(scores)[1:]]
+    if not kappas or np.isnan(kappas).all():
+        assert np.isinf(found)
+    else:
+        assert expected_kappa(found) == pytest.approx(np.nanmax(kappas), abs=1e-9)
+
+
 def test_the_prior_rules_without_labels_and_fades_with_them() -> None:
     assert estimate_prevalence(np.array([]), np.array([]), 0.1) == 0.1
     few = estimate_prevalence(np.ones(3), np.ones(3), 0.1, 30)
@@ -87,13 +116,3 @@ def test_average_precision_counts_a_split_vote_as_half() -> None:
     as_votes = average_precision_score([1, 0, 1, 1, 0, 0], [0.9, 0.9, 0.5, 0.5, 0.1, 0.1])
     assert average_precision(scores, halves, np.ones((1, 3)))[0] == pytest.approx(as_votes)
     assert np.isnan(average_precision(scores, np.zeros(3), np.ones((1, 3)))[0])
-
-
-def test_reliability_bins_of_a_calibrated_score_lie_on_the_diagonal() -> None:
-    generator = np.random.default_rng(0)
-    scores = generator.random(20_000)
-    bins = reliability_bins(scores, (generator.random(20_000) < scores).astype(np.float64))
-    assert bins["items"].to_list() == [2_000] * 10
-    assert bins["mean_score"].to_numpy() == pytest.approx(bins["positive_share"].to_numpy(), abs=0.04)
-    assert (bins["low"] <= bins["high"]).all()
-    assert reliability_bins(np.array([]), np.array([])).height == 0

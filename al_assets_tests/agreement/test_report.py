@@ -20,7 +20,7 @@ from al_assets.storage.schemas import KAPPA_REPORT
 from al_assets_tests.agreement.conftest import World
 
 Factory = Callable[..., World]
-RULES = StoppingRules(min_expert_kappa=-1)
+RULES = StoppingRules(min_expert_kappa=-1, min_gain=0.03, window=2)
 
 
 def _report(world: World, iteration: str = "0002", **known: object) -> pl.DataFrame:
@@ -325,7 +325,7 @@ def test_the_rules_see_one_sided_bounds_of_the_confidence_they_state(world: Fact
 
     frames = world(items=800)
     earlier = student_labels(frames.scores.with_columns(p_student=pl.col("p_incumbent")), 0.6)
-    report = _report(frames, rules=Recorder(), earlier_labels={"0000": earlier}, resamples=4_000)
+    report = _report(frames, rules=Recorder(window=2), earlier_labels={"0000": earlier}, resamples=4_000)
     for figure, scope, interval, normal_quantile in (
         ("parity_difference", "evaluation", seen[0].parity, 1.645),
         ("panel_gain", "panel", seen[0].panel_gain, 1.282),

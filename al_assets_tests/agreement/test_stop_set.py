@@ -55,3 +55,16 @@ def test_no_comparison_says_why() -> None:
     same = pl.DataFrame({"item_id": ["i0", "i1"], "label": [False, False]})
     agreement = stop_set_scope(scores, 0.5, same, resamples=200, seed=0)["stop_set_agreement"]
     assert (agreement.estimate, agreement.detail) == (None, "both call every item the same; kappa is undefined")
+
+
+def test_the_predicted_change_of_f_is_given_beside_agreement_and_never_without_a_positive() -> None:
+    scores = _scores([0.9, 0.8, 0.1, 0.2], [False] * 4)
+    before = pl.DataFrame({"item_id": ["i0", "i1", "i2", "i3"], "label": [True, False, False, False]})
+    change = stop_set_scope(scores, 0.5, before, resamples=200, seed=0)["predicted_f_change"]
+    assert change.estimate == pytest.approx(1 / 3)
+    assert change.items == 4
+    nobody = pl.DataFrame({"item_id": ["i0", "i1"], "label": [False, False]})
+    change = stop_set_scope(scores, 0.95, nobody, resamples=200, seed=0)["predicted_f_change"]
+    assert (change.estimate, change.detail) == (None, "neither student calls anything positive")
+    change = stop_set_scope(scores, 0.95, None, resamples=200, seed=0)["predicted_f_change"]
+    assert (change.estimate, change.detail) == (None, "no student before this one")

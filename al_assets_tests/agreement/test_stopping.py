@@ -1,4 +1,8 @@
+from itertools import product
+
+import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_assets.agreement.bootstrap import Interval
 from al_assets.agreement.stopping import (
@@ -9,9 +13,13 @@ from al_assets.agreement.stopping import (
     GuidelineProblem,
     Parity,
     Plateau,
+    PredictedChange,
     Stabilised,
     StoppingRules,
+    f_change_bound,
+    predicted_f_change,
     promotion,
+    repeated_looks,
     verdict,
 )
 
@@ -30,8 +38,9 @@ def _between(low: float, estimate: float, high: float, items: int = 200) -> Inte
     ("low", "high", "fires", "says"),
     [
         (-0.04, 0.03, True, "lower bound -0.04"),
-        (-0.05, 0.03, False, "undecided"),
-        (-0.20, 0.03, False, "undecided"),
+        (-0.05, 0.03, False, "undecided; about 1 more evaluation labels would show parity"),
+        (-0.20, 0.05, False, "more evaluation labels would show below the experts"),
+        (-0.20, 0.10, False, "no number of labels would decide"),
         (-0.20, -0.10, False, "below the experts"),
     ],
 )
@@ -39,6 +48,20 @@ def test_parity_fires_when_the_lower_bound_is_above_the_margin(low: float, high:
     decision = Parity(0.05).decide(_evidence(parity=_between(low, (low + high) / 2, high)))
     assert decision.fired is fires
     assert says in decision.reason
+
+
+def test_parity_says_what_repeated_looks_do_to_its_error() -> None:
+    fires = _between(0.0, 0.1, 0.2)
+    assert (
+        Parity()
+        .decide(_evidence(iterations=1, parity=fires))
+        .reason.endswith("look 1, a false signal has a chance of at most 5%")
+    )
+    assert (
+        "look 4, a false signal by now has a chance of at most 20%" in Parity().decide(_evidence(parity=fires)).reason
+    )
+    assert "look" not in Parity().decide(_evidence(parity=_between(-0.3, -0.2, -0.1))).reason
+    assert repeated_looks(30, 0.05).startswith("look 30, a false signal by now has a chance of at most 100%")
 
 
 def test_a_model_better_than_the_experts_is_at_parity() -> None:
@@ -57,9 +80,16 @@ def test_a_model_better_than_the_experts_is_at_parity() -> None:
     ],
 )
 def test_plateau_fires_when_the_gain_is_surely_small(gain: Interval, fires: bool, says: str) -> None:
-    decision = Plateau(0.03).decide(_evidence(panel_gain=gain))
+    decision = Plateau(0.03, window=2).decide(_evidence(panel_gain=gain))
     assert decision.fired is fires
     assert says in decision.reason
+
+
+def test_plateau_counts_its_looks_from_the_first_gain_it_could_see() -> None:
+    flat = _between(-0.05, -0.01, 0.02)
+    for iterations, looks in ((4, 1), (6, 3)):
+        reason = Plateau(0.03, window=3).decide(_evidence(iterations=iterations, panel_gain=flat)).reason
+        assert f"look {looks}, a false signal" in reason
 
 
 def test_plateau_names_the_items_it_would_take() -> None:
@@ -96,6 +126,73 @@ def test_stable_fires_when_agreement_is_high_not_when_it_falls(
 
 
 @pytest.mark.parametrize(
+    ("changes", "fires"),
+    [
+        ((0.9, 0.04, 0.04, 0.04), True),
+        ((0.05, 0.05, 0.05), False),
+        ((0.20, 0.20, 0.20), False),
+        ((0.04, 0.04), False),
+        ((0.04, 0.04, None), False),
+        ((), False),
+    ],
+)
+def test_predicted_change_fires_when_it_is_low_and_never_ends_the_loop(
+    changes: tuple[float | None, ...], fires: bool
+) -> None:
+    decision = PredictedChange(0.05).decide(_evidence(stop_set_changes=changes))
+    assert decision.fired is fires
+    assert decision.advisory
+    found, reason = verdict([decision])
+    assert found == "continue"
+    assert ("also fired: predicted change (advice only)" in reason) is fires
+    ends = PredictedChange(0.05, advisory=False).decide(_evidence(stop_set_changes=changes))
+    assert verdict([ends])[0] == ("stable" if fires else "continue")
+
+
+def test_bounds_on_the_change_of_f_are_the_published_ones() -> None:
+    # Bloodgood and Grothendieck 2013: 4 (1 - T) / T, and 4 (1 - T) / ((p + 1) T) with the precision p.
+    assert f_change_bound(0.99) == pytest.approx(0.0404, abs=5e-5)
+    assert f_change_bound(0.95) == pytest.approx(0.2105, abs=5e-5)
+    assert f_change_bound(0.97) == pytest.approx(0.1237, abs=5e-5)
+    assert f_change_bound(0.99, precision=1.0) == pytest.approx(0.0202, abs=5e-5)
+    assert f_change_bound(0.99, precision=0.0) == f_change_bound(0.99)
+    assert f_change_bound(1.0) == 0
+    assert (f_change_bound(0.0), f_change_bound(-0.2), f_change_bound(float("nan"))) == (None, None, None)
+    with pytest.raises(ValueError, match="precision: 2"):
+        f_change_bound(0.9, precision=2.0)
+    reason = Stabilised(0.9).decide(_evidence(stop_set_agreements=(0.99, 0.99, 0.99))).reason
+    assert reason.endswith("F changed by at most 0.040 an iteration")
+    assert "F changed" not in Stabilised().decide(_evidence(stop_set_agreements=(0.5, 0.6, 0.7))).reason
+
+
+def test_no_pair_of_models_changes_f_by_more_than_the_bound() -> None:
+    generator = np.random.default_rng(0)
+    checked = 0
+    for _ in range(60):
+        truth = generator.random(400) < generator.uniform(0.05, 0.6)
+        before = np.where(generator.random(400) < generator.uniform(0, 0.5), ~truth, truth)
+        now = np.where(generator.random(400) < generator.uniform(0, 0.1), ~before, before)
+        kappa = cohen_kappa_score(before, now)
+        precision = float((truth & before).sum() / max(before.sum(), 1))
+        moved = abs(f1_score(truth, now) - f1_score(truth, before))
+        bound, tighter = f_change_bound(kappa), f_change_bound(kappa, precision)
+        if bound is not None and tighter is not None:
+            checked += 1
+            assert moved <= tighter + 1e-12 <= bound + 2e-12
+    assert checked > 50
+
+
+def test_the_predicted_change_of_f_is_one_minus_f_between_the_models() -> None:
+    for now, before in product(([1, 1, 0, 0, 1], [0, 0, 1, 1, 0]), repeat=2):
+        found = predicted_f_change(np.array(now, dtype=np.float64), np.array(before, dtype=np.float64))
+        assert found == pytest.approx(1 - f1_score(before, now))
+    nobody = np.zeros(5)
+    assert predicted_f_change(nobody, nobody) is None
+    assert predicted_f_change(nobody, np.full(5, np.nan)) is None
+    assert predicted_f_change(nobody, np.array([1.0, 0, 0, 0, 0])) == 1
+
+
+@pytest.mark.parametrize(
     ("labels", "iterations", "fires"), [(999, 7, False), (1_000, 1, True), (1_001, 1, True), (10, 8, True)]
 )
 def test_budget_fires_at_either_limit(labels: int, iterations: int, fires: bool) -> None:
@@ -108,10 +205,12 @@ def test_budget_fires_at_either_limit(labels: int, iterations: int, fires: bool)
         (_between(0.40, 0.50, 0.58), UNKNOWN, True),
         (_between(0.40, 0.50, 0.58), _between(0.2, 0.45, 0.7), True),
         (_between(0.40, 0.50, 0.58), _between(0.5, 0.75, 0.9), False),
+        (_between(0.40, 0.50, 0.60), UNKNOWN, False),
+        (_between(0.40, 0.55, 0.70), UNKNOWN, False),
         (_between(0.55, 0.65, 0.75), UNKNOWN, False),
         (_between(0.62, 0.70, 0.80), UNKNOWN, False),
-        (_between(0.10, 0.50, 0.80, items=29), UNKNOWN, False),
-        (_between(0.10, 0.50, 0.80, items=30), UNKNOWN, True),
+        (_between(0.10, 0.30, 0.50, items=29), UNKNOWN, False),
+        (_between(0.10, 0.30, 0.50, items=30), UNKNOWN, True),
         (UNKNOWN, UNKNOWN, False),
         (Interval(0.2, None, None, 40, "8 groups"), UNKNOWN, False),
     ],
@@ -131,7 +230,13 @@ def test_nothing_measured_means_go_on() -> None:
 
 def test_the_settings_reach_their_rules() -> None:
     rules = StoppingRules(
-        parity_margin=0.5, min_gain=0.5, min_iterations=1, max_labels=7, min_expert_kappa=0.9, stable_agreement=0.1
+        parity_margin=0.5,
+        min_gain=0.5,
+        min_iterations=1,
+        max_labels=7,
+        min_expert_kappa=0.9,
+        stable_agreement=0.1,
+        predicted_change=0.5,
     )
     evidence = Evidence(
         iterations=1,
@@ -140,15 +245,20 @@ def test_the_settings_reach_their_rules() -> None:
         panel_gain=_between(0.2, 0.3, 0.4),
         expert_kappa=_between(0.7, 0.8, 0.85),
         stop_set_agreements=(0.2, 0.2, 0.2),
+        stop_set_changes=(0.4, 0.4, 0.4),
     )
-    assert [decision.fired for decision in rules.decide(evidence)] == [True] * 5
-    assert [decision.fired for decision in StoppingRules().decide(evidence)] == [False] * 5
+    assert [decision.fired for decision in rules.decide(evidence)] == [True] * 6
+    assert [decision.fired for decision in StoppingRules().decide(evidence)] == [False] * 6
+    names = [decision.name for decision in rules.decide(evidence)]
+    assert names == ["guideline problem", "parity", "budget spent", "plateau", "stable", "predicted change"]
 
 
 def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
     fired = [Decision(name, True, f"because {name}") for name in PRECEDENCE]
     for place, name in enumerate(PRECEDENCE):
-        assert verdict(fired[place:][::-1]) == (name, f"because {name}")
+        found, reason = verdict(fired[place:][::-1])
+        others = ", ".join(PRECEDENCE[place + 1 :])
+        assert (found, reason) == (name, f"because {name}" + (f"; also fired: {others}" if others else ""))
     assert PRECEDENCE == ("guideline problem", "parity", "budget spent", "plateau", "stable")
 
 

@@ -192,7 +192,7 @@ def test_votes_with_an_unknown_label_are_rejected_by_row_and_the_loop_waits(cura
 
 def test_an_exhausted_pool(make_loop: MakeLoop, small_texts: pl.DataFrame) -> None:
     stopping = {"min_expert_kappa": -1, "stop_set_size": 60, "resamples": 200}
-    loop = make_loop(rows=pool_rows(small_texts)[:45], selection={"budget": 80}, stopping=stopping)
+    loop = make_loop(rows=pool_rows(small_texts)[:120], selection={"budget": 160}, stopping=stopping)
     assert curate(loop).success
     loop.answer("0000")
     learned = loop.run("learn", "0000")

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.agreement.tables import table_figures
 from al_assets.assets.marts import build_marts
 from al_assets.assets.partitioned import ITERATIONS, loop_asset, table_output
 from al_assets.assets.provenance import DEPENDENCIES, MATERIALIZATIONS, build_provenance
@@ -129,6 +131,9 @@ def test_rater_agreement_is_cohens_kappa(tmp_path: Path) -> None:
     assert one["chance_agreement"] == pytest.approx(0.52)
     assert one["cohen_kappa"] == pytest.approx(0.28 / 0.48)
     assert one["positive_agreement"] == pytest.approx(6 / 8)
+    panel = table_figures(np.array([3.0, 1.0, 1.0, 5.0]))
+    for figure in ("cohen_kappa", "negative_agreement", "gwet_ac1", "prevalence_index", "bias_index"):
+        assert one[figure] == pytest.approx(float(panel[figure])), figure
     # Both always positive: they agree, but kappa is undefined.
     assert found["0001", "iteration"]["observed_agreement"] == 1
     assert found["0001", "iteration"]["cohen_kappa"] is None
@@ -198,6 +203,37 @@ def asked(positive: str, negative: str, revision: int = 0) -> list[dict[str, Any
     return [{"item_id": positive, **shared}, {"item_id": negative, **shared}]
 
 
+def test_versions_of_the_policy_have_figures_of_their_own(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    old = answers("0000", 0, "pp pp pp pn np nn nn nn nn nn up")
+    new = answers("0001", 100, "pp pp nn pp")
+    dated = [{**each, "policy_version": "2", "voted_at": datetime(2026, 12, 1, tzinfo=UTC)} for each in new]
+    # One vote of the first iteration was given again under the new text.
+    again = {**old[0], "seq": 200, "policy_version": "2"}
+    write(root, "expert_labels", "0000", *({**each, "policy_version": "1"} for each in old))
+    write(root, "expert_labels", "0001", *({**each, "policy_version": "1"} for each in old[1:]), *dated, again)
+    first, second = mart("policy_versions", root)
+    # Without that item 9 were decided by both: 2 both positive, 1 and 1 apart, 5 both negative.
+    assert [first[each] for each in ("policy_version", "latest", "votes", "items", "raters")] == ["1", False, 21, 11, 2]
+    assert first["shared_items"] == 9
+    assert first["observed_agreement"] == pytest.approx(7 / 9)
+    panel = table_figures(np.array([2.0, 1.0, 1.0, 5.0]))
+    assert first["cohen_kappa"] == pytest.approx(float(panel["cohen_kappa"]))
+    assert first["undecided_share"] == pytest.approx(1 / 21)
+    assert first["positive_share"] == pytest.approx(8 / 20)
+    assert [second[each] for each in ("policy_version", "latest", "votes", "items")] == ["2", True, 9, 5]
+    assert (second["observed_agreement"], second["cohen_kappa"]) == (1, 1)
+    assert (first["first_voted_at"], second["last_voted_at"]) == (NOON, datetime(2026, 12, 1, tzinfo=UTC))
+
+
+def test_a_version_that_one_rater_voted_under_has_no_agreement(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    write(root, "expert_labels", "0000", *votes((1, "a", "0000", "ann", "undecided", "audit"), policy_version="1"))
+    (only,) = mart("policy_versions", root)
+    assert (only["shared_items"], only["undecided_share"], only["latest"]) == (0, 1, True)
+    assert [only[each] for each in ("positive_share", "observed_agreement", "cohen_kappa")] == [None] * 3
+
+
 def drift(root: RunRoot) -> dict[tuple[str, str], dict[str, Any]]:
     return {(each["iteration"], each["unit"]): each for each in mart("selection_drift", root)}
 
@@ -263,7 +299,8 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     root = RunRoot(str(tmp_path))
     write(root, "incumbent_model", "0000", {"kind": "llm0"})
     write(root, "incumbent_model", "0001", {"kind": "checkpoint", "promoted_from": "0000"})
-    write(root, "review_queue", "0000", {"item_id": "a"}, {"item_id": "b"}, {"item_id": "c"})
+    hidden = [{"item_id": "e", "reason": "gold"}, {"item_id": "f", "reason": "repeat"}]
+    write(root, "review_queue", "0000", {"item_id": "a"}, {"item_id": "b"}, {"item_id": "c"}, *hidden)
     write(root, "review_queue", "0001", {"item_id": "d"})
     cast = votes(
         (1, "a", "0000", "ann", "positive", "audit"),
@@ -289,7 +326,7 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     first, second = mart("loop_history", root)
     assert first == {
         "iteration": "0000", "incumbent": "llm0", "incumbent_from": None,
-        "queued_items": 3, "labelled_items": 1, "labelled_so_far": 1, "votes_so_far": 3,
+        "queued_items": 3, "hidden_items": 2, "labelled_items": 1, "labelled_so_far": 1, "votes_so_far": 3,
         "expert_kappa": 0.8, "expert_kappa_low": 0.7, "expert_kappa_high": 0.9,
         "student_kappa": 0.4, "student_kappa_low": 0.3, "student_kappa_high": 0.5,
         "parity_difference": -0.4, "parity_difference_low": -0.5, "parity_difference_high": -0.3,
@@ -302,7 +339,7 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     known = {name: value for name, value in second.items() if value is not None}
     assert known == {
         "iteration": "0001", "incumbent": "checkpoint", "incumbent_from": "0000",
-        "queued_items": 1, "labelled_items": 1, "labelled_so_far": 2, "votes_so_far": 4,
+        "queued_items": 1, "hidden_items": 0, "labelled_items": 1, "labelled_so_far": 2, "votes_so_far": 4,
     }  # fmt: skip
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from al_assets.curation.strata import allocate, score_strata, stratified_sample
+from al_assets.curation.strata import allocate, assumed_spread, plan_strata, score_strata, stratified_sample
 
 SCORES = np.random.default_rng(0).beta(1, 5, 500)
 POSITIVE = SCORES >= 0.4
@@ -97,3 +98,70 @@ def test_constant_scores_of_zero_are_still_audited() -> None:
     sample = stratified_sample(np.zeros(50), np.zeros(50, dtype=bool), budget=10, bins=5, seed=0)
     assert len(sample.rows) == 10
     assert set(sample.inclusion_probability.tolist()) == {0.2}
+
+
+def _uncalibrated_pool() -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    rng = np.random.default_rng(2)
+    truth = rng.random(40_000) < 0.1
+    raw = rng.normal(size=40_000) + 1.47 * truth
+    threshold = np.quantile(raw, 0.9)
+    return 1 / (1 + np.exp(-(raw - threshold - 4))), raw >= threshold, truth
+
+
+def test_what_is_called_positive_gets_its_draws_however_low_the_scores() -> None:
+    scores, called, _ = _uncalibrated_pool()
+    assert scores[called].mean() < 0.06
+    plan = plan_strata(scores, called, budget=100, bins=5)
+    drawn = dict(zip(plan.names.tolist(), plan.counts.tolist(), strict=True))
+    assert drawn["score 5/5, positive"] >= 25
+    assert min(drawn.values()) >= 8
+    assert plan.counts.sum() == 100
+
+
+def test_a_scale_of_the_scores_changes_no_draw() -> None:
+    scores, called, _ = _uncalibrated_pool()
+    first, second = (plan_strata(each, called, budget=60, bins=5) for each in (scores, scores / 7))
+    assert first.counts.tolist() == second.counts.tolist()
+
+
+def test_assumed_misses_balance_assumed_false_alarms() -> None:
+    scores, called, _ = _uncalibrated_pool()
+    plan = plan_strata(scores, called, budget=100, bins=5)
+    spread = assumed_spread(scores, called, plan.member)
+    doubled = np.char.endswith(plan.names, "positive")
+    assert spread[doubled] == pytest.approx(2 * 0.5)
+    rate = 0.5 - np.sqrt(0.25 - spread[~doubled] ** 2)
+    assert plan.sizes[~doubled] @ rate == pytest.approx(0.5 * called.sum(), rel=0.01)
+    assert np.all(np.diff(rate) > 0)
+
+
+def test_the_audit_measures_precision_better_than_proportional_draws_and_prevalence_no_worse() -> None:
+    scores, called, truth = _uncalibrated_pool()
+    plan = plan_strata(scores, called, budget=60, bins=5)
+    hits = [truth[plan.member == number] for number in range(len(plan.names))]
+    spread = np.array([each.std() for each in hits])
+    positive = np.char.endswith(plan.names, "positive")
+    proportional = 60 * plan.sizes / plan.sizes.sum()
+
+    def variance(counts: NDArray[np.float64], part: NDArray[np.bool_]) -> float:
+        return float(((plan.sizes * spread) ** 2 / counts)[part].sum())
+
+    assert variance(plan.counts.astype(np.float64), positive) < 0.4 * variance(proportional, positive)
+    everything = np.ones(len(plan.names), dtype=np.bool_)
+    assert variance(plan.counts.astype(np.float64), everything) < 1.05 * variance(proportional, everything)
+
+
+def test_a_plan_draws_what_the_sample_draws() -> None:
+    plan = plan_strata(SCORES, POSITIVE, budget=40, bins=5)
+    sample = stratified_sample(SCORES, POSITIVE, budget=40, bins=5, seed=3)
+    assert plan.draw(3).tolist() == sample.rows.tolist()
+    assert np.bincount(plan.member[sample.rows]).tolist() == plan.counts.tolist()
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_one_label_only_is_audited_too(everything: bool) -> None:
+    called = np.full(500, everything)
+    plan = plan_strata(SCORES, called, budget=40, bins=5)
+    assert len(plan.names) == 5
+    assert plan.counts.sum() == 40
+    assert plan.counts.min() >= 4

@@ -1,6 +1,6 @@
 -- description: How curation enriches positives: their share in the pool, in the queue and among the labels, by reason.
 -- source pseudo_labels: what the incumbent calls each item of the pool
--- source review_queue: what was asked, and why
+-- source review_queue: what was asked, and why; hidden gold and repeats are left out, curation did not choose them
 -- source stg_item_labels: what the experts answered
 -- column iteration: the iteration
 -- column stage: pool, queue or labels
@@ -60,6 +60,7 @@ queued as (
         count_if(pseudo_labels.label) as positives
     from review_queue
     inner join pseudo_labels using (iteration, item_id)
+    where review_queue.reason not in ('gold', 'repeat')
     group by grouping sets ((review_queue.iteration), (review_queue.iteration, review_queue.reason))
 ),
 

@@ -6,7 +6,8 @@
 -- column iteration: the iteration
 -- column incumbent: who labelled the pool: llm0 or checkpoint
 -- column incumbent_from: iteration whose student that is; null for LLM-0
--- column queued_items: items asked for in the iteration
+-- column queued_items: items asked for in the iteration, hidden gold and repeats aside
+-- column hidden_items: gold and repeats hidden in its queue
 -- column labelled_items: of them, items with a decisive vote
 -- column labelled_so_far: items with a decisive vote, all iterations up to this one
 -- column votes_so_far: votes on items of all iterations up to this one, undecided ones included
@@ -43,7 +44,12 @@ with iterations as (
 ),
 
 queued as (
-    select iteration, count(*) as items from review_queue group by iteration
+    select
+        iteration,
+        count_if(reason not in ('gold', 'repeat')) as items,
+        count_if(reason in ('gold', 'repeat')) as hidden
+    from review_queue
+    group by iteration
 ),
 
 labelled as (
@@ -76,7 +82,8 @@ select
     iterations.iteration,
     incumbent_model.kind as incumbent,
     incumbent_model.promoted_from as incumbent_from,
-    coalesce(queued.items, 0) as queued_items,
+    coalesce(queued.items, 0)::bigint as queued_items,
+    coalesce(queued.hidden, 0)::bigint as hidden_items,
     coalesce(labelled.items, 0) as labelled_items,
     coalesce(sum(labelled.items) over so_far, 0)::bigint as labelled_so_far,
     coalesce(sum(labelled.votes) over so_far, 0)::bigint as votes_so_far,

@@ -14,6 +14,10 @@
 -- column chance_agreement: agreement expected from their shares of positives alone
 -- column cohen_kappa: (observed - chance) / (1 - chance); null where both used one and the same label throughout
 -- column positive_agreement: 2 both_positive / (2 both_positive + disagreements); null if neither ever said positive
+-- column negative_agreement: 2 both_negative / (2 both_negative + disagreements); null if neither ever said negative
+-- column gwet_ac1: Gwet's AC1, whose chance agreement is 2 p (1 - p), p the mean of their shares of positives
+-- column prevalence_index: |both_positive - both_negative| / items
+-- column bias_index: |only_a_positive - only_b_positive| / items
 
 with answered as (
     select asked.iteration, first.rater as rater_a, second.rater as rater_b, first.positive as a, second.positive as b
@@ -53,7 +57,8 @@ agreed as (
         (
             (both_positive + only_a_positive) * (both_positive + only_b_positive)
             + (both_negative + only_b_positive) * (both_negative + only_a_positive)
-        ) / (items * items) as chance_agreement
+        ) / (items * items) as chance_agreement,
+        (2 * both_positive + only_a_positive + only_b_positive) / (2 * items) as positive_share
     from counted
 )
 
@@ -70,6 +75,11 @@ select
     observed_agreement,
     chance_agreement,
     (observed_agreement - chance_agreement) / nullif(1 - chance_agreement, 0) as cohen_kappa,
-    2 * both_positive / nullif(2 * both_positive + only_a_positive + only_b_positive, 0) as positive_agreement
+    2 * both_positive / nullif(2 * both_positive + only_a_positive + only_b_positive, 0) as positive_agreement,
+    2 * both_negative / nullif(2 * both_negative + only_a_positive + only_b_positive, 0) as negative_agreement,
+    (observed_agreement - 2 * positive_share * (1 - positive_share))
+    / (1 - 2 * positive_share * (1 - positive_share)) as gwet_ac1,
+    abs(both_positive - both_negative) / items as prevalence_index,
+    abs(only_a_positive - only_b_positive) / items as bias_index
 from agreed
 order by iteration, scope, rater_a, rater_b

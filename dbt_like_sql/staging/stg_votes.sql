@@ -8,6 +8,7 @@
 -- column positive: true or false; null if undecided
 -- column stratum: audit stratum, null if the item was not drawn for the audit
 -- column stratum_size: items of the pool in that stratum
+-- column policy_version: policy version the vote was cast under
 -- column seq: place in the ledger
 -- column voted_at: when the rater answered
 
@@ -22,6 +23,7 @@ select
     case label when 'positive' then true when 'negative' then false end as positive,
     stratum,
     stratum_size,
+    policy_version,
     seq,
     voted_at
 from expert_labels

@@ -8,10 +8,13 @@ from typing import Any, Self
 import polars as pl
 from sqlalchemy import Connection, select
 
-from al_assets.config import Policy
+from al_assets.config import Policy, PolicyText
 from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
+from al_assets.storage.ledger.policy_texts import POLICY_TEXTS_SCHEMA, note_text, texts_query
 from al_assets.storage.ledger.progress import Progress, count_progress
+from al_assets.storage.ledger.queue_rules import checked_queue
+from al_assets.storage.ledger.retests import join_retests
 from al_assets.storage.ledger.store import LedgerError, Store
 from al_assets.storage.ledger.tables import IMPORTS, QUEUE, VOTES
 from al_assets.storage.ledger.votes import Plan, Receipt, RecordResult, Vote, VoteError, is_storable, plan_votes
@@ -24,21 +27,28 @@ class Ledger:
     Rows are only ever added; triggers in the database refuse anything else. Writers of several processes take turns,
     so that ``seq`` order is commit order and a read up to a watermark gives the same votes for ever.
 
+    Answers to hidden items (queued as gold or repeat) are on record like all others but never count as labels: read
+    them by ``answers`` and ``retests``.
+
     :param url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/DATABASE``; tables are created when missing.
     :param policy_name: the policies of one database do not see each other's rows.
     :param raters: who may vote; without any, nobody may, and the ledger is good for reading and publishing.
+    :param text: what raters read now; put on record with the next queue or vote.
     :raises LedgerError: the database cannot be opened.
     """
 
-    def __init__(self, url: str, policy_name: str, raters: Collection[str] = ()) -> None:
+    def __init__(
+        self, url: str, policy_name: str, raters: Collection[str] = (), text: PolicyText | None = None
+    ) -> None:
         self.policy_name = policy_name
         self.raters = tuple(raters)
+        self._text = text
         self._store = Store(url)
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
         """Open the ledger that a policy file names, for the raters it names."""
-        return cls(policy.ledger_url, policy.policy.name, policy.review.raters)
+        return cls(policy.ledger_url, policy.policy.name, policy.review.raters, policy.policy)
 
     def close(self) -> None:
         """Give back the database connections."""
@@ -66,9 +76,10 @@ class Ledger:
         :raises LedgerError: nothing was published.
         """
         iteration_number(iteration)
-        checked = _checked_queue(queue)
+        checked = checked_queue(queue)
         chosen_by = json.dumps(dict(selected_by), sort_keys=True)
         with self._store.write() as connection:
+            self._note_text(connection)
             published = self._queue(connection, iteration)
             if not published.is_empty() and not append:
                 return published
@@ -102,7 +113,7 @@ class Ledger:
         """Record votes in one transaction: all of them are durable when this returns, or none is recorded.
 
         The same answer again counts once. Another answer of the same rater about the same item of the same iteration
-        supersedes the one before; both stay on record.
+        supersedes the one before; both stay on record. An answer to a repeat never supersedes the first.
 
         :param skip_outdated: leave out votes cast before the one that counts now (for files that arrive late).
         :param receipt: the file the votes came from, recorded in the same transaction.
@@ -111,6 +122,7 @@ class Ledger:
         :raises LedgerError: the database could not be written.
         """
         with self._store.write() as connection:
+            self._note_text(connection)
             asked = queries.asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
             reasons = self._refusals(votes, asked)
             if refused := [(position, reason) for position, reason in enumerate(reasons) if reason]:
@@ -149,13 +161,44 @@ class Ledger:
             return queries.open_rows(connection, self.policy_name, content_hash)
 
     def votes(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
-        """Return the votes that count: of each item and rater the latest, in ``seq`` order.
+        """Return the votes that count: of each item and rater the latest, hidden items left out, in ``seq`` order.
 
         :param iterations: only votes of these iterations' queues; an item asked again later has a vote in each.
         :param watermark: as of this ``seq``; None is now.
         :raises LedgerError: the watermark lies ahead of the ledger.
         """
         return self._votes(queries.votes_query, queries.VOTES_SCHEMA, iterations, watermark)
+
+    def answers(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
+        """Return each rater's latest answer to each item of each iteration's queue, hidden items included.
+
+        :return: columns of ``votes``, then reason, group_id, text and published_at of the queue row.
+        """
+        return self._votes(queries.answers_query, queries.ANSWERS_SCHEMA, iterations, watermark)
+
+    def retests(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
+        """Return the answers to repeats, each with the answer the same rater gave the first time.
+
+        :param iterations: only repeats of these iterations' queues.
+        :return: columns of RETESTS_SCHEMA, see ``join_retests``.
+        """
+        history = self._votes(queries.asked_history_query, queries.ANSWERS_SCHEMA, None, watermark)
+        found = join_retests(history, dict(self.policy_texts().select("fingerprint", "text_fingerprint").iter_rows()))
+        return found if iterations is None else found.filter(pl.col("iteration").is_in(sorted(iterations)))
+
+    def repeat_raters(self, iteration: str) -> dict[str, frozenset[str]]:
+        """Return for each repeat of an iteration's queue who had answered it when it was published: they are asked."""
+        with self._store.read() as connection:
+            return queries.repeat_raters(connection, self.policy_name, iteration)
+
+    def policy_texts(self) -> pl.DataFrame:
+        """Return what raters read under each state of the policy, in the order in which it came on record.
+
+        :return: fingerprint (as votes carry it), version, text_fingerprint (the same for the same text, whatever the
+            version), text (JSON: question, guideline, labels, examples), recorded_at.
+        """
+        with self._store.read() as connection:
+            return queries.to_frame(connection, texts_query(self.policy_name), POLICY_TEXTS_SCHEMA)
 
     def history(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return every vote ever recorded, superseded ones too, in ``seq`` order; parameters as of ``votes``."""
@@ -178,11 +221,16 @@ class Ledger:
         with self._store.read() as connection:
             watermark = queries.watermark_of(connection, self.policy_name)
             queue = connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position)).all()
-            current = queries.votes_query(self.policy_name, [iteration], watermark)
-            votes = queries.to_frame(connection, current, queries.VOTES_SCHEMA)
+            latest = queries.answers_query(self.policy_name, [iteration], watermark)
+            votes = queries.to_frame(connection, latest, queries.ANSWERS_SCHEMA)
+            repeats = queries.repeat_raters(connection, self.policy_name, iteration)
         answers = votes.select("item_id", "rater", "label", "recorded_at").rows()
         items = [(item_id, published_at) for item_id, published_at in queue]
-        return count_progress(iteration, votes_per_item, items, answers, self.raters, watermark)
+        return count_progress(iteration, votes_per_item, items, answers, self.raters, watermark, repeats)
+
+    def _note_text(self, connection: Connection) -> None:
+        if self._text is not None:
+            note_text(connection, self.policy_name, self._text)
 
     def _queue(self, connection: Connection, iteration: str) -> pl.DataFrame:
         query = queries.queue_query(self.policy_name, iteration)
@@ -242,21 +290,3 @@ class Ledger:
             "rejected_rows": json.dumps(sorted(left_out)),
             "imported_at": datetime.now(UTC),
         }
-
-
-def _checked_queue(queue: pl.DataFrame) -> pl.DataFrame:
-    checked = REVIEW_QUEUE.check(queue.with_columns(revision=pl.lit(0, dtype=pl.Int64)))
-    if checked.is_empty():
-        raise ValueError("review_queue: has no items; every item of the pool may be labelled: let the pool grow")
-    chance = pl.col("inclusion_probability")
-    wrong = checked.filter(chance.is_nan() | (chance <= 0) | (chance > 1))
-    if not wrong.is_empty():
-        row = wrong.row(0, named=True)
-        raise ValueError(
-            f"review_queue.inclusion_probability: {row['inclusion_probability']} for item {row['item_id']!r}; expected "
-            "above 0 and at most 1, or null where the rule is deterministic"
-        )
-    for name, dtype in checked.schema.items():
-        if dtype == pl.String and checked[name].str.contains("\0", literal=True).any():
-            raise ValueError(f"review_queue.{name}: holds a NUL character, which no database stores; remove it")
-    return checked

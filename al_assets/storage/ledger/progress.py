@@ -12,8 +12,9 @@ class Progress:
 
     :param queued: items in the queue; 0 when the iteration has not been published.
     :param complete: items with at least ``votes_per_item`` current votes by distinct raters; "undecided" is an answer.
-    :param decisive: items with at least ``votes_per_item`` votes that are positive or negative.
-    :param votes: current votes, one per item and rater.
+        A repeat is asked of those only who answered the item before, so it may need fewer.
+    :param decisive: items with at least ``votes_per_item`` votes that are positive or negative, repeats likewise.
+    :param votes: current votes, one per item and rater, those on hidden gold and repeats included.
     :param undecided_votes: of them undecided.
     :param first_published_at: None when the iteration has not been published.
     :param last_published_at: later than the first after a reselect.
@@ -56,35 +57,48 @@ def count_progress(
     votes: Sequence[tuple[str, str, str, datetime]],
     raters: Collection[str],
     watermark: int,
+    repeats: Mapping[str, Collection[str]] | None = None,
 ) -> Progress:
     """Count an iteration's progress.
 
     :param queue: (item_id, published_at), in queue order.
     :param votes: (item_id, rater, label, recorded_at), one per item and rater, of this iteration only.
     :param raters: whose open items are listed; votes of raters who have left still count.
+    :param repeats: for each repeat the raters who answered it before: nobody else is asked, and no other vote counts.
     :raises ValueError: ``votes_per_item`` is below 1.
     """
     if votes_per_item < 1:
         raise ValueError(f"votes_per_item: {votes_per_item} is below 1; every item needs at least one vote")
+    asked_again = repeats or {}
     answers: dict[str, dict[str, str]] = defaultdict(dict)
     for item_id, rater, label, _ in votes:
-        answers[item_id][rater] = label
+        if rater in asked_again.get(item_id, (rater,)):
+            answers[item_id][rater] = label
     items = [item_id for item_id, _ in queue]
-    waiting = [item_id for item_id in items if len(answers[item_id]) < votes_per_item]
+    needed = dict.fromkeys(items, votes_per_item)
+    for item_id, before in asked_again.items():
+        # Whoever has left since will not answer again, unless he did so before he left.
+        needed[item_id] = min(votes_per_item, len({*answers[item_id], *(set(before) & set(raters))}))
+    waiting = [item_id for item_id in items if len(answers[item_id]) < needed[item_id]]
     published = [moment for _, moment in queue]
     return Progress(
         iteration=iteration,
         votes_per_item=votes_per_item,
         queued=len(items),
         complete=len(items) - len(waiting),
-        decisive=sum(_decisive(answers[item_id].values()) >= votes_per_item for item_id in items),
+        decisive=sum(_decisive(answers[item_id].values()) >= needed[item_id] for item_id in items),
         votes=len(votes),
         undecided_votes=sum(label == "undecided" for _, _, label, _ in votes),
         first_published_at=min(published, default=None),
         last_published_at=max(published, default=None),
         last_recorded_at=max((recorded_at for *_, recorded_at in votes), default=None),
         watermark=watermark,
-        open_items={rater: tuple(each for each in waiting if rater not in answers[each]) for rater in raters},
+        open_items={
+            rater: tuple(
+                each for each in waiting if rater not in answers[each] and rater in asked_again.get(each, (rater,))
+            )
+            for rater in raters
+        },
     )
 
 

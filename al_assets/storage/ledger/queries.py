@@ -5,8 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, insert, select
+from sqlalchemy import Connection, Select, Table, and_, func, insert, select
+from sqlalchemy.sql import FromClause
 
+from al_assets.curation.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.tables import IMPORTS, QUEUE, VOTES
 from al_assets.storage.ledger.votes import Known, Place, Vote
 from al_assets.storage.schemas import EXPERT_LABELS, REVIEW_QUEUE
@@ -25,6 +27,9 @@ VOTES_SCHEMA = pl.Schema(
         "supersedes": pl.Int64(), "vote_key": pl.String(),
     }
 )  # fmt: skip
+ANSWERS_SCHEMA = pl.Schema(
+    {**VOTES_SCHEMA, "reason": pl.String(), "group_id": pl.String(), "text": pl.String(), "published_at": _MOMENT}
+)
 
 
 def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
@@ -47,23 +52,51 @@ def queue_query(policy: str, iteration: str | None) -> Select[Any]:
     return query.order_by(QUEUE.c.iteration, QUEUE.c.revision, QUEUE.c.position)
 
 
-def _chosen(policy: str, iterations: Collection[str] | None, watermark: int) -> ColumnElement[bool]:
-    conditions = [VOTES.c.policy == policy, VOTES.c.seq <= watermark]
-    if iterations is not None:
-        conditions.append(VOTES.c.iteration.in_(sorted(iterations)))
-    return and_(*conditions)
+def _asked_about(votes: FromClause, queue: FromClause) -> FromClause:
+    """Join votes with the queue rows that asked for them; every vote has exactly one."""
+    names = ("policy", "iteration", "item_id")
+    return votes.join(queue, and_(*(queue.c[name] == votes.c[name] for name in names)))
+
+
+def _chosen(
+    query: Select[Any], votes: FromClause, policy: str, iterations: Collection[str] | None, watermark: int
+) -> Select[Any]:
+    query = query.where(votes.c.policy == policy, votes.c.seq <= watermark)
+    return query if iterations is None else query.where(votes.c.iteration.in_(sorted(iterations)))
 
 
 def _current(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the seq of the votes that count: the latest of each item and rater."""
-    chosen = _chosen(policy, iterations, watermark)
-    return select(func.max(VOTES.c.seq)).where(chosen).group_by(VOTES.c.item_id, VOTES.c.rater)
+    """Select the seq of the votes that count: the latest of each item and rater, answers to hidden items left out.
+
+    An answer to a repeat comes later than the first one and must not take its place.
+    """
+    votes, queue = VOTES.alias(), QUEUE.alias()
+    query = select(func.max(votes.c.seq)).select_from(_asked_about(votes, queue))
+    query = query.where(queue.c.reason.not_in(HIDDEN)).group_by(votes.c.item_id, votes.c.rater)
+    return _chosen(query, votes, policy, iterations, watermark)
+
+
+def _latest(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select the seq of the latest vote of each iteration, item and rater, hidden items included."""
+    votes = VOTES.alias()
+    query = select(func.max(votes.c.seq)).group_by(votes.c.iteration, votes.c.item_id, votes.c.rater)
+    return _chosen(query, votes, policy, iterations, watermark)
+
+
+def _with_question(schema: pl.Schema) -> Select[Any]:
+    columns = (VOTES.c[name] if name in VOTES.c else QUEUE.c[name] for name in schema)
+    return select(*columns).select_from(_asked_about(VOTES, QUEUE)).order_by(VOTES.c.seq)
 
 
 def history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select every vote ever recorded, superseded ones too."""
-    columns = (VOTES.c[name] for name in VOTES_SCHEMA)
-    return select(*columns).where(_chosen(policy, iterations, watermark)).order_by(VOTES.c.seq)
+    query = select(*(VOTES.c[name] for name in VOTES_SCHEMA)).order_by(VOTES.c.seq)
+    return _chosen(query, VOTES, policy, iterations, watermark)
+
+
+def asked_history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select every vote ever recorded, each with the queue row that asked for it."""
+    return _chosen(_with_question(ANSWERS_SCHEMA), VOTES, policy, iterations, watermark)
 
 
 def votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
@@ -72,16 +105,32 @@ def votes_query(policy: str, iterations: Collection[str] | None, watermark: int)
     return select(*columns).where(VOTES.c.seq.in_(_current(policy, iterations, watermark))).order_by(VOTES.c.seq)
 
 
+def answers_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select the latest vote of each iteration, item and rater, each with the queue row that asked for it."""
+    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(_latest(policy, iterations, watermark)))
+
+
 def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with the queue row that asked for it."""
-    columns = (VOTES.c[name] if name in VOTES.c else QUEUE.c[name] for name in EXPERT_LABELS.schema)
-    asked = and_(
-        QUEUE.c.policy == VOTES.c.policy,
-        QUEUE.c.iteration == VOTES.c.iteration,
-        QUEUE.c.item_id == VOTES.c.item_id,
+    return _with_question(EXPERT_LABELS.schema).where(VOTES.c.seq.in_(_current(policy, iterations, watermark)))
+
+
+def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[str, frozenset[str]]:
+    """Return for each repeat in an iteration's queue the raters whose answer was on record when it was published."""
+    repeats = select(QUEUE.c.item_id, QUEUE.c.published_at).where(
+        QUEUE.c.policy == policy, QUEUE.c.iteration == iteration, QUEUE.c.reason == REPEAT
     )
-    current = VOTES.c.seq.in_(_current(policy, iterations, watermark))
-    return select(*columns).select_from(VOTES.join(QUEUE, asked)).where(current).order_by(VOTES.c.seq)
+    found: dict[str, set[str]] = {row.item_id: set() for row in connection.execute(repeats)}
+    votes, queue, again = VOTES.alias(), QUEUE.alias(), repeats.subquery()
+    first = (
+        select(votes.c.item_id, votes.c.rater)
+        .select_from(_asked_about(votes, queue).join(again, again.c.item_id == votes.c.item_id))
+        .where(votes.c.policy == policy, votes.c.iteration < iteration, queue.c.reason.not_in(HIDDEN))
+        .where(votes.c.recorded_at < again.c.published_at)
+    )
+    for item_id, rater in connection.execute(first.distinct()):
+        found[item_id].add(rater)
+    return {item_id: frozenset(raters) for item_id, raters in found.items()}
 
 
 def watermark_of(connection: Connection, policy: str) -> int:

@@ -1,6 +1,7 @@
 """The database under the ledger: one transaction for each read or write, durable, one writer at a time."""
 
 import os
+import re
 import sqlite3
 import weakref
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from al_assets.storage.ledger.tables import METADATA
 # Any constant would do; it only has to be the same in every process that writes.
 WRITE_LOCK = 0x616C5F6C6564676
 LOCK_TIMEOUT_MS = "30000"
+_TRIGGER = re.compile(r"(?:--[^\n]*\n)*CREATE TRIGGER \w+ BEFORE [A-Z ]+? ON (?P<table>\w+)")
 
 
 class LedgerError(ValueError):
@@ -32,6 +34,8 @@ def statements(name: str) -> list[str]:
 
 class Store:
     """A database that holds the ledger's tables; they are created, with their triggers, when missing.
+
+    A ledger of an earlier release gets the tables that came later; what it holds is left as it is.
 
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
@@ -99,13 +103,17 @@ class Store:
         if self._is_sqlite:
             self._make_folder()
         with self.read() as connection:
-            ready = self._has_tables(connection)
-        if ready:
+            missing = self._missing_tables(connection)
+        if not missing:
             return
         with self.write() as connection:
-            if not self._has_tables(connection):
-                METADATA.create_all(connection)
-                for statement in statements(f"append_only.{connection.dialect.name}.sql"):
+            # Another process may have made them while this one waited.
+            missing = self._missing_tables(connection)
+            METADATA.create_all(connection)
+            for statement in statements(f"append_only.{connection.dialect.name}.sql"):
+                guarded = _TRIGGER.match(statement)
+                # The function behind the triggers came with the first tables.
+                if (guarded["table"] if guarded else "votes") in missing:
                     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def _make_folder(self) -> None:
@@ -117,7 +125,7 @@ class Store:
                 f"ledger: the folder {folder} cannot be made ({error.strerror}); name another in storage.ledger_url"
             ) from error
 
-    def _has_tables(self, connection: Connection) -> bool:
+    def _missing_tables(self, connection: Connection) -> set[str]:
         inspector = inspect(connection)
         present = [table for table in METADATA.sorted_tables if inspector.has_table(table.name)]
         for table in present:
@@ -127,7 +135,7 @@ class Store:
                     f"ledger: {self._shown} has a table {table.name!r} without the columns {', '.join(missing)}: it "
                     "belongs to another program; name a database of the ledger's own in storage.ledger_url"
                 )
-        return len(present) == len(METADATA.sorted_tables)
+        return {table.name for table in METADATA.sorted_tables if table not in present}
 
 
 def _checked(url: str) -> URL:

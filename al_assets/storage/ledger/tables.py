@@ -88,6 +88,17 @@ VOTES = Table(
     Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
 )
 
+POLICY_TEXTS = Table(
+    "policy_texts",
+    METADATA,
+    Column("policy", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("text_fingerprint", String, nullable=False),
+    Column("text", String, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+)
+
 IMPORTS = Table(
     "imports",
     METADATA,

@@ -18,6 +18,16 @@ BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: a published queue never loses or changes an item; append adds items');
 END
 
+CREATE TRIGGER policy_texts_no_update BEFORE UPDATE ON policy_texts
+BEGIN
+    SELECT RAISE(ABORT, 'policy_texts is append-only: a text that votes were cast under is never changed or removed');
+END
+
+CREATE TRIGGER policy_texts_no_delete BEFORE DELETE ON policy_texts
+BEGIN
+    SELECT RAISE(ABORT, 'policy_texts is append-only: a text that votes were cast under is never changed or removed');
+END
+
 CREATE TRIGGER imports_no_update BEFORE UPDATE ON imports
 BEGIN
     SELECT RAISE(ABORT, 'imports is append-only: the record of an import is never changed or removed');
@@ -45,6 +55,15 @@ WHEN EXISTS (
 )
 BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: this item is already queued in this iteration');
+END
+
+CREATE TRIGGER policy_texts_no_replace BEFORE INSERT ON policy_texts
+WHEN EXISTS (
+    SELECT 1 FROM policy_texts AS old
+    WHERE old.policy = NEW.policy AND old.fingerprint = NEW.fingerprint
+)
+BEGIN
+    SELECT RAISE(ABORT, 'policy_texts is append-only: this text is already on record');
 END
 
 CREATE TRIGGER imports_no_replace BEFORE INSERT ON imports

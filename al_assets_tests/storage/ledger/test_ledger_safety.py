@@ -31,7 +31,12 @@ def start_writer(url: str, rater: str, count: int, label: str = "positive", batc
 
 
 def reported(process: subprocess.Popen[str]) -> list[str]:
-    output, errors = process.communicate(timeout=120)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    # Not communicate(): it would lose what readline() has read ahead.
+    with process.stdout, process.stderr:
+        output, errors = process.stdout.read(), process.stderr.read()
+    process.wait(120)
     assert process.returncode in (0, -signal.SIGKILL), errors
     # A line cut short by the kill may lack its end.
     return [name for line in output.splitlines(keepends=True) if line.endswith("\n") for name in line.split()]
@@ -266,7 +271,7 @@ def test_a_full_postgres_disk_loses_no_reported_vote(small_disk: Path, postgres_
         assert batches > 2
         assert ledger.history().height == 15 * batches
         ledger.close()
-        run_sql(url, "DROP TABLE votes, queue, imports")
+        run_sql(url, "DROP TABLE votes, queue, imports, policy_texts")
     finally:
         postgres_cluster.execute("DROP TABLESPACE small")
 

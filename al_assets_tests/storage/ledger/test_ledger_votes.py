@@ -148,7 +148,7 @@ def test_point_in_time_reads_stay_the_same(ledger_url: str) -> None:
 
 def test_an_item_asked_again_later_has_a_vote_in_each_iteration(ledger_url: str) -> None:
     ledger = open_ledger(ledger_url)
-    ledger.publish("0002", queue_frame(["item001"], reason="repeat"), SELECTED_BY)
+    ledger.publish("0002", queue_frame(["item001"], reason="control"), SELECTED_BY)
     ledger.record([vote("item001")])
     result = ledger.record([vote("item001", iteration="0002", minute=9)])
     assert (result.new, result.superseding) == (1, 0)

@@ -1,0 +1,142 @@
+"""The rules that rest on labels: guideline problem, parity, plateau, budget."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from al_assets.agreement import ceiling
+from al_assets.agreement.sample_size import items_until
+from al_assets.agreement.stopping.evidence import (
+    BUDGET_SPENT,
+    GUIDELINE_PROBLEM,
+    PARITY,
+    PLATEAU,
+    Decision,
+    Evidence,
+)
+
+PARITY_ERROR = 0.05
+PLATEAU_ERROR = 0.10
+
+
+class Rule(Protocol):
+    """A stopping rule."""
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Say whether the loop should end."""
+        ...
+
+
+@dataclass(frozen=True)
+class GuidelineProblem:
+    """Fires when the experts surely agree too little among themselves: more labels do not help, a new guideline does.
+
+    On all labels the one-sided 95 % upper bound lies below the minimum, ``min_items`` items have two votes, and the
+    audit does not contradict: labels bought at the boundary are hard by choice, so the estimate for the pool, where
+    there is one, must lie below the minimum too. A lower bound below the minimum would not do, as any small sample
+    has one, nor would the estimate, which stops too many loops with good guidelines (docs/stopping.md).
+    """
+
+    min_kappa: float = 0.6
+    min_items: int = 30
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when the upper bound of expert-expert kappa is below the minimum."""
+        kappa, population = evidence.expert_kappa, evidence.population_kappa.estimate
+        if kappa.estimate is None or kappa.low is None or kappa.high is None:
+            return Decision(GUIDELINE_PROBLEM, False, f"expert-expert kappa not known: {kappa.reason}")
+        found = (
+            f"expert-expert kappa {kappa.estimate:.2f} (at least {kappa.low:.2f}, at most {kappa.high:.2f}, each with "
+            f"95 % confidence) on {kappa.items} items, "
+            f"{'unknown' if population is None else format(population, '.2f')} in the pool, minimum {self.min_kappa:g}"
+        )
+        if kappa.items < self.min_items:
+            return Decision(GUIDELINE_PROBLEM, False, f"{found}; judged from {self.min_items} items on")
+        if kappa.high >= self.min_kappa:
+            state = "undecided" if kappa.estimate < self.min_kappa else "good enough"
+            return Decision(GUIDELINE_PROBLEM, False, f"{found}: {state}")
+        if population is not None and population >= self.min_kappa:
+            return Decision(GUIDELINE_PROBLEM, False, f"{found}: only the chosen items are hard to agree on")
+        return Decision(GUIDELINE_PROBLEM, True, f"{found}; the guideline needs work")
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Fires when the model agrees with the experts as well as they do with each other, up to a margin.
+
+    The ceiling test: the one-sided 95 % lower bound of the difference must lie above -margin.
+    """
+
+    margin: float = 0.05
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when the lower bound of model-expert minus expert-expert kappa is above -margin."""
+        test = ceiling.judge_ceiling(evidence.parity, self.margin)
+        if test.outcome is None:
+            return Decision(PARITY, False, f"parity {test.text}")
+        if test.outcome != ceiling.PARITY:
+            return Decision(PARITY, False, test.text)
+        return Decision(PARITY, True, f"{test.text}; {repeated_looks(evidence.iterations, PARITY_ERROR)}")
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Fires when kappa on the frozen panel surely gained less than ``min_gain`` over the last ``window`` iterations.
+
+    The one-sided 90 % upper bound of the paired gain must lie below min_gain. Never before ``min_iterations``.
+    """
+
+    min_gain: float = 0.05
+    window: int = 3
+    min_iterations: int = 3
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when the upper bound of the panel gain is below min_gain."""
+        if evidence.iterations < self.min_iterations:
+            return Decision(PLATEAU, False, f"{evidence.iterations} of at least {self.min_iterations} iterations done")
+        gain = evidence.panel_gain
+        if gain.estimate is None or gain.low is None or gain.high is None:
+            return Decision(PLATEAU, False, f"panel gain not measured: {gain.reason}")
+        found = (
+            f"panel kappa {gain.estimate:+.2f} over {self.window} iterations, 90 % upper bound {gain.high:+.2f}, "
+            f"least gain {self.min_gain:g}, {gain.items} items"
+        )
+        if gain.high < self.min_gain:
+            looks = evidence.iterations - max(self.min_iterations, self.window + 1) + 1
+            return Decision(PLATEAU, True, f"{found}; {repeated_looks(looks, PLATEAU_ERROR)}")
+        return Decision(PLATEAU, False, f"{found}: {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}")
+
+    def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
+        if low >= self.min_gain:
+            return "still rising"
+        needed = None if estimate >= self.min_gain else items_until(estimate, high, self.min_gain, items)
+        if needed is None:
+            return "undecided, probably rising"
+        return f"undecided, would take about {needed} panel items if the gain stays"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Fires when the labels or the iterations that were granted are used up."""
+
+    max_labels: int = 1_000
+    max_iterations: int = 8
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire at the first of the two limits."""
+        found = (
+            f"{evidence.labels} of {self.max_labels} labels, "
+            f"{evidence.iterations} of {self.max_iterations} iterations used"
+        )
+        spent = evidence.labels >= self.max_labels or evidence.iterations >= self.max_iterations
+        return Decision(BUDGET_SPENT, spent, found)
+
+
+def repeated_looks(looks: int, error: float) -> str:
+    """Say what looking again every iteration does to a test's error rate, as advice beside its result.
+
+    The chance that at least one of several looks errs is at most their number times the error of one (Bonferroni),
+    however the looks depend on each other.
+    """
+    if looks <= 1:
+        return f"look 1, a false signal has a chance of at most {error:.0%}"
+    return f"look {looks}, a false signal by now has a chance of at most {min(1.0, looks * error):.0%}, so confirm it"

@@ -1,0 +1,165 @@
+"""Simulated loops whose true kappas are known: what experts and students answer, at a loop's real label counts.
+
+Latent classes: an item is truly positive or not, and everybody errs independently given that. A rater of reliability
+r in a kind of item with prevalence p calls p + (1 - p) r of its true positives positive and p (1 - r) of its true
+negatives, so all call equally many items positive and two raters agree with kappa r1 r2 within the kind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.kappa import Floats
+
+BOUNDARY, CONTROL, AUDIT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class LoopSize:
+    """How many labels a round brings and where they go; the defaults are those of the policy file.
+
+    :param budget: items a round; boundary items come in pairs.
+    :param evaluation_share: share of boundary and control groups held out; audit items always are.
+    :param experts: votes per item, each by another expert.
+    :param panel_rounds: rounds whose evaluation items form the frozen panel; 1 in the loop.
+    :param boundary_prevalence: positives among boundary items; ``pool_prevalence`` among control, audit and stop set.
+    """
+
+    budget: int = 120
+    boundary: float = 0.6
+    audit: float = 0.25
+    evaluation_share: float = 0.3
+    experts: int = 2
+    stop_set: int = 2_000
+    panel_rounds: int = 1
+    boundary_prevalence: float = 0.4
+    pool_prevalence: float = 0.1
+
+    @property
+    def per_round(self) -> tuple[int, int, int]:
+        """Boundary (an even number), control and audit items of a round."""
+        boundary = 2 * round(self.budget * self.boundary / 2)
+        audit = round(self.budget * self.audit)
+        return boundary, self.budget - boundary - audit, audit
+
+    @property
+    def evaluation_per_round(self) -> tuple[int, int]:
+        """Boundary items, and control and audit items, that a round adds to the evaluation items."""
+        boundary, control, audit = self.per_round
+        return 2 * round(boundary / 2 * self.evaluation_share), round(control * self.evaluation_share) + audit
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A loop's truth.
+
+    :param model_kappa: true kappa between each iteration's student and an expert on the evaluation items; it goes on
+        beyond the iterations a loop has, so that what a loop would still have gained is known.
+    :param expert_kappa: true kappa between two experts on the evaluation items.
+    :param churn: how much the first retraining changes predictions, 0 to 1; it falls as 1 / iterations.
+    """
+
+    name: str
+    model_kappa: tuple[float, ...]
+    expert_kappa: float = 0.80
+    churn: float = 0.3
+
+
+@dataclass(frozen=True)
+class SimulatedLoop:
+    """One simulated loop, every array with one entry for each labelled item or stop-set item.
+
+    :param votes: shape (items, experts).
+    :param students: shape (iterations, items), each student's label of every item.
+    :param stop_set: shape (iterations, stop-set items).
+    :param iteration: shape (items,), the round that brought the item; ``kind`` and ``evaluation`` likewise.
+    """
+
+    votes: Floats
+    students: Floats
+    stop_set: Floats
+    iteration: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    group: NDArray[np.int64]
+    evaluation: NDArray[np.bool_]
+
+
+def simulate_loop(scenario: Scenario, size: LoopSize, iterations: int, generator: np.random.Generator) -> SimulatedLoop:
+    """Draw one loop.
+
+    :raises ValueError: a kappa that no rater can have with these prevalences.
+    """
+    iteration, kind, group, evaluation = _items(size, iterations)
+    prevalence = np.where(kind == BOUNDARY, size.boundary_prevalence, size.pool_prevalence)
+    truth = generator.random(len(kind)) < prevalence
+    expert = reliability(scenario.expert_kappa, None, size)
+    students = [reliability(value, expert, size) for value in scenario.model_kappa[:iterations]]
+    votes = np.stack(
+        [_answers(generator.random(len(kind)), truth, prevalence, expert) for _ in range(size.experts)], axis=1
+    )
+    pool = np.full(size.stop_set, size.pool_prevalence)
+    everyone = np.concatenate([prevalence, pool])
+    truths = np.concatenate([truth, generator.random(size.stop_set) < pool])
+    places = _drifting_places(len(everyone), iterations, scenario.churn, generator)
+    labels = np.stack([_answers(places[each], truths, everyone, students[each]) for each in range(iterations)], axis=0)
+    return SimulatedLoop(votes, labels[:, : len(kind)], labels[:, len(kind) :], iteration, kind, group, evaluation)
+
+
+def reliability(kappa: float, other: float | None, size: LoopSize) -> float:
+    """Return the reliability of a rater with a given true kappa on a round's evaluation items.
+
+    Boundary and other items differ in prevalence, which raters that know the kind agree on: with b the share of the
+    variance between the kinds, kappa = b + (1 - b) r1 r2.
+
+    :param other: the other rater's reliability; None if it is the same.
+    :raises ValueError: the kappa is out of reach.
+    """
+    between = _between_kinds(size)
+    product = (kappa - between) / (1 - between)
+    found = sqrt(product) if other is None and product > 0 else product / (other or 1.0)
+    if not 0 <= found <= 1:
+        raise ValueError(f"kappa: {kappa:g} is out of reach; expected at least {between:.2f} and a reliability up to 1")
+    return found
+
+
+def _between_kinds(size: LoopSize) -> float:
+    counts = np.array(size.evaluation_per_round, dtype=np.float64)
+    prevalence = np.array([size.boundary_prevalence, size.pool_prevalence])
+    mean = float(np.average(prevalence, weights=counts))
+    return float(np.average((prevalence - mean) ** 2, weights=counts)) / (mean * (1 - mean))
+
+
+def _items(
+    size: LoopSize, iterations: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    boundary, control, audit = size.per_round
+    held_boundary, held_others = size.evaluation_per_round
+    kind = np.repeat([BOUNDARY, CONTROL, AUDIT], [boundary, control, audit])
+    held = np.zeros(len(kind), dtype=np.bool_)
+    held[:held_boundary] = True
+    held[boundary : boundary + held_others - audit] = True
+    held[boundary + control :] = True
+    group = np.concatenate([np.arange(boundary) // 2, boundary + np.arange(control + audit)])
+    rounds = np.repeat(np.arange(iterations), len(kind))
+    return rounds, np.tile(kind, iterations), np.tile(group, iterations) + rounds * len(kind), np.tile(held, iterations)
+
+
+def _answers(place: Floats, truth: NDArray[np.bool_], prevalence: Floats, skill: float) -> Floats:
+    return (place < prevalence + (truth - prevalence) * skill).astype(np.float64)
+
+
+def _drifting_places(items: int, iterations: int, churn: float, generator: np.random.Generator) -> Sequence[Floats]:
+    # Where an item stands among its like in a student's eyes, uniform for each student and correlated from one
+    # student to the next, the more so the smaller the share of labels that is new.
+    from scipy.special import ndtr
+
+    state = generator.standard_normal(items)
+    places = [ndtr(state)]
+    for number in range(1, iterations):
+        kept = 1 - churn / number
+        state = kept * state + sqrt(1 - kept**2) * generator.standard_normal(items)
+        places.append(ndtr(state))
+    return places

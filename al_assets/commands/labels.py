@@ -1,0 +1,104 @@
+"""``al labels``: votes in and out, and what became of them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
+from al_assets.config import load_policy
+
+labels_app = typer.Typer(help="Votes in and out: CSV, JSONL or Parquet.", no_args_is_help=True)
+PathArgument = Annotated[Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet.")]
+
+
+@labels_app.command("import")
+def import_labels(
+    file: Annotated[list[Path], typer.Argument(help="Files of votes: item_id, rater, label.")],
+    policy: PolicyOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Record the votes of files; bad rows are listed, good ones are kept."""
+    from al_assets.review.exchange import import_votes
+    from al_assets.review.vote_files import UnreadableFileError
+    from al_assets.storage.ledger import Ledger
+
+    reports, settings = [], load_policy(policy)
+    with Ledger.of(settings) as ledger:
+        for each in file:
+            try:
+                reports.append(import_votes(each, ledger, settings))
+            except UnreadableFileError as error:
+                fail(str(error))
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    for report in reports if not as_json else ():
+        say(str(report))
+        for rejection in report.rejected:
+            say(f"  row {rejection.row}: {rejection.reason}")
+    raise typer.Exit(1 if any(report.rejected for report in reports) else 0)
+
+
+@labels_app.command("export")
+def export_labels(
+    path: PathArgument,
+    policy: PolicyOption,
+    iteration: Annotated[str | None, typer.Option(help="Write this iteration's blind sheet of questions.")] = None,
+    rater: Annotated[str | None, typer.Option(help="Only what this rater has not answered.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all votes that count or, with --iteration, the sheet of questions for the raters."""
+    from al_assets.review.exchange import export_queue, export_votes
+    from al_assets.storage.ledger import Ledger
+
+    settings = load_policy(policy)
+    with Ledger.of(settings) as ledger:
+        if iteration is None:
+            rows = export_votes(ledger, path)
+        else:
+            rows = export_queue(ledger, settings, iteration, path, rater)
+    _written(path, rows, as_json)
+
+
+@labels_app.command()
+def gaps(path: PathArgument, policy: PolicyOption, as_json: JsonOption = False) -> None:
+    """Write the items that raters could not decide, with their comments, for the policy's owner."""
+    from al_assets.review.policy_gaps import export_policy_gaps
+    from al_assets.storage.ledger import Ledger
+
+    with Ledger.of(load_policy(policy)) as ledger:
+        rows = export_policy_gaps(ledger, path)
+    _written(path, rows, as_json)
+
+
+@labels_app.command("second-look")
+def second_look(
+    policy: PolicyOption,
+    most: Annotated[int, typer.Option(min=1, help="Show at most so many votes.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the votes cast under an older text of the policy, those most in doubt first."""
+    from al_assets.review.policy_versions import second_look_now, version_notes
+    from al_assets.storage.ledger import Ledger
+
+    settings = load_policy(policy)
+    votes = second_look_now(settings)
+    with Ledger.of(settings) as ledger:
+        notes = version_notes(ledger, settings)
+    if as_json:
+        print_json({"notes": notes, "votes": votes.to_dicts()})
+        return
+    for note in notes:
+        say(note)
+    if not votes.height:
+        say("every vote that counts was cast under the policy's present text")
+        return
+    console.print(frame_table(votes.head(most), f"{min(most, votes.height)} of {votes.height} votes"))
+
+
+def _written(path: Path, rows: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"path": str(path), "rows": rows})
+    else:
+        say(f"{path}: {rows} rows")

@@ -1,0 +1,54 @@
+"""What all commands share: options, the console, JSON, errors in a line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from al_assets.config import POLICY_VARIABLE
+
+console = Console()
+
+PolicyOption = Annotated[Path, typer.Option("--policy", "-p", envvar=POLICY_VARIABLE, help="The policy file.")]
+IterationOption = Annotated[str | None, typer.Option(help="Such as 0002; the newest one with a report if left out.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+def fail(message: str) -> NoReturn:
+    """End with an error message and exit status 1."""
+    Console(stderr=True).print(f"[red]error:[/] {plain(message)}", highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def plain(text: str) -> str:
+    """Return a text whose brackets rich prints as they are."""
+    return text.replace("[", r"\[")
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; dates and paths as text."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def frame_table(frame: pl.DataFrame, title: str | None = None) -> Table:
+    """Return a frame as a table for the terminal; numbers with three decimals, nulls empty."""
+    table = Table(*frame.columns, title=title, title_justify="left")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else plain(str(value))

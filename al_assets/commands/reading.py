@@ -1,0 +1,116 @@
+"""``al report``, ``al explain``, ``al plan``, ``al raters``: what the figures say, rest on, and would cost."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from al_assets.commands.options import (
+    IterationOption,
+    JsonOption,
+    PolicyOption,
+    console,
+    frame_table,
+    print_json,
+    say,
+)
+from al_assets.config import load_policy
+
+
+def report(
+    policy: PolicyOption,
+    iteration: IterationOption = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="report-ITERATION.html if left out.")] = None,
+) -> None:
+    """Write an iteration's report as one HTML file that needs nothing else."""
+    from al_assets.report.page import write_report
+
+    say(str(write_report(load_policy(policy), iteration, output)))
+
+
+def explain(
+    figure: Annotated[str, typer.Argument(help="Such as model_expert_kappa.")],
+    policy: PolicyOption,
+    scope: Annotated[str | None, typer.Option(help="Such as audit; the most telling one if left out.")] = None,
+    iteration: IterationOption = None,
+    items: Annotated[int, typer.Option(min=0, help="Items to show, those with the largest effect first.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a figure is, and trace it to the items and votes it rests on."""
+    from al_assets.report.explain import explain_figure
+    from al_assets.report.tables import read_tables
+    from al_assets.report.terminal import explanation_view
+
+    found = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
+    if not as_json:
+        console.print(explanation_view(found, items))
+        return
+    print_json(found.as_dict())
+
+
+def plan(
+    policy: PolicyOption,
+    half_width: Annotated[float, typer.Option(help="Wanted half-width of kappa's 95 % interval.")] = 0.08,
+    precision: Annotated[float, typer.Option(help="Wanted half-width of the prevalence, as a share of it.")] = 0.2,
+    seconds_per_vote: Annotated[float, typer.Option(help="Reading and answering one item.")] = 30.0,
+    price_per_hour: Annotated[float, typer.Option(help="Of an expert, in any currency.")] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what further labels would cost and bring, before they are asked for."""
+    from al_assets.agreement.plan_text import plan_lines
+    from al_assets.agreement.planning import PlanSettings
+    from al_assets.agreement.planning import plan as plan_of
+    from al_assets.storage.root import RunRoot
+
+    settings = load_policy(policy)
+    root, selection = RunRoot(settings.root), settings.selection
+    reports = {key: root.read_table("kappa_report", key) for key in root.table_keys("kappa_report")}
+    wanted = PlanSettings(
+        half_width=half_width,
+        prevalence_precision=precision,
+        pool_prevalence=settings.policy.expected_prevalence,
+        votes_per_item=settings.review.votes_per_item,
+        raters=len(settings.review.raters),
+        budget=selection.budget,
+        audit=selection.shares.audit,
+        evaluation_share=settings.split.evaluation_share,
+        hidden_share=selection.gold_share + selection.repeat_share,
+        parity_margin=settings.stopping.parity_margin,
+        min_gain=settings.stopping.min_gain,
+        seconds_per_vote=seconds_per_vote,
+        price_per_hour=price_per_hour,
+    )
+    found = plan_of(wanted, reports)
+    if as_json:
+        print_json(asdict(found))
+        return
+    for line in plan_lines(found):
+        say(line)
+
+
+def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
+    """Show how each rater agrees with the others, with hidden gold and with themselves."""
+    from al_assets.agreement.raters import rater_confusion
+    from al_assets.review.rater_quality import rater_quality
+    from al_assets.storage.ledger import Ledger
+
+    settings = load_policy(policy)
+    with Ledger.of(settings) as ledger:
+        confusion = rater_confusion(ledger.expert_labels(ledger.iterations(), ledger.watermark()))
+        quality = rater_quality(ledger, settings)
+    gold, again = quality.gold, quality.retest
+    if as_json:
+        print_json({"majority": confusion.to_dicts(), "gold": gold.to_dicts(), "retest": again.to_dicts()})
+        return
+    shares = ("rater", "answers", "undecided", "positive", "sensitivity", "specificity")
+    console.print(frame_table(confusion.select(shares), "Against the majority of the others"))
+    for title, frame, columns in (
+        ("On hidden gold", gold, ("iteration", "rater", "items", "accuracy", "low", "high", "reason")),
+        ("Asked again", again, ("slice", "figure", "estimate", "low", "high", "items", "reason")),
+    ):
+        shown = frame.select(columns).drop([] if frame["reason"].count() else ["reason"])
+        if shown.height:
+            console.print(frame_table(shown, title))
+        else:
+            say(f"{title}: nothing asked; see selection.gold_share in the policy file")

@@ -1,0 +1,116 @@
+"""Out-of-fold scores: what the student's recipe says of each training text when it has not seen it.
+
+K students are trained, each on all folds but one, and score the fold they did not see. Scores are kept by the fold
+student's fingerprint as any labeler's are, so a stopped run repeats at most one fold; its weights are deleted once it
+has scored.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.config import Policy
+from al_assets.curation.split import uniform_hash
+from al_assets.models.scoring import score_texts
+from al_assets.models.students import load_student, train_student
+from al_assets.models.students.base import RECORD, Progress, StudentError, student_fingerprint
+from al_assets.storage.atomic import new_directory
+from al_assets.storage.root import RunRoot, text_hash
+
+Watch = Callable[[str], Progress]
+
+
+class TooFewGroups(StudentError):
+    """There are too few labelled groups for cross-fitting; the message says how many and what to do."""
+
+
+def assign_folds(groups: Sequence[str], labels: Sequence[bool], folds: int, seed: int) -> NDArray[np.int64]:
+    """Return each item's fold, 0 to folds - 1: groups stay whole, and folds are alike in size and positive share.
+
+    Groups are dealt out like cards in the order of their share of positives, equal shares in the order of their hash,
+    so the given order changes nothing.
+
+    :param groups: shape (items,), items that must not be parted: pair partners, near-duplicates.
+    :raises TooFewGroups: fewer than ``folds`` groups, or a class found in one group only, so that some student would
+        learn from one class alone.
+    """
+    names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    truth = np.asarray(labels, dtype=np.float64)
+    sizes = np.bincount(members, minlength=len(names))
+    share = np.bincount(members, weights=truth, minlength=len(names)) / np.maximum(sizes, 1)
+    with_positive, with_negative = int((share > 0).sum()), int((share < 1).sum())
+    if folds < 2 or len(names) < folds or min(with_positive, with_negative) < 2:
+        raise TooFewGroups(
+            f"calibration.folds: {folds} folds of {len(names)} groups, {with_positive} of them with positive and "
+            f"{with_negative} with negative labels; it takes 2 or more folds, as many groups, and both labels in 2 "
+            "groups each. Have more items labelled, or set calibration.folds to 0"
+        )
+    order = sorted(range(len(names)), key=lambda each: (share[each], uniform_hash(str(names[each]), seed)))
+    fold = np.empty(len(names), dtype=np.int64)
+    fold[order] = np.arange(len(names)) % folds
+    return fold[members]
+
+
+def out_of_fold_scores(
+    policy: Policy,
+    root: RunRoot,
+    texts: Sequence[str],
+    labels: Sequence[bool],
+    fold_of: NDArray[np.int64],
+    *,
+    watch: Watch | None = None,
+) -> NDArray[np.float64]:
+    """Return p_positive of each labelled text from a student trained on the other folds, shape (texts,), in order.
+
+    Cost: a training for each of K folds, on (K - 1) / K of the texts.
+
+    :param fold_of: shape (texts,), from 0; see ``assign_folds``.
+    :param watch: given what is being done, such as ``fold 2 of 5, training step``, returns a progress callback.
+    :raises StudentError: a training failed.
+    """
+    folds = int(fold_of.max()) + 1
+    scores = np.full(len(texts), np.nan)
+    for fold in range(folds):
+        held_out = fold_of == fold
+        taught = list(compress(texts, ~held_out)), list(compress(labels, ~held_out))
+        asked = list(compress(texts, held_out))
+        scores[held_out] = _scores_of_fold(policy, root, taught, asked, _named(watch, f"fold {fold + 1} of {folds}"))
+    return scores
+
+
+def _scores_of_fold(
+    policy: Policy, root: RunRoot, taught: tuple[list[str], list[bool]], asked: list[str], watch: Watch
+) -> NDArray[np.float64]:
+    fingerprint = student_fingerprint(policy.student, *taught)
+    hashes, store = [text_hash(text) for text in asked], root.scores(fingerprint)
+    directory = root.local_path(f"folds/{fingerprint}")
+    if store.known(hashes) >= set(hashes):
+        watch("scored before")(len(asked), len(asked))
+        found = np.asarray(store.get(hashes), dtype=np.float64)
+    else:
+        _train_once(policy, taught, directory, fingerprint, watch("training step"))
+        with load_student(directory, policy.student, policy) as student:
+            found = score_texts(student, hashes, asked, store, watch("scored"))
+    # Only the scores are wanted; K copies of a language model would fill the disk.
+    shutil.rmtree(directory, ignore_errors=True)
+    return found
+
+
+def _train_once(
+    policy: Policy, taught: tuple[list[str], list[bool]], directory: Path, fingerprint: str, progress: Progress
+) -> None:
+    if (directory / RECORD).exists():
+        return
+    with new_directory(directory) as unfinished:
+        train_student(policy.student, policy, *taught, unfinished, progress, fingerprint=fingerprint)
+
+
+def _named(watch: Watch | None, fold: str) -> Watch:
+    def of_fold(what: str) -> Progress:
+        return (lambda done, total: None) if watch is None else watch(f"{fold}, {what}")
+
+    return of_fold

@@ -1,0 +1,304 @@
+"""What each figure of a report is, in a sentence and a formula: one registry for the page and for ``al explain``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Description:
+    """A figure in words.
+
+    :param title: its name for people.
+    :param sentence: what it says, and how to read it.
+    :param formula: how it is computed; a, b, c, d are the cells of a 2 x 2 table (both positive, only the first, only
+        the second, both negative) and w the items' weights.
+    :param rests_on: figures (and their scope; "" for the same one) it is computed from, if it is not computed from
+        items.
+    """
+
+    title: str
+    sentence: str
+    formula: str
+    rests_on: tuple[tuple[str, str], ...] = ()
+
+
+SCOPES = {
+    "evaluation": "all labelled items that no student is trained on, however they were chosen",
+    "boundary": "evaluation items queued because they lie where the two labels meet (pairs and promising items)",
+    "control": "evaluation items drawn uniformly from the pool",
+    "panel": "the evaluation items of iteration 0000, which stay the same in every iteration",
+    "audit": "items drawn at random with known probabilities, each weighted to the pool items it stands for",
+    "pool": "the unlabelled stop set, a uniform random sample of the pool",
+    "loop": "the loop as a whole: every labelled item, for agreement among the experts",
+}
+_ENDING = ("guideline_problem", "parity", "budget_spent", "plateau", "stable")
+_CELLS = "kappa = 2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d)), the same as (Po - Pe) / (1 - Pe)"
+_ON_SHARED = "on the items with two or more decisive votes"
+
+
+def _with_experts(who: str) -> Description:
+    return Description(
+        f"{who}-expert kappa",
+        f"How far the {who} and an expert agree beyond chance: the mean over experts of Cohen's kappa, {_ON_SHARED}, "
+        "so that it compares with expert-expert kappa. 1 is full agreement, 0 what chance would give.",
+        f"mean over experts j of kappa({who}, j); {_CELLS}",
+    )
+
+
+def _called(who: str) -> dict[str, Description]:
+    return {
+        "precision": Description(
+            f"precision of the {who}",
+            f"Of the items the {who} calls positive, the share that is positive to the experts; votes that differ "
+            "count as their share of positives.",
+            "sum(w * called * positive share of the votes) / sum(w * called)",
+        ),
+        "recall": Description(
+            f"recall of the {who}",
+            f"Of the items that are positive to the experts, the share the {who} calls positive.",
+            "sum(w * called * positive share of the votes) / sum(w * positive share of the votes)",
+        ),
+        "positive_share": Description(
+            f"share called positive by the {who}",
+            f"The share of the items that the {who} calls positive.",
+            "sum(w * called) / sum(w)",
+        ),
+        "average_precision": Description(
+            f"average precision of the {who}",
+            f"How well the {who}'s score ranks positives before negatives, whatever the threshold; as good as chance "
+            "is the share of positives.",
+            "sum over thresholds of (recall gained) * precision, on items with one or more decisive votes",
+        ),
+    }
+
+
+def _rule(title: str, sentence: str, rests_on: tuple[tuple[str, str], ...]) -> Description:
+    return Description(f"stopping rule: {title}", f"1 if it fires, 0 if not. {sentence}", "see the rule", rests_on)
+
+
+FIGURES = {
+    "expert_expert_kappa": Description(
+        "expert-expert kappa",
+        "How far two experts agree beyond chance: the mean of Cohen's kappa over all pairs of experts. It is the "
+        "ceiling for a model that is compared with single experts.",
+        f"mean over pairs of experts of kappa; {_CELLS}",
+    ),
+    "model_expert_kappa": _with_experts("student"),
+    "incumbent_expert_kappa": _with_experts("incumbent"),
+    "krippendorff_alpha": Description(
+        "Krippendorff's alpha",
+        "Agreement of all experts at once beyond chance, with missing votes allowed. From .667 tentative conclusions, "
+        "from .8 firm ones (Krippendorff).",
+        "1 - Do / De; Do = discordant pairs of votes within items, De the same after shuffling all votes",
+    ),
+    "fleiss_kappa": Description(
+        "Fleiss' kappa",
+        "Agreement of all experts at once beyond chance, where each item has the same number of votes (Fleiss 1971).",
+        "(Po - Pe) / (1 - Pe) with Pe = sum over labels of (share of all votes)^2",
+    ),
+    "gwet_ac1": Description(
+        "Gwet's AC1",
+        "Agreement beyond chance with a chance term that does not explode when one label is rare; it is high when "
+        "positives are few, so read it beside kappa, never in its place.",
+        "(Po - Pe) / (1 - Pe) with Pe = 2 q (1 - q), q the mean share of positive votes (Gwet 2008)",
+    ),
+    "observed_agreement": Description(
+        "observed agreement",
+        "The share of answers on which two experts give the same label, chance included.",
+        "(a + d) / (a + b + c + d), cells summed over all pairs of experts",
+    ),
+    "positive_agreement": Description(
+        "positive agreement",
+        "If one expert says positive, how often another does too.",
+        "2a / (2a + b + c), cells summed over all pairs of experts",
+    ),
+    "negative_agreement": Description(
+        "negative agreement",
+        "If one expert says negative, how often another does too.",
+        "2d / (2d + b + c), cells summed over all pairs of experts",
+    ),
+    "prevalence_index": Description(
+        "prevalence index",
+        "How lopsided the labels are: 0 when half are positive, 1 when only one label occurs. Kappa falls as it rises.",
+        "mean over pairs of experts of |a - d| / (a + b + c + d)",
+    ),
+    "bias_index": Description(
+        "bias index",
+        "How far two experts differ in how often they say positive: 0 when they say it equally often.",
+        "mean over pairs of experts of |b - c| / (a + b + c + d)",
+    ),
+    "parity_difference": Description(
+        "distance to the experts",
+        "How much worse (below 0) the student agrees with the experts than they do with each other, on the same items. "
+        "0 is parity.",
+        "student-expert kappa - expert-expert kappa, both from the same resamples",
+        (("model_expert_kappa", ""), ("expert_expert_kappa", "")),
+    ),
+    "student_gain": Description(
+        "gain of the student over the incumbent",
+        "How much better the new student agrees with the experts than the incumbent that labelled the pool, on the "
+        "same items.",
+        "student-expert kappa - incumbent-expert kappa, both from the same resamples",
+        (("model_expert_kappa", ""), ("incumbent_expert_kappa", "")),
+    ),
+    "gain_from_ranking": Description(
+        "gain from ranking",
+        "The part of the student's gain over the incumbent that comes from which items it puts first. With the gain "
+        "from the threshold it adds up to the gain.",
+        "((k(1,0) - k(0,0)) + (k(1,1) - k(0,1))) / 2; k(r,s) the kappa with the experts of ranking r (0 incumbent, 1 "
+        "student) when as much of the pool is called positive as s (0 incumbent, 1 student) does",
+    ),
+    "gain_from_threshold": Description(
+        "gain from the threshold",
+        "The part of the student's gain over the incumbent that comes from how many items it calls positive.",
+        "((k(0,1) - k(0,0)) + (k(1,1) - k(1,0))) / 2; k as in the gain from ranking",
+    ),
+    "panel_gain": Description(
+        "gain on the panel",
+        "How much kappa rose on the panel since the student of some iterations ago, on items that stayed the same.",
+        "student-expert kappa - the same of the earlier student, on panel items that both labelled",
+    ),
+    "prevalence": Description(
+        "prevalence",
+        "The share of the whole pool that is positive to the experts (Hajek mean of the audit).",
+        "sum(w * positive share of the votes) / sum(w)",
+    ),
+    **_called("student"),
+    **{f"incumbent_{name}": each for name, each in _called("incumbent").items()},
+    "undecided_share": Description(
+        "share of 'cannot decide'",
+        "How many answers were 'cannot decide': a sign of gaps in the guideline. They are left out of every kappa.",
+        "answers 'cannot decide' / all answers",
+    ),
+    "threshold": Description(
+        "threshold of the student",
+        "The score from which the student calls an item positive. Evaluation labels have a part in it only through the "
+        "pool's estimated prevalence.",
+        "by rule: the score that calls threshold_prevalence of the stop set positive; or where the calibrated "
+        "probabilities expect the largest kappa there; or a probability of one half",
+    ),
+    "threshold_prevalence": Description(
+        "prevalence the threshold is matched to",
+        "The audit's share of positives, drawn towards the policy's expected prevalence while audit labels are few.",
+        "(n_eff * audit share + 30 * expected) / (n_eff + 30), n_eff = (sum w)^2 / sum w^2",
+    ),
+    "calibration_slope": Description(
+        "slope of the calibration",
+        "How the student's log-odds are stretched to become probabilities: below 1 it is too sure of itself, 1 where "
+        "no curve was fitted.",
+        "slope of a logistic curve through out-of-fold scores of fine-tuning items",
+    ),
+    "calibration_intercept": Description(
+        "intercept of the calibration",
+        "What is added to the stretched log-odds so that the stop set's probabilities average the pool's prevalence.",
+        "the intercept at which the mean probability of the stop set is threshold_prevalence",
+    ),
+    "calibration_shift": Description(
+        "shift of the calibration",
+        "What is added to the log-odds so that the probabilities of the stop set average the pool's prevalence.",
+        "the shift at which the mean probability of the stop set is threshold_prevalence",
+    ),
+    "calibration_error": Description(
+        "calibration error",
+        "How far the student's probabilities are from how often such items are positive, less what chance adds; 0 is "
+        "best.",
+        "sqrt(plain^2 - chance^2), plain = sum over bins of their weight * |mean probability - positive share|",
+    ),
+    "brier_score": Description(
+        "Brier score",
+        "The mean squared difference between probability and the experts' share of positive votes; 0 is best.",
+        "sum(w * (probability - positive share of the votes)^2) / sum(w)",
+    ),
+    "predicted_f_change": Description(
+        "predicted change of F",
+        "How much F of this student would change if the student before were the truth on the stop set; near 0 the loop "
+        "changes little (Altschuler and Bloodgood 2019).",
+        "1 - 2a / (2a + b + c), the student and the student before",
+    ),
+    "incumbent_agreement": Description(
+        "agreement with the incumbent",
+        "How alike student and incumbent label the stop set: Cohen's kappa. It says what changed, not who is right.",
+        f"kappa(student, incumbent); {_CELLS}",
+    ),
+    "stop_set_agreement": Description(
+        "agreement with the student before",
+        "How alike this student and the one before label the stop set: Cohen's kappa. Near 1 the loop changes little.",
+        f"kappa(student, student before); {_CELLS}",
+    ),
+    "labels": Description("items labelled", "How many items the experts were asked about so far.", "a count of items"),
+    "ceiling_further_labels": Description(
+        "evaluation labels that would decide parity",
+        "How many more labelled evaluation items would tell whether the student is as good as the experts, if the "
+        "distance stays as it is.",
+        "items * ((half-width now / distance from the margin)^2 - 1); 90 % interval of the parity difference",
+        (("parity_difference", "evaluation"),),
+    ),
+    "alt_test_winning_rate": Description(
+        "alternative annotator test: winning rate",
+        "The share of experts whom the student could replace: it agrees with the other experts as well as that expert "
+        "does, up to epsilon (Calderon and others 2025). From .5 on the test is passed.",
+        "share of experts whose paired one-sided t-test rejects after Benjamini and Yekutieli, q = .05",
+    ),
+    "alt_test_advantage": Description(
+        "alternative annotator test: average advantage",
+        "How often the student agrees with the other experts at least as well as the expert left out does.",
+        "mean over experts of the share of items where the student scores no less than the expert",
+    ),
+    "stop_guideline_problem": _rule(
+        "guideline problem",
+        "Fires when the experts agree too little among themselves for more labels to help.",
+        (("expert_expert_kappa", "loop"), ("expert_expert_kappa", "audit")),
+    ),
+    "stop_parity": _rule(
+        "parity",
+        "Fires when the one-sided 95 % lower bound of the distance to the experts lies above minus the margin.",
+        (("parity_difference", "evaluation"),),
+    ),
+    "stop_budget_spent": _rule(
+        "budget spent", "Fires when the labels or iterations that were granted are used up.", (("labels", "loop"),)
+    ),
+    "stop_plateau": _rule(
+        "plateau",
+        "Fires when the one-sided 90 % upper bound of the gain on the panel lies below the least gain that counts.",
+        (("panel_gain", "panel"),),
+    ),
+    "stop_stable": _rule(
+        "stable",
+        "Fires when the last students label the stop set alike (Bloodgood and Vijay-Shanker 2009).",
+        (("stop_set_agreement", "pool"),),
+    ),
+    "stop_predicted_change": _rule(
+        "predicted change",
+        "Fires when the last students would differ little in F (Altschuler and Bloodgood 2019). It is advice and ends "
+        "nothing.",
+        (("predicted_f_change", "pool"),),
+    ),
+    "promotion": Description(
+        "promotion",
+        "1 if the student becomes the incumbent: it does if it agrees with the experts no less than the incumbent.",
+        "1 if the gain of the student over the incumbent is known and not below 0, else 0",
+        (("student_gain", "evaluation"),),
+    ),
+    "verdict": Description(
+        "verdict",
+        "0 if the loop goes on, 1 if a stopping rule ended it; of several that fire, the first in order counts. Rules "
+        "that are advice only do not.",
+        "1 if any stopping rule fired, else 0",
+        tuple((f"stop_{name}", "loop") for name in _ENDING),
+    ),
+    "watermark": Description(
+        "watermark of the ledger",
+        "The place of the last vote this report rests on: votes up to it give the same report for ever.",
+        "the largest seq among the votes",
+    ),
+}
+
+
+def describe(figure: str) -> Description | None:
+    """Return a figure in words; None for a figure the registry does not know."""
+    return FIGURES.get(figure)
+
+
+def title_of(figure: str) -> str:
+    """Return a figure's name for people; that of the table, spaced, where the registry does not know it."""
+    found = describe(figure)
+    return found.title if found else figure.replace("_", " ")

@@ -1,0 +1,81 @@
+"""The pictures of a report, from the tables of the run."""
+
+import polars as pl
+
+from al_assets import pictures
+from al_assets.agreement.figures import figure_of, interval_of
+from al_assets.agreement.reliability import audit_reliability
+from al_assets.agreement.report import scope_masks
+from al_assets.pictures import Form, Point
+from al_assets.report import sections
+from al_assets.report.rows import labelled_rows
+from al_assets.report.tables import IterationTables
+
+SERIES = {
+    "student with expert, boundary": ("model_expert_kappa", "boundary"),
+    "student with expert, population": ("model_expert_kappa", "audit"),
+}
+CEILING = ("expert_expert_kappa", "loop")
+BESIDE = {
+    "student-expert kappa": "model_expert_kappa",
+    "incumbent-expert kappa": "incumbent_expert_kappa",
+    "expert-expert kappa": "expert_expert_kappa",
+    "positive agreement": "positive_agreement",
+    "observed agreement": "observed_agreement",
+}
+
+
+def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, bytes]:
+    """Return the pictures of a report by name: history, beside, matrix, yield and, with audit items, reliability.
+
+    :param form: png for metadata in the Dagster UI, svg for a page.
+    """
+    report = tables.report
+    series = {name: [_point(each, *place) for each in tables.reports.values()] for name, place in SERIES.items()}
+    band = [interval_of(each, *CEILING) for each in tables.reports.values()]
+    beside = {
+        name: [_point(report, figure, "boundary"), _point(report, figure, "audit")] for name, figure in BESIDE.items()
+    }
+    drawn = {
+        "history": pictures.kappa_history(list(tables.reports), series, band, form=form),
+        "beside": pictures.beside_each_other(beside, ("boundary", "population (audit)"), form=form),
+        "matrix": pictures.agreement_matrix(*sections.matrix(labelled_rows(tables, "evaluation")), form=form),
+        "yield": pictures.curation_yield(list(tables.reports), _stages(tables), form=form),
+    }
+    reliability = _reliability(tables, form)
+    return drawn if reliability is None else {**drawn, "reliability": reliability}
+
+
+def _stages(tables: IterationTables) -> dict[str, list[float | None]]:
+    shares = {(row["iteration"], row["stage"]): row["positive_share"] for row in tables.yields.iter_rows(named=True)}
+    audit = [figure_of(report, "prevalence", "audit") for report in tables.reports.values()]
+    return {
+        "pool, audit": [None if each is None else each.estimate for each in audit],
+        "pool, incumbent": [shares[key, "pool"] for key in tables.reports],
+        "queue, incumbent": [shares[key, "queue"] for key in tables.reports],
+        "labels, experts": [shares[key, "labels"] for key in tables.reports],
+    }
+
+
+def _reliability(tables: IterationTables, form: Form) -> bytes | None:
+    items = tables.items()
+    audit = items.where(scope_masks(items)["audit"])
+    # The bins take no resamples; only the summaries' intervals do.
+    bins = audit_reliability(audit, tables.choice().calibration, resamples=2).bins
+    if not bins.height:
+        return None
+    return pictures.reliability_diagram(
+        bins["mean_probability"].to_list(),
+        bins["positive_share"].to_list(),
+        bins["items"].to_list(),
+        intervals=bins.select("share_low", "share_high").rows(),
+        form=form,
+    )
+
+
+def _point(report: pl.DataFrame, figure: str, scope: str) -> Point | None:
+    found = figure_of(report, figure, scope)
+    if found is None or found.estimate is None:
+        return None
+    nothing = float("nan")
+    return found.estimate, nothing if found.low is None else found.low, nothing if found.high is None else found.high

@@ -1,0 +1,137 @@
+"""What the figures of a report mean, in plain sentences."""
+
+import polars as pl
+
+from al_assets.agreement.figures import figure_of, interval_of
+from al_assets.agreement.report import verdict_of
+from al_assets.agreement.scope_difference import ScopeFigures, why_scopes_differ
+from al_assets.agreement.scopes import Figure
+
+NO_RULE_FIRED = "no stopping rule fired"
+VERDICTS = {
+    "continue": f"Go on: {NO_RULE_FIRED}.",
+    "parity": "Stop: the student agrees with the experts as well as they agree with each other.",
+    "plateau": "Stop: more labels no longer raise the student's agreement with the experts.",
+    "stable": "Stop: successive students label the pool alike; more labels change little.",
+    "budget spent": "Stop: the labels or iterations that were granted are used up.",
+    "guideline problem": "Stop and mend the guideline: the experts agree too little among themselves.",
+}
+RULES = {
+    "guideline problem": "the experts agree too little for more labels to help",
+    "parity": "the student agrees with the experts as well as they agree with each other",
+    "budget spent": "the labels or iterations that were granted are used up",
+    "plateau": "kappa on the panel surely no longer rises",
+    "stable": "successive students label the stop set alike",
+    "predicted change": "the last students would differ little in F; advice, ends nothing",
+}
+
+
+def verdict_sentence(report: pl.DataFrame) -> str:
+    """Return the verdict of a report in a sentence."""
+    verdict, _ = verdict_of(report)
+    return VERDICTS.get(verdict, f"Verdict: {verdict}.")
+
+
+def verdict_reason(report: pl.DataFrame) -> str:
+    """Return why the verdict is what it is; "" where the sentence has said it all."""
+    _, reason = verdict_of(report)
+    return "" if reason == NO_RULE_FIRED else f"{capital(reason)}."
+
+
+def standing_sentence(report: pl.DataFrame) -> str:
+    """Return how the student stands to the experts, on the evaluation items of a report."""
+    student = figure_of(report, "model_expert_kappa", "evaluation")
+    experts = figure_of(report, "expert_expert_kappa", "evaluation")
+    if student is None or student.estimate is None:
+        why = student.detail if student else "the report has no such figure"
+        return f"How far the student agrees with the experts is not known: {why}."
+    found = f"On {student.items} evaluation items the student agrees with an expert at kappa {interval_text(student)}"
+    if experts is None or experts.estimate is None:
+        return f"{found}; the experts' agreement with each other is not known on them."
+    return f"{found}, two experts with each other at {interval_text(experts)}. {_distance(report)}"
+
+
+def _distance(report: pl.DataFrame) -> str:
+    gap = figure_of(report, "parity_difference", "evaluation")
+    if gap is None or gap.estimate is None:
+        return ""
+    if gap.low is None or gap.high is None:
+        return f"The difference is {gap.estimate:+.2f}; how sure that is cannot be said: {gap.detail}."
+    found = f"The difference of {gap.estimate:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})"
+    if gap.high < 0:
+        return f"{found} is more than chance: the student is below the experts."
+    if gap.low > 0:
+        return f"{found} is more than chance: the student agrees with the experts more than they do with each other."
+    return f"{found} may be chance: these items do not tell whether the student is below the experts."
+
+
+def population_sentence(report: pl.DataFrame, boundary_share: float | None) -> str:
+    """Return why the audit's and the boundary's figures differ, with how they do here.
+
+    :param boundary_share: share of positive votes among the boundary's items.
+    """
+    return (
+        "Boundary items were chosen because they are hard: they lie where the two labels meet. Audit items were drawn "
+        "at random with known probabilities and speak for the whole pool. So the two answer different questions: the "
+        "boundary says how well hard cases are decided, the audit what the pool gets. "
+        f"{why_scopes_differ(*_scopes(report, boundary_share))}{_overlap(report)}"
+    )
+
+
+def gain_sentence(report: pl.DataFrame) -> str:
+    """Return how the student's gain over the incumbent divides, on the evaluation items; "" where that is not known."""
+    names = ("student_gain", "gain_from_ranking", "gain_from_threshold")
+    gain, ranking, threshold = (figure_of(report, name, "evaluation") for name in names)
+    if gain is None or ranking is None or threshold is None:
+        return ""
+    if gain.estimate is None or ranking.estimate is None or threshold.estimate is None:
+        return ""
+    return (
+        f"Of the difference of {_signed(gain.estimate)}, {_signed(ranking.estimate)} comes from which items are put "
+        f"first and {_signed(threshold.estimate)} from how many are called positive."
+    )
+
+
+def _signed(value: float) -> str:
+    # Adding 0 turns -0 into 0.
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+def _scopes(report: pl.DataFrame, boundary_share: float | None) -> tuple[ScopeFigures, ScopeFigures]:
+    def known(figure: str, scope: str) -> float | None:
+        found = figure_of(report, figure, scope)
+        return None if found is None else found.estimate
+
+    boundary = ScopeFigures(
+        known("model_expert_kappa", "boundary"), boundary_share, known("expert_expert_kappa", "boundary")
+    )
+    names = ("model_expert_kappa", "prevalence", "expert_expert_kappa", "precision", "recall")
+    return boundary, ScopeFigures(*(known(name, "audit") for name in names))
+
+
+def _overlap(report: pl.DataFrame) -> str:
+    edge, whole = (interval_of(report, "model_expert_kappa", scope) for scope in ("boundary", "audit"))
+    if edge is None or whole is None:
+        return ""
+    if edge[1] <= whole[2] and whole[1] <= edge[2]:
+        return " The 95 % intervals overlap."
+    return " The 95 % intervals do not overlap."
+
+
+def interval_text(figure: Figure, digits: int = 2) -> str:
+    """Return a figure as ``0.55 (0.42 to 0.66)``."""
+    if figure.estimate is None:
+        return "undefined"
+    if figure.low is None or figure.high is None:
+        return f"{figure.estimate:.{digits}f} (no interval)"
+    return f"{figure.estimate:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage, with a decimal below ten."""
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
+
+
+def capital(text: str) -> str:
+    """Return a text with its first letter in upper case and without a full stop."""
+    return text[:1].upper() + text[1:].removesuffix(".")

@@ -1,0 +1,218 @@
+"""How each figure of a report is traced: to its items and votes, or to the figures it is computed from."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from al_assets.agreement.alt_test import alt_test
+from al_assets.agreement.figures import figure_of
+from al_assets.agreement.kappa import Floats, pair_cells
+from al_assets.agreement.reliability import audit_reliability
+from al_assets.agreement.report import scope_masks
+from al_assets.agreement.stopping import PRECEDENCE
+from al_assets.partitions import iteration_key, iteration_number, previous_key
+from al_assets.report.descriptions import SCOPES
+from al_assets.report.explanation import Explanation
+from al_assets.report.recompute import FROM_ITEMS
+from al_assets.report.rows import (
+    Rows,
+    cells_frame,
+    labelled_rows,
+    out_of_fold_rows,
+    stop_set_rows,
+    with_combinations,
+    with_earlier,
+    with_probability,
+)
+from al_assets.report.tables import IterationTables
+
+ONE_VOTE = frozenset(
+    (
+        "prevalence", "precision", "recall", "positive_share", "average_precision", "gwet_ac1", "fleiss_kappa",
+        "brier_score", "calibration_error",
+    )
+)  # fmt: skip
+GAIN_PARTS = ("gain_from_ranking", "gain_from_threshold")
+WITH_STUDENT_BEFORE = ("stop_set_agreement", "predicted_f_change")
+MOST_EFFECTS = 5_000
+"""Of more items no effects are computed: their time grows with the square of the items, and each is tiny."""
+_NO_FRAME = pl.DataFrame()
+
+
+def trace(tables: IterationTables, blank: Explanation) -> Explanation:
+    """Return the explanation with what the figure rests on and its value computed again, where a way is known."""
+    figure = blank.stored.figure
+    if figure in _SPECIAL:
+        return _SPECIAL[figure](tables, blank)
+    return _rule(blank) if _is_rule(figure) else _from_items(tables, blank)
+
+
+def _from_items(tables: IterationTables, blank: Explanation) -> Explanation:
+    figure, scope = blank.stored.figure, blank.stored.scope
+    recompute = FROM_ITEMS.get(figure)
+    if recompute is None or scope not in SCOPES:
+        return replace(blank, note="It is known as stored; no way to compute it from the items is registered.")
+    rows = _rows(tables, figure, scope)
+    value = recompute(rows, rows.weights)
+    effects = pl.Series(_effects(rows, recompute, value), dtype=pl.Float64).fill_nan(None)
+    shown = rows.frame().with_columns(effect=effects)
+    return replace(blank, basis="items", recomputed=_known(value), items=shown, cells=_cells(rows, figure))
+
+
+def _rows(tables: IterationTables, figure: str, scope: str) -> Rows:
+    if scope == "pool":
+        before = previous_key(tables.iteration)
+        rows = stop_set_rows(tables, tables.earlier_labels.get(before or ""))
+        return rows.where(~np.isnan(rows.label("earlier"))) if figure in WITH_STUDENT_BEFORE else rows
+    rows = labelled_rows(tables, scope)
+    if figure == "undecided_share":
+        return replace(rows, weights=np.ones(len(rows)))
+    if figure == "panel_gain":
+        rows = _with_earlier(tables, rows)
+    if figure in GAIN_PARTS:
+        rows = with_combinations(tables, scope, rows)
+    if figure == "brier_score":
+        rows = with_probability(tables, rows)
+    least = 1 if figure.removeprefix("incumbent_") in ONE_VOTE else 2
+    return rows.where(rows.decisive >= least)
+
+
+def _with_earlier(tables: IterationTables, rows: Rows) -> Rows:
+    number = iteration_number(tables.iteration) - tables.policy.stopping.window
+    key = iteration_key(number) if number >= 0 else ""
+    known = key in tables.earlier_labels
+    return with_earlier(tables, rows, key) if known else rows.where(np.zeros(len(rows), dtype=np.bool_))
+
+
+def _effects(rows: Rows, recompute: Callable[[Rows, Floats], float], value: float) -> list[float]:
+    """Return the figure less what it would be without each item; NaN where it would be undefined."""
+    if len(rows) > MOST_EFFECTS:
+        return [float("nan")] * len(rows)
+    effects = []
+    for at in range(len(rows)):
+        weights = rows.weights.copy()
+        weights[at] = 0.0
+        effects.append(value - recompute(rows, weights))
+    return effects
+
+
+def _cells(rows: Rows, figure: str) -> pl.DataFrame:
+    if figure in ("incumbent_agreement", *WITH_STUDENT_BEFORE):
+        other = "incumbent" if figure == "incumbent_agreement" else "earlier"
+        return cells_frame([("student", other, pair_cells(rows.label("student"), rows.label(other)))], rows.weights)
+    if figure.removeprefix("incumbent_") in ONE_VOTE or not rows.raters or figure == "undecided_share":
+        return _NO_FRAME
+    models = _PAIRS_WITH.get(figure, (None,))
+    return cells_frame([pair for model in models for pair in rows.pairs(model)], rows.weights)
+
+
+_PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
+    "model_expert_kappa": ("student",),
+    "incumbent_expert_kappa": ("incumbent",),
+    "parity_difference": ("student", None),
+    "student_gain": ("student", "incumbent"),
+    "panel_gain": ("student", "earlier"),
+    **dict.fromkeys(GAIN_PARTS, ("student", "incumbent", "student_at_incumbent_share", "incumbent_at_student_share")),
+}
+
+
+def _chosen(tables: IterationTables, blank: Explanation, rows: Rows) -> Explanation:
+    """Trace a figure of the student's threshold, which is chosen again from the same scores and votes."""
+    values = {each.figure: each.estimate for each in tables.choice().figures()}
+    return replace(blank, basis="items", recomputed=values.get(blank.stored.figure), items=rows.frame())
+
+
+def _from_stop_set(tables: IterationTables, blank: Explanation) -> Explanation:
+    return _chosen(tables, blank, with_probability(tables, stop_set_rows(tables, None)))
+
+
+def _threshold_prevalence(tables: IterationTables, blank: Explanation) -> Explanation:
+    rows = labelled_rows(tables, "audit")
+    found = _chosen(tables, blank, rows.where(rows.decisive > 0))
+    return replace(found, scope=f"{blank.scope}; the items are those of the audit")
+
+
+def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
+    found = _chosen(tables, blank, out_of_fold_rows(tables))
+    scope = "fine-tuning items, each scored by a student that was not trained on it; the level is that of the pool"
+    return replace(found, scope=scope)
+
+
+def _calibration_error(tables: IterationTables, blank: Explanation) -> Explanation:
+    items = tables.items()
+    audit = items.where(scope_masks(items)["audit"])
+    # The estimate takes no resamples; only its interval does.
+    error = audit_reliability(audit, tables.choice().calibration, resamples=2).error
+    rows = with_probability(tables, labelled_rows(tables, "audit"))
+    return replace(blank, basis="items", recomputed=error.estimate, items=rows.where(rows.decisive > 0).frame())
+
+
+def _labels(tables: IterationTables, blank: Explanation) -> Explanation:
+    rows = labelled_rows(tables, "loop")
+    return replace(blank, basis="items", recomputed=float(len(rows)), items=rows.frame())
+
+
+def _watermark(tables: IterationTables, blank: Explanation) -> Explanation:
+    last = tables.votes.sort("seq").select("seq", "item_id", "iteration", "rater", "label", "voted_at").tail(20)
+    value = float(last["seq"][-1]) if last.height else 0.0
+    note = "The votes shown are the last 20 it rests on."
+    return replace(blank, basis="items", recomputed=value, items=last, note=note)
+
+
+def _alt_test(tables: IterationTables, blank: Explanation) -> Explanation:
+    rows = labelled_rows(tables, blank.stored.scope)
+    # An expert is compared with the model by the others' votes: an item with one vote tells nothing.
+    rows = rows.where(rows.decisive >= 2)
+    found = alt_test(rows.votes, rows.label("student"))
+    values = {"alt_test_winning_rate": found.winning_rate, "alt_test_advantage": found.average_advantage}
+    return replace(blank, basis="items", recomputed=values[blank.stored.figure], items=rows.frame(), note=found.text)
+
+
+def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
+    (gain,) = blank.rests_on
+    value = float(gain.estimate is not None and gain.estimate >= 0)
+    return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
+
+
+def _verdict(tables: IterationTables, blank: Explanation) -> Explanation:
+    # Other rules are advice and end nothing.
+    rules = [figure_of(tables.report, f"stop_{name.replace(' ', '_')}", "loop") for name in PRECEDENCE]
+    rests_on = tuple(each for each in rules if each is not None)
+    value = float(any(each.estimate for each in rests_on))
+    note = f"The report says: {blank.stored.detail}."
+    return replace(blank, basis="figures", recomputed=value, rests_on=rests_on, note=note)
+
+
+def _is_rule(figure: str) -> bool:
+    return figure.startswith("stop_") and figure not in WITH_STUDENT_BEFORE
+
+
+def _rule(blank: Explanation) -> Explanation:
+    note = (
+        "It looks at one-sided bounds of the figures it rests on, read from the same resamples as their intervals. "
+        f"The report says: {blank.stored.detail}."
+    )
+    return replace(blank, basis="bounds", note=note)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+_SPECIAL: dict[str, Callable[[IterationTables, Explanation], Explanation]] = {
+    "threshold": _from_stop_set,
+    "calibration_shift": _from_stop_set,
+    "calibration_intercept": _calibration,
+    "threshold_prevalence": _threshold_prevalence,
+    "calibration_slope": _calibration,
+    "calibration_error": _calibration_error,
+    "labels": _labels,
+    "watermark": _watermark,
+    "alt_test_winning_rate": _alt_test,
+    "alt_test_advantage": _alt_test,
+    "ceiling_further_labels": lambda _, blank: _rule(blank),
+    "promotion": _promotion,
+    "verdict": _verdict,
+}

@@ -1,0 +1,78 @@
+"""The gold file: items whose answer is known, mixed into the queues to see how well each rater does."""
+
+import io
+
+import polars as pl
+from upath import UPath
+
+from al_assets.config import Policy
+from al_assets.curation.hidden import GOLD_COLUMNS
+from al_assets.review.vote_labels import label_names
+from al_assets.storage.ledger.votes import is_storable
+
+_GOLD_LABELS = ("positive", "negative")
+
+
+class GoldError(ValueError):
+    """The gold file cannot be used; the message names the file, the row, what is wrong and the way out."""
+
+
+def load_gold(policy: Policy) -> pl.DataFrame:
+    """Return the gold items of ``selection.gold``, without rows where the policy names no file.
+
+    :return: item_id, text, label (positive or negative, whatever the policy calls them), why ("" if not given).
+    :raises GoldError: the file is missing, of another kind or damaged, or a row is not of its form.
+    """
+    named = policy.selection.gold
+    schema = pl.Schema(dict.fromkeys(GOLD_COLUMNS, pl.String()))
+    if named is None:
+        return pl.DataFrame(schema=schema)
+    file = UPath(policy.resolve(named))
+    found = _read(file)
+    found = found.rename({column: column.strip().lower() for column in found.columns})
+    missing = [column for column in GOLD_COLUMNS[:3] if column not in found.columns]
+    if missing:
+        raise GoldError(
+            f"{file.name}: column {', '.join(missing)} is missing; found {', '.join(found.columns)}; expected "
+            f"{', '.join(GOLD_COLUMNS)}"
+        )
+    if "why" not in found.columns:
+        found = found.with_columns(why=pl.lit(""))
+    trimmed = found.select(pl.col(GOLD_COLUMNS).cast(pl.String).fill_null("").str.strip_chars())
+    names = label_names(policy.policy.labels)
+    rows = [_checked_row(file.name, number, row, names) for number, row in enumerate(trimmed.iter_rows(named=True), 1)]
+    gold = pl.DataFrame(rows, schema=schema)
+    repeated = gold.filter(gold["item_id"].is_duplicated())["item_id"]
+    if len(repeated):
+        raise GoldError(f"{file.name}: item_id {repeated[0]!r} is there twice; give every gold item an id of its own")
+    return gold
+
+
+def _read(file: UPath) -> pl.DataFrame:
+    suffix = file.suffix.lower()
+    if suffix not in (".csv", ".jsonl", ".parquet"):
+        raise GoldError(f"{file.name}: gold is read from .csv, .jsonl or .parquet; save it as one of these")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise GoldError(f"selection.gold: {file} cannot be read: {reason}; paths are relative to the policy") from error
+    try:
+        if suffix == ".csv":
+            return pl.read_csv(io.BytesIO(data), infer_schema=False)
+        return pl.read_parquet(io.BytesIO(data)) if suffix == ".parquet" else pl.read_ndjson(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise GoldError(f"{file.name}: is damaged or no {suffix} file ({error}); write it again") from error
+
+
+def _checked_row(name: str, number: int, row: dict[str, str], names: dict[str, str]) -> dict[str, str]:
+    for column in ("item_id", "text"):
+        if not row[column]:
+            raise GoldError(f"{name}: row {number}: {column} is empty; every gold item needs one")
+        if not is_storable(row[column]):
+            raise GoldError(f"{name}: row {number}: {column} holds a character no database stores; remove it")
+    label = names.get(row["label"].casefold())
+    if label not in _GOLD_LABELS:
+        known = ", ".join(key for key, meaning in names.items() if meaning in _GOLD_LABELS)
+        raise GoldError(f"{name}: row {number}: label {row['label']!r} is no answer gold can have; expected {known}")
+    return {**row, "label": label}

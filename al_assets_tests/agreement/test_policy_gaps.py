@@ -1,0 +1,60 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from al_assets.agreement.policy_gaps import SCHEMA, policy_gaps
+from al_assets_tests.agreement.frames import votes_frame
+
+
+def _votes() -> pl.DataFrame:
+    rows = [
+        ("split", "ann", "undecided", "0001", "audit", " is satire hate? ", "1"),
+        ("split", "bob", "positive", "0001", "audit", None, "1"),
+        ("split", "zoe", "negative", "0002", "repeat", "clear to me", "2"),
+        ("clear", "ann", "positive", "0000", "boundary", "easy", "1"),
+        ("twice", "zoe", "undecided", "0000", "boundary", "", "2"),
+        ("twice", "ann", "undecided", "0000", "boundary", "quote without context", "1"),
+        ("agreed", "ann", "undecided", "0000", "control", None, "1"),
+        ("agreed", "bob", "positive", "0000", "control", None, "1"),
+    ]
+    columns = ["item_id", "rater", "label", "iteration", "reason", "comment", "policy_version"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def test_the_most_undecided_and_then_the_most_split_items_come_first() -> None:
+    found = policy_gaps(_votes())
+    assert found.schema == pl.Schema(SCHEMA)
+    assert found["item_id"].to_list() == ["twice", "split", "agreed"]
+    assert found.row(0, named=True) == {
+        "item_id": "twice",
+        "iteration": "0000",
+        "reason": "boundary",
+        "undecided_votes": 2,
+        "positive_votes": 0,
+        "negative_votes": 0,
+        "undecided_raters": ["ann", "zoe"],
+        "comments": ["ann: quote without context"],
+        "policy_versions": ["1", "2"],
+    }
+    split = found.row(1, named=True)
+    assert split["comments"] == ["ann: is satire hate?", "zoe: clear to me"]
+    assert (split["iteration"], split["reason"]) == ("0001", "audit")
+    assert (split["positive_votes"], split["negative_votes"], split["policy_versions"]) == (1, 1, ["1"])
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    assert policy_gaps(_votes().reverse()).equals(policy_gaps(_votes()))
+
+
+def test_comments_and_versions_may_be_unknown() -> None:
+    found = policy_gaps(_votes().drop("comment", "policy_version"))
+    assert found["comments"].to_list() == [[], [], []]
+    assert found["policy_versions"].to_list() == [[], [], []]
+
+
+def test_votes_that_all_decide_leave_no_gap() -> None:
+    found = policy_gaps(votes_frame(np.ones((3, 2))))
+    assert found.height == 0
+    assert found.schema == pl.Schema(SCHEMA)
+    with pytest.raises(ValueError, match="votes: columns label are missing"):
+        policy_gaps(_votes().drop("label"))

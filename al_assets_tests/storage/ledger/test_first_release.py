@@ -1,0 +1,70 @@
+"""A ledger that the first release made opens, is read, and goes on."""
+
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+
+from al_assets.config import PolicyText
+from al_assets.storage.ledger import Ledger
+from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, labels, queue_frame, vote
+from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
+
+SCRIPTS = Path(__file__).parent / "first_release"
+TEXT = PolicyText(name="spam", question="Spam?", guideline="Spam sells.")
+
+
+@pytest.fixture
+def old_ledger(ledger_url: str, tmp_path: Path) -> str:
+    """The URL of a database as the first release left it."""
+    if ledger_url.startswith("sqlite"):
+        file = sqlite3.connect(tmp_path / "ledger.sqlite")
+        file.executescript((SCRIPTS / "sqlite.sql").read_text(encoding="utf-8"))
+        file.close()
+        return ledger_url
+    engine = create_engine(ledger_url)
+    with engine.begin() as connection:
+        for statement in (SCRIPTS / "postgresql.sql").read_text(encoding="utf-8").split("\n\n")[1:]:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    engine.dispose()
+    return ledger_url
+
+
+def test_everything_is_still_there_and_counts_as_it_did(old_ledger: str) -> None:
+    ledger = Ledger(old_ledger, "spam", RATERS)
+    assert labels(ledger) == {
+        ("item000", "anna"): "negative",
+        ("item000", "ben"): "negative",
+        ("item001", "anna"): "undecided",
+        ("item002", "cleo"): "positive",
+    }
+    assert ledger.history()["seq"].to_list() == [1, 2, 3, 4, 5]
+    assert ledger.expert_labels().height == 4
+    assert ledger.votes(watermark=3)["label"].to_list() == ["positive", "negative", "undecided"]
+    assert ledger.queue()["item_id"].to_list() == ["item000", "item001", "item002", "later"]
+    assert ledger.open_rows("abc") == frozenset({3})
+    assert ledger.policy_texts().is_empty()
+    assert (ledger.progress("0000", 2).complete, ledger.progress("0000", 2).queued) == (1, 3)
+
+
+def test_it_goes_on_with_hidden_items_and_texts(old_ledger: str) -> None:
+    ledger = Ledger(old_ledger, "spam", RATERS, TEXT)
+    ledger.publish("0002", queue_frame(["item000"], reason="repeat"), SELECTED_BY)
+    assert ledger.record([vote("item000", "anna", "positive", 20_000, iteration="0002")]).watermark == 6
+    assert ledger.retests().select("first_label", "label").rows() == [("negative", "positive")]
+    assert labels(ledger)["item000", "anna"] == "negative"
+    assert ledger.policy_texts()["version"].to_list() == ["1"]
+    with Ledger(old_ledger, "spam", RATERS, TEXT) as again:
+        assert again.votes().equals(ledger.votes())
+
+
+def test_its_guards_still_stand_and_the_new_table_has_its_own(old_ledger: str) -> None:
+    Ledger(old_ledger, "spam", RATERS, TEXT).record([vote("item001", "ben")])
+    for change in ("UPDATE votes SET label = 'x'", "DELETE FROM queue", "DELETE FROM policy_texts"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            run_sql(old_ledger, change)
+    kept = Ledger(old_ledger, "spam").history()
+    assert kept.filter(pl.col("seq") <= 5)["vote_key"].n_unique() == 5
