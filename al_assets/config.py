@@ -305,6 +305,7 @@ class SFTStudent(Section):
     max_tokens: Positive = 128
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0
+    micro_batch_size: Annotated[Positive, OPERATIONAL] = 8
     scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
     device: Annotated[str, OPERATIONAL] = "cpu"
 
