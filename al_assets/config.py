@@ -298,7 +298,7 @@ class SFTStudent(Section):
     method: Literal["full", "lora"] = "full"
     lora_rank: Positive = 16
     epochs: Annotated[float, Field(gt=0)] = 6
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     batch_size: Positive = 16
     warmup_share: Share = 0.1
     minority_share: Annotated[float, Field(gt=0, le=0.5)] = 0.4

@@ -25,7 +25,7 @@ class DemoSize:
     :param quick: a linear student and a small static embedder instead of the language model: it learns little, fast.
     """
 
-    items: int = 3_000
+    items: int = 4_000
     budget: int = 150
     stop_set_size: int = 600
     quick: bool = False
@@ -118,8 +118,7 @@ def _values(size: DemoSize) -> dict[str, Any]:
             "  kind: sft",
             f"  base_model: {json.dumps(str(smollm2_directory()))}",
             '  prompt: "Remark: {text}\\nStrongly negative?"',
-            "  epochs: 6",
-            "  batch_size: 8",
+            "  micro_batch_size: 4",
         )
     )
     return {

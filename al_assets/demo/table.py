@@ -23,7 +23,7 @@ def demo_table(report: DemoReport) -> Group:
         title="Kappa with the experts, and its 95 % interval",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for name in ("round", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
         table.add_column(name, no_wrap=True)
