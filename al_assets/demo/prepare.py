@@ -119,6 +119,7 @@ def _values(size: DemoSize) -> dict[str, Any]:
             f"  base_model: {json.dumps(str(smollm2_directory()))}",
             '  prompt: "Remark: {text}\\nStrongly negative?"',
             "  micro_batch_size: 4",
+            "  scoring_batch_size: 16",
         )
     )
     return {
