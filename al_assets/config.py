@@ -334,13 +334,14 @@ class SFTStudent(Section):
     method: Literal["full", "lora"] = "full"
     lora_rank: Positive = 16
     epochs: Annotated[float, Field(gt=0)] = 6
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     batch_size: Positive = 16
     warmup_share: Share = 0.1
     minority_share: Annotated[float, Field(gt=0, le=0.5)] = 0.4
     max_tokens: Positive = 128
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     seed: int = 0
+    micro_batch_size: Annotated[Positive, OPERATIONAL] = 8
     scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
     device: Annotated[str, OPERATIONAL] = "cpu"
 

@@ -36,6 +36,7 @@ def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *
         max_attempts=policy.automation.max_attempts,
         deadline_hours=policy.review.deadline_hours,
         deadline_coverage=policy.review.deadline_coverage,
+        items_left=None if key is None else _items_left(loop, key),
         pool_growth=_pool_growth(loop, key) if look_at_pool and key is not None else 0.0,
         reopen_growth=policy.stopping.reopen_growth,
         foreign_run_in_flight=_foreign_run(instance, loop, key),
@@ -122,6 +123,15 @@ def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource, key: str | No
     # Between two of its runs a backfill has none in flight, and is not over.
     requested = instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
     return f"of backfill {requested[0].backfill_id}" if requested else None
+
+
+def _items_left(loop: LoopResource, key: str) -> int | None:
+    if not loop.root.has_table("pool", key):
+        return None
+    with loop.ledger() as ledger:
+        asked = ledger.queue().select("item_id")
+    items = loop.root.read_table("pool", key).filter(pl.col("duplicate_of").is_null())
+    return items.join(asked, on="item_id", how="anti").height
 
 
 def _pool_growth(loop: LoopResource, key: str) -> float:

@@ -85,6 +85,7 @@ class LoopState:
     """Everything the decision rests on.
 
     :param current: the newest iteration; None before the first.
+    :param items_left: items of the newest pool snapshot that nobody was asked about; None before there is one.
     :param pool_growth: items that came into the pool since the newest snapshot, as a share of it.
     """
 
@@ -92,6 +93,7 @@ class LoopState:
     max_attempts: int
     deadline_hours: float | None
     deadline_coverage: float
+    items_left: int | None = None
     pool_growth: float = 0.0
     reopen_growth: float = 0.2
     foreign_run_in_flight: str | None = None
@@ -139,7 +141,7 @@ def next_step(state: LoopState, occasion: Occasion) -> Step:
         return _run(current.key, Job.CURATE, current.curate, state, "its queue is not published yet")
     if current.verdict is None:
         return _learn_when_labelled(current, state)
-    if current.verdict == CONTINUE:
+    if current.verdict == CONTINUE and state.items_left != 0:
         following = next_key(current.key)
         return _run(
             following, Job.CURATE, RunHistory(), state, f"the report of {current.key} says continue", new_partition=True
@@ -172,7 +174,8 @@ def _after_the_end(current: IterationState, state: LoopState, occasion: Occasion
     if occasion is Occasion.NIGHTLY and state.pool_growth > state.reopen_growth:
         reason = f"the pool has grown by {state.pool_growth:.0%} since {current.key}"
         return _run(next_key(current.key), Job.CURATE, RunHistory(), state, reason, new_partition=True)
-    return Step(Action.REST, f"the loop has ended: {current.verdict}", current.key)
+    why = "every item of the pool has been asked" if current.verdict == CONTINUE else current.verdict
+    return Step(Action.REST, f"the loop has ended: {why}", current.key)
 
 
 def _run(

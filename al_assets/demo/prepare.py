@@ -10,9 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from al_assets.curation.duplicates import near_duplicates
 from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
 from al_assets.demo.vader import load_texts, sample_pool
 
+HELD_OUT_ITEMS = 1_500
 DAGSTER_YAML = files("al_assets.automation") / "dagster.yaml"
 
 
@@ -23,7 +25,7 @@ class DemoSize:
     :param quick: a linear student and a small static embedder instead of the language model: it learns little, fast.
     """
 
-    items: int = 3_000
+    items: int = 4_000
     budget: int = 150
     stop_set_size: int = 600
     quick: bool = False
@@ -68,7 +70,9 @@ def prepare(folder: Path, size: DemoSize | None = None) -> DemoFolder:
     demo = DemoFolder(folder.absolute())
     demo.path.mkdir(parents=True, exist_ok=True)
     texts = demo_texts(size)
-    lines = (json.dumps({"id": row["item_id"], "text": row["text"], "source": row["source"]}) for row in rows_of(texts))
+    lines = (
+        json.dumps({"id": row["item_id"], "text": row["text"], "source": row["source"]}) for row in texts.to_dicts()
+    )
     (demo.path / "pool.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if not demo.policy.exists():
         template = Template((files("al_assets.demo") / "policy.yaml").read_text(encoding="utf-8"))
@@ -82,9 +86,12 @@ def demo_texts(size: DemoSize) -> pl.DataFrame:
     return sample_pool(load_texts(), size.items, size.seed)
 
 
-def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries."""
-    return frame.to_dicts()
+def held_out_texts(size: DemoSize) -> pl.DataFrame:
+    """Return texts that are not in the pool, nor near-duplicates of any in it: a test set no selection can touch."""
+    pool, texts = demo_texts(size), load_texts()
+    others = sample_pool(texts.join(pool, on="item_id", how="anti"), HELD_OUT_ITEMS, size.seed)
+    representative = near_duplicates([*pool["text"], *others["text"]])
+    return others.filter(representative[pool.height :] >= pool.height)
 
 
 def write_dagster_home(home: Path) -> None:
@@ -111,8 +118,8 @@ def _values(size: DemoSize) -> dict[str, Any]:
             "  kind: sft",
             f"  base_model: {json.dumps(str(smollm2_directory()))}",
             '  prompt: "Remark: {text}\\nStrongly negative?"',
-            "  epochs: 6",
-            "  batch_size: 8",
+            "  micro_batch_size: 4",
+            "  scoring_batch_size: 16",
         )
     )
     return {

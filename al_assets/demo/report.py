@@ -36,16 +36,29 @@ class IterationFigures:
 
 
 @dataclass(frozen=True)
+class HiddenSet:
+    """Items whose labels only a simulation knows, and how far people agree on them."""
+
+    items: int
+    expert_expert: Estimate | None
+    crowd_expert: Estimate | None
+
+
+@dataclass(frozen=True)
 class DemoReport:
     """All the demo's figures; kappas are (estimate, low, high) or None where undefined.
 
-    :param unseen_ceiling: expert-expert and crowd-expert kappa on the same never-queued items as model_expert_unseen.
+    Two sets of items have labels that no loop could know. ``unseen``: the pool's items that were never queued; the
+    more positives the queue finds, the rarer and harder are those left. ``held_out``: texts that never were in the
+    pool, the same for every selection.
+
+    :param unseen: number of items, expert-expert and crowd-expert kappa on them; so held_out.
     """
 
     iterations: list[IterationFigures]
     llm0: dict[str, Kappas]
-    unseen_items: int
-    unseen_ceiling: Kappas
+    unseen: HiddenSet
+    held_out: HiddenSet
     wall_s: float = 0.0
     peak_rss_mb: float = 0.0
     experts: str = "simulated: each the median of five real raters (Hutto & Gilbert 2014)"
@@ -60,36 +73,48 @@ class DemoReport:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
-def demo_report(loop: LoopResource, texts: pl.DataFrame, iterations: int) -> DemoReport:
-    """Read the finished iterations' figures, and measure on the items that were never queued."""
+def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame, iterations: int) -> DemoReport:
+    """Read the finished iterations' figures, and measure on items whose labels the loop never saw.
+
+    :param texts: the pool with its ratings.
+    :param held_out: texts with ratings that are not in the pool.
+    """
     keys = [key for key in loop.root.table_keys("kappa_report") if int(key) < iterations]
     experts = expert_votes(texts, len(loop.policy.review.raters))
     crowd = crowd_votes(texts, len(loop.policy.review.raters))
-    unseen = _unseen_items(loop, keys[0])
-    votes, workers = votes_of(unseen["item_id"].to_list(), experts), votes_of(unseen["item_id"].to_list(), crowd)[:, 0]
-    models = {"llm0": _llm0_labels(loop, unseen), "crowd": workers}
-    models |= {f"student_{key}": _student_labels(loop, key, unseen) for key in keys}
-    hidden = kappas(votes, models)
+    unseen = _hidden_kappas(loop, keys, _unseen_texts(loop, keys[0], texts))
+    outside = _hidden_kappas(loop, keys, held_out)
     first = loop.root.read_table("kappa_report", keys[0])
-    rows = [_figures(loop, key, experts, crowd, hidden[f"student_{key}"]) for key in keys]
+    rows = [_figures(loop, key, experts, crowd, (unseen[f"student_{key}"], outside[f"student_{key}"])) for key in keys]
     return DemoReport(
         iterations=rows,
         llm0={
             "kappa": {
                 "model_expert_boundary": interval_of(first, "incumbent_expert_kappa", "boundary"),
                 "model_expert_audit": interval_of(first, "incumbent_expert_kappa", "audit"),
-                "model_expert_unseen": hidden["llm0"],
+                "model_expert_unseen": unseen["llm0"],
+                "model_expert_held_out": outside["llm0"],
                 "expert_expert": rows[0].kappa["expert_expert"],
                 "crowd_expert": rows[0].kappa["crowd_expert"],
             }
         },
-        unseen_items=unseen.height,
-        unseen_ceiling={"expert_expert": hidden["expert"], "crowd_expert": hidden["crowd"]},
+        unseen=HiddenSet(_unseen_texts(loop, keys[0], texts).height, unseen["expert"], unseen["crowd"]),
+        held_out=HiddenSet(held_out.height, outside["expert"], outside["crowd"]),
         settings={"labeler": str(loop.policy.labeler.kind), "student": str(loop.policy.student.kind)},
     )
 
 
-def _figures(loop: LoopResource, key: str, experts: Votes, crowd: Votes, unseen: Estimate | None) -> IterationFigures:
+def _hidden_kappas(loop: LoopResource, keys: list[str], texts: pl.DataFrame) -> Kappas:
+    """Return everybody's kappa with the experts on the same texts, so that the figures compare."""
+    raters, items = len(loop.policy.review.raters), texts["item_id"].to_list()
+    models = {"llm0": _llm0_labels(loop, texts), "crowd": votes_of(items, crowd_votes(texts, raters))[:, 0]}
+    models |= {f"student_{key}": _student_labels(loop, key, texts) for key in keys}
+    return kappas(votes_of(items, expert_votes(texts, raters)), models)
+
+
+def _figures(
+    loop: LoopResource, key: str, experts: Votes, crowd: Votes, hidden: tuple[Estimate | None, Estimate | None]
+) -> IterationFigures:
     report = loop.root.read_table("kappa_report", key)
     split = loop.root.read_table("label_split", key)
     labelled = split["item_id"].to_list()
@@ -106,7 +131,8 @@ def _figures(loop: LoopResource, key: str, experts: Votes, crowd: Votes, unseen:
         kappa={
             "model_expert_boundary": interval_of(report, "model_expert_kappa", "boundary"),
             "model_expert_audit": interval_of(report, "model_expert_kappa", "audit"),
-            "model_expert_unseen": unseen,
+            "model_expert_unseen": hidden[0],
+            "model_expert_held_out": hidden[1],
             "expert_expert": interval_of(report, "expert_expert_kappa", "loop"),
             "crowd_expert": agreed["crowd"],
         },
@@ -119,12 +145,12 @@ def _mean(values: NDArray[Any]) -> float:
     return round(float(np.nanmean(np.asarray(values, dtype=float))), 4)
 
 
-def _unseen_items(loop: LoopResource, key: str) -> pl.DataFrame:
-    """Return the pool's items that no iteration queued: the same ones for every model, so that kappas compare."""
+def _unseen_texts(loop: LoopResource, key: str, texts: pl.DataFrame) -> pl.DataFrame:
+    """Return the pool's items, near-duplicates aside, that no iteration queued."""
     with loop.ledger() as ledger:
-        queued = ledger.queue()["item_id"]
-    pool = loop.root.read_table("pool", key)
-    return pool.filter(pl.col("duplicate_of").is_null() & ~pl.col("item_id").is_in(queued.implode()))
+        queued = ledger.queue().select("item_id")
+    eligible = loop.root.read_table("pool", key).filter(pl.col("duplicate_of").is_null()).select("item_id")
+    return texts.join(eligible, on="item_id", how="semi").join(queued, on="item_id", how="anti")
 
 
 def _llm0_labels(loop: LoopResource, items: pl.DataFrame) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from al_assets.automation.state import Action, Occasion, Step
 from al_assets.definitions import build
 from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.memory import PeakMemory
-from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
+from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
 from al_assets.demo.report import DemoReport, demo_report
 from al_assets.partitions import PARTITIONS_NAME, iteration_number
 from al_assets.review.drop_folder import collect
@@ -40,8 +40,8 @@ def run_demo(folder: Path, *, iterations: int = 3, size: DemoSize | None = None,
         texts = demo_texts(size)
         loop = LoopResource(policy_path=str(demo.policy))
         run_iterations(demo, loop, texts, iterations, say)
-        say("measuring on the items that were never queued")
-        report = demo_report(loop, texts, iterations)
+        say("measuring on items whose labels the loop never saw")
+        report = demo_report(loop, texts, held_out_texts(size), iterations)
     report = report.measured(time.monotonic() - started, memory.peak_mb)
     report.write(demo.report)
     return report

@@ -4,13 +4,14 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from al_assets.demo.report import DemoReport, IterationFigures
+from al_assets.demo.report import DemoReport, HiddenSet, IterationFigures
 from al_assets.demo.truth import Estimate
 
 COLUMNS = (
     ("model\nboundary", "model_expert_boundary"),
     ("model\naudit", "model_expert_audit"),
     ("model\nunseen*", "model_expert_unseen"),
+    ("model\nheld out*", "model_expert_held_out"),
     ("expert\nexpert", "expert_expert"),
     ("crowd\nexpert", "crowd_expert"),
 )
@@ -22,28 +23,31 @@ def demo_table(report: DemoReport) -> Group:
         title="Kappa with the experts, and its 95 % interval",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
-    for name in ("round", "labels", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
+    for name in ("round", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
         table.add_column(name, no_wrap=True)
     llm0 = report.llm0["kappa"]
-    table.add_row("LLM-0", "0", "", *(_cell(llm0[key]) if "model" in key else "" for _, key in COLUMNS))
+    table.add_row("LLM-0\nno labels", "", *(_cell(llm0[key]) if "model" in key else "" for _, key in COLUMNS))
     for each in report.iterations:
         share = each.positive_share
         kappas = (_cell(each.kappa[key]) for _, key in COLUMNS)
-        shares = " / ".join(f"{100 * share[name]:.0f}" for name in ("pool", "queue", "labels"))
-        table.add_row(each.iteration, str(each.labels), shares, *kappas)
-    ceiling = report.unseen_ceiling
+        shares = "/".join(f"{100 * share[name]:.0f}" for name in ("pool", "queue", "labels"))
+        table.add_row(f"{each.iteration}\n{each.labels} labels", shares, *kappas)
     lines = (
         *(f"{each.iteration}: {each.verdict}; student {_promoted(each)}" for each in report.iterations),
         "P, Q, L: what the experts call positive, in % of the pool, of this iteration's queue, of all labels so far.",
-        f"* {report.unseen_items} pool items that were never queued; only a simulation knows their labels. On them "
-        f"experts agree at {_interval(ceiling['expert_expert'])}, "
-        f"the crowd with experts at {_interval(ceiling['crowd_expert'])}.",
+        "* Only a simulation knows these labels:",
+        f"  unseen: {report.unseen.items} pool items that were never queued{_people(report.unseen)};",
+        f"  held out: {report.held_out.items} texts that never were in the pool{_people(report.held_out)}.",
         f"Experts are {report.experts}.",
         f"{report.wall_s:.0f} s, at most {report.peak_rss_mb:.0f} MB of memory.",
     )
     return Group(table, *lines)
+
+
+def _people(found: HiddenSet) -> str:
+    return f"; experts {_interval(found.expert_expert)}, crowd {_interval(found.crowd_expert)}"
 
 
 def _promoted(figures: IterationFigures) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import polars as pl
 from upath import UPath
 
 from al_assets.storage.atomic import new_directory, read_table_file, write_bytes
+from al_assets.storage.cache import cache_directory
 from al_assets.storage.content_store import ContentStore
 from al_assets.storage.schemas import TABLES
 
@@ -72,7 +72,7 @@ class RunRoot:
         """Return where a thing under the root is, or is cached, on this machine."""
         if self.is_local:
             return Path(self.base.path) / relative
-        return Path(user_cache_dir()) / "roots" / text_hash(str(self.base)) / relative
+        return cache_directory() / "roots" / text_hash(str(self.base)) / relative
 
     def local_checkpoint(self, fingerprint: str) -> Path:
         """Return a checkpoint as a local directory, downloaded once when the root is remote.
@@ -128,8 +128,3 @@ def data_version(frame: pl.DataFrame, *, ignore: tuple[str, ...] = ()) -> str:
 def text_hash(text: str) -> str:
     """Return the address of a text: 16 hex digits of the SHA-256 of its UTF-8 bytes."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def user_cache_dir() -> str:
-    """Return the folder for downloads: ``AL_CACHE``, or ``~/.cache/al_assets``."""
-    return os.environ.get("AL_CACHE") or str(Path.home() / ".cache" / "al_assets")

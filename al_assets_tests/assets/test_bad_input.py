@@ -198,9 +198,9 @@ def test_an_exhausted_pool(make_loop: MakeLoop, small_texts: pl.DataFrame) -> No
     learned = loop.run("learn", "0000")
     assert learned.success, failure(learned)
     step = decide(loop.instance, loop.loop, Occasion.SENSOR)
-    assert step.run_key == "0001/curate/0", explained(step)
-    said = failure(loop.run_step(step))
-    assert "every item of the pool may be labelled: let the pool grow" in said
+    assert explained(step) == "iteration 0000: the loop has ended: every item of the pool has been asked"
+    assert step.action is Action.REST
+    assert "every item of the pool may be labelled: let the pool grow" in failure(loop.run("curate", "0001"))
 
 
 @pytest.mark.parametrize("key", ["test", "1", "00001"])

@@ -63,6 +63,12 @@ def test_a_published_queue_is_seen(curated: SmallLoop) -> None:
     assert state.current.verdict is None
 
 
+def test_items_left_are_those_nobody_was_asked_about(curated: SmallLoop, make_loop: MakeLoop) -> None:
+    items = curated.root.read_table("pool", "0000").filter(pl.col("duplicate_of").is_null()).height
+    assert look(curated).items_left == items - 40
+    assert look(make_loop("other")).items_left is None
+
+
 def test_a_partition_that_was_only_added_is_the_newest_iteration(curated: SmallLoop) -> None:
     curated.instance.add_dynamic_partitions("iteration", ["0001"])
     state = look(curated)

@@ -55,9 +55,9 @@ def all_states() -> list[LoopState]:
         )
     ]
     return [
-        loop_state(current, deadline_hours=deadline, pool_growth=growth, foreign_run_in_flight=foreign)
-        for current, deadline, growth, foreign in itertools.product(
-            currents, (None, DEADLINE), (GROWTH, GROWTH + 0.01), (None, "run-7")
+        loop_state(current, deadline_hours=deadline, items_left=left, pool_growth=growth, foreign_run_in_flight=foreign)
+        for current, deadline, left, growth, foreign in itertools.product(
+            currents, (None, DEADLINE), (0, 7), (GROWTH, GROWTH + 0.01), (None, "run-7")
         )
     ]
 
@@ -80,14 +80,14 @@ def wanted(state: LoopState, occasion: Occasion) -> Decision:
     labels = now.labels
     overdue = state.deadline_hours is not None and labels.hours_open >= state.deadline_hours
     enough = labels.complete == labels.queued or (overdue and labels.complete / labels.queued >= COVERAGE)
-    ended = now.verdict in ENDED
+    ended = now.verdict in ENDED or (now.verdict == "continue" and state.items_left == 0)
     table = [
         (now.curate.in_flight, (wait, "0004", Job.CURATE, False)),
         (now.learn.in_flight, (wait, "0004", Job.LEARN, False)),
         (not now.queue_published, run("0004", Job.CURATE, now.curate.failures)),
         (now.verdict is None and enough, run("0004", Job.LEARN, now.learn.failures)),
         (now.verdict is None, (wait, "0004", Job.LEARN, False)),
-        (now.verdict == "continue", run("0005", Job.CURATE, 0, new=True)),
+        (now.verdict == "continue" and not ended, run("0005", Job.CURATE, 0, new=True)),
         (ended and nightly and labels.late > 0, run("0004", Job.LEARN, now.learn.failures)),
         (ended and nightly and state.pool_growth > GROWTH, run("0005", Job.CURATE, 0, new=True)),
         (ended, (rest, "0004", None, False)),
@@ -110,7 +110,7 @@ def test_every_combination_of_the_states_facets_is_decided_as_the_table_says() -
             assert step.reason
             seen.add((step.action, step.job, step.new_partition, occasion))
             count += 1
-    assert count == 2 * 8 * (1 + len(PUBLISHED_AND_VERDICT) * len(LABELS) * len(HISTORIES) ** 2)
+    assert count == 2 * 16 * (1 + len(PUBLISHED_AND_VERDICT) * len(LABELS) * len(HISTORIES) ** 2)
     # The enumeration reaches everything the machine can do.
     for occasion in Occasion:
         reached = {step for step in seen if step[3] is occasion}
@@ -130,7 +130,7 @@ def test_no_run_is_asked_for_while_one_is_in_flight() -> None:
 def test_the_sensor_and_the_schedule_disagree_only_before_the_start_and_after_the_end() -> None:
     for state in all_states():
         now = state.current
-        if now is not None and now.verdict not in ENDED:
+        if now is not None and now.verdict not in ENDED and state.items_left:
             assert next_step(state, Occasion.SENSOR) == next_step(state, Occasion.NIGHTLY)
 
 
@@ -141,6 +141,16 @@ def test_late_votes_and_a_grown_pool_are_the_nights_business() -> None:
             state, pool_growth=0.0, current=now and replace(now, labels=replace(now.labels, late=0))
         )  # fmt: skip
         assert next_step(state, Occasion.SENSOR) == next_step(calm, Occasion.SENSOR)
+
+
+def test_a_loop_that_asked_about_everything_rests_and_says_why() -> None:
+    current = IterationState("0003", True, LabelProgress(10, 10, 1.0), verdict="continue")
+    step = next_step(loop_state(current, items_left=0), Occasion.SENSOR)
+    assert (step.action, step.reason) == (
+        Action.REST, "the loop has ended: every item of the pool has been asked"
+    )  # fmt: skip
+    assert next_step(loop_state(current, items_left=1), Occasion.SENSOR).iteration == "0004"
+    assert next_step(loop_state(current, items_left=0, pool_growth=1.0), Occasion.NIGHTLY).iteration == "0004"
 
 
 def test_a_run_key_names_iteration_job_and_attempt() -> None:

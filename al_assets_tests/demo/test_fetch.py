@@ -11,6 +11,7 @@ import pytest
 
 from al_assets.demo import fetch
 from al_assets.demo.fetch import FetchError, Package
+from al_assets.storage.cache import CACHE_VARIABLE, cache_directory
 
 WHEEL = "tiny_texts-1.0-py3-none-any.whl"
 
@@ -29,7 +30,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         wheel.writestr("tiny_texts-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return folder
 
 
@@ -89,16 +90,16 @@ def test_a_killed_fetch_leaves_nothing_that_looks_complete(index: Path) -> None:
     victim.start()
     victim.join()
     assert victim.exitcode == 9
-    assert len(list(fetch.cache_directory().glob(".partial-*"))) == 1
+    assert len(list(cache_directory().glob(".partial-*"))) == 1
     folder = fetch.fetch(package, "tiny", unpack)
     assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "sub"]
-    assert not list(fetch.cache_directory().glob(".partial-*"))
+    assert not list(cache_directory().glob(".partial-*"))
 
 
 def test_a_file_with_another_sum_is_refused(index: Path) -> None:
     with pytest.raises(FetchError, match=r"tiny-texts==1.0: the index serves a file whose SHA-256 is not 0{64}"):
         fetch.fetch(package_of(index, sha256="0" * 64), "tiny", unpack)
-    assert not [path for path in fetch.cache_directory().iterdir() if path.is_dir()]
+    assert not [path for path in cache_directory().iterdir() if path.is_dir()]
 
 
 def test_without_an_index_the_error_says_what_to_do(index: Path) -> None:
@@ -128,14 +129,9 @@ def test_without_pip_the_error_says_how_to_get_it(index: Path, tmp_path: Path, m
 
 def test_a_cache_that_cannot_be_written_is_named(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     with pytest.raises(FetchError, match=textwrap.dedent(rf"AL_CACHE: cannot write {tmp_path}/file/cache/tiny-1.0-")):
         fetch.fetch(package_of(index), "tiny", unpack)
-
-
-def test_the_cache_is_in_the_home_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(fetch.CACHE_VARIABLE, raising=False)
-    assert fetch.cache_directory() == Path.home() / ".cache" / "al_assets"
 
 
 def test_the_real_texts_and_embedders_arrive() -> None:

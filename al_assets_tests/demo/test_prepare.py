@@ -6,7 +6,15 @@ import pytest
 import yaml
 
 from al_assets.config import load_policy
-from al_assets.demo.prepare import DemoSize, demo_texts, enter_dagster_home, prepare, write_dagster_home
+from al_assets.demo.prepare import (
+    HELD_OUT_ITEMS,
+    DemoSize,
+    demo_texts,
+    enter_dagster_home,
+    held_out_texts,
+    prepare,
+    write_dagster_home,
+)
 
 QUICK = DemoSize(items=50, budget=20, stop_set_size=30, quick=True)
 
@@ -53,6 +61,16 @@ def test_the_texts_depend_on_the_seed_alone() -> None:
     first, again, other = (demo_texts(DemoSize(items=50, seed=seed)) for seed in (0, 0, 1))
     assert first.equals(again)
     assert other["item_id"].to_list() != first["item_id"].to_list()
+
+
+def test_held_out_texts_are_none_of_the_pools_nor_like_them() -> None:
+    size = DemoSize(items=2_000)
+    pool, held_out = demo_texts(size), held_out_texts(size)
+    assert HELD_OUT_ITEMS - 50 < held_out.height < HELD_OUT_ITEMS
+    assert held_out.equals(held_out_texts(size))
+    assert not set(held_out["item_id"]) & set(pool["item_id"])
+    folded = {text.lower() for text in pool["text"]}
+    assert not [text for text in held_out["text"] if text.lower() in folded]
 
 
 def test_a_dagster_home_is_entered_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from al_assets.demo.memory import PeakMemory, tree_memory_mb
 from al_assets.demo.prepare import DemoFolder, DemoSize, write_dagster_home
 from al_assets.demo.report import demo_report
 from al_assets.demo.run import DemoError, answer_queue, collect_votes, run_demo, run_iterations
+from al_assets.demo.vader import load_texts
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.loops import SmallLoop
 
@@ -39,7 +40,8 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     ]
     run_iterations(demo, loop, small_texts, 1, said.append)
     assert len(said) == 3
-    report = demo_report(loop, small_texts, 1)
+    held_out = load_texts().join(small_texts, on="item_id", how="anti").head(300)
+    report = demo_report(loop, small_texts, held_out, 1)
     (first,) = report.iterations
     assert first.iteration == "0000"
     assert first.labels == 40
@@ -47,11 +49,17 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     with loop.ledger() as ledger:
         queued = set(ledger.queue()["item_id"])
     pool = loop.root.read_table("pool", "0000")
-    assert report.unseen_items == pool["duplicate_of"].null_count() - len(queued)
-    assert report.unseen_ceiling["expert_expert"] is not None
-    for figure in (first.kappa["model_expert_unseen"], report.llm0["kappa"]["model_expert_unseen"]):
-        assert figure is not None
-        assert -1 <= figure[1] <= figure[0] <= figure[2] <= 1
+    assert report.unseen.items == pool["duplicate_of"].null_count() - len(queued)
+    assert report.held_out.items == held_out.height
+    for hidden in (report.unseen, report.held_out):
+        assert hidden.expert_expert is not None
+        assert hidden.crowd_expert is not None
+        assert hidden.expert_expert[0] > hidden.crowd_expert[0]
+    for kappa in (first.kappa, report.llm0["kappa"]):
+        for name in ("model_expert_unseen", "model_expert_held_out"):
+            figure = kappa[name]
+            assert figure is not None
+            assert -1 <= figure[1] <= figure[0] <= figure[2] <= 1
     measured = report.measured(12.34, 567.8)
     measured.write(demo.report)
     assert json.loads(demo.report.read_text()) == json.loads(json.dumps(asdict(measured)))

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.storage.atomic import StorageError
-from al_assets.storage.root import RunRoot, check_table, data_version, text_hash, user_cache_dir
+from al_assets.storage.root import RunRoot, check_table, data_version, text_hash
 from al_assets.storage.schemas import SchemaError
 
 FRAME = pl.DataFrame({"item_id": ["a", "b"], "p": [0.25, 0.5]})
@@ -115,10 +115,3 @@ def test_a_text_has_one_address() -> None:
     assert text_hash("größe") == text_hash("größe")
     assert len({text_hash(text) for text in ("", " ", "a", "A", "a ", "ä", "a\u0308", "\ud800")}) == 8
     assert len(text_hash("x")) == 16
-
-
-def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AL_CACHE", "/somewhere")
-    assert user_cache_dir() == "/somewhere"
-    monkeypatch.delenv("AL_CACHE")
-    assert user_cache_dir().endswith(".cache/al_assets")

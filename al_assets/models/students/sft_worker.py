@@ -137,7 +137,8 @@ def _arguments(settings: SFTStudent, scratch: str, parameters: int) -> "SFTConfi
         # The rows come in training order, all epochs of them.
         num_train_epochs=1,
         train_sampling_strategy="sequential",
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=_micro_batch(settings),
+        gradient_accumulation_steps=settings.batch_size // _micro_batch(settings),
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=settings.warmup_share,
@@ -157,6 +158,12 @@ def _arguments(settings: SFTStudent, scratch: str, parameters: int) -> "SFTConfi
         save_strategy="no",
         dataloader_pin_memory=False,
     )
+
+
+def _micro_batch(settings: SFTStudent) -> int:
+    """Return how many texts go through the model at once: memory grows with them, the gradient is the batch's."""
+    limit = min(settings.micro_batch_size, settings.batch_size)
+    return max(size for size in range(1, limit + 1) if settings.batch_size % size == 0)
 
 
 def _lora(settings: SFTStudent) -> Any:

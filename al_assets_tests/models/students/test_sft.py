@@ -77,6 +77,22 @@ def test_same_data_and_seed_give_the_same_weights(tiny_model: Path, lesson: Less
     assert one != other
 
 
+@pytest.mark.parametrize(("batch", "limit", "micro"), [(8, 8, 8), (8, 3, 2), (16, 8, 8), (7, 4, 1), (4, 8, 4)])
+def test_micro_batches_divide_the_batch(tiny_model: Path, batch: int, limit: int, micro: int) -> None:
+    assert sft_worker._micro_batch(recipe(tiny_model, batch_size=batch, micro_batch_size=limit)) == micro
+
+
+def test_micro_batches_change_the_memory_not_the_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    sizes = (8, 2)
+    whole, parts = (
+        train_here(recipe(tiny_model, dtype="float32", epochs=2, micro_batch_size=size), lesson, tmp_path / str(size))
+        for size in sizes
+    )
+    assert [event.get("loss") for event in parts] == pytest.approx([event.get("loss") for event in whole], abs=1e-3)
+    one, two = (weights_of(tmp_path / str(size)) for size in sizes)
+    assert all(bool((one[name] - two[name]).abs().max() < 1e-3) for name in one)
+
+
 def test_float32_stays_float32(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     train_here(recipe(tiny_model, dtype="float32", epochs=1), lesson, tmp_path)
     weights, before = weights_of(tmp_path), weights_of(tiny_model)
