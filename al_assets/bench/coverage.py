@@ -90,7 +90,7 @@ class AuditBench:
 
     :param bias: mean over the pools and kinds of audit of the prevalence's mean estimate minus the truth, and its
         standard error; the prevalence is estimated without bias, ratios such as kappa only nearly so.
-    :param largest_bias: the largest of those biases in units of its own standard error, over all cells.
+    :param largest_bias: the largest of those biases; ``largest_z`` the largest in units of its own standard error.
     :param coverage: mean coverage of the prevalence, precision, recall and model-expert kappa intervals of audits of
         100 items or more; ``lowest`` and ``highest`` of those.
     """
@@ -98,6 +98,7 @@ class AuditBench:
     bias: float
     bias_error: float
     largest_bias: float
+    largest_z: float
     coverage: float
     lowest: float
     highest: float
@@ -201,7 +202,8 @@ def _audits(size: BenchSize, seed: int, progress: Callable[[str], None]) -> Audi
     return AuditBench(
         bias=float(np.mean([cell.bias for cell in unbiased])),
         bias_error=sqrt(sum(cell.bias_error**2 for cell in unbiased)) / len(unbiased),
-        largest_bias=max((cell.bias / cell.bias_error for cell in unbiased), key=abs),
+        largest_bias=max((cell.bias for cell in unbiased), key=abs),
+        largest_z=max((cell.bias / cell.bias_error for cell in unbiased), key=abs),
         coverage=float(np.mean(coverage)),
         lowest=min(coverage),
         highest=max(coverage),

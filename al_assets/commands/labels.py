@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
@@ -70,6 +71,38 @@ def gaps(path: PathArgument, policy: PolicyOption, as_json: JsonOption = False) 
     with Ledger.of(load_policy(policy)) as ledger:
         rows = export_policy_gaps(ledger, path)
     _written(path, rows, as_json)
+
+
+@labels_app.command("ask-again")
+def ask_again(
+    policy: PolicyOption,
+    most: Annotated[int, typer.Option(min=1, help="Show at most so many votes.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List votes that are more likely wrong than right, judged by the other raters and the newest student."""
+    from al_assets.agreement.ask_again import votes_to_ask_again
+    from al_assets.storage.ledger import Ledger
+    from al_assets.storage.root import RunRoot
+
+    settings = load_policy(policy)
+    root = RunRoot(settings.root)
+    keys = root.table_keys("evaluation_scores")
+    if not keys:
+        fail("evaluation_scores: there is no student yet; run learn once")
+    # Only scores of students that were not trained on the item.
+    scores = (
+        root.read_table("evaluation_scores", keys[-1])
+        .filter(pl.col("role").is_in(["evaluation", "out_of_fold"]))
+        .select("item_id", p_positive="p_student")
+        .unique("item_id", maintain_order=True)
+    )
+    with Ledger.of(settings) as ledger:
+        votes = ledger.expert_labels(ledger.iterations(), ledger.watermark())
+    found = votes_to_ask_again(votes.join(scores, on="item_id", how="semi"), scores)
+    if as_json:
+        print_json(found.to_dicts())
+        return
+    console.print(frame_table(found.head(most), f"{min(most, found.height)} of {found.height} votes"))
 
 
 @labels_app.command("second-look")

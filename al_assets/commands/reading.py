@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from al_assets.commands.options import (
@@ -90,19 +91,26 @@ def plan(
 
 
 def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
-    """Show how each rater agrees with the others, with hidden gold and with themselves."""
+    """Show where raters agree: by reason, iteration and version, with the others, hidden gold and themselves."""
     from al_assets.agreement.raters import rater_confusion
+    from al_assets.agreement.slices import agreement_figures
     from al_assets.review.rater_quality import rater_quality
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)
     with Ledger.of(settings) as ledger:
-        confusion = rater_confusion(ledger.expert_labels(ledger.iterations(), ledger.watermark()))
+        votes = ledger.expert_labels(ledger.iterations(), ledger.watermark())
         quality = rater_quality(ledger, settings)
-    gold, again = quality.gold, quality.retest
+    gold, again, confusion = quality.gold, quality.retest, rater_confusion(votes)
+    stopping = settings.stopping
+    figures = agreement_figures(votes, resamples=stopping.resamples, seed=stopping.seed)
     if as_json:
-        print_json({"majority": confusion.to_dicts(), "gold": gold.to_dicts(), "retest": again.to_dicts()})
+        tables = {"figures": figures, "majority": confusion, "gold": gold, "retest": again}
+        print_json({name: frame.to_dicts() for name, frame in tables.items()})
         return
+    parts = figures.filter((pl.col("figure") == "expert_expert_kappa") & (pl.col("slice_kind") != "rater"))
+    columns: tuple[str, ...] = ("slice_kind", "slice", "estimate", "low", "high", "items", "reason")
+    console.print(frame_table(parts.select(columns), "Mean kappa between raters, 95 % interval"))
     shares = ("rater", "answers", "undecided", "positive", "sensitivity", "specificity")
     console.print(frame_table(confusion.select(shares), "Against the majority of the others"))
     for title, frame, columns in (

@@ -65,9 +65,23 @@ def test_raters_are_shown_with_the_others_majority_and_what_was_not_asked(policy
         "expert_1": 80, "expert_2": 80, "expert_3": 40,
     }  # fmt: skip
     assert found["gold"] == []
+    slices = {
+        (each["slice_kind"], each["slice"]): each["items"]
+        for each in found["figures"]
+        if each["figure"] == "expert_expert_kappa" and each["slice_kind"] != "rater"
+    }
+    assert slices["all", "all"] == slices["iteration", "0000"] + slices["iteration", "0001"] == 80
     shown = al("raters", "-p", policy_file)
     assert "On hidden gold: nothing asked" in shown
     assert "selection.repeat_share" in shown
+
+
+def test_votes_to_ask_again_are_those_the_others_and_the_student_contradict(policy_file: str) -> None:
+    found = al_json("labels", "ask-again", "-p", policy_file)
+    assert all(each["quality"] < 0.5 and each["why"] for each in found)
+    assert [each["quality"] for each in found] == sorted(each["quality"] for each in found)
+    shown = al("labels", "ask-again", "-p", policy_file, "--most", "1")
+    assert f"{min(1, len(found))} of {len(found)} votes" in shown
 
 
 def test_no_vote_needs_a_second_look_under_an_unchanged_policy(policy_file: str) -> None:
