@@ -7,8 +7,11 @@ import dagster as dg
 import polars as pl
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
+from al_assets.assets.pairs import not_to_ask
+from al_assets.assets.pool import representatives
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
-from al_assets.automation.state import IterationState, Job, LabelProgress, LoopState, RunHistory
+from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory
+from al_assets.partitions import next_key
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import count_rows
 
@@ -31,12 +34,13 @@ def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *
     """
     policy = loop.policy
     key = newest_iteration(instance, loop, partitions)
+    current = None if key is None else _iteration_state(instance, loop, key)
     return LoopState(
-        current=None if key is None else _iteration_state(instance, loop, key),
+        current=current,
         max_attempts=policy.automation.max_attempts,
         deadline_hours=policy.review.deadline_hours,
         deadline_coverage=policy.review.deadline_coverage,
-        items_left=None if key is None else _items_left(loop, key),
+        items_left=_items_left(loop, current.key) if current is not None and current.verdict == CONTINUE else None,
         pool_growth=_pool_growth(loop, key) if look_at_pool and key is not None else 0.0,
         reopen_growth=policy.stopping.reopen_growth,
         foreign_run_in_flight=_foreign_run(instance, loop, key),
@@ -126,12 +130,12 @@ def _foreign_run(instance: dg.DagsterInstance, loop: LoopResource, key: str | No
 
 
 def _items_left(loop: LoopResource, key: str) -> int | None:
+    """Count what the next iteration may ask about; read only when there is to be one, as it reads the pool."""
     if not loop.root.has_table("pool", key):
         return None
-    with loop.ledger() as ledger:
-        asked = ledger.queue().select("item_id")
-    items = loop.root.read_table("pool", key).filter(pl.col("duplicate_of").is_null())
-    return items.join(asked, on="item_id", how="anti").height
+    pool = loop.root.read_table("pool", key)
+    taken = not_to_ask(loop, next_key(key), pool)
+    return representatives(pool).filter(~pl.col("item_id").is_in(taken)).height
 
 
 def _pool_growth(loop: LoopResource, key: str) -> float:

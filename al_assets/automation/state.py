@@ -85,7 +85,7 @@ class LoopState:
     """Everything the decision rests on.
 
     :param current: the newest iteration; None before the first.
-    :param items_left: items of the newest pool snapshot that nobody was asked about; None before there is one.
+    :param items_left: items of the pool that the next iteration may ask about; None unless the report says continue.
     :param pool_growth: items that came into the pool since the newest snapshot, as a share of it.
     """
 
