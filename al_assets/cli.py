@@ -103,7 +103,11 @@ def demo(
         print_json(asdict(report))
         return
     console.print(demo_table(report))
-    console.print(f"figures: {folder / 'report.json'}; open the result in the UI: make dev", highlight=False)
+    console.print(f"figures: {folder / 'report.json'}; the newest report: {folder / 'report.html'}", highlight=False)
+    console.print(
+        f"where a figure comes from: al explain model_expert_kappa -p {folder / 'policy.yaml'}", highlight=False
+    )
+    console.print("open the result in the UI: make dev", highlight=False)
 
 
 def main() -> None:

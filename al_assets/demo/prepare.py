@@ -58,6 +58,11 @@ class DemoFolder:
         """The figures of the last run."""
         return self.path / "report.json"
 
+    @property
+    def page(self) -> Path:
+        """The newest iteration's report, as ``al report`` writes it."""
+        return self.path / "report.html"
+
 
 def prepare(folder: Path, size: DemoSize | None = None) -> DemoFolder:
     """Write pool, policy and Dagster home into a folder, fetching texts and models first.

@@ -17,6 +17,7 @@ from al_assets.demo.memory import PeakMemory
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
 from al_assets.demo.report import DemoReport, demo_report
 from al_assets.partitions import PARTITIONS_NAME, iteration_number
+from al_assets.report.page import write_report
 from al_assets.review.drop_folder import collect
 
 Say = Callable[[str], None]
@@ -44,6 +45,7 @@ def run_demo(folder: Path, *, iterations: int = 3, size: DemoSize | None = None,
         report = demo_report(loop, texts, held_out_texts(size), iterations)
     report = report.measured(time.monotonic() - started, memory.peak_mb)
     report.write(demo.report)
+    write_report(loop.policy, None, demo.page)
     return report
 
 

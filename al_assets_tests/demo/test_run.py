@@ -117,3 +117,4 @@ def test_two_runs_of_the_quick_demo_report_the_same_figures(tmp_path: Path) -> N
     assert reports[0].wall_s > 0
     assert reports[0].peak_rss_mb > 100
     assert (tmp_path / "a" / "report.json").exists()
+    assert "iteration 0001" in (tmp_path / "a" / "report.html").read_text()
