@@ -12,7 +12,7 @@ from rich.table import Table
 from al_assets.commands import reading
 from al_assets.commands.bench import bench_app
 from al_assets.commands.labels import labels_app
-from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json
+from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json, say
 from al_assets.config import POLICY_VARIABLE, PolicyError, load_policy
 
 app = typer.Typer(
@@ -103,11 +103,9 @@ def demo(
         print_json(asdict(report))
         return
     console.print(demo_table(report))
-    console.print(f"figures: {folder / 'report.json'}; the newest report: {folder / 'report.html'}", highlight=False)
-    console.print(
-        f"where a figure comes from: al explain model_expert_kappa -p {folder / 'policy.yaml'}", highlight=False
-    )
-    console.print("open the result in the UI: make dev", highlight=False)
+    say(f"figures: {folder / 'report.json'}; the newest report: {folder / 'report.html'}")
+    say(f"where a figure comes from: al explain model_expert_kappa -p {folder / 'policy.yaml'}")
+    say("open the result in the UI: make dev")
 
 
 def main() -> None:
