@@ -7,6 +7,7 @@ import polars as pl
 
 from al_assets.agreement import report as agreement_report
 from al_assets.agreement.figures import estimate_of
+from al_assets.agreement.panel_renewal import panel_renewal
 from al_assets.agreement.report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.agreement.threshold import CalibrationRules
@@ -14,7 +15,7 @@ from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
-from al_assets.partitions import next_key
+from al_assets.partitions import FIRST_KEY, next_key
 from al_assets.report.drawing import report_pictures
 from al_assets.report.tables import read_tables
 from al_assets.storage.root import RunRoot, data_version
@@ -69,11 +70,22 @@ def kappa_report(
             "verdict": verdict,
             "reason": reason,
             "labels": label_split.height,
+            "panel": _panel_state(loop.root, key),
             "kappas": table(pl.DataFrame(shown, schema=report.schema).drop("detail")),
             "all_figures": table(report, longest=200),
             **{PICTURES[name]: picture(png) for name, png in report_pictures(tables).items()},
         },
     )
+
+
+def _panel_state(root: RunRoot, key: str) -> str:
+    """Say whether the panel still stands for the pool: one labeler's scores of the pool then and now.
+
+    The present incumbent scored every item of the pool, those of the first snapshot among them.
+    """
+    scores = root.read_table("pseudo_labels", key).select("item_id", "p_positive")
+    first = scores.join(root.read_table("pool", FIRST_KEY).select("item_id"), on="item_id", how="semi")
+    return panel_renewal(first["p_positive"].to_numpy(), scores["p_positive"].to_numpy()).reason
 
 
 def _labels_of(root: RunRoot, key: str, report: pl.DataFrame) -> pl.DataFrame:

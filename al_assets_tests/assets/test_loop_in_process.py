@@ -221,7 +221,10 @@ def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) ->
         return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
     assert latest("kappa_report")["verdict"] == "budget spent"
-    assert str(latest("kappa_report")["kappa_over_iterations"]).startswith("![picture](data:image/png;base64,")
+    for name in ("kappa_over_iterations", "population_beside_boundary", "who_agrees_with_whom", "curation_yield"):
+        assert str(latest("kappa_report")[name]).startswith("![picture](data:image/png;base64,")
+    assert "population stability index 0.000" in str(latest("kappa_report")["panel"])
+    assert "the panel still stands for the pool" in str(latest("kappa_report")["panel"])
     assert latest("pool")["items"] == 400
     assert "called positive | called negative" in str(latest("boundary_pairs")["most_instructive_pairs"])
     assert latest("expert_labels")["items_labelled"] == 80
