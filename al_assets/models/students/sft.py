@@ -1,5 +1,8 @@
 """A language model as student: fine-tuned in a process of its own, then asked like any causal-LM labeler."""
 
+import contextlib
+import ctypes
+import gc
 import json
 import os
 import signal
@@ -31,6 +34,7 @@ def train_sft(
     :raises StudentError: the training failed; the message ends with what the subprocess said last.
     """
     started = time.monotonic()
+    _give_memory_back()
     PromptTemplate.parse(settings.prompt)
     base_model = policy.resolve_model(settings.base_model)
     spec: dict[str, Any] = {
@@ -72,6 +76,13 @@ class SFTLabeler(CausalLMLabeler):
             device=settings.device,
         )  # fmt: skip
         super().__init__(asked, fingerprint, PromptTemplate.parse(settings.prompt), str(directory))
+
+
+def _give_memory_back() -> None:
+    """Return what closed models freed to the system; glibc would keep it, and the training needs it."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _environment(base_model: str) -> dict[str, str]:
