@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.labelled_items import LabelledItems
+from al_assets.agreement.labelled_items import LabelledItems, aligned, require_columns
 from al_assets.agreement.raters import RatedItems, rated_items
 from al_assets.agreement.tables import Floats
 
@@ -113,20 +113,17 @@ def _agreement_with_others(votes: Floats) -> Floats:
 
 
 def _scores_of(scores: pl.DataFrame, items: LabelledItems) -> Floats:
-    missing = [column for column in ("item_id", "p_positive") if column not in scores.columns]
-    if missing:
-        raise ValueError(f"scores: columns {', '.join(missing)} are missing; expected item_id, p_positive")
+    require_columns(scores, "scores", ("item_id", "p_positive"))
     if scores["item_id"].is_duplicated().any():
         raise ValueError("scores: an item_id is repeated; give one score for each item")
-    wanted = pl.DataFrame({"item_id": items.item_id}, schema={"item_id": pl.String})
-    joined = wanted.join(scores.select("item_id", "p_positive"), on="item_id", how="left", maintain_order="left")
-    unscored = joined.filter(~pl.col("p_positive").is_between(0, 1) | pl.col("p_positive").is_null())
-    if unscored.height:
+    positive = aligned(scores, items.item_id, "p_positive")
+    unscored = ~((positive >= 0) & (positive <= 1))
+    if unscored.any():
         raise ValueError(
-            f"scores.p_positive: {unscored.height} of {joined.height} items with votes have none in [0, 1], such as "
-            f"{unscored['item_id'][0]!r}; score them, or leave their votes out"
+            f"scores.p_positive: {int(unscored.sum())} of {len(items)} items with votes have none in [0, 1], such as "
+            f"{str(items.item_id[unscored][0])!r}; score them, or leave their votes out"
         )
-    return np.asarray(joined["p_positive"].cast(pl.Float64).to_numpy(), dtype=np.float64)
+    return positive
 
 
 def _row(

@@ -24,6 +24,7 @@ from al_assets.agreement.stratified import (
     stratified_jackknife,
     without_each_item,
 )
+from al_assets.agreement.tables import ratio
 
 __all__ = [
     "AuditSample",
@@ -116,12 +117,12 @@ def audit_distributions(
     def statistics(weights: Floats) -> dict[str, Floats]:
         found = dict(agreement.figures(weights))
         total, positive = weights.sum(axis=1), weights @ share
-        found["prevalence"] = _divide(positive, total)
+        found["prevalence"] = ratio(positive, total)
         for name, labels in models.items():
             called, hit = weights @ labels, weights @ (labels * share)
-            found[f"{name}_precision"] = _divide(hit, called)
-            found[f"{name}_recall"] = _divide(hit, positive)
-            found[f"{name}_positive_share"] = _divide(called, total)
+            found[f"{name}_precision"] = ratio(hit, called)
+            found[f"{name}_recall"] = ratio(hit, positive)
+            found[f"{name}_positive_share"] = ratio(called, total)
         return found
 
     replicates = collect_replicates(statistics, rao_wu_weights(sample, resamples=resamples, seed=seed))
@@ -185,7 +186,3 @@ def _leverage(sample: AuditSample, models: Mapping[str, Floats]) -> dict[str, fl
 def _heaviest(weights: Floats) -> float:
     total = float(weights.sum())
     return float(weights.max()) / total if total > 0 else float("nan")
-
-
-def _divide(numerator: Floats, denominator: Floats) -> Floats:
-    return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1.0), np.nan)

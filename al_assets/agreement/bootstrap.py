@@ -151,10 +151,7 @@ def grouped_distributions(
     :param groups: shape (items,); resampled whole, with replacement, as many as there are.
     :param leverage: by figure, see ``Distribution``.
     """
-    if not len(groups):
-        raise ValueError("groups: no items; a figure needs at least one labelled item")
-    members = np.unique(groups, return_inverse=True)[1]
-    count = int(members.max()) + 1
+    members, count = _members(groups)
     estimates = statistics(np.ones((1, len(groups))))
     replicates = _collect(statistics, _group_draws(members, count, resamples, seed))
     jackknife = _collect(statistics, _without_each_group(members, count))
@@ -207,10 +204,7 @@ def smoothed_distribution(
     :param groups: shape (items,); each pseudo-item is a group of its own. Without any the bootstrap is the plain one.
     :param mass: how many groups the pseudo-items count for together.
     """
-    if not len(groups):
-        raise ValueError("groups: no items; a figure needs at least one labelled item")
-    members = np.unique(groups, return_inverse=True)[1]
-    count = int(members.max()) + 1
+    members, count = _members(groups)
     members = np.concatenate([members, count + np.arange(pseudo_items)])
     real = (members < count).astype(np.float64)
     mass = mass if pseudo_items else 0.0
@@ -239,6 +233,14 @@ def _collect(statistics: Statistics, batches: Iterator[Floats]) -> dict[str, Flo
         for name, values in statistics(weights).items():
             found.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _members(groups: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """Return each item's group, numbered from 0, and the number of groups."""
+    if not len(groups):
+        raise ValueError("groups: no items; a figure needs at least one labelled item")
+    members = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return members, int(members.max()) + 1
 
 
 def _group_draws(members: NDArray[np.int64], count: int, resamples: int, seed: int) -> Iterator[Floats]:

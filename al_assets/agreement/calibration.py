@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.kappa import Floats, kappa_of
+from al_assets.agreement.tables import ratio
 
 PRIOR_STRENGTH = 30.0
 
@@ -105,7 +106,7 @@ def average_precision(scores: Floats, labels: Floats, weights: Floats) -> Floats
     found = found[:, last_of_score]
     precision = found / np.where(called > 0, called, 1.0)
     gained = np.diff(found, axis=1, prepend=0.0)
-    return np.where(total > 0, (gained * precision).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan)
+    return ratio((gained * precision).sum(axis=1), total)
 
 
 def _levels(scores: Floats) -> tuple[Floats, NDArray[np.int64]]:

@@ -80,7 +80,7 @@ def measured_parts(scope: str, items: LabelledItems, found: Combinations, *, res
     agreement = Panel(labelled.votes, found.where(kept).labels)
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        return _parts(agreement.figures(weights))
+        return _parts(agreement.kappas(weights))
 
     kappa = agreement_leverage(labelled.positive_share).get("student_gain", float("nan"))
     distributions = grouped_distributions(
@@ -103,11 +103,8 @@ def population_parts(
     kappas = audit_distributions(audit_of(labelled), found.where(kept).labels, resamples=resamples, seed=seed)
     estimates = _parts({name: np.array([each.estimate]) for name, each in kappas.items()})
     replicates = _parts({name: each.replicates for name, each in kappas.items()})
-    leverage = kappas["model_expert_kappa"].leverage
     groups = kappas["model_expert_kappa"].groups
-    distributions = {
-        name: Distribution(float(estimates[name][0]), replicates[name], groups, leverage=leverage) for name in _PARTS
-    }
+    distributions = {name: Distribution(float(estimates[name][0]), replicates[name], groups) for name in _PARTS}
     return _figures(scope, labelled, found, distributions)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.bootstrap import Interval
-from al_assets.agreement.figures import figure_of
+from al_assets.agreement.figures import figure_of, interval_of
 
 _Z95 = NormalDist().inv_cdf(0.975)
 
@@ -93,12 +93,11 @@ def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
 def _points(history: Sequence[tuple[str, pl.DataFrame]], scope: str) -> list[tuple[float, float, float]]:
     found = []
     for _, report in history:
-        labels, kappa = (
-            figure_interval(report, "labels", "loop").estimate,
-            figure_interval(report, "model_expert_kappa", scope),
-        )
-        if labels and kappa.estimate is not None and kappa.low is not None and kappa.high is not None:
-            error = (kappa.high - kappa.low) / (2 * _Z95)
+        labels = figure_interval(report, "labels", "loop").estimate
+        kappa = interval_of(report, "model_expert_kappa", scope)
+        if labels and kappa is not None:
+            estimate, low, high = kappa
+            error = (high - low) / (2 * _Z95)
             if error > 0:
-                found.append((labels, kappa.estimate, error))
+                found.append((labels, estimate, error))
     return found

@@ -5,6 +5,8 @@ from statistics import NormalDist
 
 import polars as pl
 
+from al_assets.agreement.labelled_items import require_columns
+
 ALL = "all"
 SCHEMA = pl.Schema(
     {
@@ -27,8 +29,7 @@ def gold_accuracy(answers: pl.DataFrame, gold: pl.DataFrame, *, confidence: floa
     :raises ValueError: a column is missing.
     """
     for name, frame, wanted in (("answers", answers, _ANSWERS), ("gold", gold, ("item_id", "label"))):
-        if missing := [column for column in wanted if column not in frame.columns]:
-            raise ValueError(f"{name}: columns {', '.join(missing)} are missing; expected {', '.join(wanted)}")
+        require_columns(frame, name, wanted)
     known = answers.select(_ANSWERS).join(gold.select("item_id", truth="label"), on="item_id")
     label, truth = pl.col("label"), pl.col("truth")
     counts = {

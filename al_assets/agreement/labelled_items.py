@@ -15,7 +15,7 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
-_VOTES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
+VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
     _require(votes, "votes", VOTE_COLUMNS, ("item_id", "rater"))
     _require(split, "split", SPLIT_COLUMNS, ("item_id",))
     _require(scores, "scores", SCORE_COLUMNS, ("item_id", "role"))
-    unknown = votes.filter(~pl.col("label").is_in(list(_VOTES)))
+    unknown = votes.filter(~pl.col("label").is_in(list(VOTE_VALUES)))
     if unknown.height:
-        raise ValueError(f"votes.label: {unknown['label'][0]!r}; expected one of {', '.join(_VOTES)}")
+        raise ValueError(f"votes.label: {unknown['label'][0]!r}; expected one of {', '.join(VOTE_VALUES)}")
     items = (
         votes.sort("item_id", "iteration", "rater")
         .group_by("item_id", maintain_order=True)
@@ -124,14 +124,25 @@ def _vote_matrix(votes: pl.DataFrame, item_ids: pl.Series) -> Floats:
     matrix = np.full((len(item_ids), len(raters)), np.nan)
     rows = item_ids.search_sorted(votes["item_id"]).to_numpy()
     columns = raters.search_sorted(votes["rater"]).to_numpy()
-    matrix[rows, columns] = [_VOTES[label] for label in votes["label"]]
+    matrix[rows, columns] = [VOTE_VALUES[label] for label in votes["label"]]
     return matrix
 
 
-def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:
+def require_columns(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> None:
+    """Raise a ValueError that names the columns a frame lacks."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"{name}: columns {', '.join(missing)} are missing; expected {', '.join(columns)}")
+
+
+def aligned(frame: pl.DataFrame, item_ids: NDArray[np.str_], column: str = "label") -> Floats:
+    """Return a column of a frame (item_id, column) for some items in their order, NaN where there is none."""
+    known = dict(zip(frame["item_id"].to_list(), floats(frame[column]).tolist(), strict=True))
+    return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
+
+
+def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:
+    require_columns(frame, name, columns)
     repeated = frame.filter(frame.select(key).is_duplicated())
     if repeated.height:
         shown = ", ".join(f"{column}={repeated[column][0]!r}" for column in key)

@@ -31,7 +31,7 @@ def parity_distribution(
     agreement = Panel(np.concatenate([votes, pseudo_votes]), {"model": np.concatenate([model, pseudo_model])})
 
     def difference(weights: Floats) -> Floats:
-        figures = agreement.figures(weights)
+        figures = agreement.kappas(weights)
         return figures["model_expert_kappa"] - figures["expert_expert_kappa"]
 
     return smoothed_distribution(difference, groups, len(pseudo_votes), PSEUDO_ITEMS, resamples=resamples, seed=seed)

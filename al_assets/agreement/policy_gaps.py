@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from al_assets.agreement.labelled_items import require_columns
+
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "item_id": pl.String,
     "iteration": pl.String,
@@ -24,9 +26,7 @@ def policy_gaps(votes: pl.DataFrame) -> pl.DataFrame:
         those of undecided votes before the others; policy_versions, those the undecided votes were cast under.
     :raises ValueError: a column is missing.
     """
-    missing = [column for column in _REQUIRED if column not in votes.columns]
-    if missing:
-        raise ValueError(f"votes: columns {', '.join(missing)} are missing; expected {', '.join(_REQUIRED)}")
+    require_columns(votes, "votes", _REQUIRED)
     for optional in ("comment", "policy_version"):
         if optional not in votes.columns:
             votes = votes.with_columns(pl.lit(None, dtype=pl.String).alias(optional))

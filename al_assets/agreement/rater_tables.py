@@ -7,7 +7,7 @@ import numpy as np
 from al_assets.agreement.bootstrap import Distribution
 from al_assets.agreement.raters import MAJORITY, RatedItems, leave_one_out_majority
 from al_assets.agreement.rows import Resampling, Row, figure_row, group_sums, resampled
-from al_assets.agreement.scopes import agreement_leverage
+from al_assets.agreement.scopes import table_leverage
 from al_assets.agreement.tables import TABLE_FIGURES, Floats, mean_defined, pair_cells, table_figures
 
 MODEL = "(model)"
@@ -54,7 +54,7 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
                 items=int(shared[:, column].sum()),
                 groups=len(np.unique(rated.items.group[kept][shared[:, column]])),
                 undefined="kappa is undefined with every other rater",
-                leverage=_leverage(tables[:, _with(rater, pairs)].sum(axis=(0, 1))).get("cohen_kappa", _NAN),
+                leverage=table_leverage(tables[:, _with(rater, pairs)].sum(axis=(0, 1))).get("cohen_kappa", _NAN),
                 confidence=how.confidence,
             )
         )
@@ -86,17 +86,9 @@ def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Flo
         items=items,
         groups=int((table.sum(axis=1) > 0).sum()),
         undefined=_why(key[2], items),
-        leverage=_leverage(table.sum(axis=0)).get(key[2], _NAN),
+        leverage=table_leverage(table.sum(axis=0)).get(key[2], _NAN),
         confidence=confidence,
     )
-
-
-def _leverage(table: Floats) -> dict[str, float]:
-    if not table.sum():
-        return {}
-    share = (2 * table[0] + table[1] + table[2]) / (2 * table.sum())
-    found = agreement_leverage(np.array([share]))
-    return found | {"cohen_kappa": found.get("expert_expert_kappa", _NAN)}
 
 
 def _why(figure: str, items: int) -> str:

@@ -11,7 +11,7 @@ from al_assets.agreement.bootstrap import Distribution, Interval, grouped_distri
 from al_assets.agreement.calibration import PRIOR_STRENGTH
 from al_assets.agreement.decomposition import combinations, measured_parts, population_parts
 from al_assets.agreement.kappa import Floats, Panel
-from al_assets.agreement.labelled_items import LabelledItems, labelled_items
+from al_assets.agreement.labelled_items import LabelledItems, aligned, labelled_items
 from al_assets.agreement.reliability import reliability_figures
 from al_assets.agreement.scopes import (
     Figure,
@@ -24,7 +24,7 @@ from al_assets.agreement.scopes import (
     population_scope,
 )
 from al_assets.agreement.second_opinion import second_opinion
-from al_assets.agreement.stop_set import AGREEMENT, CHANGE, aligned, labels_at, stop_set_scope
+from al_assets.agreement.stop_set import AGREEMENT, CHANGE, labels_at, stop_set_scope
 from al_assets.agreement.stopping import Decision, Evidence, StoppingRules, promotion, verdict
 from al_assets.agreement.threshold import OUT_OF_FOLD, CalibrationRules, StudentThreshold, choose_threshold
 
@@ -132,8 +132,7 @@ def kappa_report(
     figures.append(as_figure("panel_gain", "panel", gain.interval(0.95), gain.detail))
     figures += [*choice.figures(), *_calibration_figures(items, scores, choice, resamples, seed), *pool.values()]
     held_out = items.evaluation
-    difference = scopes["evaluation"].interval("parity_difference", 0.90)
-    figures += second_opinion(items.votes[held_out], student[held_out], difference, margin=rules.parity_margin)
+    figures += second_opinion(items.votes[held_out], student[held_out], evidence.parity, margin=rules.parity_margin)
     return [*figures, *_loop_figures(rules.decide(evidence), labels, scopes["evaluation"].interval("student_gain"))]
 
 
@@ -206,7 +205,7 @@ def _panel_gain(
     agreement = Panel(kept.votes, {"now": now, "earlier": earlier})
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.figures(weights)
+        figures = agreement.kappas(weights)
         return {"panel_gain": figures["now_expert_kappa"] - figures["earlier_expert_kappa"]}
 
     leverage = agreement_leverage(kept.positive_share)

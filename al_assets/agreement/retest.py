@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.audit import within_unit
-from al_assets.agreement.bootstrap import Distribution, Interval
+from al_assets.agreement.bootstrap import Distribution
+from al_assets.agreement.labelled_items import VOTE_VALUES, require_columns
 from al_assets.agreement.rows import Resampling, Row, figure_row, frame_of_rows, group_sums, resampled
-from al_assets.agreement.scopes import agreement_leverage
+from al_assets.agreement.scopes import table_leverage
 from al_assets.agreement.tables import Floats, kappa_of, observed_of, pair_cells, ratio
 
 THEMSELVES = "(themselves, earlier)"
 FIGURES = ("retest_kappa", "retest_agreement")
 CAVEAT = "expert-expert agreement cannot exceed the experts' agreement with themselves"
 _COLUMNS = ("item_id", "rater", "group_id", "first_label", "label", "same_policy")
-_VOTES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
 
 
 def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame:
@@ -67,23 +66,22 @@ def _rows(
         if not items:
             rows.append(Row(*key, None, None, None, 0, undefined))
             continue
-        leverage = 1.0 if figure == "retest_agreement" else _kappa_leverage(tables)
-        row = figure_row(
-            key, found[figure], items=items, groups=groups, undefined=undefined, leverage=leverage,
-            confidence=how.confidence,
+        kappa = table_leverage(tables.sum(axis=(0, 1))).get("cohen_kappa", float("nan"))
+        rows.append(
+            figure_row(
+                key, found[figure], items=items, groups=groups, undefined=undefined, confidence=how.confidence,
+                leverage=1.0 if figure == "retest_agreement" else kappa,
+            )
         )  # fmt: skip
-        rows.append(_bounded(row) if figure == "retest_agreement" else row)
     return rows
 
 
 def _check(retests: pl.DataFrame) -> None:
-    missing = [column for column in _COLUMNS if column not in retests.columns]
-    if missing:
-        raise ValueError(f"retests: columns {', '.join(missing)} are missing; expected {', '.join(_COLUMNS)}")
+    require_columns(retests, "retests", _COLUMNS)
     for column in ("first_label", "label"):
-        unknown = retests.filter(~pl.col(column).is_in(list(_VOTES)))[column]
+        unknown = retests.filter(~pl.col(column).is_in(list(VOTE_VALUES)))[column]
         if len(unknown):
-            raise ValueError(f"retests.{column}: {unknown[0]!r}; expected one of {', '.join(_VOTES)}")
+            raise ValueError(f"retests.{column}: {unknown[0]!r}; expected one of {', '.join(VOTE_VALUES)}")
     repeated = retests.filter(retests.select("item_id", "rater").is_duplicated())
     if repeated.height:
         item, rater = repeated["item_id"][0], repeated["rater"][0]
@@ -93,7 +91,8 @@ def _check(retests: pl.DataFrame) -> None:
 def _cells(counted: pl.DataFrame, raters: Sequence[str]) -> Floats:
     """Return each row's place in its rater's table, shape (rows, raters, 4); zeros in the others'."""
     first, second = (
-        np.array([_VOTES[label] for label in counted[column]], dtype=np.float64) for column in ("first_label", "label")
+        np.array([VOTE_VALUES[label] for label in counted[column]], dtype=np.float64)
+        for column in ("first_label", "label")
     )
     cells = np.zeros((counted.height, len(raters), 4))
     columns = [raters.index(rater) for rater in counted["rater"]]
@@ -126,16 +125,3 @@ def _undefined(asked: pl.DataFrame, items: int) -> str:
     why = [f"{edited} lie on either side of an edit of the policy"] * (edited > 0)
     why += [f"{undecided} hold a 'cannot decide'"] * (undecided > 0)
     return f"no retest: {', '.join(why)}" if why else "no retest: set selection.repeat_share above 0"
-
-
-def _kappa_leverage(tables: Floats) -> float:
-    a, b, c, d = tables.sum(axis=(0, 1))
-    share = (2 * a + b + c) / (2 * (a + b + c + d))
-    return agreement_leverage(np.array([share])).get("expert_expert_kappa", float("nan"))
-
-
-def _bounded(row: Row) -> Row:
-    ends = within_unit(Interval(row.estimate, row.low, row.high, row.items, row.reason))
-    return Row(
-        row.slice_kind, row.slice, row.against, row.figure, ends.estimate, ends.low, ends.high, row.items, row.reason
-    )

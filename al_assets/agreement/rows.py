@@ -26,7 +26,7 @@ SCHEMA = {
 _SHARES = frozenset(
     (
         "observed_agreement", "positive_agreement", "negative_agreement", "prevalence_index", "bias_index",
-        "undecided_share", "positive_share",
+        "undecided_share", "positive_share", "retest_agreement",
     )
 )  # fmt: skip
 

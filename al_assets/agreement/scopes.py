@@ -189,6 +189,18 @@ def agreement_leverage(share: Floats) -> dict[str, float]:
     }
 
 
+def table_leverage(cells: Floats) -> dict[str, float]:
+    """Return the same for the figures of one 2 x 2 table, ``cohen_kappa`` among them; empty for an empty table.
+
+    :param cells: shape (4,), see ``tables.pair_cells``.
+    """
+    if not cells.sum():
+        return {}
+    share = (2 * cells[0] + cells[1] + cells[2]) / (2 * cells.sum())
+    found = agreement_leverage(np.array([share]))
+    return found | {"cohen_kappa": found.get("expert_expert_kappa", float("nan"))}
+
+
 def frame_of(figures: list[Figure]) -> pl.DataFrame:
     """Return the rows as a frame with the columns of the kappa_report table."""
     return pl.DataFrame(
@@ -210,9 +222,7 @@ def _with_differences(figures: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _difference(first: Distribution, second: Distribution) -> Distribution:
-    return Distribution(
-        first.estimate - second.estimate, first.replicates - second.replicates, first.groups, leverage=first.leverage
-    )
+    return Distribution(first.estimate - second.estimate, first.replicates - second.replicates, first.groups)
 
 
 def _scope(name: str, items: LabelledItems, distributions: Mapping[str, Distribution], method: str) -> Scope:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.kappa import Panel
-from al_assets.agreement.labelled_items import LabelledItems, floats
+from al_assets.agreement.labelled_items import LabelledItems, aligned, require_columns
 from al_assets.agreement.rater_tables import MODEL, OTHERS, comparison_rows
 from al_assets.agreement.raters import MAJORITY, QUALITY_FIGURES, quality_rows, rated_items
 from al_assets.agreement.rows import SCHEMA, Resampling, Row, figure_row, frame_of_rows, group_sums, resampled
@@ -124,11 +124,7 @@ def _versions(votes: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 def _model_labels(model: pl.DataFrame | None, items: LabelledItems) -> Floats | None:
     if model is None:
         return None
-    missing = [column for column in ("item_id", "label") if column not in model.columns]
-    if missing:
-        raise ValueError(f"model: columns {', '.join(missing)} are missing; expected item_id, label")
+    require_columns(model, "model", ("item_id", "label"))
     if model["item_id"].is_duplicated().any():
         raise ValueError("model: an item_id is repeated; give one label for each item")
-    wanted = pl.DataFrame({"item_id": items.item_id}, schema={"item_id": pl.String})
-    joined = wanted.join(model.select("item_id", "label"), on="item_id", how="left", maintain_order="left")
-    return floats(joined["label"])
+    return aligned(model, items.item_id)

@@ -2,12 +2,11 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from al_assets.agreement.bootstrap import Interval, table_distribution
 from al_assets.agreement.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.labelled_items import floats
-from al_assets.agreement.scopes import Figure, agreement_leverage, as_figure
+from al_assets.agreement.labelled_items import aligned, floats
+from al_assets.agreement.scopes import Figure, as_figure, table_leverage
 from al_assets.agreement.stopping import predicted_f_change
 
 AGREEMENT = "stop_set_agreement"
@@ -49,12 +48,6 @@ def labels_at(scores: Floats, threshold: float) -> Floats:
     return np.where(np.isnan(scores), np.nan, (scores >= threshold).astype(np.float64))
 
 
-def aligned(labels: pl.DataFrame, item_ids: NDArray[np.str_]) -> Floats:
-    """Return the labels (columns item_id, label) of some items in their order, NaN where there is none."""
-    known = dict(zip(labels["item_id"].to_list(), floats(labels["label"]).tolist(), strict=True))
-    return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
-
-
 def _about_change(change: float | None, before: Interval) -> str | None:
     if change is not None:
         return "1 - 2a / (2a + b + c) with the student before on the stop set"
@@ -64,8 +57,7 @@ def _about_change(change: float | None, before: Interval) -> str | None:
 def _agreement(first: Floats, second: Floats, resamples: int, seed: int) -> Interval:
     cells = pair_cells(first, second).sum(axis=0)
     items = int(cells.sum())
-    share = (first + second)[~np.isnan(first + second)] / 2
-    leverage = agreement_leverage(share).get("model_expert_kappa", np.nan) if items else np.nan
+    leverage = table_leverage(cells).get("cohen_kappa", np.nan)
     found = table_distribution(cells, kappa_of, resamples=resamples, seed=seed, leverage=leverage)
     why = "both call every item the same; kappa is undefined" if items else "no stop-set item that both labelled"
     return found.interval(items, undefined=why)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.bootstrap import Distribution, batch_sizes
 from al_assets.agreement.kappa import Floats
+from al_assets.agreement.tables import ratio
 
 # Half a pseudo-item of the sample at large in each stratum, as a stratum of a few items without a positive shows no
 # variance at all: in simulation this takes the coverage at 30 items from .80 to .98, and widens nothing at 400.
@@ -59,8 +60,8 @@ def mean_distribution(sample: AuditSample, values: Floats, *, resamples: int = 2
 
     :param values: shape (items,), such as the share of positive votes.
     """
-    estimate = float(_weighted_mean(sample.weights[None, :], values)[0])
-    without = np.concatenate([_weighted_mean(weights, values) for weights in without_each_item(sample)])
+    estimate = float(_mean(sample.weights[None, :], values)[0])
+    without = np.concatenate([_mean(weights, values) for weights in without_each_item(sample)])
     replicates = _smoothed_mean_replicates(sample, values, resamples=resamples, seed=seed)
     return Distribution(estimate, replicates, len(values), stratified_jackknife(sample, estimate, without))
 
@@ -117,6 +118,5 @@ def _smoothed_mean_replicates(sample: AuditSample, values: Floats, *, resamples:
     return np.asarray(total / mass + (estimate - centre / sample.weights.sum()))
 
 
-def _weighted_mean(weights: Floats, values: Floats) -> Floats:
-    total = weights.sum(axis=1)
-    return np.asarray(np.where(total > 0, (weights @ values) / np.where(total > 0, total, 1.0), np.nan))
+def _mean(weights: Floats, values: Floats) -> Floats:
+    return ratio(weights @ values, weights.sum(axis=1))

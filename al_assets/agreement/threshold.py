@@ -24,7 +24,7 @@ from al_assets.agreement.calibration import (
     probability_threshold,
 )
 from al_assets.agreement.kappa import Floats
-from al_assets.agreement.labelled_items import LabelledItems, floats
+from al_assets.agreement.labelled_items import LabelledItems, aligned, floats
 from al_assets.agreement.probability import Calibration, CalibrationError, Method, fit_calibration
 from al_assets.agreement.scopes import Figure, audit_of
 
@@ -119,9 +119,8 @@ def _calibration(items: LabelledItems, scores: pl.DataFrame, method: Method) -> 
     held_out = scores.filter(pl.col("role") == OUT_OF_FOLD)
     if not held_out.height:
         return None, "no out-of-fold scores; the student's own log-odds are taken"
-    known = dict(zip(held_out["item_id"].to_list(), floats(held_out["p_student"]).tolist(), strict=True))
-    kept = items.where((items.split == FINE_TUNING) & np.isin(items.item_id, list(known)))
-    raw = np.array([known[str(each)] for each in kept.item_id], dtype=np.float64)
+    kept = items.where((items.split == FINE_TUNING) & np.isin(items.item_id, held_out["item_id"].to_list()))
+    raw = aligned(held_out, kept.item_id, "p_student")
     try:
         found = fit_calibration(raw, kept.positive_share, method)
     except CalibrationError as error:

@@ -23,8 +23,9 @@ def hidden_items(loop: LoopResource, key: str, questions: int, now: datetime | N
     """
     policy, settings = loop.policy, loop.policy.selection
     with loop.ledger() as ledger:
-        published = key in ledger.iterations()
-        earlier = [each for each in ledger.iterations() if each < key]
+        iterations = ledger.iterations()
+        published = key in iterations
+        earlier = [each for each in iterations if each < key]
         queue = ledger.queue().filter(pl.col("iteration") < key)
         votes = ledger.votes(earlier)
     seed = settings.seed + int(key)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from al_assets.agreement.bootstrap import Distribution
 from al_assets.agreement.kappa import Floats, Panel
 from al_assets.agreement.parity_difference import PSEUDO_ITEMS
-from al_assets.agreement.tables import kappa_of, mean_defined
 
 NOMINAL = 0.95
 DIFFERENCE = "parity_difference"
@@ -164,10 +163,8 @@ def _smoothed(
 
 
 def _figures(agreement: Panel, weights: Floats) -> dict[str, Floats]:
-    # The other figures of the panel would take most of the time.
-    tables = agreement.tables(weights @ agreement.features)
-    experts, model = mean_defined(kappa_of(tables["pairs"])), mean_defined(kappa_of(tables["model"]))
-    return {"expert_expert_kappa": experts, "model_expert_kappa": model, DIFFERENCE: model - experts}
+    found = agreement.kappas(weights)
+    return {**found, DIFFERENCE: found["model_expert_kappa"] - found["expert_expert_kappa"]}
 
 
 def _ends(distribution: Distribution, items: int) -> tuple[float, ...]:

@@ -53,7 +53,7 @@ def _parity(loop: SimulatedLoop, items: NDArray[np.bool_], now: int, resamples: 
 
 
 def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int, seed: int) -> Interval:
-    found = _distributions(loop, items, Panel(loop.votes[items]).figures, resamples, seed)
+    found = _distributions(loop, items, Panel(loop.votes[items]).kappas, resamples, seed)
     return found["expert_expert_kappa"].interval(int(items.sum()), 0.9)
 
 
@@ -74,7 +74,7 @@ def _panel_gains(
     agreement = Panel(loop.votes[items], models)
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.figures(weights)
+        figures = agreement.kappas(weights)
         return {str(step): figures["at 0_expert_kappa"] - figures[f"at {step}_expert_kappa"] for step in reached}
 
     found = _distributions(loop, items, statistics, resamples, seed)

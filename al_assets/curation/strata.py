@@ -94,7 +94,7 @@ def plan_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bud
     check_at_least("audit budget", budget, 0)
     check_at_least("audit_strata", bins, 1)
     budget = min(budget, len(scores))
-    names, member = _strata(scores, positive, bins=bins, most=max(1, budget // _ITEMS_A_STRATUM))
+    names, member = score_strata(scores, positive, bins=bins, most=max(1, budget // _ITEMS_A_STRATUM))
     sizes = np.bincount(member, minlength=len(names)).astype(np.int64)
     counts = np.zeros(len(names), dtype=np.int64)
     if budget:
@@ -121,18 +121,13 @@ def assumed_spread(
     return np.asarray(np.sqrt(rate * (1 - rate)) * np.where(called, _CALLED_MATTERS, 1.0))
 
 
-def score_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int, most: int) -> NDArray[np.str_]:
-    """Return each item's stratum: its score's quantile bin and its pseudo-label, such as ``score 5/5, positive``.
+def score_strata(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int, most: int
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Return the strata's names, by score quantile bin and pseudo-label (``score 5/5, positive``), and each item's.
 
     Equal scores share a bin. If there are more than ``most`` strata, fewer bins are made; at last the labels share one.
     """
-    names, member = _strata(scores, positive, bins=bins, most=most)
-    return names[member]
-
-
-def _strata(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bins: int, most: int
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     for count in range(bins, 0, -1):
         edges = np.quantile(scores, np.arange(1, count) / count) if len(scores) else np.zeros(0)
         codes, member = np.unique(2 * np.searchsorted(edges, scores, side="right") + positive, return_inverse=True)

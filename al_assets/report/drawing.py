@@ -58,10 +58,10 @@ def _stages(tables: IterationTables) -> dict[str, list[float | None]]:
 
 
 def _reliability(tables: IterationTables, form: Form) -> bytes | None:
-    items = tables.items()
+    items = tables.items
     audit = items.where(scope_masks(items)["audit"])
     # The bins take no resamples; only the summaries' intervals do.
-    bins = audit_reliability(audit, tables.choice().calibration, resamples=2).bins
+    bins = audit_reliability(audit, tables.choice.calibration, resamples=2).bins
     if not bins.height:
         return None
     return pictures.reliability_diagram(

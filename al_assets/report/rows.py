@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.decomposition import combinations as combinations_of
 from al_assets.agreement.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.labelled_items import LabelledItems, floats
+from al_assets.agreement.labelled_items import LabelledItems, aligned, floats
 from al_assets.agreement.report import scope_masks
 from al_assets.agreement.scopes import audit_of
-from al_assets.agreement.stop_set import aligned, labels_at
+from al_assets.agreement.stop_set import labels_at
 from al_assets.agreement.threshold import OUT_OF_FOLD
 from al_assets.report.tables import IterationTables
 
@@ -118,7 +118,7 @@ def labelled_rows(tables: IterationTables, scope: str) -> Rows:
 
     :raises ValueError: the scope is none of labelled items.
     """
-    items = tables.items()
+    items = tables.items
     masks = scope_masks(items)
     if scope not in masks:
         raise ValueError(f"scope: {scope!r} holds no labelled items; expected one of {', '.join(masks)}")
@@ -155,14 +155,12 @@ def out_of_fold_rows(tables: IterationTables) -> Rows:
     scored = tables.scores.filter(pl.col("role") == OUT_OF_FOLD)
     rows = labelled_rows(tables, "loop")
     kept = rows.where(np.isin(rows.item_id, scored["item_id"].to_list()) & (rows.decisive > 0))
-    known = dict(zip(scored["item_id"].to_list(), floats(scored["p_student"]).tolist(), strict=True))
-    found = np.array([known[str(each)] for each in kept.item_id], dtype=np.float64)
-    return replace(kept, scores={"out_of_fold": found}, labels={})
+    return replace(kept, scores={"out_of_fold": aligned(scored, kept.item_id, "p_student")}, labels={})
 
 
 def with_combinations(tables: IterationTables, scope: str, rows: Rows) -> Rows:
     """Return a scope's items with the labels of either ranking at either positive share of the pool."""
-    items = tables.items()
+    items = tables.items
     crossed = combinations_of(items, tables.scores, tables.threshold).where(scope_masks(items)[scope]).labels
     added = {
         "student_at_incumbent_share": crossed["model_at_incumbent_share"],
@@ -173,7 +171,7 @@ def with_combinations(tables: IterationTables, scope: str, rows: Rows) -> Rows:
 
 def with_probability(tables: IterationTables, rows: Rows) -> Rows:
     """Return items with the student's calibrated probability."""
-    probability = tables.choice().calibration.probability(rows.scores["student"])
+    probability = tables.choice.calibration.probability(rows.scores["student"])
     return replace(rows, scores={**rows.scores, "probability": probability})
 
 

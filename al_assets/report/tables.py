@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import polars as pl
 
@@ -55,15 +56,17 @@ class IterationTables:
         """Everybody who voted, in the order of the vote matrix's columns."""
         return [str(each) for each in self.votes["rater"].unique().sort()]
 
+    @cached_property
     def items(self) -> LabelledItems:
         """Return the labelled items as the report's figures saw them."""
         return labelled_items(self.votes, self.split, self.scores)
 
+    @cached_property
     def choice(self) -> StudentThreshold:
         """Choose the student's threshold and calibration again, as the policy says now."""
         names = {field.name for field in fields(CalibrationRules)}
         rules = CalibrationRules(**self.policy.calibration.model_dump(include=names))
-        return choose_threshold(self.items(), self.scores, self.policy.policy.expected_prevalence, rules=rules)
+        return choose_threshold(self.items, self.scores, self.policy.policy.expected_prevalence, rules=rules)
 
     def student(self, items: LabelledItems) -> Floats:
         """Return the student's labels of some items: 1, 0, or NaN where it did not score one."""

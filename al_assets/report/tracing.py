@@ -120,7 +120,7 @@ _PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
 
 def _chosen(tables: IterationTables, blank: Explanation, rows: Rows) -> Explanation:
     """Trace a figure of the student's threshold, which is chosen again from the same scores and votes."""
-    values = {each.figure: each.estimate for each in tables.choice().figures()}
+    values = {each.figure: each.estimate for each in tables.choice.figures()}
     return replace(blank, basis="items", recomputed=values.get(blank.stored.figure), items=rows.frame())
 
 
@@ -141,10 +141,10 @@ def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _calibration_error(tables: IterationTables, blank: Explanation) -> Explanation:
-    items = tables.items()
+    items = tables.items
     audit = items.where(scope_masks(items)["audit"])
     # The estimate takes no resamples; only its interval does.
-    error = audit_reliability(audit, tables.choice().calibration, resamples=2).error
+    error = audit_reliability(audit, tables.choice.calibration, resamples=2).error
     rows = with_probability(tables, labelled_rows(tables, "audit"))
     return replace(blank, basis="items", recomputed=error.estimate, items=rows.where(rows.decisive > 0).frame())
 

@@ -7,6 +7,7 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.curation.hidden import GOLD_COLUMNS
+from al_assets.review.vote_files import SUFFIXES
 from al_assets.review.vote_labels import label_names
 from al_assets.storage.ledger.votes import is_storable
 
@@ -50,7 +51,7 @@ def load_gold(policy: Policy) -> pl.DataFrame:
 
 def _read(file: UPath) -> pl.DataFrame:
     suffix = file.suffix.lower()
-    if suffix not in (".csv", ".jsonl", ".parquet"):
+    if suffix not in SUFFIXES:
         raise GoldError(f"{file.name}: gold is read from .csv, .jsonl or .parquet; save it as one of these")
     try:
         data = file.read_bytes()

@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from al_assets.agreement.report import BOUNDARY_REASONS
 from al_assets.config import Policy, PolicyText
 from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger.policy_texts import text_row
 from al_assets.storage.root import RunRoot
 
 CURRENT, OLDER, UNKNOWN = "current text", "older text", "text not on record"
@@ -15,7 +17,6 @@ SECOND_LOOK_COLUMNS = (
     "rank", "item_id", "text", "rater", "label", "iteration", "reason", "policy_version", "cast_under", "changed",
     "positive_votes", "negative_votes", "undecided_votes", "p_positive", "distance", "voted_at", "seq",
 )  # fmt: skip
-_BOUNDARY = ("boundary", "promising")
 
 
 def version_notes(ledger: Ledger, policy: Policy) -> list[str]:
@@ -97,8 +98,8 @@ def second_look(
         .join(known.select("item_id", "p_positive"), on="item_id", how="left", maintain_order="left")
         .with_columns(distance=(pl.col("p_positive") - threshold).abs())
         .sort(
-            -minority, pl.col("undecided_votes") == 0, ~pl.col("reason").is_in(_BOUNDARY), "distance", "item_id", "seq",
-            nulls_last=True,
+            -minority, pl.col("undecided_votes") == 0, ~pl.col("reason").is_in(BOUNDARY_REASONS), "distance", "item_id",
+            "seq", nulls_last=True,
         )
         .with_columns(rank=pl.col("item_id").rle_id().cast(pl.Int64) + 1)
         .select(SECOND_LOOK_COLUMNS)
@@ -118,8 +119,7 @@ def second_look_now(policy: Policy) -> pl.DataFrame:
 
 def _votes_by_text(ledger: Ledger, policy: Policy, watermark: int | None) -> pl.DataFrame:
     """Return the votes that count, each with the text it was cast under and what was edited since."""
-    counting = ledger.votes(watermark=watermark).select("seq")
-    votes = ledger.answers(watermark=watermark).join(counting, on="seq", how="semi", maintain_order="left")
+    votes = ledger.asked_votes(watermark=watermark)
     states = _states(ledger.policy_texts(), policy.policy)
     by_fingerprint = dict(states.select("fingerprint", "text_fingerprint").iter_rows())
     by_version = {
@@ -129,10 +129,14 @@ def _votes_by_text(ledger: Ledger, policy: Policy, watermark: int | None) -> pl.
     }
     texts = dict(states.select("text_fingerprint", "text").iter_rows())
     now = policy.policy.text_fingerprint()
-    found = [
-        _judged(fingerprint, version, by_fingerprint, by_version, texts, now, policy.policy.version)
-        for fingerprint, version in votes.select("policy_fingerprint", "policy_version").iter_rows()
-    ]
+    cast = votes.select("policy_fingerprint", "policy_version").rows()
+    judged = {
+        (fingerprint, version): _judged(
+            fingerprint, version, by_fingerprint, by_version, texts, now, policy.policy.version
+        )
+        for fingerprint, version in set(cast)
+    }
+    found = [judged[each] for each in cast]
     schema = {"text_fingerprint": pl.String, "cast_under": pl.String, "changed": pl.String}
     return votes.hstack(pl.DataFrame(found, schema=schema, orient="row"))
 
@@ -157,15 +161,8 @@ def _judged(
 
 def _states(recorded: pl.DataFrame, current: PolicyText) -> pl.DataFrame:
     """Return the states of the policy on record, the oldest first, and at the end the present one."""
-    columns = ("fingerprint", "version", "text_fingerprint", "text")
-    row = (
-        current.fingerprint(),
-        current.version,
-        current.text_fingerprint(),
-        json.dumps(current.read_by_raters(), sort_keys=True),
-    )
-    now = pl.DataFrame([row], schema=dict.fromkeys(columns, pl.String()), orient="row")
-    return pl.concat([recorded.select(columns).filter(pl.col("fingerprint") != row[0]), now])
+    now = pl.DataFrame([text_row(current)])
+    return pl.concat([recorded.select(now.columns).filter(pl.col("fingerprint") != now["fingerprint"][0]), now])
 
 
 def _changed(before: str, after: str) -> list[str]:

@@ -3,8 +3,9 @@ import polars as pl
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from al_assets.agreement.labelled_items import aligned
 from al_assets.agreement.report import student_labels
-from al_assets.agreement.stop_set import aligned, labels_at, stop_set_scope
+from al_assets.agreement.stop_set import labels_at, stop_set_scope
 
 
 def _scores(student: list[float], incumbent: list[bool]) -> pl.DataFrame:

@@ -2,15 +2,8 @@ import json
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from al_assets.cli import app
-
-
-def al(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
-    assert result.exit_code == 0, result.output
-    return result.output
+from al_assets_tests.commands.running import al
 
 
 @pytest.mark.slow

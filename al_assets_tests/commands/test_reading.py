@@ -7,18 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from al_assets.cli import app
+from al_assets_tests.commands.running import al
 from al_assets_tests.journal import Journal
 
 
 @pytest.fixture(scope="session")
 def policy_file(journal: Journal) -> str:
     return str(journal.loop.policy_file)
-
-
-def al(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def al_json(*arguments: str) -> Any:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
+from al_assets.agreement.figures import estimate_of
 from al_assets.agreement.report import frame_of, kappa_report, student_labels
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.config import Policy, load_policy
@@ -80,8 +81,7 @@ def write_run(folder: Path, world: World) -> Policy:
         }
         _write(RunRoot(policy.root), key, {**frames, **_others(world, key, texts)})
         history[key] = report
-        threshold = report.filter(pl.col("figure") == "threshold")["estimate"][0]
-        earlier[key] = student_labels(world.scores, threshold)
+        earlier[key] = student_labels(world.scores, estimate_of(report, "threshold", "pool"))
     return policy
 
 
@@ -138,9 +138,7 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
     }  # fmt: skip
     incumbent = {"kind": "llm0", "uri": "functions", "fingerprint": "f", "threshold": None, "promoted_from": None}
     return {
-        "review_queue": queued.with_columns(pair_id=nothing, revision=pl.lit(0)).select(
-            list(TABLES["review_queue"].columns)
-        ),
+        "review_queue": queued.select(list(TABLES["review_queue"].columns)),
         "pool": texts.with_columns(
             text_hash=hashes,
             source=nothing,

@@ -176,6 +176,10 @@ class Ledger:
         """
         return self._votes(queries.answers_query, queries.ANSWERS_SCHEMA, iterations, watermark)
 
+    def asked_votes(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
+        """Return the votes that count with the columns of ``answers``; parameters as of ``votes``."""
+        return self._votes(queries.asked_votes_query, queries.ANSWERS_SCHEMA, iterations, watermark)
+
     def retests(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the answers to repeats, each with the answer the same rater gave the first time.
 

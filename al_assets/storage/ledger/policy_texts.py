@@ -20,20 +20,22 @@ POLICY_TEXTS_SCHEMA = pl.Schema(
 
 def note_text(connection: Connection, policy: str, text: PolicyText) -> None:
     """Put the policy as it reads now on record, unless it is; the connection holds the write lock."""
-    fingerprint = text.fingerprint()
+    row = text_row(text)
     known = select(POLICY_TEXTS.c.version).where(
-        POLICY_TEXTS.c.policy == policy, POLICY_TEXTS.c.fingerprint == fingerprint
+        POLICY_TEXTS.c.policy == policy, POLICY_TEXTS.c.fingerprint == row["fingerprint"]
     )
     if connection.execute(known).first() is None:
-        row = {
-            "policy": policy,
-            "fingerprint": fingerprint,
-            "version": text.version,
-            "text_fingerprint": text.text_fingerprint(),
-            "text": json.dumps(text.read_by_raters(), sort_keys=True),
-            "recorded_at": datetime.now(UTC),
-        }
-        connection.execute(insert(POLICY_TEXTS), [row])
+        connection.execute(insert(POLICY_TEXTS), [{"policy": policy, **row, "recorded_at": datetime.now(UTC)}])
+
+
+def text_row(text: PolicyText) -> dict[str, str]:
+    """Return what is on record of a state of the policy: the columns of POLICY_TEXTS_SCHEMA without the time."""
+    return {
+        "fingerprint": text.fingerprint(),
+        "version": text.version,
+        "text_fingerprint": text.text_fingerprint(),
+        "text": json.dumps(text.read_by_raters(), sort_keys=True),
+    }
 
 
 def texts_query(policy: str) -> Select[Any]:

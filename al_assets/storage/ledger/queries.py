@@ -110,6 +110,11 @@ def answers_query(policy: str, iterations: Collection[str] | None, watermark: in
     return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(_latest(policy, iterations, watermark)))
 
 
+def asked_votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select the votes that count, each with all that is known of the question."""
+    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(_current(policy, iterations, watermark)))
+
+
 def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with the queue row that asked for it."""
     return _with_question(EXPERT_LABELS.schema).where(VOTES.c.seq.in_(_current(policy, iterations, watermark)))
