@@ -10,14 +10,13 @@ from al_assets.agreement.figures import estimate_of
 from al_assets.agreement.panel_renewal import panel_renewal
 from al_assets.agreement.report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
-from al_assets.agreement.threshold import CalibrationRules
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
 from al_assets.partitions import FIRST_KEY, next_key
 from al_assets.report.drawing import report_pictures
-from al_assets.report.tables import read_tables
+from al_assets.report.tables import calibration_rules, read_tables
 from al_assets.storage.root import RunRoot, data_version
 from al_assets.storage.schemas import KAPPA_REPORT
 
@@ -28,7 +27,6 @@ PICTURES = {
     "yield": "curation_yield",
     "reliability": "reliability",
 }
-CALIBRATION_SETTINGS = {field.name for field in fields(CalibrationRules)}
 RULE_SETTINGS = {field.name for field in fields(StoppingRules) if field.init}
 
 
@@ -53,7 +51,7 @@ def kappa_report(
         expected_prevalence=loop.policy.policy.expected_prevalence,
         labels=label_split.height,
         rules=StoppingRules(**stopping.model_dump(include=RULE_SETTINGS)),
-        calibration=CalibrationRules(**loop.policy.calibration.model_dump(include=CALIBRATION_SETTINGS)),
+        calibration=calibration_rules(loop.policy),
         history=history,
         earlier_labels={each: _labels_of(loop.root, each, report) for each, report in history.items()},
         resamples=stopping.resamples,

@@ -7,10 +7,12 @@ import dagster as dg
 import polars as pl
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
+from al_assets.agreement.figures import figure_of
+from al_assets.agreement.scopes import Figure
 from al_assets.assets.pairs import not_to_ask
-from al_assets.assets.pool import representatives
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory
+from al_assets.curation.queue import askable
 from al_assets.partitions import next_key
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import count_rows
@@ -71,38 +73,35 @@ def fail_runs_without_worker(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _iteration_state(instance: dg.DagsterInstance, loop: LoopResource, key: str) -> IterationState:
+    report = loop.root.read_table("kappa_report", key) if loop.root.has_table("kappa_report", key) else None
+    verdict, watermark = (
+        None if report is None else figure_of(report, figure, "loop") for figure in ("verdict", "watermark")
+    )
     with loop.ledger() as ledger:
-        labels, published = _label_progress(ledger, loop, key)
+        labels, published = _label_progress(ledger, loop, key, watermark)
     learn = _history(instance, loop, key, Job.LEARN)
     return IterationState(
         key=key,
         queue_published=published and loop.root.has_table("review_queue", key),
         labels=labels,
         # A report whose run failed a blocking check is no ground to go on.
-        verdict=None if learn.failures else _figure(loop, key, "verdict", "detail"),
+        verdict=None if learn.failures or verdict is None or not verdict.detail else verdict.detail.split(":")[0],
         curate=_history(instance, loop, key, Job.CURATE),
         learn=learn,
     )
 
 
-def _label_progress(ledger: Ledger, loop: LoopResource, key: str) -> tuple[LabelProgress, bool]:
+def _label_progress(
+    ledger: Ledger, loop: LoopResource, key: str, watermark: Figure | None
+) -> tuple[LabelProgress, bool]:
     progress = ledger.progress(key, loop.policy.review.votes_per_item)
     opened = progress.last_published_at
     hours = (datetime.now(UTC) - opened).total_seconds() / 3600 if opened else 0.0
-    watermark = _figure(loop, key, "watermark", "estimate")
     late = 0
-    if watermark is not None:
+    if watermark is not None and watermark.estimate is not None:
         # Answers to hidden items change no report, and would call for another one every night.
-        late = ledger.votes().filter(pl.col("seq") > int(float(watermark))).height
+        late = ledger.votes().filter(pl.col("seq") > int(watermark.estimate)).height
     return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
-
-
-def _figure(loop: LoopResource, key: str, figure: str, column: str) -> str | None:
-    if not loop.root.has_table("kappa_report", key):
-        return None
-    report = loop.root.read_table("kappa_report", key)
-    found = report.filter((pl.col("figure") == figure) & (pl.col("scope") == "loop"))[column].to_list()
-    return None if not found or found[0] is None else str(found[0]).split(":")[0]
 
 
 def _history(instance: dg.DagsterInstance, loop: LoopResource, key: str, job: Job) -> RunHistory:
@@ -134,8 +133,7 @@ def _items_left(loop: LoopResource, key: str) -> int | None:
     if not loop.root.has_table("pool", key):
         return None
     pool = loop.root.read_table("pool", key)
-    taken = not_to_ask(loop, next_key(key), pool)
-    return representatives(pool).filter(~pl.col("item_id").is_in(taken)).height
+    return askable(pool, not_to_ask(loop, next_key(key), pool)).height
 
 
 def _pool_growth(loop: LoopResource, key: str) -> float:

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Annotated
 
-import polars as pl
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -43,6 +42,8 @@ def coverage(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the nominal coverage of the intervals with the actual one, by simulation."""
+    import polars as pl
+
     from al_assets.bench.coverage import FULL, QUICK, bench_coverage
 
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:

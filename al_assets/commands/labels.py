@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
@@ -80,6 +79,8 @@ def ask_again(
     as_json: JsonOption = False,
 ) -> None:
     """List votes that are more likely wrong than right, judged by the other raters and the newest student."""
+    import polars as pl
+
     from al_assets.agreement.ask_again import votes_to_ask_again
     from al_assets.storage.ledger import Ledger
     from al_assets.storage.root import RunRoot

@@ -3,16 +3,20 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import polars as pl
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from al_assets.config import POLICY_VARIABLE
 
-console = Console()
+if TYPE_CHECKING:
+    import polars as pl
+
+console = Console(emoji=False)
 
 PolicyOption = Annotated[Path, typer.Option("--policy", "-p", envvar=POLICY_VARIABLE, help="The policy file.")]
 IterationOption = Annotated[str | None, typer.Option(help="Such as 0002; the newest one with a report if left out.")]
@@ -21,13 +25,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machi
 
 def fail(message: str) -> NoReturn:
     """End with an error message and exit status 1."""
-    Console(stderr=True).print(f"[red]error:[/] {plain(message)}", highlight=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(f"[red]error:[/] {plain(message)}", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 
 def plain(text: str) -> str:
     """Return a text whose brackets rich prints as they are."""
-    return text.replace("[", r"\[")
+    return escape(text)
 
 
 def say(text: str) -> None:
@@ -40,15 +44,16 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def frame_table(frame: pl.DataFrame, title: str | None = None) -> Table:
+def frame_table(frame: "pl.DataFrame", title: str | None = None) -> Table:
     """Return a frame as a table for the terminal; numbers with three decimals, nulls empty."""
     table = Table(*frame.columns, title=title, title_justify="left")
     for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
+        # A cell may hold what a user wrote, which is never markup.
+        table.add_row(*(Text(_cell(value)) for value in row))
     return table
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else plain(str(value))
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

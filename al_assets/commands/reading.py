@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
 from al_assets.commands.options import (
@@ -92,6 +91,8 @@ def plan(
 
 def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
     """Show where raters agree: by reason, iteration and version, with the others, hidden gold and themselves."""
+    import polars as pl
+
     from al_assets.agreement.raters import rater_confusion
     from al_assets.agreement.slices import agreement_figures
     from al_assets.review.rater_quality import rater_quality

@@ -93,6 +93,17 @@ def build_queue(
     return queue.select(_QUEUE)
 
 
+def askable(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
+    """Return the pool's items that may be queued: no near-duplicate, not excluded, no original of an excluded copy.
+
+    :param pool: item_id, duplicate_of (null if none) and whatever else it has.
+    """
+    excluded = list(exclude)
+    # Whoever labelled a copy has labelled its original.
+    originals = pool.filter(pl.col("item_id").is_in(excluded))["duplicate_of"].drop_nulls().to_list()
+    return pool.filter(pl.col("duplicate_of").is_null() & ~pl.col("item_id").is_in(excluded + originals))
+
+
 def _eligible(pool: pl.DataFrame, scores: pl.DataFrame, exclude: Collection[str]) -> pl.DataFrame:
     check_columns(pool, "pool", ("item_id", "text", "duplicate_of"))
     check_columns(scores, "scores", ("item_id", "p_positive", "label"))
@@ -100,11 +111,8 @@ def _eligible(pool: pl.DataFrame, scores: pl.DataFrame, exclude: Collection[str]
         raise CurationError("pool: no items; expected at least one; look at the quarantine for rows that were left out")
     for ids in (pool["item_id"], scores["item_id"]):
         check_item_ids(ids)
-    excluded = list(exclude)
-    # Whoever labelled a copy has labelled its original.
-    originals = pool.filter(pl.col("item_id").is_in(excluded))["duplicate_of"].drop_nulls().to_list()
     items = (
-        pool.filter(pl.col("duplicate_of").is_null() & ~pl.col("item_id").is_in(excluded + originals))
+        askable(pool, exclude)
         .select("item_id", "text")
         .join(scores.select("item_id", "p_positive", "label"), on="item_id", how="left")
         .sort("item_id")

@@ -1,6 +1,7 @@
 """What the demo found: one table, and the same figures as JSON."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
 from al_assets.storage.root import text_hash
 
+Labels = NDArray[np.float64]
 Kappas = dict[str, Estimate | None]
 
 
@@ -82,8 +84,13 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
     keys = [key for key in loop.root.table_keys("kappa_report") if int(key) < iterations]
     experts = expert_votes(texts, len(loop.policy.review.raters))
     crowd = crowd_votes(texts, len(loop.policy.review.raters))
-    unseen = _hidden_kappas(loop, keys, _unseen_texts(loop, keys[0], texts))
-    outside = _hidden_kappas(loop, keys, held_out)
+    hidden = (_unseen_texts(loop, keys[0], texts), held_out)
+    labels = {f"student_{key}": _student_labels(loop, key, hidden) for key in keys}
+    labels["llm0"] = _llm0_labels(loop, hidden)
+    unseen, outside = (
+        _hidden_kappas(loop, each, {name: found[place] for name, found in labels.items()})
+        for place, each in enumerate(hidden)
+    )
     first = loop.root.read_table("kappa_report", keys[0])
     rows = [_figures(loop, key, experts, crowd, (unseen[f"student_{key}"], outside[f"student_{key}"])) for key in keys]
     return DemoReport(
@@ -98,18 +105,17 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
                 "crowd_expert": rows[0].kappa["crowd_expert"],
             }
         },
-        unseen=HiddenSet(_unseen_texts(loop, keys[0], texts).height, unseen["expert"], unseen["crowd"]),
+        unseen=HiddenSet(hidden[0].height, unseen["expert"], unseen["crowd"]),
         held_out=HiddenSet(held_out.height, outside["expert"], outside["crowd"]),
         settings={"labeler": str(loop.policy.labeler.kind), "student": str(loop.policy.student.kind)},
     )
 
 
-def _hidden_kappas(loop: LoopResource, keys: list[str], texts: pl.DataFrame) -> Kappas:
+def _hidden_kappas(loop: LoopResource, texts: pl.DataFrame, labels: Mapping[str, Labels]) -> Kappas:
     """Return everybody's kappa with the experts on the same texts, so that the figures compare."""
     raters, items = len(loop.policy.review.raters), texts["item_id"].to_list()
-    models = {"llm0": _llm0_labels(loop, texts), "crowd": votes_of(items, crowd_votes(texts, raters))[:, 0]}
-    models |= {f"student_{key}": _student_labels(loop, key, texts) for key in keys}
-    return kappas(votes_of(items, expert_votes(texts, raters)), models)
+    crowd = votes_of(items, crowd_votes(texts, raters))[:, 0]
+    return kappas(votes_of(items, expert_votes(texts, raters)), {**labels, "crowd": crowd})
 
 
 def _figures(
@@ -153,24 +159,22 @@ def _unseen_texts(loop: LoopResource, key: str, texts: pl.DataFrame) -> pl.DataF
     return texts.join(eligible, on="item_id", how="semi").join(queued, on="item_id", how="anti")
 
 
-def _llm0_labels(loop: LoopResource, items: pl.DataFrame) -> NDArray[np.float64]:
+def _llm0_labels(loop: LoopResource, sets: Sequence[pl.DataFrame]) -> list[Labels]:
     incumbent = Incumbent.of(loop.root.read_table("incumbent_model", "0000"))
     threshold = loop.root.read_table("pseudo_labels", "0000")["threshold"][0]
     with open_incumbent(incumbent, loop.policy, loop.root) as labeler:
-        return _labels(loop, labeler, incumbent.fingerprint, items, threshold)
+        return [_labels(loop, labeler, incumbent.fingerprint, items, threshold) for items in sets]
 
 
-def _student_labels(loop: LoopResource, key: str, items: pl.DataFrame) -> NDArray[np.float64]:
+def _student_labels(loop: LoopResource, key: str, sets: Sequence[pl.DataFrame]) -> list[Labels]:
     report = loop.root.read_table("kappa_report", key)
     threshold = estimate_of(report, "threshold", "pool")
     fingerprint = loop.root.read_table("sft_checkpoint", key)["fingerprint"][0]
     with load_student(loop.root.local_checkpoint(fingerprint), loop.policy.student, loop.policy) as student:
-        return _labels(loop, student, fingerprint, items, threshold)
+        return [_labels(loop, student, fingerprint, items, threshold) for items in sets]
 
 
-def _labels(
-    loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float
-) -> NDArray[np.float64]:
+def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float) -> Labels:
     hashes = [text_hash(text) for text in items["text"]]
     scores = score_texts(labeler, hashes, items["text"].to_list(), loop.root.scores(fingerprint))
     return (scores >= threshold).astype(np.float64)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from al_assets.agreement.stopping import PRECEDENCE
+
 
 @dataclass(frozen=True)
 class Description:
@@ -30,7 +32,7 @@ SCOPES = {
     "pool": "the unlabelled stop set, a uniform random sample of the pool",
     "loop": "the loop as a whole: every labelled item, for agreement among the experts",
 }
-_ENDING = ("guideline_problem", "parity", "budget_spent", "plateau", "stable")
+_ENDING = tuple(name.replace(" ", "_") for name in PRECEDENCE)
 _CELLS = "kappa = 2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d)), the same as (Po - Pe) / (1 - Pe)"
 _ON_SHARED = "on the items with two or more decisive votes"
 
@@ -191,11 +193,6 @@ FIGURES = {
         "intercept of the calibration",
         "What is added to the stretched log-odds so that the stop set's probabilities average the pool's prevalence.",
         "the intercept at which the mean probability of the stop set is threshold_prevalence",
-    ),
-    "calibration_shift": Description(
-        "shift of the calibration",
-        "What is added to the log-odds so that the probabilities of the stop set average the pool's prevalence.",
-        "the shift at which the mean probability of the stop set is threshold_prevalence",
     ),
     "calibration_error": Description(
         "calibration error",

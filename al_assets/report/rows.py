@@ -1,6 +1,7 @@
 """The items and votes a figure rests on, as aligned arrays and as a frame for people."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -43,12 +44,12 @@ class Rows:
         """Return the number of items."""
         return len(self.item_id)
 
-    @property
+    @cached_property
     def decisive(self) -> NDArray[np.int64]:
         """Positive and negative votes of each item."""
         return np.asarray((~np.isnan(self.votes)).sum(axis=1), dtype=np.int64)
 
-    @property
+    @cached_property
     def positive_share(self) -> Floats:
         """Share of positive among decisive votes, NaN without any."""
         decisive = self.decisive
@@ -71,11 +72,21 @@ class Rows:
             self.facts.filter(pl.Series(mask)),
         )
 
+    @cached_property
+    def _pairs(self) -> dict[str | None, list[tuple[str, str, Floats]]]:
+        # What does not depend on weights: a figure is computed again without each item.
+        return {}
+
     def pairs(self, model: str | None = None) -> list[tuple[str, str, Floats]]:
         """Return (first, second, cells of shape (items, 4)) of each pair of raters, or of a model with each rater.
 
         Only items with two or more decisive votes count, so that both kinds of pairs rest on the same items.
         """
+        if model not in self._pairs:
+            self._pairs[model] = self._find_pairs(model)
+        return self._pairs[model]
+
+    def _find_pairs(self, model: str | None) -> list[tuple[str, str, Floats]]:
         shared = np.where((self.decisive >= 2)[:, None], self.votes, np.nan)
         if model is None:
             return [

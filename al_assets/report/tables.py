@@ -13,6 +13,7 @@ from al_assets.agreement.report import student_labels
 from al_assets.agreement.stop_set import labels_at
 from al_assets.agreement.threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.config import Policy
+from al_assets.curation.hidden import HIDDEN
 from al_assets.partitions import iteration_number
 from al_assets.storage.root import RunRoot
 
@@ -64,13 +65,18 @@ class IterationTables:
     @cached_property
     def choice(self) -> StudentThreshold:
         """Choose the student's threshold and calibration again, as the policy says now."""
-        names = {field.name for field in fields(CalibrationRules)}
-        rules = CalibrationRules(**self.policy.calibration.model_dump(include=names))
+        rules = calibration_rules(self.policy)
         return choose_threshold(self.items, self.scores, self.policy.policy.expected_prevalence, rules=rules)
 
     def student(self, items: LabelledItems) -> Floats:
         """Return the student's labels of some items: 1, 0, or NaN where it did not score one."""
         return labels_at(items.p_student, self.threshold)
+
+
+def calibration_rules(policy: Policy) -> CalibrationRules:
+    """Return how the policy wants the student calibrated."""
+    names = {field.name for field in fields(CalibrationRules)}
+    return CalibrationRules(**policy.calibration.model_dump(include=names))
 
 
 def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.DataFrame | None = None) -> IterationTables:
@@ -122,7 +128,8 @@ def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame
 def _yield(root: RunRoot, key: str) -> pl.DataFrame:
     """Return the positive share of pool and queue by the incumbent's word and of the new labels by the experts'."""
     called = root.read_table("pseudo_labels", key).select("item_id", "label")
-    queue = root.read_table("review_queue", key).select("item_id").join(called, on="item_id")
+    asked = root.read_table("review_queue", key).filter(~pl.col("reason").is_in(HIDDEN))
+    queue = asked.select("item_id").join(called, on="item_id")
     answered = root.read_table("label_split", key).filter(pl.col("iteration") == key)
     stages = {"pool": called["label"], "queue": queue["label"], "labels": answered["label"].drop_nulls()}
     return pl.DataFrame(

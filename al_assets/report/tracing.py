@@ -7,11 +7,9 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.alt_test import alt_test
-from al_assets.agreement.figures import figure_of
 from al_assets.agreement.kappa import Floats, pair_cells
 from al_assets.agreement.reliability import audit_reliability
 from al_assets.agreement.report import scope_masks
-from al_assets.agreement.stopping import PRECEDENCE
 from al_assets.partitions import iteration_key, iteration_number, previous_key
 from al_assets.report.descriptions import SCOPES
 from al_assets.report.explanation import Explanation
@@ -177,12 +175,8 @@ def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _verdict(tables: IterationTables, blank: Explanation) -> Explanation:
-    # Other rules are advice and end nothing.
-    rules = [figure_of(tables.report, f"stop_{name.replace(' ', '_')}", "loop") for name in PRECEDENCE]
-    rests_on = tuple(each for each in rules if each is not None)
-    value = float(any(each.estimate for each in rests_on))
-    note = f"The report says: {blank.stored.detail}."
-    return replace(blank, basis="figures", recomputed=value, rests_on=rests_on, note=note)
+    value = float(any(each.estimate for each in blank.rests_on))
+    return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
 
 
 def _is_rule(figure: str) -> bool:
@@ -203,7 +197,6 @@ def _known(value: float) -> float | None:
 
 _SPECIAL: dict[str, Callable[[IterationTables, Explanation], Explanation]] = {
     "threshold": _from_stop_set,
-    "calibration_shift": _from_stop_set,
     "calibration_intercept": _calibration,
     "threshold_prevalence": _threshold_prevalence,
     "calibration_slope": _calibration,

@@ -70,6 +70,19 @@ def test_items_left_are_counted_when_the_report_says_continue(curated: SmallLoop
     assert look(curated).items_left == items - 40
 
 
+def test_the_original_of_an_asked_copy_is_not_left_to_ask(curated: SmallLoop) -> None:
+    write_report(curated, "continue: no stopping rule fired", 0)
+    left = look(curated).items_left
+    pool = curated.root.read_table("pool", "0000")
+    with curated.loop.ledger() as ledger:
+        asked = ledger.queue()["item_id"].to_list()
+    original = pool.filter(pl.col("duplicate_of").is_null() & ~pl.col("item_id").is_in(asked))["item_id"][0]
+    copied = pl.when(pl.col("item_id") == asked[0]).then(pl.lit(original)).otherwise("duplicate_of")
+    curated.root.write_table(curated.root.table_path("pool", "0000"), pool.with_columns(duplicate_of=copied))
+    assert left is not None
+    assert look(curated).items_left == left - 1
+
+
 def test_a_partition_that_was_only_added_is_the_newest_iteration(curated: SmallLoop) -> None:
     curated.instance.add_dynamic_partitions("iteration", ["0001"])
     state = look(curated)
