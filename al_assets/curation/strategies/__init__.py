@@ -1,0 +1,1 @@
+"""Strategies: small objects that say what to ask the experts next, behind one interface."""
