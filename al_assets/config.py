@@ -212,11 +212,57 @@ class VLLMLabeler(PromptSettings):
     batch_size: Annotated[Positive, OPERATIONAL] = 256
 
 
+class KeywordsLabeler(Section):
+    """Words that speak for and against: p_positive 1 or 0, no vote where neither or both kinds are found.
+
+    :param positive: words and phrases that only positive items are expected to hold; ``negative`` the other way round.
+    :param regex: they are regular expressions, used as written but for ``ignore_case``.
+    :param whole_words: "hat" is not found in "that"; for words, not for regular expressions.
+    """
+
+    kind: Literal["keywords"]
+    positive: tuple[Text, ...] = ()
+    negative: tuple[Text, ...] = ()
+    regex: bool = False
+    whole_words: bool = True
+    ignore_case: bool = True
+
+    @field_validator("positive", "negative")
+    @classmethod
+    def _not_blank(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not word.strip() for word in words):
+            raise ValueError("a keyword is blank, which is found in every text; leave it out")
+        return words
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if not self.positive and not self.negative:
+            raise ValueError("keywords: neither positive nor negative words are named; name some of either")
+        both = sorted(set(self.positive) & set(self.negative))
+        if both:
+            raise ValueError(f"keywords: {both[0]!r} is both positive and negative; keep it on one side")
+        for pattern in (*self.positive, *self.negative) if self.regex else ():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"keywords: {pattern!r} is not a regular expression: {error}; mend it, or set regex to false to "
+                    "look for it as written"
+                ) from error
+        return self
+
+
 class CombinationLabeler(Section):
-    """Several labelers; p_positive is the weighted mean of theirs."""
+    """Several labelers as one.
+
+    :param method: mean: the mean of their p_positive, by weight, the expected prevalence where one abstains;
+        label_model: what a label model makes of their votes, which finds out how far to trust each. There every
+        function of a ``functions`` labeler is a member of its own.
+    """
 
     kind: Literal["combination"]
     labelers: Annotated[tuple["LabelerSettings", ...], Field(min_length=2)]
+    method: Annotated[Literal["mean", "label_model"], LATER] = "mean"
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
     @model_validator(mode="after")
@@ -225,9 +271,25 @@ class CombinationLabeler(Section):
             raise ValueError(f"weights: {len(self.weights)} weights for {len(self.labelers)} labelers; give one each")
         return self
 
+    @model_validator(mode="after")
+    def _a_label_model_weighs_by_itself(self) -> Self:
+        if self.method == "label_model" and self.weights is not None:
+            raise ValueError("weights: a label model finds its own; leave them out, or set method to mean")
+        if any(isinstance(each, CombinationLabeler) and each.method == "label_model" for each in self.labelers):
+            raise ValueError(
+                "labelers: a combination by label_model cannot be a member of another; list its labelers here instead"
+            )
+        return self
+
 
 LabelerSettings = Annotated[
-    FunctionsLabeler | ClassifierLabeler | CausalLMLabeler | OpenAILabeler | VLLMLabeler | CombinationLabeler,
+    FunctionsLabeler
+    | KeywordsLabeler
+    | ClassifierLabeler
+    | CausalLMLabeler
+    | OpenAILabeler
+    | VLLMLabeler
+    | CombinationLabeler,
     Field(discriminator="kind"),
 ]
 
@@ -280,6 +342,7 @@ class SelectionSettings(Section):
     neighbours: Positive = 8
     min_mixing: Share = 0.2
     target_positive_share: Share = 0.4
+    exploration: Annotated[Share, LATER] = 0.5
     audit_strata: Positive = 5
     gold: Annotated[Text | None, LATER] = None
     gold_share: Annotated[Share, LATER] = 0

@@ -9,8 +9,10 @@ from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.assets.vectors import sides_of
 from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import Budget, divide_budget
-from al_assets.curation.strategies import pick_pairs, promising_share
+from al_assets.curation.queue import divide_budget
+from al_assets.curation.strategies._old import promising_share
+from al_assets.curation.strategies.boundary import divide_boundary
+from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
 from al_assets.partitions import previous_key
 from al_assets.storage.root import RunRoot
 
@@ -37,7 +39,9 @@ def boundary_pairs(
         seed=settings.seed,
     )
     promising = promising_part(loop, context.partition_key)
-    pairs = pick_pairs(candidates, round_budget(loop, promising).pairs, settings.seed)
+    wanted, _ = divide_boundary(divide_budget(settings.budget, shares_of(loop)).boundary, promising)
+    seed = settings.seed + int(context.partition_key)
+    pairs = draw_pairs(rank_pairs(candidates, settings.seed), wanted, settings.exploration, seed)
     texts = dict(pool.select("item_id", "text").iter_rows())
     return table_output(
         pairs,
@@ -75,12 +79,6 @@ def boundary_labels(root: RunRoot, key: str | None) -> pl.Series:
         return pl.Series(dtype=pl.Boolean)
     split = root.read_table("label_split", key)
     return split.filter(~pl.col("reason").is_in(["audit", "control"]))["label"].drop_nulls()
-
-
-def round_budget(loop: LoopResource, promising: float) -> Budget:
-    """Divide this round's budget by the policy's shares."""
-    selection = loop.policy.selection
-    return divide_budget(selection.budget, shares_of(loop), promising)
 
 
 def shares_of(loop: LoopResource) -> tuple[float, float, float]:

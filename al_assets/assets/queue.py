@@ -12,7 +12,8 @@ from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.config import SelectionSettings
 from al_assets.curation.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
-from al_assets.curation.queue import build_queue
+from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.strategies.boundary import BoundaryShare
 
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
@@ -51,11 +52,11 @@ def review_queue(
     chosen = build_queue(
         pool=pool,
         scores=pseudo_labels,
-        pairs=boundary_pairs,
+        evidence=Evidence(pairs=boundary_pairs),
         shares=shares_of(loop),
         budget=settings.budget,
         audit_strata=settings.audit_strata,
-        promising=promising_part(loop, key),
+        strategy=BoundaryShare(promising_part(loop, key), settings.exploration),
         exclude=not_to_ask(loop, key, pool),
         seed=settings.seed + int(key),
     )

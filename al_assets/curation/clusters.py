@@ -6,17 +6,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.checks import check_at_least, check_item_ids, check_labels, check_vectors
+from al_assets.curation.cells import micro_cells
+from al_assets.curation.checks import check_at_least, check_item_ids, check_labels
+from al_assets.curation.runner import THREADS, Runner
+from al_assets.curation.vectors import Vectors
 
 NOISE = -1
-_KMEANS_ROUNDS = 8
-# More training points per centroid cost time and hardly move the cells (facts.md, selection at size).
-_KMEANS_POINTS = 48
+_BLOCK = 16_384
 
 
 def assign_clusters(
     item_ids: Sequence[str] | pl.Series,
-    vectors: ArrayLike,
+    vectors: Vectors | ArrayLike,
     positive: ArrayLike,
     *,
     min_cluster_size: int,
@@ -24,105 +25,106 @@ def assign_clusters(
     exact_below: int,
     items_per_cell: int,
     seed: int,
+    runner: Runner = THREADS,
 ) -> pl.DataFrame:
     """Cluster each side on its own and return the columns of ``cluster_assignments``, items in the given order.
 
-    :param vectors: shape (items, dimensions), rows of length one.
+    :param vectors: shape (items, dimensions), rows of length one; a memory map is read in blocks.
     :param positive: the pseudo-labels, booleans of shape (items,). A side may be empty.
     :raises CurationError: ids repeat, or vectors are not finite or not of length one.
     """
     ids = check_item_ids(item_ids)
-    rows = check_vectors(vectors, len(ids))
+    rows = Vectors.of(vectors, len(ids))
     labels = check_labels(positive, len(ids))
     macro = np.full(len(ids), NOISE, dtype=np.int32)
     cell = np.zeros(len(ids), dtype=np.int32)
     distance = np.zeros(len(ids), dtype=np.float32)
-    for side in (labels, ~labels):
+    for side in (np.flatnonzero(labels), np.flatnonzero(~labels)):
         macro[side] = macro_clusters(
-            rows[side],
+            rows,
+            side,
             min_cluster_size=min_cluster_size,
             pca_dimensions=pca_dimensions,
             exact_below=exact_below,
             seed=seed,
+            runner=runner,
         )
-        cell[side], _, distance[side] = micro_cells(rows[side], items_per_cell=items_per_cell, seed=seed)
+        cell[side], _, distance[side] = micro_cells(rows, side, items_per_cell=items_per_cell, seed=seed, runner=runner)
     return pl.DataFrame(
         {
             "item_id": ids,
-            "side": np.where(labels, "positive", "negative"),
+            "side": pl.Series(labels).replace_strict({True: "positive", False: "negative"}, return_dtype=pl.String),
             "macro_cluster": macro,
             "cell": cell,
             "distance": distance,
-        },
-        schema_overrides={"side": pl.String},
+        }
     )
 
 
 def macro_clusters(
-    vectors: ArrayLike, *, min_cluster_size: int, pca_dimensions: int, exact_below: int, seed: int
+    vectors: Vectors | ArrayLike,
+    side: NDArray[np.int64] | None = None,
+    *,
+    min_cluster_size: int,
+    pca_dimensions: int,
+    exact_below: int,
+    seed: int,
+    runner: Runner = THREADS,
 ) -> NDArray[np.int32]:
-    """Return each item's hdbscan cluster (Campello, Moulavi, Sander 2013), the largest being 0; -1 is noise.
+    """Return the hdbscan cluster (Campello, Moulavi, Sander 2013) of each row, the largest being 0; -1 is noise.
 
     The vectors are first reduced to their principal components. From ``exact_below`` rows on, a seeded sample of that
-    many is clustered and every item takes the cluster of its nearest sampled item; ``min_cluster_size`` then counts
-    sampled items. Fewer than twice ``min_cluster_size`` items cannot form two clusters: all are noise.
+    many is reduced and clustered, and every item takes the cluster of its nearest sampled item; ``min_cluster_size``
+    then counts sampled items. Fewer than twice ``min_cluster_size`` items cannot form two clusters: all are noise.
 
     :param vectors: shape (items, dimensions), rows of length one.
+    :param side: row numbers of the items to cluster, shape (rows,); None is all.
     """
     check_at_least("min_cluster_size", min_cluster_size, 2)
     check_at_least("pca_dimensions", pca_dimensions, 1)
     check_at_least("exact_below", exact_below, 1)
-    rows = check_vectors(vectors)
-    if len(rows) < 2 * min_cluster_size:
-        return np.full(len(rows), NOISE, dtype=np.int32)
+    vectors = Vectors.of(vectors)
+    side = np.arange(len(vectors)) if side is None else side
+    if len(side) < 2 * min_cluster_size:
+        return np.full(len(side), NOISE, dtype=np.int32)
+    whole = len(side) < exact_below
+    sample = side if whole else np.sort(np.random.default_rng(seed).choice(side, exact_below, replace=False))
+    rows = vectors.take(sample)
+    axes, mean = principal_axes(rows, pca_dimensions), rows.mean(axis=0)
     # Rounded, or the last bits of equal vectors would be clustered.
-    reduced = np.round(principal_components(rows, pca_dimensions), 5)
-    if len(rows) < exact_below:
-        return _largest_first(_density_clusters(reduced, min_cluster_size))
-    sample = np.sort(np.random.default_rng(seed).choice(len(rows), exact_below, replace=False))
-    clusters = _density_clusters(reduced[sample], min_cluster_size)
-    return _largest_first(clusters[_nearest_row(reduced, reduced[sample])])
+    reduced = np.round((rows - mean) @ axes, 5)
+    clusters = _density_clusters(reduced, min_cluster_size)
+    if not whole:
+        parts = runner.divide(side, np.ones(len(side)))
+        nearest = list(runner.map(_nearest_sampled, parts, vectors, axes, mean, reduced))
+        clusters = clusters[np.concatenate(nearest)]
+    return _largest_first(clusters)
 
 
-def micro_cells(
-    vectors: ArrayLike, *, items_per_cell: int, seed: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return each item's spherical k-means cell, the cells' centroids and each item's distance to its centroid.
+def principal_axes(rows: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Return the leading principal axes as columns, shape (width of the rows, at most ``dimensions``).
 
-    There are about ``items / items_per_cell`` cells, but no more than ``2 sqrt(items)``; none is empty.
-
-    :param vectors: shape (items, dimensions), rows of length one.
-    :return: cells (items,), centroids of length one (cells, dimensions), distances 1 - cosine (items,) in [0, 2].
-    """
-    check_at_least("items_per_cell", items_per_cell, 1)
-    rows = check_vectors(vectors)
-    if not len(rows):
-        return np.zeros(0, dtype=np.int32), rows, np.zeros(0, dtype=np.float32)
-    wanted = max(1, min(len(rows) // items_per_cell, int(2 * np.sqrt(len(rows)))))
-    centroids = _train_centroids(rows, wanted, seed)
-    similarity, nearest = _most_similar(rows, centroids)
-    used, cells = np.unique(nearest, return_inverse=True)
-    distance = np.clip(1 - similarity, 0, 2).astype(np.float32)
-    return cells.astype(np.int32), centroids[used], distance
-
-
-def principal_components(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """Return the projection on the leading principal components, shape (items, at most ``dimensions``).
-
-    Each component's sign is chosen so that its largest loading is positive: the same input gives the same output.
+    Each axis's sign is chosen so that its largest loading is positive: the same input gives the same output.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    if not len(vectors):
-        return np.zeros((0, min(dimensions, vectors.shape[1])), dtype=np.float32)
-    centred = vectors - vectors.mean(axis=0)
+    if not len(rows):
+        return np.zeros((rows.shape[1], min(dimensions, rows.shape[1])), dtype=np.float32)
     # LAPACK's threads wait for each other on a busy machine: 2.4 s on two cores instead of .01 s on one.
     with threadpool_limits(1, user_api="blas"):
+        centred = rows - rows.mean(axis=0)
         _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     leading = axes[:, ::-1][:, :dimensions]
     largest = np.abs(leading).argmax(axis=0)
-    leading = leading * np.sign(leading[largest, np.arange(leading.shape[1])])
-    projected: NDArray[np.float32] = centred @ leading.astype(np.float32)
+    signed: NDArray[np.float32] = (leading * np.sign(leading[largest, np.arange(leading.shape[1])])).astype(np.float32)
+    return signed
+
+
+def principal_components(rows: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Return the projection on the leading principal axes, shape (rows, at most ``dimensions``)."""
+    if not len(rows):
+        return np.zeros((0, min(dimensions, rows.shape[1])), dtype=np.float32)
+    projected: NDArray[np.float32] = (rows - rows.mean(axis=0)) @ principal_axes(rows, dimensions)
     return projected
 
 
@@ -145,37 +147,21 @@ def _largest_first(clusters: NDArray[np.int32]) -> NDArray[np.int32]:
     return number[clusters]
 
 
-def _nearest_row(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.int64]:
+def _nearest_sampled(
+    part: NDArray[np.int64],
+    vectors: Vectors,
+    axes: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    reduced: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Return for each row of the part the nearest sampled item in the reduced space."""
     import faiss
 
-    index = faiss.IndexFlatL2(rows.shape[1])
-    index.add(np.ascontiguousarray(rows))
-    nearest: NDArray[np.int64] = index.search(np.ascontiguousarray(queries), 1)[1][:, 0]
-    return nearest
-
-
-def _train_centroids(rows: NDArray[np.float32], cells: int, seed: int) -> NDArray[np.float32]:
-    import faiss
-
-    kmeans = faiss.Kmeans(
-        rows.shape[1],
-        cells,
-        niter=_KMEANS_ROUNDS,
-        spherical=True,
-        seed=seed,
-        min_points_per_centroid=1,
-        max_points_per_centroid=_KMEANS_POINTS,
-    )
-    kmeans.train(rows)
-    return np.array(kmeans.centroids, dtype=np.float32)
-
-
-def _most_similar(
-    rows: NDArray[np.float32], centroids: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    import faiss
-
-    index = faiss.IndexFlatIP(centroids.shape[1])
-    index.add(centroids)
-    similarity, nearest = index.search(rows, 1)
-    return similarity[:, 0], nearest[:, 0]
+    # In this few dimensions faiss is faster than a product and a search for its largest entry.
+    index = faiss.IndexFlatL2(reduced.shape[1])
+    index.add(np.ascontiguousarray(reduced))
+    found = [
+        index.search((vectors.take(part[start : start + _BLOCK]) - mean) @ axes, 1)[1][:, 0]
+        for start in range(0, len(part), _BLOCK)
+    ]
+    return np.concatenate(found)

@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.checks import CurationError, LabelledPool, check_columns, labelled_pool
+from al_assets.curation.checks import CurationError, check_columns
 from al_assets.curation.clusters import principal_components
+from al_assets.curation.labelled_pool import LabelledPool, labelled_pool
+from al_assets.curation.vectors import Vectors
 
 EXAMPLES = 5
 _BETWEEN = ["positive_cluster", "negative_cluster"]
@@ -30,7 +32,7 @@ _SCHEMA = pl.Schema(
 
 def overlap_map(
     item_ids: Sequence[str] | pl.Series,
-    vectors: ArrayLike,
+    vectors: Vectors | ArrayLike,
     positive: ArrayLike,
     clusters: pl.DataFrame,
     candidates: pl.DataFrame,
@@ -50,7 +52,7 @@ def overlap_map(
     groups = _summaries(_placed(pool, candidates))
     if not groups.height:
         return _SCHEMA.to_frame()
-    row_of = {item: row for row, item in enumerate(pool.item_ids)}
+    row_of = _rows_of_members(pool.item_ids, groups)
     sizes = {side: _sizes(pool.macro_cluster[pool.positive == side]) for side in (True, False)}
     rows, centres = [], []
     for group in groups.iter_rows(named=True):
@@ -95,6 +97,13 @@ def _summaries(candidates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _rows_of_members(item_ids: pl.Series, groups: pl.DataFrame) -> dict[str, int]:
+    """Return the row numbers of the items that lie in an overlap: few of a large pool."""
+    members = pl.concat([groups[f"{side}_items"].explode(empty_as_null=False) for side in ("positive", "negative")]).unique()
+    rows = np.flatnonzero(item_ids.is_in(members.implode()).to_numpy())
+    return dict(zip(item_ids.gather(rows).to_list(), rows.tolist(), strict=True))
+
+
 def _sizes(clusters: NDArray[np.int32]) -> dict[int, int]:
     found, counts = np.unique(clusters, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -108,7 +117,7 @@ def _describe(
         for side in ("positive", "negative")
     }
     size = sum(len(rows) for rows in members.values())
-    centre: NDArray[np.float32] = pool.vectors[np.concatenate(list(members.values()))].mean(axis=0)
+    centre: NDArray[np.float32] = pool.vectors.take(np.concatenate(list(members.values()))).mean(axis=0)
     row = {
         **{name: group[name] for name in (*_BETWEEN, "density", "mixing")},
         "overlap": size / (sizes[True][group["positive_cluster"]] + sizes[False][group["negative_cluster"]]),
@@ -122,7 +131,7 @@ def _describe(
 
 def _typical(pool: LabelledPool, rows: NDArray[np.int64], centre: NDArray[np.float32]) -> list[str]:
     """Return the ids of the items nearest to the overlap's centre."""
-    nearest = np.argsort(-(pool.vectors[rows] @ centre), kind="stable")[:EXAMPLES]
+    nearest = np.argsort(-(pool.vectors.take(rows) @ centre), kind="stable")[:EXAMPLES]
     return pool.item_ids.gather(rows[nearest]).to_list()
 
 

@@ -1,13 +1,25 @@
 """Candidates for boundary pairs: near neighbours with different pseudo-labels in a neighbourhood that holds both."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.checks import LabelledPool, check_at_least, check_share, labelled_pool
-from al_assets.curation.neighbours import nearest_neighbours, without_self
+from al_assets.curation.checks import check_at_least, check_share
+from al_assets.curation.labelled_pool import LabelledPool, labelled_pool
+from al_assets.curation.neighbours import (
+    EXACT_BELOW,
+    PROBES,
+    Found,
+    Lists,
+    nearest_neighbours,
+    nearest_of_both,
+    without_self,
+)
+from al_assets.curation.runner import THREADS, Runner
+from al_assets.curation.vectors import Vectors
 
 CANDIDATES = pl.Schema(
     {
@@ -23,11 +35,26 @@ CANDIDATES = pl.Schema(
     }
 )
 _MAX_QUERIES = 50_000
+_PRODUCTS = 8_192
+
+
+@dataclass(frozen=True)
+class Search:
+    """How neighbours are looked for.
+
+    :param exact_below: sides of fewer items are searched item by item, larger ones through their cells.
+    :param probes: cells looked into for each item's nearest on the other side.
+    :param mixing_probes: cells looked into, on each side, for the neighbourhood that mixing is counted in.
+    """
+
+    exact_below: int = EXACT_BELOW
+    probes: int = PROBES
+    mixing_probes: int = PROBES // 2
 
 
 def cross_label_pairs(
     item_ids: Sequence[str] | pl.Series,
-    vectors: ArrayLike,
+    vectors: Vectors | ArrayLike,
     positive: ArrayLike,
     clusters: pl.DataFrame,
     *,
@@ -36,6 +63,8 @@ def cross_label_pairs(
     exclude: Collection[str] = (),
     seed: int = 0,
     max_queries: int = _MAX_QUERIES,
+    search: Search = Search(),
+    runner: Runner = THREADS,
 ) -> pl.DataFrame:
     """Return the columns of ``boundary_pairs`` up to the cells, most similar pair first.
 
@@ -43,7 +72,7 @@ def cross_label_pairs(
     of positive items among the ``neighbours`` nearest of both members, the members left out: a lone item among items of
     the other label, most often a labelling error, gets 0. Empty if a side is empty.
 
-    :param vectors: shape (items, dimensions), rows of length one.
+    :param vectors: shape (items, dimensions), rows of length one; a memory map is read in blocks.
     :param clusters: ``cluster_assignments`` of the same items.
     :param neighbours: how many partners each item proposes, and how many neighbours of each member mixing looks at.
     :param min_mixing: pairs below it are dropped, 0 to 1.
@@ -55,44 +84,88 @@ def cross_label_pairs(
     check_at_least("max_queries", max_queries, 1)
     check_share("min_mixing", min_mixing)
     pool = labelled_pool(item_ids, vectors, positive, clusters)
-    free = ~pool.item_ids.is_in(list(exclude)).to_numpy()
-    positives, negatives = _nearest_partners(pool, free, neighbours, np.random.default_rng(seed), max_queries)
-    mixing = _mixing(pool, positives, negatives, neighbours)
+    free = ~pool.item_ids.is_in(list(exclude)).to_numpy() if exclude else np.ones(len(pool.item_ids), dtype=np.bool_)
+    sides = _Sides.of(pool, search, runner)
+    asking, answering = _ask(sides, free, max_queries, seed)
+    found = _partners(sides, asking, answering, free, neighbours)
+    query, place = np.nonzero(found.rows >= 0)
+    one, other = asking[query], found.rows[query, place]
+    mixing = _mixing(sides, one, other, neighbours)
     mixed = mixing >= min_mixing
-    return _frame(pool, positives[mixed], negatives[mixed], mixing[mixed])
-
-
-def _nearest_partners(
-    pool: LabelledPool, free: NDArray[np.bool_], neighbours: int, rng: np.random.Generator, max_queries: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the row numbers of the positive and of the negative members of all proposed pairs."""
-    positives, negatives = np.flatnonzero(pool.positive & free), np.flatnonzero(~pool.positive & free)
-    asking, answering = sorted((positives, negatives), key=len)
-    if len(asking) > max_queries:
-        asking = np.sort(rng.choice(asking, max_queries, replace=False))
-    _, found = nearest_neighbours(
-        pool.vectors[answering],
-        pool.vectors[asking],
-        neighbours,
-        lists=pool.cell[answering].astype(np.int64),
-    )
-    query, place = np.nonzero(found >= 0)
-    one, other = asking[query], answering[found[query, place]]
+    one, other = one[mixed], other[mixed]
     is_positive = pool.positive[one]
-    return np.where(is_positive, one, other), np.where(is_positive, other, one)
+    return _frame(pool, np.where(is_positive, one, other), np.where(is_positive, other, one), mixing[mixed])
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The pool's two sides, each in lists to search."""
+
+    pool: LabelledPool
+    lists: dict[bool, Lists]
+    search: Search
+    runner: Runner
+
+    @classmethod
+    def of(cls, pool: LabelledPool, search: Search, runner: Runner) -> "_Sides":
+        lists = {
+            side: Lists.of(pool.vectors, rows, pool.cell[rows].astype(np.int64), exact_below=search.exact_below)
+            for side in (True, False)
+            for rows in (np.flatnonzero(pool.positive == side),)
+        }
+        return cls(pool, lists, search, runner)
+
+    def nearest(self, queries: NDArray[np.int64], side: bool, count: int, probes: int) -> Found:
+        return nearest_neighbours(
+            self.pool.vectors, self.lists[side], queries, count, probes=probes, runner=self.runner
+        )
+
+    def neighbourhood(self, queries: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Return the rows nearest to each query, of either label, the query left out; shape (queries, count)."""
+        own, other = (self.nearest(queries, side, count + 1, self.search.mixing_probes) for side in (True, False))
+        return without_self(nearest_of_both(own, other, count + 1).rows, queries, count)
+
+
+def _ask(
+    sides: _Sides, free: NDArray[np.bool_], max_queries: int, seed: int
+) -> tuple[NDArray[np.int64], bool]:
+    """Return the rows that ask for partners, and the side that answers."""
+    positive = sides.pool.positive
+    positives, negatives = np.flatnonzero(positive & free), np.flatnonzero(~positive & free)
+    answering = len(positives) > len(negatives)
+    asking = negatives if answering else positives
+    if len(asking) > max_queries:
+        asking = np.sort(np.random.default_rng(seed).choice(asking, max_queries, replace=False))
+    return asking, answering
+
+
+def _partners(
+    sides: _Sides, asking: NDArray[np.int64], answering: bool, free: NDArray[np.bool_], neighbours: int
+) -> Found:
+    """Return each asking row's nearest free rows on the other side."""
+    probes = sides.search.probes
+    found = sides.nearest(asking, answering, neighbours, probes)
+    # Few items are excluded, so few questions have to be asked again without them.
+    again = np.flatnonzero(((found.rows >= 0) & ~free[found.rows]).any(axis=1))
+    if len(again):
+        every = sides.lists[answering]
+        kept = free[every.rows]
+        lists = Lists(every.rows[kept], every.list_of[kept], every.centroids)
+        once_more = nearest_neighbours(
+            sides.pool.vectors, lists, asking[again], neighbours, probes=probes, runner=sides.runner
+        )
+        found.rows[again] = -1
+        found.rows[again, : once_more.rows.shape[1]] = once_more.rows
+    return found
 
 
 def _mixing(
-    pool: LabelledPool, positives: NDArray[np.int64], negatives: NDArray[np.int64], neighbours: int
+    sides: _Sides, one: NDArray[np.int64], other: NDArray[np.int64], neighbours: int
 ) -> NDArray[np.float64]:
-    members, place = np.unique(np.concatenate((positives, negatives)), return_inverse=True)
-    # Cells are numbered within a side; doubled and shifted they are lists of the whole pool.
-    lists = 2 * pool.cell.astype(np.int64) + pool.positive
-    _, found = nearest_neighbours(pool.vectors, pool.vectors[members], neighbours + 1, lists=lists)
-    near = without_self(found, members, neighbours)
-    pairs = len(positives)
-    joint = np.concatenate((near[place[:pairs]], near[place[pairs:]]), axis=1)
-    return joint_mixing(joint, positives, negatives, pool.positive)
+    members, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+    near = sides.neighbourhood(members, neighbours)
+    joint = np.concatenate((near[place[: len(one)]], near[place[len(one) :]]), axis=1)
+    return joint_mixing(joint, one, other, sides.pool.positive)
 
 
 def joint_mixing(
@@ -118,13 +191,11 @@ def joint_mixing(
 def _frame(
     pool: LabelledPool, positives: NDArray[np.int64], negatives: NDArray[np.int64], mixing: NDArray[np.float64]
 ) -> pl.DataFrame:
-    similarity = np.einsum("ij,ij->i", pool.vectors[positives], pool.vectors[negatives])
     frame = pl.DataFrame(
         {
             "positive_item": pool.item_ids.gather(positives),
             "negative_item": pool.item_ids.gather(negatives),
-            # A float32 product of equal vectors may end a hair above one.
-            "similarity": np.clip(similarity.astype(np.float64), -1, 1),
+            "similarity": _cosines(pool.vectors, positives, negatives),
             "mixing": mixing,
             "positive_cluster": pool.macro_cluster[positives],
             "negative_cluster": pool.macro_cluster[negatives],
@@ -135,3 +206,12 @@ def _frame(
     return frame.select(pl.col(name).cast(dtype) for name, dtype in CANDIDATES.items()).sort(
         "similarity", "pair_id", descending=[True, False]
     )
+
+
+def _cosines(vectors: Vectors, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
+    cosine = np.zeros(len(one))
+    for start in range(0, len(one), _PRODUCTS):
+        place = slice(start, start + _PRODUCTS)
+        cosine[place] = np.einsum("ij,ij->i", vectors.take(one[place]), vectors.take(other[place]))
+    # A float32 product of equal vectors may end a hair above one.
+    return np.clip(cosine, -1, 1)

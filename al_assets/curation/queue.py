@@ -1,62 +1,72 @@
-"""The review queue: audit and control drawn at random first, then boundary pairs, promising and margin items."""
+"""The review queue: audit and control drawn at random first, then the boundary share, as a strategy picks it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids, check_share
 from al_assets.curation.strata import stratified_sample
-from al_assets.curation.strategies import Candidates, Margin, TopScored, check_scores
+from al_assets.curation.strategies.base import Candidates, Strategy, check_scores
+from al_assets.curation.strategies.boundary import BoundaryShare
+from al_assets.curation.vectors import Vectors
 
-_QUEUE = ("item_id", "text", "reason", "pair_id", "group_id", "stratum", "stratum_size", "inclusion_probability")
+_QUEUE = (
+    "item_id", "text", "reason", "pair_id", "group_id", "stratum", "stratum_size", "inclusion_probability", "rank",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many items a round asks for, by reason. ``pairs`` counts pairs, two items each."""
+    """How many items a round asks for, by share."""
 
-    pairs: int
-    promising: int
+    boundary: int
     audit: int
     control: int
-    boundary: int
 
 
-def divide_budget(budget: int, shares: tuple[float, float, float], promising: float = 0.0) -> Budget:
-    """Divide a budget by largest remainder; what is left of the boundary share after pairs is topped up later.
+@dataclass(frozen=True)
+class Evidence:
+    """What strategies look at beside scores and labels; each part may be missing where no strategy asked needs it.
+
+    :param pairs: ranked boundary pairs, as ``rank_pairs`` returned them.
+    :param vectors: item_ids (items,) and their vectors of length one, row for row; at least the eligible items.
+    :param labels: item_id, label (Boolean): what experts have said so far.
+    :param reference: item_id, p_positive: scores of a reference model.
+    """
+
+    pairs: pl.DataFrame | None = None
+    vectors: tuple[pl.Series, Vectors] | None = None
+    labels: pl.DataFrame | None = None
+    reference: pl.DataFrame | None = None
+
+
+def divide_budget(budget: int, shares: tuple[float, float, float]) -> Budget:
+    """Divide a budget by largest remainder.
 
     :param budget: items, at least 0.
     :param shares: boundary, audit, control; they add up to 1.
-    :param promising: part of the boundary share that goes to top-scored items, 0 to 1.
     :raises CurationError: a share is out of range, or they do not add up.
     """
     check_at_least("budget", budget, 0)
-    check_share("promising", promising)
     for name, share in zip(("boundary", "audit", "control"), shares, strict=True):
         check_share(f"shares.{name}", share)
     if abs(sum(shares) - 1) > 1e-9:
         raise CurationError(f"shares: boundary + audit + control is {sum(shares):g}; they must add up to 1")
-    # Rounded, because .6 of 10 is a hair below 6 in binary.
-    exact = np.round(np.array(shares) * budget, 9)
-    counts = np.floor(exact).astype(np.int64)
-    most_left_over = np.argsort(counts - exact, kind="stable")
-    counts[most_left_over[: budget - int(counts.sum())]] += 1
-    boundary, audit, control = counts.tolist()
-    top_scored = round(promising * boundary)
-    return Budget((boundary - top_scored) // 2, top_scored, audit, control, boundary)
+    return Budget(*largest_remainder(budget, shares))
 
 
 def build_queue(
     *,
     pool: pl.DataFrame,
     scores: pl.DataFrame,
-    pairs: pl.DataFrame,
+    evidence: Evidence,
     shares: tuple[float, float, float],
     budget: int,
     audit_strata: int,
-    promising: float = 0.0,
+    strategy: Strategy | None = None,
     exclude: Collection[str] = (),
     seed: int = 0,
 ) -> pl.DataFrame:
@@ -65,32 +75,41 @@ def build_queue(
     Eligible are the pool's items that are no near-duplicate, not excluded, and not the original of an excluded copy.
     The audit is drawn from all of them, stratified by score and pseudo-label: n_h / N_h is exact. The control is drawn
     uniformly from the rest; its recorded chance allows for items the audit took: (1 - n_h / N_h) n_c / (N - n_a).
-    Then come ranked pairs whose two members are still free, then promising items (top-scored), to their part of the
-    boundary share. If pairs run out, the share is filled with promising items that the incumbent calls positive, then
-    with those nearest to its threshold (margin). Boundary, promising and margin items have no chance recorded: no
-    reweighting makes their labels speak for the pool.
+    The boundary share is what the strategy picks from the others; the chances it records hold given what audit and
+    control took, so its picks weighted by one over them speak for its own short list, and not for the pool.
 
     The result has min(budget, eligible items) rows; with fewer eligible items than budget, all shares shrink alike.
     It does not depend on the order of the pool's rows.
 
     :param pool: item_id, text, duplicate_of (null if none).
-    :param scores: item_id, p_positive in [0, 1], label (the pseudo-label); at least the eligible items.
-    :param pairs: what ``pick_pairs`` returned.
+    :param scores: item_id, p_positive in [0, 1], label (the pseudo-label), and disagreement where several labelers
+        were asked; at least the eligible items.
     :param shares: boundary, audit, control; they add up to 1.
     :param audit_strata: quantile bins of the score in the audit.
-    :param promising: part of the boundary share for top-scored items, see ``promising_share``.
+    :param strategy: what fills the boundary share; by default boundary pairs.
     :param exclude: items already labelled or queued.
     :raises CurationError: the pool is empty, an eligible item has no score, or a setting is out of range.
     """
     items = _eligible(pool, scores, exclude)
-    wanted = divide_budget(min(budget, items.height), shares, promising)
+    wanted = divide_budget(min(budget, items.height), shares)
     audit = _audit(items, wanted.audit, audit_strata, seed)
     control = _control(audit, wanted.control, seed)
     random = pl.concat([audit.filter("drawn"), control], how="diagonal")
-    boundary = _boundary(items, random["item_id"], pairs, wanted, seed)
+    candidates = _candidates(items, random["item_id"], scores, evidence)
+    boundary = _grouped((strategy or BoundaryShare()).pick(candidates, wanted.boundary, seed))
     texts = items.select("item_id", "text")
     queue = pl.concat([boundary, random], how="diagonal").join(texts, on="item_id", maintain_order="left")
     return queue.select(_QUEUE)
+
+
+def largest_remainder(budget: int, shares: tuple[float, ...]) -> tuple[int, ...]:
+    """Return whole items for each share, adding up to the budget; the shares add up to 1."""
+    # Rounded, because .6 of 10 is a hair below 6 in binary.
+    exact = np.round(np.array(shares) * budget, 9)
+    counts = np.floor(exact).astype(np.int64)
+    most_left_over = np.argsort(counts - exact, kind="stable")
+    counts[most_left_over[: budget - int(counts.sum())]] += 1
+    return tuple(counts.tolist())
 
 
 def askable(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
@@ -157,43 +176,47 @@ def _control(audit: pl.DataFrame, budget: int, seed: int) -> pl.DataFrame:
     )
 
 
-def _boundary(items: pl.DataFrame, taken: pl.Series, pairs: pl.DataFrame, wanted: Budget, seed: int) -> pl.DataFrame:
-    """Fill the boundary share with pairs, then promising items, then what stands in for missing pairs."""
-    free = ~items["item_id"].is_in(taken.to_list()).to_numpy()
-    picked = _free_pairs(pairs, set(items["item_id"].filter(pl.Series(free))), wanted.pairs)
-    positive = items["label"].to_numpy()
-    anything = np.ones(items.height, dtype=np.bool_)
-    for strategy, allowed, most in (
-        (TopScored(), anything, wanted.promising),
-        (TopScored(), positive, wanted.boundary),
-        (Margin(), anything, wanted.boundary),
-    ):
-        room = min(most, wanted.boundary - picked.height)
-        free &= ~items["item_id"].is_in(picked["item_id"].to_list()).to_numpy()
-        candidates = Candidates(items["item_id"], items["p_positive"].to_numpy(), positive, free=free & allowed)
-        picked = pl.concat([picked, _alone(strategy.pick(candidates, room, seed))], how="diagonal")
-    return picked
-
-
-def _free_pairs(pairs: pl.DataFrame, free: set[str], budget_pairs: int) -> pl.DataFrame:
-    """Return both members of the first ranked pairs whose members are free; later ones stand in for the rest."""
-    check_columns(pairs, "pairs", ("pair_id", "positive_item", "negative_item", "rank"))
-    ranked = pairs.drop_nulls("rank").sort("rank").select("pair_id", "positive_item", "negative_item")
-    members: list[tuple[str, str]] = []
-    for pair_id, positive, negative in ranked.iter_rows():
-        if len(members) == 2 * budget_pairs:
-            break
-        if positive in free and negative in free:
-            free -= {positive, negative}
-            members += [(positive, pair_id), (negative, pair_id)]
-    frame = pl.DataFrame(members, schema={"item_id": pl.String, "pair_id": pl.String}, orient="row")
-    return frame.select(
-        "item_id",
-        pl.lit("boundary").alias("reason"),
-        "pair_id",
-        pl.col("pair_id").alias("group_id"),
+def _candidates(
+    items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, evidence: Evidence
+) -> Candidates:
+    """Return all scored items with what is known of them, those that are eligible and not taken being free."""
+    every = scores.select("item_id", "p_positive", "label", "^disagreement$").sort("item_id")
+    if evidence.vectors is not None:
+        every = every.filter(pl.col("item_id").is_in(evidence.vectors[0].implode()))
+    for name, known in (("known", evidence.labels), ("reference", evidence.reference)):
+        if known is not None:
+            value = pl.col("label" if name == "known" else "p_positive").cast(pl.Float64).alias(name)
+            every = every.join(known.select("item_id", value), on="item_id", how="left", maintain_order="left")
+    ids = every["item_id"]
+    return Candidates(
+        ids,
+        every["p_positive"].to_numpy(),
+        every["label"].to_numpy(),
+        vectors=_vectors_of(ids, evidence),
+        labels=_numbers(every, "known"),
+        free=(ids.is_in(items["item_id"].implode()) & ~ids.is_in(taken.implode())).to_numpy(),
+        pairs=evidence.pairs,
+        disagreement=_numbers(every, "disagreement"),
+        reference=_numbers(every, "reference"),
     )
 
 
-def _alone(picks: pl.DataFrame) -> pl.DataFrame:
-    return picks.select("item_id", "reason", pl.col("item_id").alias("group_id"), "inclusion_probability")
+def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64] | None:
+    """Return a column as numbers, NaN for null; None if there is no such column or nothing in it."""
+    if name not in frame.columns or frame[name].null_count() == frame.height:
+        return None
+    return frame[name].fill_null(float("nan")).to_numpy()
+
+
+def _vectors_of(ids: pl.Series, evidence: Evidence) -> Vectors | None:
+    if evidence.vectors is None:
+        return None
+    own, vectors = evidence.vectors
+    places = pl.DataFrame({"item_id": own, "row": np.arange(len(own))})
+    rows = ids.to_frame("item_id").join(places, on="item_id", how="left", maintain_order="left")["row"]
+    return vectors.view(rows.to_numpy())
+
+
+def _grouped(picks: pl.DataFrame) -> pl.DataFrame:
+    """Return picks as rows of a queue: members of a pair are one group, all others stand alone."""
+    return picks.with_columns(pl.coalesce("pair_id", "item_id").alias("group_id"))

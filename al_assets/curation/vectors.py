@@ -1,13 +1,17 @@
 """Vectors read from where they lie: memory maps and arrays of float16 or float32, never copied whole."""
 
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.checks import LENGTH_TOLERANCE, CurationError
+from al_assets.curation.checks import CurationError
 
+# A vector kept as float16 has a length off by up to 1e-3; one that was never normalised is off by far more.
+LENGTH_TOLERANCE = 0.01
 BLOCK_ROWS = 16_384
 """Rows in memory as float32 at a time: 25 MB of 384 numbers each."""
 
@@ -28,6 +32,7 @@ class Vectors:
             rows = rows.astype(np.float32)
         self._source: NDArray[Any] = rows
         self._scale = _scales(rows)
+        self._rows: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, vectors: "Vectors | ArrayLike", items: int | None = None) -> Self:
@@ -43,13 +48,19 @@ class Vectors:
             )
         return found
 
+    def view(self, rows: NDArray[np.int64]) -> "Vectors":
+        """Return some of the rows, or all in another order, without copying any."""
+        other = copy(self)
+        other._rows = rows if self._rows is None else self._rows[rows]
+        return other
+
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._source) if self._rows is None else len(self._rows)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Items and dimensions."""
-        return self._source.shape[0], self._source.shape[1]
+        return len(self), self._source.shape[1]
 
     @property
     def dimensions(self) -> int:
@@ -58,8 +69,9 @@ class Vectors:
 
     def take(self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_] | slice) -> NDArray[np.float32]:
         """Return those rows as float32 of length one, shape (rows, dimensions), in a new array."""
-        picked = self._source[rows].astype(np.float32)
-        picked *= self._scale[rows][:, None]
+        there = rows if self._rows is None else self._rows[rows]
+        picked = self._source[there].astype(np.float32)
+        picked *= self._scale[there][:, None]
         return picked
 
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -72,20 +84,27 @@ class Vectors:
         """A memory map travels as the name of its file: whoever gets it reads the same file."""
         source = self._source
         if isinstance(source, np.memmap) and source.filename is not None:
-            return {
-                "file": str(source.filename), "dtype": source.dtype, "shape": source.shape, "offset": source.offset,
-                "scale": self._scale,
-            }  # fmt: skip
-        return {"source": source, "scale": self._scale}
+            place = {"filename": str(source.filename), "offset": source.offset}
+            return {**self.__dict__, "_source": _Mapped(source.dtype, source.shape, **place)}
+        return self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._scale = state["scale"]
-        if "source" in state:
-            self._source = state["source"]
-            return
-        self._source = np.memmap(
-            state["file"], dtype=state["dtype"], mode="r", offset=state["offset"], shape=state["shape"]
-        )
+        self.__dict__.update(state)
+        if isinstance(self._source, _Mapped):
+            self._source = self._source.open()
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Where a memory map is."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    filename: str
+    offset: int
+
+    def open(self) -> NDArray[Any]:
+        return np.memmap(self.filename, dtype=self.dtype, mode="r", offset=self.offset, shape=self.shape)
 
 
 def _scales(rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.neighbours import nearest_neighbours, without_self
+from al_assets.curation.neighbours import Lists, nearest_neighbours, without_self
 from al_assets.curation.pairs import CANDIDATES, cross_label_pairs, joint_mixing
+from al_assets.curation.runner import Threads
+from al_assets.curation.vectors import Vectors
 from al_assets.storage.schemas import BOUNDARY_PAIRS
 from al_assets_tests.curation.pools import Pool, labelled, topic_pool, unit
 
@@ -161,22 +163,37 @@ def clustered(rows: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int
     return unit(rng.normal(size=(60, 16))[group] + 0.4 * rng.normal(size=(rows, 16))), group
 
 
-def test_inverted_lists_find_nearly_what_the_exact_search_finds() -> None:
-    rows, lists = clustered(6_000, 0)
-    queries = rows[:500]
-    similarity, exact = nearest_neighbours(rows, queries, 8, lists=lists)
-    _, approximate = nearest_neighbours(rows, queries, 8, lists=lists, exact_below=0)
-    recall = np.mean([len(set(a) & set(b)) / 8 for a, b in zip(exact.tolist(), approximate.tolist(), strict=True)])
+def test_lists_find_nearly_what_the_exact_search_finds() -> None:
+    rows, groups = clustered(6_000, 0)
+    vectors, every, queries = Vectors(rows), np.arange(6_000), np.arange(500)
+    exact = nearest_neighbours(vectors, Lists.of(vectors, every, groups), queries, 8)
+    cosine = rows[:500] @ rows.T
+    assert np.allclose(exact.cosine, -np.sort(-cosine, axis=1)[:, :8], atol=1e-5)
+    assert np.allclose(np.take_along_axis(cosine, exact.rows, axis=1), exact.cosine, atol=1e-5)
+    listed = nearest_neighbours(vectors, Lists.of(vectors, every, groups, exact_below=0), queries, 8)
+    recall = np.mean([len(set(a) & set(b)) / 8 for a, b in zip(exact.rows.tolist(), listed.rows.tolist(), strict=True)])
     assert recall > 0.97
-    assert np.array_equal(exact[:, 0], np.arange(500))
-    assert np.all(np.diff(similarity, axis=1) <= 0)
+    assert np.array_equal(listed.rows[:, 0], queries)
+    assert np.all(np.diff(listed.cosine, axis=1) <= 0)
 
 
-def test_inverted_lists_say_where_they_found_too_few() -> None:
+def test_neighbours_do_not_depend_on_how_the_work_is_divided() -> None:
+    rows, groups = clustered(3_000, 2)
+    vectors, queries = Vectors(rows), np.arange(0, 3_000, 7)
+    lists = Lists.of(vectors, np.arange(3_000), groups, exact_below=0)
+    alone, many = (nearest_neighbours(vectors, lists, queries, 10, runner=Threads(each)) for each in (1, 5))
+    assert np.array_equal(alone.rows, many.rows)
+    assert np.array_equal(alone.cosine, many.cosine)
+
+
+def test_lists_say_where_they_found_too_few() -> None:
     rows, _ = clustered(40, 0)
-    _, found = nearest_neighbours(rows, rows, 30, lists=np.arange(40), exact_below=0)
+    vectors = Vectors(rows)
+    lists = Lists.of(vectors, np.arange(40), np.arange(40), exact_below=0)
+    found = nearest_neighbours(vectors, lists, np.arange(40), 30, probes=16)
     # 16 lists of one row are looked into.
-    assert (found >= 0).sum(axis=1).tolist() == [16] * 40
+    assert (found.rows >= 0).sum(axis=1).tolist() == [16] * 40
+    assert np.isneginf(found.cosine[:, 16:]).all()
 
 
 def test_a_pool_above_the_exact_limit() -> None:

@@ -85,7 +85,9 @@ class Candidates:
         :raises CurationError: there are none.
         """
         if self.vectors is None:
-            raise CurationError(f"vectors: none given, and the strategy {strategy!r} looks at them; pass the embeddings")
+            raise CurationError(
+                f"vectors: none given, and the strategy {strategy!r} looks at them; pass the embeddings"
+            )
         return self.vectors
 
 
@@ -148,29 +150,52 @@ def ranked_for(budget: int, exploration: float) -> int:
     return budget - by_lot + SHORT_LIST * by_lot
 
 
-def draw_from_ranking(
-    ranked: int, budget: int, exploration: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which places of a ranking are picked, in order, and the chance that each had.
+def draw_order(ranked: int, budget: int, exploration: float, seed: int) -> NDArray[np.int64]:
+    """Return the places of a ranking in the order in which they are picked, shape (ranked,).
 
-    The first ``budget - m`` places are certain, m being the exploration's part of the budget (rounded). The other m
-    come from a short list of the next 4 m places, by systematic sampling with a random start (Madow 1949): each has the
-    same chance m / (4 m), or m / (places left) if the ranking is shorter, and the draw is spread over the whole list.
+    First the head, in its order; then the short list behind it, ``SHORT_LIST`` places for each one drawn from it, in an
+    order drawn by lot; then the rest, in its order. So whoever takes the first of this order that are free draws a
+    simple random sample from what is free of the short list.
 
     :param ranked: how many places there are.
-    :param exploration: 0 to 1.
-    :return: places (picks,), rising, and chances (picks,), above 0 and at most 1; picks = min(budget, ranked).
+    :param budget: how many are to be picked.
+    :param exploration: the budget's part that is drawn by lot, 0 to 1 (rounded to whole items).
     """
+    certain, listed = short_list(ranked, budget, exploration)
+    order = np.arange(ranked, dtype=np.int64)
+    # A stream of its own, or the lots that broke ties would be drawn again.
+    np.random.default_rng((seed, 5)).shuffle(order[certain : certain + listed])
+    return order
+
+
+def short_list(ranked: int, budget: int, exploration: float) -> tuple[int, int]:
+    """Return how many places of a ranking are certain to be picked, and how many after them are on the short list."""
     check_at_least("budget", budget, 0)
     by_lot = _by_lot(budget, exploration)
     certain = min(budget - by_lot, ranked)
-    listed = min(SHORT_LIST * by_lot, ranked - certain)
-    drawn = min(by_lot, listed)
-    start = np.random.default_rng((seed, 5)).random()
-    # Rounded down at the very end of the list too, where the sum may round up to it.
-    steps = np.minimum((np.arange(drawn) + start) * listed / max(drawn, 1), max(listed - 1, 0)).astype(np.int64)
-    places = np.concatenate([np.arange(certain, dtype=np.int64), certain + steps])
-    chances = np.concatenate([np.ones(certain), np.full(drawn, drawn / max(listed, 1))])
+    return certain, min(SHORT_LIST * by_lot, ranked - certain)
+
+
+def draw_from_ranking(
+    ranked: int, budget: int, exploration: float, seed: int, free: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return which places of a ranking are picked, in order, and the chance that each had.
+
+    Picked are the first free places in ``draw_order``. Those of the head have a chance of 1. Those of the short list
+    share one: what the free of the head left of the budget, over the free places of the short list, at most 1. Should
+    both be used up, the places behind them are picked in their order, which is certain too.
+
+    :param free: which places may be picked, shape (ranked,); None is all of them. It must not depend on the lots.
+    :return: places (picks,), rising, and chances (picks,), above 0 and at most 1; picks = min(budget, free places).
+    """
+    may = np.ones(ranked, dtype=np.bool_) if free is None else free
+    certain, listed = short_list(ranked, budget, exploration)
+    order = draw_order(ranked, budget, exploration, seed)
+    places = np.sort(order[may[order]][:budget])
+    left = budget - int(may[:certain].sum())
+    on_list = int(may[certain : certain + listed].sum())
+    chances = np.ones(len(places))
+    chances[(places >= certain) & (places < certain + listed)] = min(1.0, left / max(on_list, 1))
     return places, chances
 
 

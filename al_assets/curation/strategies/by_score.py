@@ -94,3 +94,16 @@ def implied_threshold(scores: NDArray[np.float64], positive: NDArray[np.bool_]) 
     if not positive.all():
         ends.append(scores[~positive].max())
     return float(np.mean(ends)) if ends else float("nan")
+
+
+def uncertainty(candidates: Candidates) -> NDArray[np.float64]:
+    """Return how near each score is to where the label changes, 1 at the threshold, falling to 0 at scores 0 and 1.
+
+    :return: shape (items,), linear on either side of the threshold.
+    """
+    scores = candidates.scores
+    threshold = implied_threshold(scores, candidates.positive)
+    below = scores / threshold if threshold > 0 else np.zeros(len(scores))
+    above = (1 - scores) / (1 - threshold) if threshold < 1 else np.zeros(len(scores))
+    near: NDArray[np.float64] = np.where(scores < threshold, below, above)
+    return np.where(scores == threshold, 1.0, np.clip(near, 0, 1))

@@ -8,7 +8,14 @@ import numpy as np
 import polars as pl
 
 from al_assets.curation.checks import CurationError, check_at_least, check_columns
-from al_assets.curation.strategies.base import EXPLORATION, PICKS, Candidates, draw_from_ranking
+from al_assets.curation.strategies.base import (
+    EXPLORATION,
+    PICKS,
+    Candidates,
+    draw_from_ranking,
+    draw_order,
+    short_list,
+)
 
 _PAIRS = ("pair_id", "positive_item", "negative_item", "similarity", "mixing", "positive_cell", "negative_cell")
 
@@ -32,19 +39,21 @@ class BoundaryPairs:
         if candidates.pairs is None:
             raise CurationError("pairs: none given; pass what rank_pairs returned for the same items")
         check_columns(candidates.pairs, "pairs", ("pair_id", "positive_item", "negative_item", "rank"))
-        free = candidates.item_ids.gather(candidates.open_rows).to_frame("item_id")
         pairs = candidates.pairs.drop_nulls("rank").sort("rank")
-        for member in ("positive_item", "negative_item"):
-            pairs = pairs.join(free, left_on=member, right_on="item_id", how="semi", maintain_order="left")
-        places, chances = draw_from_ranking(pairs.height, budget // 2, self.exploration, seed)
-        members = pairs[places].select(
+        open_items = candidates.item_ids.gather(candidates.open_rows).implode()
+        members = (pairs[name].is_in(open_items).to_numpy() for name in ("positive_item", "negative_item"))
+        free = np.logical_and(*members)
+        places, chances = draw_from_ranking(pairs.height, budget // 2, self.exploration, seed, free)
+        picked = pairs[places].select(
             pl.concat_list("positive_item", "negative_item").alias("item_id"),
             pl.lit(self.reason).alias("reason"),
             "pair_id",
             "rank",
             pl.Series("inclusion_probability", chances, dtype=pl.Float64),
         )
-        return members.explode("item_id").select(pl.col(name).cast(dtype) for name, dtype in PICKS.items())
+        return picked.explode("item_id", empty_as_null=False).select(
+            pl.col(name).cast(dtype) for name, dtype in PICKS.items()
+        )
 
 
 def rank_pairs(candidates: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
@@ -75,22 +84,52 @@ def rank_pairs(candidates: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     )
 
 
+def draw_pairs(
+    ranked: pl.DataFrame, budget_pairs: int, exploration: float = EXPLORATION, seed: int = 0
+) -> pl.DataFrame:
+    """Return the columns of ``boundary_pairs``: ranked pairs with their place in the draw and their chance in it.
+
+    :param ranked: what ``rank_pairs`` returned.
+    :param budget_pairs: how many pairs are to be picked.
+    :param exploration: the part of them drawn by lot from a short list, see ``strategies.base``.
+    :return: with draw_order (null where rank is), selected (among the first ``budget_pairs`` of that order) and
+        inclusion_probability (1 at the head, that of the lot on the short list, null behind it). Pairs that lose a
+        member to the audit or the control give way to the next of the order.
+    """
+    height = ranked["rank"].drop_nulls().len()
+    place_of = np.empty(height, dtype=np.int64)
+    place_of[draw_order(height, budget_pairs, exploration, seed)] = np.arange(height)
+    certain, listed = short_list(height, budget_pairs, exploration)
+    chance = min(1.0, (budget_pairs - certain) / max(listed, 1))
+    in_draw = pl.DataFrame({"rank": np.arange(height), "draw_order": place_of})
+    return ranked.join(in_draw, on="rank", how="left", maintain_order="left").with_columns(
+        (pl.col("draw_order") < budget_pairs).fill_null(value=False).alias("selected"),
+        pl.when(pl.col("rank") < certain)
+        .then(1.0)
+        .when(pl.col("rank") < certain + listed)
+        .then(chance)
+        .alias("inclusion_probability"),
+    )
+
+
 def _round_robin(ordered: pl.DataFrame) -> Iterator[int]:
     """Yield the row numbers of a frame of pairs, best first, in the order of picking."""
-    positives, negatives = (
-        ordered[member].cast(pl.Categorical).to_physical().to_list() for member in ("positive_item", "negative_item")
-    )
+    # Numbers instead of ids: the two sides have no item in common, so each may be numbered on its own.
+    positives, negatives = (ordered[member].rank("dense").to_list() for member in ("positive_item", "negative_item"))
     cells: dict[tuple[int, int], list[int]] = {}
-    for row, cell in enumerate(zip(ordered["positive_cell"].to_list(), ordered["negative_cell"].to_list(), strict=True)):
+    for row, cell in enumerate(
+        zip(ordered["positive_cell"].to_list(), ordered["negative_cell"].to_list(), strict=True)
+    ):
         cells.setdefault(cell, []).append(row)
-    used: set[int] = set()
+    taken: tuple[set[int], set[int]] = (set(), set())
     waiting = [iter(rows) for rows in cells.values()]
     while waiting:
         still_waiting = []
         for rows in waiting:
-            free = (row for row in rows if positives[row] not in used and negatives[row] not in used)
+            free = (row for row in rows if positives[row] not in taken[0] and negatives[row] not in taken[1])
             for row in islice(free, 1):
-                used.update((positives[row], negatives[row]))
+                taken[0].add(positives[row])
+                taken[1].add(negatives[row])
                 still_waiting.append(rows)
                 yield row
         waiting = still_waiting

@@ -1,0 +1,53 @@
+"""Items with vector, pseudo-label and clusters, brought into one order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from al_assets.curation.checks import CurationError, check_columns, check_item_ids, check_labels
+from al_assets.curation.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class LabelledPool:
+    """Items with vector, pseudo-label and cluster, row for row."""
+
+    item_ids: pl.Series
+    vectors: Vectors
+    positive: NDArray[np.bool_]
+    macro_cluster: NDArray[np.int32]
+    cell: NDArray[np.int32]
+
+
+def labelled_pool(
+    item_ids: Sequence[str] | pl.Series, vectors: Vectors | ArrayLike, positive: ArrayLike, clusters: pl.DataFrame
+) -> LabelledPool:
+    """Bring items and their cluster assignments into one order.
+
+    :param clusters: rows of ``cluster_assignments``, in any order; rows of other items are ignored.
+    :raises CurationError: an item has no cluster, or was clustered on the other side.
+    """
+    ids = check_item_ids(item_ids)
+    rows = Vectors.of(vectors, len(ids))
+    labels = check_labels(positive, len(ids))
+    check_columns(clusters, "clusters", ("item_id", "side", "macro_cluster", "cell"))
+    check_item_ids(clusters["item_id"])
+    known = ids.to_frame().join(clusters, on="item_id", how="left", maintain_order="left")
+    absent = known["side"].null_count()
+    if absent:
+        raise CurationError(f"clusters: {absent} of {len(ids)} items have no cluster; assign clusters to all of them")
+    swapped = int(((known["side"] == "positive").to_numpy() != labels).sum())
+    if swapped:
+        raise CurationError(
+            f"clusters: {swapped} of {len(ids)} items were clustered under the other label; assign clusters again"
+        )
+    return LabelledPool(ids, rows, labels, _integers(known["macro_cluster"]), _integers(known["cell"]))
+
+
+def _integers(column: pl.Series) -> NDArray[np.int32]:
+    numbers: NDArray[Any] = column.to_numpy()
+    return numbers.astype(np.int32)

@@ -1,0 +1,73 @@
+"""Where the parts of a large computation run: threads of this process, or whatever maps a function over parts."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Runner(Protocol):
+    """Maps functions over parts of a pool. What it returns does not depend on how many parts run at once."""
+
+    def map(self, task: Callable[..., Any], parts: Sequence[Any], *shared: Any) -> Iterator[Any]:
+        """Yield ``task(part, *shared)`` for each part, in order.
+
+        :param task: a function of a module, so that it can be sent to another process.
+        """
+        ...
+
+    def divide(self, rows: NDArray[np.int64], work: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+        """Return the rows in parts of about equal work, none empty, the rows of each part in the given order.
+
+        :param rows: row numbers of the pool, shape (rows,).
+        :param work: what each costs, shape (rows,).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Threads of this process, each with numerical libraries held to one thread.
+
+    One product on each of two cores is faster than both on one product, and its sums are the same on any machine size.
+
+    :param workers: None is one for each core that this process may use.
+    """
+
+    workers: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many threads work."""
+        return self.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def map(self, task: Callable[..., Any], parts: Sequence[Any], *shared: Any) -> Iterator[Any]:
+        """Yield ``task(part, *shared)`` for each part, in order."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        with threadpool_limits(1):
+            if self.count == 1 or len(parts) < 2:
+                yield from (task(part, *shared) for part in parts)
+                return
+            with ThreadPoolExecutor(self.count) as pool:
+                yield from pool.map(lambda part: task(part, *shared), parts)
+
+    def divide(self, rows: NDArray[np.int64], work: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+        """Return the rows in four parts for each thread, so that none waits long for the last."""
+        return divide_evenly(rows, work, 4 * self.count)
+
+
+THREADS = Threads()
+
+
+def divide_evenly(rows: NDArray[np.int64], work: NDArray[np.float64], parts: int) -> list[NDArray[np.int64]]:
+    """Return the rows in at most that many parts of about equal work, none empty."""
+    if not len(rows):
+        return []
+    done = np.cumsum(work)
+    edges = np.searchsorted(done, done[-1] * np.arange(1, parts) / parts, side="right")
+    return [part for part in np.split(rows, edges) if len(part)]

@@ -1,0 +1,63 @@
+"""The default strategy: boundary pairs, beside them promising items while the labeler is weak, stand-ins after them."""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.curation.checks import check_at_least, check_share
+from al_assets.curation.strategies.base import EXPLORATION, PICKS, Candidates, Ranked, Strategy
+from al_assets.curation.strategies.by_score import Margin, TopScored
+from al_assets.curation.strategies.pairs import BoundaryPairs
+
+
+@dataclass(frozen=True)
+class BoundaryShare:
+    """Boundary pairs, promising items to their part, and what stands in for pairs that there are not.
+
+    If pairs run out, items called positive follow (top-scored), then those nearest to the threshold (margin).
+
+    :param promising: the part of the budget for top-scored items instead of pairs, 0 to 1, see ``cold_start``.
+    :param exploration: the part of each that is drawn by lot from a short list, 0 to 1.
+    """
+
+    promising: float = 0.0
+    exploration: float = EXPLORATION
+    reason: str = "boundary"
+
+    def pick(self, candidates: Candidates, budget: int, seed: int) -> pl.DataFrame:
+        """Return pairs, then promising items, then stand-ins; their number is even where there are pairs enough."""
+        check_at_least("budget", budget, 0)
+        pairs, top_scored = divide_boundary(budget, self.promising)
+        anything = np.ones(len(candidates.item_ids), dtype=np.bool_)
+        parts: tuple[tuple[Strategy, NDArray[np.bool_], int], ...] = (
+            (BoundaryPairs(self.exploration), anything, 2 * pairs),
+            (Ranked(TopScored(), self.exploration), anything, top_scored),
+            (Ranked(TopScored(), self.exploration), candidates.positive, budget),
+            (Ranked(Margin(), self.exploration), anything, budget),
+        )
+        picked = PICKS.to_frame()
+        for strategy, allowed, most in parts:
+            room = min(most, budget - picked.height)
+            if room:
+                open_now = replace(candidates, free=still_free(candidates, picked) & allowed)
+                picked = pl.concat([picked, strategy.pick(open_now, room, seed)])
+        return picked
+
+
+def divide_boundary(budget: int, promising: float) -> tuple[int, int]:
+    """Return how many pairs (two items each) and how many promising items a boundary budget pays for.
+
+    :raises CurationError: ``promising`` is not between 0 and 1.
+    """
+    check_share("promising", promising)
+    top_scored = round(promising * budget)
+    return (budget - top_scored) // 2, top_scored
+
+
+def still_free(candidates: Candidates, picked: pl.DataFrame) -> NDArray[np.bool_]:
+    """Return which items are free and not among the picks, shape (items,)."""
+    left = ~candidates.item_ids.is_in(picked["item_id"].implode()).to_numpy()
+    return cast(NDArray[np.bool_], left if candidates.free is None else left & candidates.free)
