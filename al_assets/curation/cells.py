@@ -80,9 +80,7 @@ def assign_cells(
 def _assign_part(
     part: NDArray[np.int64], vectors: Vectors, centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    found = [
-        _nearest(vectors.take(part[start : start + _BLOCK]), centroids) for start in range(0, len(part), _BLOCK)
-    ]
+    found = [_nearest(vectors.take(part[start : start + _BLOCK]), centroids) for start in range(0, len(part), _BLOCK)]
     return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
 
 

@@ -219,7 +219,7 @@ def _pair(row: Mapping[str, Any]) -> Iterator[str]:
         share = _number(50 * row["mixing"])
         yield (
             f"Of the items nearest to the two, {share} % are called by the label that is rarer there "
-            f"(mixing {_number(row['mixing'])}; 1 is half and half)."
+            f"(mixing {_number(row['mixing'])}, where 1 is half and half)."
         )
 
 

@@ -18,9 +18,10 @@ PROBES = 12
 
 _PRODUCT = 4_000_000
 """Cosines in memory at a time, in each part."""
-_QUERIES = 50_000
+_QUERIES = 100_000
 _CENTROID_ROWS = 64
 _NOTHING = np.float32(-np.inf)
+_TIE = 1e-16
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ def nearest_neighbours(
     :param probes: lists looked into for each query, those of the nearest centroids.
     """
     count = min(count, len(lists.rows))
-    found = Found(
-        np.full((len(queries), count), _NOTHING, dtype=np.float32), np.full((len(queries), count), -1, dtype=np.int64)
-    )
+    found = _nothing(len(queries), count)
     for start in range(0, len(queries) if count else 0, _QUERIES):
         place = slice(start, start + _QUERIES)
         asking = vectors.take(queries[place])
@@ -112,7 +111,9 @@ def nearest_of_both(one: Found, other: Found, count: int) -> Found:
     """Return each query's nearest rows among those of two searches over different rows."""
     cosine = np.concatenate((one.cosine, other.cosine), axis=1)
     rows = np.concatenate((one.rows, other.rows), axis=1)
-    order = np.argsort(-cosine, axis=1, kind="stable")[:, :count]
+    # Equal cosines come in the order of the rows, whoever found them first; float32 leaves room for that below its
+    # last digit up to 100 million rows.
+    order = np.argsort(rows * _TIE - cosine, axis=1)[:, :count]
     return Found(np.take_along_axis(cosine, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
@@ -160,58 +161,82 @@ def _probe(
     count: int,
 ) -> tuple[NDArray[np.int64], Found]:
     """Return which queries look into the lists of this part, and their nearest rows of it."""
-    wanted = lists.list_of[part]
-    starts = np.flatnonzero(np.diff(wanted, prepend=-1))
-    probed = np.isin(chosen, wanted[starts]).any(axis=1)
-    who = np.flatnonzero(probed)
-    found = Found(
-        np.full((len(who), count), _NOTHING, dtype=np.float32), np.full((len(who), count), -1, dtype=np.int64)
-    )
-    own = chosen[who]
-    # Queries by list; within a list those for which it is the nearest come first.
-    order = np.argsort(own.ravel(), kind="stable")
-    edges = np.searchsorted(own.ravel()[order], wanted[starts], side="left")
-    ends = np.searchsorted(own.ravel()[order], wanted[starts], side="right")
-    for start, stop, first, last in zip(starts, np.append(starts[1:], len(part)), edges, ends, strict=True):
-        rows = lists.rows[part[start:stop]]
-        members = vectors.take(rows)
-        asks = order[first:last] // own.shape[1]
-        size = max(1, _PRODUCT // len(rows))
-        for piece in range(0, len(asks), size):
-            some = asks[piece : piece + size]
-            _keep_largest(found, some, asking[who[some]] @ members.T, rows)
+    present, starts = np.unique(lists.list_of[part], return_index=True)
+    rows, members = lists.rows[part], vectors.take(lists.rows[part])
+    who, queries = _queries_by_list(chosen, present)
+    found = _nothing(len(who), count)
+    hits: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]] = []
+    # The nearest list of the part first: what it holds sets the bar for the others, which few of their rows pass.
+    for nearest in (True, False):
+        for start, stop, asks in zip(starts, np.append(starts[1:], len(part)), queries[nearest], strict=True):
+            size = max(1, _PRODUCT // (stop - start))
+            for piece in range(0, len(asks), size):
+                some = asks[piece : piece + size]
+                cosine = asking[who[some]] @ members[start:stop].T
+                if nearest:
+                    _write_largest(found, some, cosine, rows[start:stop])
+                else:
+                    query, column = np.nonzero(cosine > found.cosine[some, -1:])
+                    hits.append((some[query], cosine[query, column], rows[start:stop][column]))
+    _add_hits(found, hits)
     return who, found
 
 
-def _keep_largest(
-    found: Found, who: NDArray[np.int64], cosine: NDArray[np.float32], rows: NDArray[np.int64]
-) -> None:
-    """Let the rows take the places of farther ones, as long as there are any.
+def _queries_by_list(
+    chosen: NDArray[np.int64], present: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], dict[bool, list[NDArray[np.int64]]]]:
+    """Return the queries that look into any of these lists, and for each list who does: as its nearest, or not.
 
-    :param who: distinct queries, rows of ``found``.
-    :param cosine: shape (who, rows); overwritten.
+    :param chosen: lists of each query, nearest first, shape (queries, probes).
+    :param present: the lists, rising.
+    :return: the queries' numbers; for True and False one array a list, of places in the first.
     """
-    for _ in range(min(found.rows.shape[1], len(rows))):
-        place = np.arange(len(who))
+    looks = np.isin(chosen, present)
+    who = np.flatnonzero(looks.any(axis=1))
+    place, probe = np.nonzero(looks[who])
+    wanted = np.searchsorted(present, chosen[who[place], probe])
+    first = np.diff(place, prepend=-1) != 0
+    by_list = {}
+    for nearest in (True, False):
+        own = np.flatnonzero(first == nearest)
+        own = own[np.argsort(wanted[own], kind="stable")]
+        edges = np.searchsorted(wanted[own], np.arange(1, len(present)))
+        by_list[nearest] = np.split(place[own], edges)
+    return who, by_list
+
+
+def _write_largest(found: Found, who: NDArray[np.int64], cosine: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    """Write each query's nearest rows, nearest first; ``cosine``, of shape (who, rows), is used up."""
+    place = np.arange(len(who))
+    # numpy finds one largest column six times faster than it sorts out the first few.
+    for column in range(min(found.rows.shape[1], len(rows))):
         best = cosine.argmax(axis=1)
-        value = cosine[place, best]
-        worst = found.cosine[who].argmin(axis=1)
-        better = value > found.cosine[who, worst]
-        if not better.any():
-            return
-        if not better.all():
-            who, cosine, best, value, worst = who[better], cosine[better], best[better], value[better], worst[better]
-            place = np.arange(len(who))
-        found.cosine[who, worst] = value
-        found.rows[who, worst] = rows[best]
+        found.cosine[who, column] = cosine[place, best]
+        found.rows[who, column] = rows[best]
         cosine[place, best] = _NOTHING
+
+
+def _add_hits(found: Found, hits: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]) -> None:
+    """Let what was found beyond the first lists take the places of farther rows."""
+    if not hits:
+        return
+    who, cosine, rows = (np.concatenate(column) for column in zip(*hits, strict=True))
+    order = np.lexsort((rows, -cosine, who))
+    who, cosine, rows = who[order], cosine[order], rows[order]
+    asked, first = np.unique(who, return_index=True)
+    place = np.arange(len(who)) - np.repeat(first, np.diff(np.append(first, len(who))))
+    kept = place < found.rows.shape[1]
+    more = _nothing(len(asked), found.rows.shape[1])
+    row = np.searchsorted(asked, who[kept])
+    more.cosine[row, place[kept]], more.rows[row, place[kept]] = cosine[kept], rows[kept]
+    _merge(found, asked, more)
+
+
+def _nothing(queries: int, count: int) -> Found:
+    return Found(np.full((queries, count), _NOTHING, dtype=np.float32), np.full((queries, count), -1, dtype=np.int64))
 
 
 def _merge(into: Found, who: NDArray[np.int64], part: Found) -> None:
     """Write the nearest of what is there and what a part found into the first, in place."""
-    cosine = np.concatenate((into.cosine[who], part.cosine), axis=1)
-    rows = np.concatenate((into.rows[who], part.rows), axis=1)
-    # Equal cosines in the order of the rows, whatever the parts were.
-    order = np.lexsort((rows, -cosine), axis=1)[:, : into.rows.shape[1]]
-    into.cosine[who] = np.take_along_axis(cosine, order, axis=1)
-    into.rows[who] = np.take_along_axis(rows, order, axis=1)
+    merged = nearest_of_both(Found(into.cosine[who], into.rows[who]), part, into.rows.shape[1])
+    into.cosine[who], into.rows[who] = merged.cosine, merged.rows

@@ -99,7 +99,9 @@ def _summaries(candidates: pl.DataFrame) -> pl.DataFrame:
 
 def _rows_of_members(item_ids: pl.Series, groups: pl.DataFrame) -> dict[str, int]:
     """Return the row numbers of the items that lie in an overlap: few of a large pool."""
-    members = pl.concat([groups[f"{side}_items"].explode(empty_as_null=False) for side in ("positive", "negative")]).unique()
+    members = pl.concat(
+        [groups[f"{side}_items"].explode(empty_as_null=False) for side in ("positive", "negative")]
+    ).unique()
     rows = np.flatnonzero(item_ids.is_in(members.implode()).to_numpy())
     return dict(zip(item_ids.gather(rows).to_list(), rows.tolist(), strict=True))
 

@@ -87,10 +87,11 @@ def cross_label_pairs(
     free = ~pool.item_ids.is_in(list(exclude)).to_numpy() if exclude else np.ones(len(pool.item_ids), dtype=np.bool_)
     sides = _Sides.of(pool, search, runner)
     asking, answering = _ask(sides, free, max_queries, seed)
-    found = _partners(sides, asking, answering, free, neighbours)
+    nearest = sides.nearest(asking, answering, neighbours, search.probes)
+    found = _partners(sides, asking, answering, free, nearest)
     query, place = np.nonzero(found.rows >= 0)
     one, other = asking[query], found.rows[query, place]
-    mixing = _mixing(sides, one, other, neighbours)
+    mixing = _mixing(sides, asking, answering, nearest, query, other)
     mixed = mixing >= min_mixing
     one, other = one[mixed], other[mixed]
     is_positive = pool.positive[one]
@@ -120,15 +121,8 @@ class _Sides:
             self.pool.vectors, self.lists[side], queries, count, probes=probes, runner=self.runner
         )
 
-    def neighbourhood(self, queries: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return the rows nearest to each query, of either label, the query left out; shape (queries, count)."""
-        own, other = (self.nearest(queries, side, count + 1, self.search.mixing_probes) for side in (True, False))
-        return without_self(nearest_of_both(own, other, count + 1).rows, queries, count)
 
-
-def _ask(
-    sides: _Sides, free: NDArray[np.bool_], max_queries: int, seed: int
-) -> tuple[NDArray[np.int64], bool]:
+def _ask(sides: _Sides, free: NDArray[np.bool_], max_queries: int, seed: int) -> tuple[NDArray[np.int64], bool]:
     """Return the rows that ask for partners, and the side that answers."""
     positive = sides.pool.positive
     positives, negatives = np.flatnonzero(positive & free), np.flatnonzero(~positive & free)
@@ -140,32 +134,55 @@ def _ask(
 
 
 def _partners(
-    sides: _Sides, asking: NDArray[np.int64], answering: bool, free: NDArray[np.bool_], neighbours: int
+    sides: _Sides, asking: NDArray[np.int64], answering: bool, free: NDArray[np.bool_], nearest: Found
 ) -> Found:
-    """Return each asking row's nearest free rows on the other side."""
-    probes = sides.search.probes
-    found = sides.nearest(asking, answering, neighbours, probes)
+    """Return each asking row's nearest free rows on the other side.
+
+    :param nearest: its nearest rows there, free or not.
+    """
+    count = nearest.rows.shape[1]
     # Few items are excluded, so few questions have to be asked again without them.
-    again = np.flatnonzero(((found.rows >= 0) & ~free[found.rows]).any(axis=1))
-    if len(again):
-        every = sides.lists[answering]
-        kept = free[every.rows]
-        lists = Lists(every.rows[kept], every.list_of[kept], every.centroids)
-        once_more = nearest_neighbours(
-            sides.pool.vectors, lists, asking[again], neighbours, probes=probes, runner=sides.runner
-        )
-        found.rows[again] = -1
-        found.rows[again, : once_more.rows.shape[1]] = once_more.rows
-    return found
+    again = np.flatnonzero(((nearest.rows >= 0) & ~free[nearest.rows]).any(axis=1))
+    if not len(again):
+        return nearest
+    every = sides.lists[answering]
+    kept = free[every.rows]
+    lists = Lists(every.rows[kept], every.list_of[kept], every.centroids)
+    once_more = nearest_neighbours(
+        sides.pool.vectors, lists, asking[again], count, probes=sides.search.probes, runner=sides.runner
+    )
+    rows = nearest.rows.copy()
+    rows[again] = -1
+    rows[again, : once_more.rows.shape[1]] = once_more.rows
+    return Found(nearest.cosine, rows)
 
 
 def _mixing(
-    sides: _Sides, one: NDArray[np.int64], other: NDArray[np.int64], neighbours: int
+    sides: _Sides,
+    asking: NDArray[np.int64],
+    answering: bool,
+    nearest: Found,
+    query: NDArray[np.int64],
+    other: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    members, place = np.unique(np.concatenate((one, other)), return_inverse=True)
-    near = sides.neighbourhood(members, neighbours)
-    joint = np.concatenate((near[place[: len(one)]], near[place[len(one) :]]), axis=1)
-    return joint_mixing(joint, one, other, sides.pool.positive)
+    """Return the mixing of each pair: of the asking row number ``query`` and the answering row ``other``.
+
+    :param nearest: the nearest rows of each asking row on the answering side.
+    """
+    count = nearest.rows.shape[1]
+    members, place = np.unique(other, return_inverse=True)
+    probes = sides.search.mixing_probes
+
+    def near(rows: NDArray[np.int64], across: Found) -> NDArray[np.int64]:
+        own = sides.nearest(rows, bool(sides.pool.positive[rows[0]]), count + 1, probes)
+        return without_self(nearest_of_both(own, across, count + 1).rows, rows, count)
+
+    if not len(other):
+        return np.zeros(0)
+    of_asking = near(asking, nearest)
+    of_answering = near(members, sides.nearest(members, not answering, count, probes))
+    joint = np.concatenate((of_asking[query], of_answering[place]), axis=1)
+    return joint_mixing(joint, asking[query], other, sides.pool.positive)
 
 
 def joint_mixing(

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids, check_share
+from al_assets.curation.budget import divide_budget
+from al_assets.curation.checks import CurationError, check_columns, check_item_ids
 from al_assets.curation.strata import stratified_sample
 from al_assets.curation.strategies.base import Candidates, Strategy, check_scores
 from al_assets.curation.strategies.boundary import BoundaryShare
@@ -16,15 +17,6 @@ from al_assets.curation.vectors import Vectors
 _QUEUE = (
     "item_id", "text", "reason", "pair_id", "group_id", "stratum", "stratum_size", "inclusion_probability", "rank",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How many items a round asks for, by share."""
-
-    boundary: int
-    audit: int
-    control: int
 
 
 @dataclass(frozen=True)
@@ -41,21 +33,6 @@ class Evidence:
     vectors: tuple[pl.Series, Vectors] | None = None
     labels: pl.DataFrame | None = None
     reference: pl.DataFrame | None = None
-
-
-def divide_budget(budget: int, shares: tuple[float, float, float]) -> Budget:
-    """Divide a budget by largest remainder.
-
-    :param budget: items, at least 0.
-    :param shares: boundary, audit, control; they add up to 1.
-    :raises CurationError: a share is out of range, or they do not add up.
-    """
-    check_at_least("budget", budget, 0)
-    for name, share in zip(("boundary", "audit", "control"), shares, strict=True):
-        check_share(f"shares.{name}", share)
-    if abs(sum(shares) - 1) > 1e-9:
-        raise CurationError(f"shares: boundary + audit + control is {sum(shares):g}; they must add up to 1")
-    return Budget(*largest_remainder(budget, shares))
 
 
 def build_queue(
@@ -100,16 +77,6 @@ def build_queue(
     texts = items.select("item_id", "text")
     queue = pl.concat([boundary, random], how="diagonal").join(texts, on="item_id", maintain_order="left")
     return queue.select(_QUEUE)
-
-
-def largest_remainder(budget: int, shares: tuple[float, ...]) -> tuple[int, ...]:
-    """Return whole items for each share, adding up to the budget; the shares add up to 1."""
-    # Rounded, because .6 of 10 is a hair below 6 in binary.
-    exact = np.round(np.array(shares) * budget, 9)
-    counts = np.floor(exact).astype(np.int64)
-    most_left_over = np.argsort(counts - exact, kind="stable")
-    counts[most_left_over[: budget - int(counts.sum())]] += 1
-    return tuple(counts.tolist())
 
 
 def askable(pool: pl.DataFrame, exclude: Collection[str] = ()) -> pl.DataFrame:
@@ -176,9 +143,7 @@ def _control(audit: pl.DataFrame, budget: int, seed: int) -> pl.DataFrame:
     )
 
 
-def _candidates(
-    items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, evidence: Evidence
-) -> Candidates:
+def _candidates(items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, evidence: Evidence) -> Candidates:
     """Return all scored items with what is known of them, those that are eligible and not taken being free."""
     every = scores.select("item_id", "p_positive", "label", "^disagreement$").sort("item_id")
     if evidence.vectors is not None:

@@ -29,6 +29,9 @@ class Runner(Protocol):
         ...
 
 
+_PART_ROWS = 16_384
+
+
 @dataclass(frozen=True)
 class Threads:
     """Threads of this process, each with numerical libraries held to one thread.
@@ -57,8 +60,8 @@ class Threads:
                 yield from pool.map(lambda part: task(part, *shared), parts)
 
     def divide(self, rows: NDArray[np.int64], work: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-        """Return the rows in four parts for each thread, so that none waits long for the last."""
-        return divide_evenly(rows, work, 4 * self.count)
+        """Return the rows in parts small enough to stay near the processor, and four for each thread or more."""
+        return divide_evenly(rows, work, max(4 * self.count, len(rows) // _PART_ROWS))
 
 
 THREADS = Threads()

@@ -5,10 +5,12 @@ import polars as pl
 import pytest
 
 from al_assets.curation.hidden import draw_gold, draw_repeats, gold_twins, hidden_count, mix_hidden
-from al_assets.storage.schemas import REVIEW_QUEUE
+from al_assets.storage.schemas import REVIEW_QUEUE, WHY_QUEUED
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-QUEUE_SCHEMA = pl.Schema({name: dtype for name, dtype in REVIEW_QUEUE.schema.items() if name != "revision"})
+QUEUE_SCHEMA = pl.Schema(
+    {name: dtype for name, dtype in REVIEW_QUEUE.schema.items() if name not in ("revision", *WHY_QUEUED)}
+)
 
 
 def gold(*ids: str) -> pl.DataFrame:

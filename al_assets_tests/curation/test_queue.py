@@ -1,4 +1,5 @@
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -6,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from al_assets.curation.budget import divide_budget
 from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import Budget, build_queue, divide_budget
-from al_assets.curation.strategies import pick_pairs
+from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.strategies.base import Candidates
+from al_assets.curation.strategies.boundary import BoundaryShare, divide_boundary
+from al_assets.curation.strategies.pairs import rank_pairs
 from al_assets.storage.schemas import REVIEW_QUEUE
 from al_assets_tests.curation.pools import Pool, labelled, topic_pool
 
@@ -20,7 +24,7 @@ def picked_pairs(pool: Pool, exclude: Collection[str] = ()) -> pl.DataFrame:
     found = cross_label_pairs(
         pool.item_ids, pool.vectors, pool.positive, pool.clusters(), neighbours=8, min_mixing=0.2, exclude=exclude
     )
-    return pick_pairs(found, 18)
+    return rank_pairs(found)
 
 
 PAIRS = picked_pairs(POOL)
@@ -34,23 +38,33 @@ def queue_of(
     shares: tuple[float, float, float] = SHARES,
     budget: int = 60,
     promising: float = 0.0,
+    exploration: float = 0.0,
     exclude: Collection[str] = (),
     seed: int = 0,
 ) -> pl.DataFrame:
     queue = build_queue(
         pool=pool.items if items is None else items,
         scores=pool.pseudo_labels,
-        pairs=pairs,
+        evidence=Evidence(pairs=pairs),
+        strategy=BoundaryShare(promising, exploration),
         shares=shares,
         budget=budget,
         audit_strata=5,
-        promising=promising,
         exclude=exclude,
         seed=seed,
     )
-    REVIEW_QUEUE.check(queue.with_columns(pl.lit(0).alias("revision")))
-    assert queue.schema == {name: dtype for name, dtype in REVIEW_QUEUE.schema.items() if name != "revision"}
+    assert queue.schema == {name: REVIEW_QUEUE.schema[name] for name in queue.columns}
     return queue
+
+
+@dataclass(frozen=True)
+class _Reseeded:
+    strategy: BoundaryShare
+    seed: int
+    reason: str = "boundary"
+
+    def pick(self, candidates: Candidates, budget: int, seed: int) -> pl.DataFrame:
+        return self.strategy.pick(candidates, budget, self.seed)
 
 
 def by_reason(queue: pl.DataFrame) -> dict[str, int]:
@@ -74,11 +88,43 @@ def test_pairs_stay_together_and_others_stand_alone() -> None:
     assert sorted(boundary["item_id"]) == sorted([*members["positive_item"], *members["negative_item"]])
 
 
-def test_only_random_items_have_a_chance() -> None:
-    queue = queue_of(promising=0.3)
-    known = queue.filter(pl.col("inclusion_probability").is_not_null())
-    assert set(known["reason"]) == {"audit", "control"}
-    assert queue.filter(pl.col("stratum").is_not_null())["reason"].unique().to_list() == ["audit"]
+def test_every_item_has_a_chance_and_only_audit_items_a_stratum() -> None:
+    certain = queue_of(promising=0.3)
+    assert certain["inclusion_probability"].is_between(0, 1, closed="right").all()
+    assert certain.filter(~pl.col("reason").is_in(["audit", "control"]))[
+        "inclusion_probability"
+    ].unique().to_list() == [1]
+    assert certain.filter(pl.col("stratum").is_not_null())["reason"].unique().to_list() == ["audit"]
+    drawn = queue_of(promising=0.3, exploration=0.5)
+    by_lot = drawn.filter(~pl.col("reason").is_in(["audit", "control"]) & (pl.col("inclusion_probability") < 1))
+    assert set(by_lot["reason"]) == {"boundary", "promising"}
+    assert drawn["rank"].null_count() == by_reason(drawn)["audit"] + by_reason(drawn)["control"]
+
+
+def test_pairs_are_drawn_with_the_chance_they_say() -> None:
+    ranked = PAIRS.drop_nulls("rank").height
+    said: dict[tuple[str, ...], float] = {}
+    seen: dict[str, float] = {}
+    draws = 400
+    for seed in range(draws):
+        # The audit is the same in all draws, so each pair's chance given what it took is too.
+        queue = build_queue(
+            pool=POOL.items,
+            scores=POOL.pseudo_labels,
+            evidence=Evidence(pairs=PAIRS),
+            strategy=_Reseeded(BoundaryShare(exploration=0.5), seed),
+            shares=SHARES,
+            budget=60,
+            audit_strata=5,
+        )
+        for pair, chance in queue.filter(reason="boundary").select("pair_id", "inclusion_probability").iter_rows():
+            seen[pair] = seen.get(pair, 0) + 0.5
+            assert said.setdefault((pair,), chance) == chance
+    assert len(said) < ranked
+    assert len({chance for chance in said.values()}) == 2
+    for (pair,), chance in said.items():
+        assert abs(seen[pair] / draws - chance) <= 5 * (chance * (1 - chance) / draws) ** 0.5
+    assert sum(said.values()) == pytest.approx(18)
 
 
 def test_a_pair_whose_member_was_audited_is_replaced_by_the_next() -> None:
@@ -103,7 +149,7 @@ def test_chances_are_what_they_say() -> None:
         queue = build_queue(
             pool=pool.items,
             scores=scores,
-            pairs=PAIRS.clear(),
+            evidence=Evidence(pairs=PAIRS.clear()),
             shares=(0, 0.6, 0.4),
             budget=20,
             audit_strata=3,
@@ -135,7 +181,7 @@ def test_promising_items_are_the_top_scored_that_are_free() -> None:
 def test_without_pairs_positives_then_margin_items_fill_the_share() -> None:
     pool = labelled(POOL, np.arange(400) < 10)
     queue = queue_of(pool, pairs=PAIRS.clear(), shares=(1, 0, 0))
-    assert by_reason(queue) == {"promising": 10, "boundary": 50}
+    assert by_reason(queue) == {"promising": 10, "margin": 50}
     assert set(queue["item_id"][:10]) == set(pool.item_ids[:10])
     assert queue["pair_id"].null_count() == 60
     assert queue["group_id"].to_list() == queue["item_id"].to_list()
@@ -196,7 +242,7 @@ def test_any_queue_is_full_and_asks_each_item_once(
     )
     queue = queue_of(pool, pairs=pairs, shares=shares, budget=budget, promising=promising, seed=seed)
     assert queue.height == min(items, budget)
-    wanted = divide_budget(min(items, budget), shares, promising)
+    wanted = divide_budget(min(items, budget), shares)
     counts = by_reason(queue)
     assert counts.get("audit", 0) == wanted.audit
     assert counts.get("control", 0) == wanted.control
@@ -213,7 +259,12 @@ def test_empty_pool_is_refused() -> None:
 def test_items_without_score_are_counted() -> None:
     with pytest.raises(ValueError, match="scores: 7 of 400 eligible items have none"):
         build_queue(
-            pool=POOL.items, scores=POOL.pseudo_labels.head(393), pairs=PAIRS, shares=SHARES, budget=10, audit_strata=5
+            pool=POOL.items,
+            scores=POOL.pseudo_labels.head(393),
+            evidence=Evidence(),
+            shares=SHARES,
+            budget=10,
+            audit_strata=5,
         )
 
 
@@ -222,43 +273,29 @@ def test_scores_that_are_nan_are_counted() -> None:
         pl.when(pl.col("item_id") < "i0003").then(float("nan")).otherwise("p_positive").alias("p_positive")
     )
     with pytest.raises(ValueError, match="scores: 3 of 400 are NaN or outside"):
-        build_queue(pool=POOL.items, scores=scores, pairs=PAIRS, shares=SHARES, budget=10, audit_strata=5)
+        build_queue(pool=POOL.items, scores=scores, evidence=Evidence(), shares=SHARES, budget=10, audit_strata=5)
 
 
 @pytest.mark.parametrize(
-    ("budget", "shares", "promising", "divided"),
-    [
-        (120, SHARES, 0.0, Budget(pairs=36, promising=0, audit=30, control=18, boundary=72)),
-        (120, SHARES, 0.5, Budget(pairs=18, promising=36, audit=30, control=18, boundary=72)),
-        (10, SHARES, 0.0, Budget(pairs=3, promising=0, audit=3, control=1, boundary=6)),
-        (0, SHARES, 0.5, Budget(pairs=0, promising=0, audit=0, control=0, boundary=0)),
-        (7, (1, 0, 0), 0.0, Budget(pairs=3, promising=0, audit=0, control=0, boundary=7)),
-    ],
+    ("budget", "promising", "pairs", "top_scored"),
+    [(72, 0.0, 36, 0), (72, 0.5, 18, 36), (7, 0.0, 3, 0), (0, 0.5, 0, 0)],
 )
-def test_budget_is_divided(budget: int, shares: tuple[float, float, float], promising: float, divided: Budget) -> None:
-    assert divide_budget(budget, shares, promising) == divided
+def test_boundary_share_is_divided(budget: int, promising: float, pairs: int, top_scored: int) -> None:
+    assert divide_boundary(budget, promising) == (pairs, top_scored)
 
 
 @given(st.integers(0, 1_000), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 @settings(deadline=None)
 def test_budget_is_spent_to_the_last_item(budget: int, boundary: float, split: float, promising: float) -> None:
     shares = (boundary, (1 - boundary) * split, (1 - boundary) * (1 - split))
-    divided = divide_budget(budget, shares, promising)
+    divided = divide_budget(budget, shares)
     counts = (divided.boundary, divided.audit, divided.control)
     assert sum(counts) == budget
     assert all(abs(count - share * budget) <= 1 for count, share in zip(counts, shares, strict=True))
-    assert 0 <= divided.boundary - divided.promising - 2 * divided.pairs <= 1
+    pairs, top_scored = divide_boundary(divided.boundary, promising)
+    assert 0 <= divided.boundary - top_scored - 2 * pairs <= 1
 
 
-@pytest.mark.parametrize(
-    ("budget", "shares", "promising", "message"),
-    [
-        (10, (0.5, 0.5, 0.5), 0.0, "they must add up to 1"),
-        (10, (1.5, -0.5, 0.0), 0.0, "shares.boundary: 1.5 is not a share"),
-        (-1, SHARES, 0.0, "budget: -1 is too small"),
-        (10, SHARES, 2.0, "promising: 2.0 is not a share"),
-    ],
-)
-def test_wrong_budgets(budget: int, shares: tuple[float, float, float], promising: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        divide_budget(budget, shares, promising)
+def test_wrong_promising_share() -> None:
+    with pytest.raises(ValueError, match="promising: 2.0 is not a share"):
+        divide_boundary(10, 2.0)

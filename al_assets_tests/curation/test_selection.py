@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.curation.budget import divide_budget
 from al_assets.curation.clusters import assign_clusters
 from al_assets.curation.overlap import overlap_map
 from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import build_queue, divide_budget
-from al_assets.curation.strategies import pick_pairs
+from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
 from al_assets_tests.curation.pools import Pool, labelled, topic_pool
 
 SHARES = (0.6, 0.25, 0.15)
@@ -32,10 +33,15 @@ def select(
     candidates = cross_label_pairs(
         pool.item_ids, pool.vectors, pool.positive, clusters, neighbours=8, min_mixing=min_mixing
     )
-    pairs = pick_pairs(candidates, divide_budget(budget, SHARES).pairs)
+    pairs = draw_pairs(rank_pairs(candidates), divide_budget(budget, SHARES).boundary // 2)
     overlaps = overlap_map(pool.item_ids, pool.vectors, pool.positive, clusters, pairs)
     queue = build_queue(
-        pool=pool.items, scores=pool.pseudo_labels, pairs=pairs, shares=SHARES, budget=budget, audit_strata=5
+        pool=pool.items,
+        scores=pool.pseudo_labels,
+        evidence=Evidence(pairs=pairs),
+        shares=SHARES,
+        budget=budget,
+        audit_strata=5,
     )
     return pairs, overlaps, queue
 

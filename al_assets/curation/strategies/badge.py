@@ -39,7 +39,8 @@ class Badge:
         vectors = candidates.required_vectors("badge")
         factor = candidates.scores - candidates.positive
         rows = lowest(candidates, -np.abs(factor), self.most, seed)
-        gradients = vectors.take(rows) * factor[rows, None].astype(np.float32)
+        gradients = vectors.take(rows)
+        gradients *= factor[rows, None].astype(np.float32)
         places = plus_plus(gradients, count, np.random.default_rng((seed, 30)), first=0)
         return filled(rows[places], candidates, count, seed)
 
@@ -79,10 +80,11 @@ def _accepted(
     rng: np.random.Generator,
 ) -> list[int]:
     total = np.cumsum(away)
-    draws = np.searchsorted(total, rng.random(_AT_ONCE) * total[-1], side="right")
+    size = min(_AT_ONCE, 4 * wanted)
+    draws = np.searchsorted(total, rng.random(size) * total[-1], side="right")
     # The sum may round up to its end, where the last points may have no chance.
     draws = np.minimum(draws, np.flatnonzero(away)[-1])
-    limits = rng.random(_AT_ONCE) * away[draws]
+    limits = rng.random(size) * away[draws]
     apart = _apart(points[draws], squares[draws], points[draws], squares[draws], nothing)
     now = away[draws]
     batch: list[int] = []

@@ -68,7 +68,8 @@ class FacilityLocation:
         weights = uncertainty(candidates)[rows] if self.by_uncertainty else None
         references = vectors.take(drawn(rows, self.references, (seed, 11), weights))
         rows = drawn(rows, self.most, (seed, 12), weights)
-        similarity = np.maximum(vectors.take(rows) @ references.T, 0)
+        similarity = vectors.take(rows) @ references.T
+        np.maximum(similarity, 0, out=similarity)
         covered = np.maximum(most_similar(references, vectors.take(candidates.labelled_rows)), 0)
         return filled(rows[facility_location(similarity, covered, count)], candidates, count, seed)
 

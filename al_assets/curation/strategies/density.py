@@ -129,12 +129,12 @@ def mean_neighbour_distance(points: NDArray[np.float32], neighbours: int) -> NDA
 
 
 def pure_radius(
-    points: NDArray[np.float32], positive: NDArray[np.bool_], purity: float = 0.95, least_neighbours: int = 5
+    points: NDArray[np.float32], positive: NDArray[np.bool_], purity: float = 0.95, least_neighbours: int = 10
 ) -> float:
     """Return the largest radius at which ``purity`` of the balls hold one label only (Yehuda et al. 2022, section 3.3).
 
     The authors take clusters for the labels; here the pseudo-labels serve. Where the labels mix everywhere, or only one
-    occurs, that radius says nothing: it is never less than the median distance to the fifth nearest neighbour (or balls
+    occurs, that radius says nothing: it is never less than the median distance to the tenth nearest neighbour (or balls
     would hold their centre alone), and equal to it with one label.
 
     :param points: shape (points, dimensions), rows of length one, in random order: 2,000 balls, around the first ones,

@@ -1,5 +1,6 @@
 """Learnability: what the labeler gets wrong and a reference gets right (RHO-LOSS, and JEST adapted to single texts)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,9 @@ class Learnability:
         # NaN sorts last, and what is not sure behind all that is.
         order = np.lexsort((-learnable, ~sure))
         if self.joint:
-            batch = order[: min(int(np.ceil(count / (1 - self.filter_ratio))), int(sure.sum()))]
+            # Rounded first, or 20 of a fifth would be a little more than 100.
+            most = math.ceil(round(count / (1 - self.filter_ratio), 9))
+            batch = order[: min(most, int(sure.sum()))]
             vectors = candidates.required_vectors("jest").take(rows[batch])
             sampled = sample_jointly(learnable[batch], vectors, count, self.chunks, self.redundancy, rng)
             order = np.concatenate([batch[sampled], order[len(batch) :]])

@@ -1,16 +1,14 @@
 """Several strategies that share a budget."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from al_assets.curation.checks import CurationError, check_at_least, check_share
+from al_assets.curation.budget import check_shares, largest_remainder
+from al_assets.curation.checks import check_at_least
 from al_assets.curation.strategies.base import PICKS, Candidates, Strategy
 from al_assets.curation.strategies.boundary import still_free
-
-_SUM_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,14 @@ class Mixture:
 
         :raises CurationError: there is no part, a share is out of range, or they do not add up to 1.
         """
-        for part, share in self.parts:
-            check_share(f"share of {part.reason}", share)
-        total = math.fsum(share for _, share in self.parts)
-        if abs(total - 1) > _SUM_TOLERANCE:
-            raise CurationError(f"shares: they add up to {total:g}; expected 1")
+        check_shares([part.reason for part, _ in self.parts], [share for _, share in self.parts])
 
     def pick(self, candidates: Candidates, budget: int, seed: int) -> pl.DataFrame:
         """Return the picks of the first part, then those of the second, and so on."""
         check_at_least("budget", budget, 0)
         picked = PICKS.to_frame()
         owed = 0
-        quotas = divided(budget, [share for _, share in self.parts])
+        quotas = largest_remainder(budget, [share for _, share in self.parts])
         # Second time round a part has no quota of its own: it only takes over what all others could not fill.
         for place, quota in enumerate([*quotas, *(0 for _ in quotas)]):
             part, share = self.parts[place % len(self.parts)]
@@ -54,18 +48,3 @@ class Mixture:
                 picked = pl.concat([picked, picks])
                 owed -= picks.height
         return picked
-
-
-def divided(budget: int, shares: list[float]) -> list[int]:
-    """Return whole parts of the budget in proportion to the shares, by largest remainder; they add up to it.
-
-    :param shares: adding up to 1; of equal remainders the first is rounded up first.
-    """
-    # Rounded first, or .1 of 30 would be a little less than 3.
-    total = math.fsum(shares)
-    exact = [round(share / total * budget, 9) for share in shares]
-    whole = [math.floor(part) for part in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda place: whole[place] - exact[place])
-    for place in by_remainder[: budget - sum(whole)]:
-        whole[place] += 1
-    return whole

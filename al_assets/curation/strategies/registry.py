@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from al_assets.curation.checks import CurationError
 from al_assets.curation.strategies.badge import Badge
 from al_assets.curation.strategies.base import Ranked, Ranking, Strategy
+from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.strategies.by_score import Disagreement, Entropy, Margin, TopScored, UniformRandom
 from al_assets.curation.strategies.contrastive import Contrastive
 from al_assets.curation.strategies.coverage import FacilityLocation, KCenter
 from al_assets.curation.strategies.density import ProbCover, TypiClust
 from al_assets.curation.strategies.learnability import Learnability
 from al_assets.curation.strategies.mixture import Mixture
-from al_assets.curation.strategies.pairs import BoundaryPairs
 
 Choice = str | Mapping[str, float]
 """A name, or names and their shares of the budget, adding up to 1."""
@@ -39,20 +39,21 @@ STRATEGY_NAMES: tuple[str, ...] = ("boundary_pairs", "random", *_RANKINGS)
 """Every name that ``make_strategy`` knows."""
 
 
-def make_strategy(choice: Choice, exploration: float) -> Strategy:
+def make_strategy(choice: Choice, exploration: float, promising: float = 0.0) -> Strategy:
     """Return the strategy of that name, or a mixture.
 
     :param choice: one of ``STRATEGY_NAMES``, or several with their shares; the parts of a mixture pick in that order.
     :param exploration: the part of the budget drawn by lot from a short list, 0 to 1; nothing to ``random``.
+    :param promising: the part of ``boundary_pairs`` that goes to top-scored items, 0 to 1, see ``cold_start``.
     :raises CurationError: an unknown name (the message names the nearest known one), or shares that do not add up to 1.
     """
     if not isinstance(choice, str):
-        return Mixture(tuple((make_strategy(name, exploration), share) for name, share in choice.items()))
+        return Mixture(tuple((make_strategy(name, exploration, promising), share) for name, share in choice.items()))
     _check_name(choice)
     if choice == "random":
         return UniformRandom()
     if choice == "boundary_pairs":
-        return BoundaryPairs(exploration)
+        return BoundaryShare(promising, exploration)
     return Ranked(_RANKINGS[choice](), exploration)
 
 

@@ -9,7 +9,7 @@ from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.pairs import BoundaryPairs, draw_pairs, rank_pairs
 from al_assets.storage.schemas import BOUNDARY_PAIRS
 from al_assets_tests.curation.pools import topic_pool
-from al_assets_tests.curation.strategies.some import six
+from al_assets_tests.curation.strategies.examples import six
 
 Row = tuple[str, str, float, float, int, int]
 
