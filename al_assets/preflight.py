@@ -11,6 +11,7 @@ from al_assets.config import (
     CombinationLabeler,
     EmbeddingSettings,
     FunctionsLabeler,
+    KeywordsLabeler,
     LinearStudent,
     OpenAILabeler,
     Policy,
@@ -21,6 +22,7 @@ from al_assets.config import (
 from al_assets.curation.hidden import hidden_count
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers import make_labeler
+from al_assets.models.labelers.combination import LabelModelLabeler
 from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
 from al_assets.review.gold import load_gold
 from al_assets.review.policy_versions import version_notes
@@ -83,8 +85,13 @@ def _pool(policy: Policy) -> str:
 def _labeler(policy: Policy) -> str:
     with make_labeler(policy.labeler, policy) as labeler:
         settings = policy.labeler
+        if isinstance(labeler, LabelModelLabeler):
+            # There is no label model before the first run: the members are what can fail.
+            labeler.votes([PROBE_TEXT])
+            return f"{settings.kind} answers ({len(labeler.members)} members of a label model)"
         if isinstance(
-            settings, (FunctionsLabeler, ClassifierLabeler, OpenAILabeler, CausalLMLabeler, CombinationLabeler)
+            settings,
+            (FunctionsLabeler, KeywordsLabeler, ClassifierLabeler, OpenAILabeler, CausalLMLabeler, CombinationLabeler),
         ):
             score = labeler.score([PROBE_TEXT])[0]
             return f"{settings.kind} answers (p_positive {score:.3f})"

@@ -40,7 +40,7 @@ __all__ = [
     "verdict_of",
 ]
 
-BOUNDARY_REASONS = ("boundary", "promising")
+RANDOM_REASONS = ("audit", "control")
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
 
 
@@ -151,7 +151,7 @@ def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
     """Return which labelled items belong to each scope of labelled items: shape (items,) each."""
     evaluation = items.evaluation
     return {
-        "boundary": evaluation & np.isin(items.reason, BOUNDARY_REASONS),
+        "boundary": evaluation & ~np.isin(items.reason, RANDOM_REASONS),
         "control": evaluation & (items.reason == "control"),
         "evaluation": evaluation,
         "panel": items.split == "panel",

@@ -5,25 +5,25 @@ import polars as pl
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.vectors import Sides, sides_of
+from al_assets.assets.vectors import sides_of
 from al_assets.curation.clusters import assign_clusters
 
 
 @loop_asset("curation", {"hdbscan", "faiss"})
-def cluster_assignments(loop: LoopResource, pseudo_labels: pl.DataFrame, embeddings: pl.DataFrame) -> TableOutput:
+def cluster_assignments(loop: LoopResource, pseudo_labels: pl.DataFrame, embeddings: pl.LazyFrame) -> TableOutput:
     """Macro clusters for names and coverage, micro cells for picking, each side of the label on its own."""
-    sides: Sides = sides_of(pseudo_labels, embeddings)
     settings = loop.policy.clustering
-    frame = assign_clusters(
-        sides.item_ids,
-        sides.vectors,
-        sides.positive,
-        min_cluster_size=settings.min_cluster_size,
-        pca_dimensions=settings.pca_dimensions,
-        exact_below=settings.exact_below,
-        items_per_cell=settings.items_per_cell,
-        seed=settings.seed,
-    )
+    with sides_of(pseudo_labels, embeddings) as sides:
+        frame = assign_clusters(
+            sides.item_ids,
+            sides.vectors,
+            sides.positive,
+            min_cluster_size=settings.min_cluster_size,
+            pca_dimensions=settings.pca_dimensions,
+            exact_below=settings.exact_below,
+            items_per_cell=settings.items_per_cell,
+            seed=settings.seed,
+        )
     counts = frame.group_by("side").agg(
         pl.len().alias("items"),
         pl.col("macro_cluster").filter(pl.col("macro_cluster") >= 0).n_unique().alias("macro_clusters"),

@@ -13,13 +13,13 @@ from al_assets.pictures import overlap_picture
 def overlap_map(
     pool: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
-    embeddings: pl.DataFrame,
+    embeddings: pl.LazyFrame,
     cluster_assignments: pl.DataFrame,
     boundary_pairs: pl.DataFrame,
 ) -> TableOutput:
     """Each overlap's size, density and mixing, with named examples and a picture of them all."""
-    sides = sides_of(pseudo_labels, embeddings)
-    frame = map_overlaps(sides.item_ids, sides.vectors, sides.positive, cluster_assignments, boundary_pairs)
+    with sides_of(pseudo_labels, embeddings) as sides:
+        frame = map_overlaps(sides.item_ids, sides.vectors, sides.positive, cluster_assignments, boundary_pairs)
     texts = dict(pool.select("item_id", "text").iter_rows())
     names = [
         f"{_cluster(positive)}+ {_cluster(negative)}-"

@@ -3,18 +3,13 @@
 import dagster as dg
 import polars as pl
 
-from al_assets.assets.hidden import gold_in_pool
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
+from al_assets.assets.selection import boundary_budget, cold_start, draw_seed, not_to_ask, pairs_budget
 from al_assets.assets.vectors import sides_of
 from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import divide_budget
-from al_assets.curation.strategies._old import promising_share
-from al_assets.curation.strategies.boundary import divide_boundary
 from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
-from al_assets.partitions import previous_key
-from al_assets.storage.root import RunRoot
 
 
 @loop_asset("curation", {"faiss"})
@@ -23,68 +18,37 @@ def boundary_pairs(
     loop: LoopResource,
     pool: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
-    embeddings: pl.DataFrame,
+    embeddings: pl.LazyFrame,
     cluster_assignments: pl.DataFrame,
 ) -> TableOutput:
     """Candidate pairs of the round and those picked within the budget; items already asked for are left out."""
-    sides, settings = sides_of(pseudo_labels, embeddings), loop.policy.selection
-    candidates = cross_label_pairs(
-        sides.item_ids,
-        sides.vectors,
-        sides.positive,
-        cluster_assignments,
-        neighbours=settings.neighbours,
-        min_mixing=settings.min_mixing,
-        exclude=not_to_ask(loop, context.partition_key, pool),
-        seed=settings.seed,
-    )
-    promising = promising_part(loop, context.partition_key)
-    wanted, _ = divide_boundary(divide_budget(settings.budget, shares_of(loop)).boundary, promising)
-    seed = settings.seed + int(context.partition_key)
-    pairs = draw_pairs(rank_pairs(candidates, settings.seed), wanted, settings.exploration, seed)
+    key, settings = context.partition_key, loop.policy.selection
+    with sides_of(pseudo_labels, embeddings) as sides:
+        candidates = cross_label_pairs(
+            sides.item_ids,
+            sides.vectors,
+            sides.positive,
+            cluster_assignments,
+            neighbours=settings.neighbours,
+            min_mixing=settings.min_mixing,
+            exclude=not_to_ask(loop, key, pool),
+            seed=settings.seed,
+        )
+    ranked = rank_pairs(candidates, settings.seed)
+    start = cold_start(loop, key, pool, pseudo_labels, ranked)
+    wanted = pairs_budget(settings.strategy_shares, boundary_budget(loop), start.share)
+    pairs = draw_pairs(ranked, wanted, settings.exploration, draw_seed(loop, key))
     texts = dict(pool.select("item_id", "text").iter_rows())
     return table_output(
         pairs,
         {
             "candidates": pairs.height,
             "selected": int(pairs["selected"].sum()),
-            "promising_share": promising,
+            "promising_share": start.share,
+            "why_this_share": start.why,
             "most_instructive_pairs": table(instructive_pairs(pairs, texts)),
         },
     )
-
-
-def not_to_ask(loop: LoopResource, key: str, pool: pl.DataFrame) -> list[str]:
-    """Return the items that are not asked for a label: those earlier iterations asked for, and gold."""
-    with loop.ledger() as ledger:
-        queue = ledger.queue()
-    queued = queue.filter(pl.col("iteration") < key)["item_id"].to_list()
-    return sorted({*queued, *gold_in_pool(loop, pool)})
-
-
-def promising_part(loop: LoopResource, key: str) -> float:
-    """Return the part of the boundary share that goes to top-scored items, by what earlier labels showed."""
-    found = boundary_labels(loop.root, previous_key(key))
-    share = found.mean()
-    return promising_share(
-        float(share) if isinstance(share, (int, float)) else None,
-        loop.policy.selection.target_positive_share,
-        len(found),
-    )
-
-
-def boundary_labels(root: RunRoot, key: str | None) -> pl.Series:
-    """Return the adjudicated labels that the boundary share of all iterations up to ``key`` got."""
-    if key is None:
-        return pl.Series(dtype=pl.Boolean)
-    split = root.read_table("label_split", key)
-    return split.filter(~pl.col("reason").is_in(["audit", "control"]))["label"].drop_nulls()
-
-
-def shares_of(loop: LoopResource) -> tuple[float, float, float]:
-    """Return the policy's boundary, audit and control shares."""
-    shares = loop.policy.selection.shares
-    return shares.boundary, shares.audit, shares.control
 
 
 def instructive_pairs(pairs: pl.DataFrame, texts: dict[str, str], rows: int = 12) -> pl.DataFrame:

@@ -4,12 +4,12 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.calibration import prevalence_threshold
-from al_assets.assets.metadata import picture, progress_logger
+from al_assets.assets.metadata import picture, progress_logger, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import Incumbent, open_incumbent
-from al_assets.models.scoring import score_texts
+from al_assets.models.opinions import opinions_on_pool
 from al_assets.pictures import score_histogram
 
 
@@ -22,9 +22,10 @@ def pseudo_labels(
     items = representatives(pool)
     store = loop.root.scores(incumbent.fingerprint)
     with open_incumbent(incumbent, loop.policy, loop.root) as labeler:
-        scores = score_texts(
+        opinions = opinions_on_pool(
             labeler, items["text_hash"].to_list(), items["text"].to_list(), store, progress_logger(context, "labelled")
         )
+    scores = opinions.p_positive
     expected = loop.policy.policy.expected_prevalence
     threshold = prevalence_threshold(scores, expected) if incumbent.threshold is None else incumbent.threshold
     labels = scores >= threshold
@@ -35,11 +36,15 @@ def pseudo_labels(
             "label": labels,
             "threshold": threshold,
             "labeler_fingerprint": incumbent.fingerprint,
-        }
+            "disagreement": opinions.disagreement,
+        },
+        schema_overrides={"disagreement": pl.Float64},
     )
+    members = {} if opinions.members.is_empty() else {"members": table(opinions.member_table(labels))}
     return table_output(
         frame,
         {
+            **members,
             "labeler": incumbent.uri,
             "positive_share": float(labels.mean()),
             "threshold": float(threshold),

@@ -1,5 +1,6 @@
 """review_queue: what the experts are asked in this iteration, published once and never taken back."""
 
+from contextlib import nullcontext
 from enum import StrEnum
 
 import dagster as dg
@@ -7,13 +8,22 @@ import polars as pl
 
 from al_assets.assets.hidden import hidden_items
 from al_assets.assets.metadata import table
-from al_assets.assets.pairs import not_to_ask, promising_part, shares_of
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
+from al_assets.assets.selection import (
+    cold_start,
+    draw_seed,
+    labels_so_far,
+    not_to_ask,
+    reference_scores,
+    shares_of,
+)
+from al_assets.assets.vectors import Sides, sides_of
 from al_assets.config import SelectionSettings
+from al_assets.curation.explain import explain_queue, why_table
 from al_assets.curation.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
 from al_assets.curation.queue import Evidence, build_queue
-from al_assets.curation.strategies.boundary import BoundaryShare
+from al_assets.curation.strategies.registry import make_strategy, needs_vectors
 
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
@@ -44,28 +54,20 @@ def review_queue(
     loop: LoopResource,
     pool: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
-    embeddings: pl.DataFrame,
+    embeddings: pl.LazyFrame,
+    cluster_assignments: pl.DataFrame,
     boundary_pairs: pl.DataFrame,
 ) -> TableOutput:
     """Boundary, audit and control items for the experts, with their chance of being asked; hidden gold and repeats."""
     key, settings = context.partition_key, loop.policy.selection
-    chosen = build_queue(
-        pool=pool,
-        scores=pseudo_labels,
-        evidence=Evidence(pairs=boundary_pairs),
-        shares=shares_of(loop),
-        budget=settings.budget,
-        audit_strata=settings.audit_strata,
-        strategy=BoundaryShare(promising_part(loop, key), settings.exploration),
-        exclude=not_to_ask(loop, key, pool),
-        seed=settings.seed + int(key),
-    )
+    chosen = _chosen(loop, key, pool, pseudo_labels, embeddings, boundary_pairs)
     selected_by = {
         "labeler": pseudo_labels["labeler_fingerprint"][0],
         "embedder": loop.policy.embedding.fingerprint(),
         "selection": settings.fingerprint(),
     }
-    questions = mix_hidden(chosen, hidden_items(loop, key, chosen.height), settings.seed + int(key))
+    explained = explain_queue(chosen, scores=pseudo_labels, clusters=cluster_assignments, pairs=boundary_pairs)
+    questions = mix_hidden(explained, hidden_items(loop, key, chosen.height), draw_seed(loop, key))
     with loop.ledger() as ledger:
         published = ledger.publish(key, questions, selected_by, append=config.mode is RerunMode.RESELECT)
     mix = published.join(pseudo_labels.select("item_id", "label"), on="item_id", how="left").group_by("reason").agg(
@@ -79,9 +81,41 @@ def review_queue(
             "mode": config.mode.value,
             "chosen_now_and_published": asked_before,
             "by_reason": table(mix.sort("reason")),
+            "why": table(why_table(published)),
             **_hidden_metadata(published, settings),
         },
     )
+
+
+def _chosen(
+    loop: LoopResource,
+    key: str,
+    pool: pl.DataFrame,
+    pseudo_labels: pl.DataFrame,
+    embeddings: pl.LazyFrame,
+    pairs: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return what the policy's strategy, the audit and the control choose now, published or not."""
+    settings = loop.policy.selection
+    promising = cold_start(loop, key, pool, pseudo_labels, pairs).share
+    with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy_shares) else nullcontext() as sides:
+        evidence = Evidence(
+            pairs=pairs,
+            vectors=(sides.item_ids, sides.vectors) if isinstance(sides, Sides) else None,
+            labels=labels_so_far(loop, key).select("item_id", "label"),
+            reference=reference_scores(loop, pool, pseudo_labels),
+        )
+        return build_queue(
+            pool=pool,
+            scores=pseudo_labels,
+            evidence=evidence,
+            strategy=make_strategy(settings.strategy_shares, settings.exploration, promising),
+            shares=shares_of(loop),
+            budget=settings.budget,
+            audit_strata=settings.audit_strata,
+            exclude=not_to_ask(loop, key, pool),
+            seed=draw_seed(loop, key),
+        )
 
 
 def _hidden_metadata(published: pl.DataFrame, settings: SelectionSettings) -> dict[str, str]:

@@ -9,8 +9,8 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from al_assets.agreement.figures import figure_of
 from al_assets.agreement.scopes import Figure
-from al_assets.assets.pairs import not_to_ask
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
+from al_assets.assets.selection import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory
 from al_assets.curation.queue import askable
 from al_assets.partitions import next_key

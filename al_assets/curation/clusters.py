@@ -20,7 +20,7 @@ def assign_clusters(
     vectors: Vectors | ArrayLike,
     positive: ArrayLike,
     *,
-    min_cluster_size: int,
+    min_cluster_size: int | None,
     pca_dimensions: int,
     exact_below: int,
     items_per_cell: int,
@@ -29,6 +29,7 @@ def assign_clusters(
 ) -> pl.DataFrame:
     """Cluster each side on its own and return the columns of ``cluster_assignments``, items in the given order.
 
+    :param min_cluster_size: of macro clusters; None looks for none, all being noise: pairs are picked by cells alone.
     :param vectors: shape (items, dimensions), rows of length one; a memory map is read in blocks.
     :param positive: the pseudo-labels, booleans of shape (items,). A side may be empty.
     :raises CurationError: ids repeat, or vectors are not finite or not of length one.
@@ -40,15 +41,16 @@ def assign_clusters(
     cell = np.zeros(len(ids), dtype=np.int32)
     distance = np.zeros(len(ids), dtype=np.float32)
     for side in (np.flatnonzero(labels), np.flatnonzero(~labels)):
-        macro[side] = macro_clusters(
-            rows,
-            side,
-            min_cluster_size=min_cluster_size,
-            pca_dimensions=pca_dimensions,
-            exact_below=exact_below,
-            seed=seed,
-            runner=runner,
-        )
+        if min_cluster_size is not None:
+            macro[side] = macro_clusters(
+                rows,
+                side,
+                min_cluster_size=min_cluster_size,
+                pca_dimensions=pca_dimensions,
+                exact_below=exact_below,
+                seed=seed,
+                runner=runner,
+            )
         cell[side], _, distance[side] = micro_cells(rows, side, items_per_cell=items_per_cell, seed=seed, runner=runner)
     return pl.DataFrame(
         {
@@ -160,8 +162,8 @@ def _nearest_sampled(
     # In this few dimensions faiss is faster than a product and a search for its largest entry.
     index = faiss.IndexFlatL2(reduced.shape[1])
     index.add(np.ascontiguousarray(reduced))
-    found = [
-        index.search((vectors.take(part[start : start + _BLOCK]) - mean) @ axes, 1)[1][:, 0]
-        for start in range(0, len(part), _BLOCK)
-    ]
+    found = []
+    for start in range(0, len(part), _BLOCK):
+        projected = ((vectors.take(part[start : start + _BLOCK]) - mean) @ axes).astype(np.float32)
+        found.append(index.search(projected, 1)[1][:, 0])
     return np.concatenate(found)

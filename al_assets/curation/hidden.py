@@ -127,7 +127,7 @@ def mix_hidden(queue: pl.DataFrame, hidden: pl.DataFrame, seed: int = 0) -> pl.D
     places = np.zeros(total, dtype=np.bool_)
     places[_draw(total, hidden.height, (seed, 4))] = True
     rows = np.where(places, queue.height + np.cumsum(places) - 1, np.cumsum(~places) - 1)
-    return pl.concat([queue, hidden.select(queue.columns)])[rows]
+    return pl.concat([queue, hidden], how="diagonal")[rows]
 
 
 def _draw(count: int, wanted: int, stream: tuple[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -125,7 +125,8 @@ def _centroids(vectors: Vectors, rows: NDArray[np.int64], group: NDArray[np.int6
     step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     picked = np.repeat(starts, counts) + step * np.repeat(sizes, counts) // np.repeat(counts, counts)
     sums = np.add.reduceat(vectors.take(rows[picked]), np.cumsum(counts) - counts, axis=0)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), np.float32(1e-12))
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def _nearest_lists(

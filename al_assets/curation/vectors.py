@@ -93,8 +93,8 @@ class Vectors:
         """Let a memory map travel as the name of its file: whoever gets it reads the same file."""
         source = self._source
         if isinstance(source, np.memmap) and source.filename is not None:
-            place = {"filename": str(source.filename), "offset": source.offset}
-            return {**self.__dict__, "_source": _Mapped(source.dtype, source.shape, **place)}
+            mapped = _Mapped(source.dtype, source.shape, str(source.filename), source.offset)
+            return {**self.__dict__, "_source": mapped}
         return self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from al_assets.agreement.figures import estimate_of
 from al_assets.agreement.report import is_promoted
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
+from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
 from al_assets.models.students import load_student
 from al_assets.partitions import previous_key
 from al_assets.storage.root import RunRoot
@@ -67,7 +68,15 @@ def successor(root: RunRoot, key: str, report: pl.DataFrame) -> Incumbent:
 
 
 def open_incumbent(incumbent: Incumbent, policy: Policy, root: RunRoot) -> Labeler:
-    """Return the incumbent as a labeler; use it as a context manager."""
+    """Return the incumbent as a labeler; use it as a context manager.
+
+    A combination keeps its members' votes under the root, and its label model, if it has one, is read from there.
+    """
     if incumbent.kind == "llm0":
-        return make_labeler(policy.labeler, policy)
+        labeler = make_labeler(policy.labeler, policy)
+        if isinstance(labeler, CombinationLabeler):
+            labeler.keep_in(root.scores)
+        if isinstance(labeler, LabelModelLabeler):
+            labeler.read_model(root.label_model_path(labeler.fingerprint))
+        return labeler
     return load_student(root.local_checkpoint(incumbent.fingerprint), policy.student, policy)

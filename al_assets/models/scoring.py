@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.models.labelers.protocol import Labeler, LabelerError
+from al_assets.models.labelers.protocol import KeepsVotes, Labeler, LabelerError
+
+NO_VOTE = -1.0
 
 
 class Store(Protocol):
@@ -37,11 +39,16 @@ def score_texts(
     Stopped at any moment and called again, it repeats at most the batch it was at, and returns what an undisturbed
     call would have returned.
 
+    Of a combination opened under a run root, the votes of its members are kept instead, each in a store of its own, and
+    ``store`` is left alone: a change of method or weights asks no member again.
+
     :param texts_hashes: one for each text; equal hashes mean equal texts.
     :param progress: called with (texts done, texts in all), duplicates counted once, at the start and after each batch.
     :raises ValueError: not one hash for each text.
     :raises LabelerError: the labeler returned the wrong number of scores, or one outside [0, 1].
     """
+    if isinstance(labeler, KeepsVotes) and labeler.keeps_votes:
+        return labeler.score_kept(texts_hashes, texts, progress)
 
     def score(batch: Sequence[str]) -> NDArray[np.float64]:
         return checked_scores(labeler.score(batch), len(batch), labeler.fingerprint)
@@ -50,6 +57,31 @@ def score_texts(
     if not texts_hashes:
         return np.empty(0, dtype=np.float64)
     return np.asarray(store.get(texts_hashes), dtype=np.float64)
+
+
+def vote_texts(
+    vote: Callable[[Sequence[str]], NDArray[np.float64]],
+    batch_size: int,
+    hashes: Sequence[str],
+    texts: Sequence[str],
+    store: Store,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return one labeler's vote on each text, NaN where it abstains, asking it only for votes not in the store.
+
+    :param vote: maps a batch of texts to p_positive in [0, 1], or NaN; kept as -1, as a store holds finite numbers.
+    :raises ValueError: not one hash for each text.
+    """
+
+    def kept(batch: Sequence[str]) -> NDArray[np.float64]:
+        votes = vote(batch)
+        return np.where(np.isnan(votes), NO_VOTE, votes)
+
+    compute_missing(kept, batch_size, hashes, texts, store, progress)
+    if not hashes:
+        return np.empty(0, dtype=np.float64)
+    votes = np.asarray(store.get(hashes), dtype=np.float64)
+    return np.where(votes == NO_VOTE, np.nan, votes)
 
 
 def compute_missing(

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.agreement.report import BOUNDARY_REASONS
+from al_assets.agreement.report import RANDOM_REASONS
 from al_assets.config import Policy, PolicyText
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.ledger.policy_texts import text_row
@@ -98,7 +98,7 @@ def second_look(
         .join(known.select("item_id", "p_positive"), on="item_id", how="left", maintain_order="left")
         .with_columns(distance=(pl.col("p_positive") - threshold).abs())
         .sort(
-            -minority, pl.col("undecided_votes") == 0, ~pl.col("reason").is_in(BOUNDARY_REASONS), "distance", "item_id",
+            -minority, pl.col("undecided_votes") == 0, pl.col("reason").is_in(RANDOM_REASONS), "distance", "item_id",
             "seq", nulls_last=True,
         )
         .with_columns(rank=pl.col("item_id").rle_id().cast(pl.Int64) + 1)

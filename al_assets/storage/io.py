@@ -22,7 +22,12 @@ class TableIOManager(PolarsParquetIOManager):
         RunRoot(str(self.base_dir)).write_table(path, check_table(context.asset_key.path[-1], df))
 
     def scan_df_from_path(self, path: UPath, context: InputContext, partition_key: str | None = None) -> pl.LazyFrame:
-        """Read and check a frame."""
+        """Read and check a frame.
+
+        What is asked for as a LazyFrame is read when it is used and part by part, so it is checked when written alone.
+        """
+        if context.dagster_type.typing_type is pl.LazyFrame and path.protocol in ("", "file", "local"):
+            return pl.scan_parquet(path.path)
         return check_table(context.asset_key.path[-1], read_table_file(path)).lazy()
 
     def get_metadata(self, context: OutputContext, obj: pl.DataFrame | pl.LazyFrame | None) -> dict[str, MetadataValue]:

@@ -64,6 +64,10 @@ class RunRoot:
         """Return the scores given by a labeler."""
         return ContentStore(self.base / "scores" / labeler_fingerprint, np.float64)
 
+    def label_model_path(self, labeler_fingerprint: str) -> UPath:
+        """Return where the label model of a combination of labelers is kept."""
+        return self.base / "label_models" / f"{labeler_fingerprint}.json"
+
     def checkpoint_path(self, fingerprint: str) -> UPath:
         """Return the directory of a student."""
         return self.base / "checkpoints" / fingerprint

@@ -14,11 +14,12 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its type, what it means, and whether it may be null."""
+    """A column: its type, what it means, whether it may be null, and whether tables of earlier releases lack it."""
 
     dtype: pl.DataType | type[pl.DataType]
     description: str
     nullable: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,12 @@ class Table:
         return pl.DataFrame(schema=self.schema)
 
     def check(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the frame with columns in declared order and type.
+        """Return the frame with columns in declared order and type; null where a column came later than the frame.
 
         :raises SchemaError: a column is missing, unknown, of another type, null where it may not be, or a key repeats.
         """
+        later = [name for name, column in self.columns.items() if column.later and name not in frame.columns]
+        frame = frame.with_columns(pl.lit(None).alias(name) for name in later)
         missing = [name for name in self.columns if name not in frame.columns]
         unknown = [name for name in frame.columns if name not in self.columns]
         if missing or unknown:
@@ -114,6 +117,12 @@ PSEUDO_LABELS = Table(
         "label": Column(pl.Boolean, "the incumbent's label: p_positive at or above its threshold"),
         "threshold": Column(pl.Float64, "the threshold used"),
         "labeler_fingerprint": Column(pl.String, "which labeler"),
+        "disagreement": Column(
+            pl.Float64,
+            "0 to 1, how far a combination's members disagree: 2 min(yes, no) / (yes + no); null with one labeler",
+            nullable=True,
+            later=True,
+        ),
     },
 )
 EMBEDDINGS = Table(
@@ -165,9 +174,14 @@ BOUNDARY_PAIRS = Table(
         "positive_cell": Column(pl.Int32, "cell of the positive item"),
         "negative_cell": Column(pl.Int32, "cell of the negative item"),
         "rank": Column(pl.Int64, "order in which the pair would be picked, from 0", nullable=True),
+        "draw_order": Column(
+            pl.Int64,
+            "order in which pairs are picked, from 0: the best ranked, then a short list by lot",
+            nullable=True,
+        ),
         "selected": Column(pl.Boolean, "picked within the budget"),
         "inclusion_probability": Column(
-            pl.Float64, "chance of being picked; null where the rule is deterministic", nullable=True
+            pl.Float64, "chance of being picked; null behind the short list that the lot is drawn from", nullable=True
         ),
     },
 )
@@ -177,17 +191,42 @@ REVIEW_QUEUE = Table(
     {
         "item_id": Column(pl.String, "the item to label"),
         "text": Column(pl.String, "as shown to raters"),
-        "reason": Column(pl.String, "boundary, promising, audit, control, gold or repeat"),
+        "reason": Column(pl.String, "boundary or the name of another strategy, audit, control, gold or repeat"),
         "pair_id": Column(pl.String, "the boundary pair it belongs to", nullable=True),
         "group_id": Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
         "stratum": Column(pl.String, "audit stratum", nullable=True),
         "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
         "inclusion_probability": Column(
-            pl.Float64, "chance of being queued for this reason; null if deterministic", nullable=True
+            pl.Float64,
+            "audit: n_h / N_h; control: chance over both draws; others: chance to be drawn, given the strategy's order "
+            "and what earlier parts of the queue had taken, 1 is certain; null: not recorded",
+            nullable=True,
+        ),
+        "rank": Column(
+            pl.Int64, "place in the strategy's own order, from 0; null where chance decides", nullable=True, later=True
+        ),
+        "p_positive": Column(pl.Float64, "the incumbent's score when it was chosen", nullable=True, later=True),
+        "called": Column(pl.String, "positive or negative: the incumbent's label then", nullable=True, later=True),
+        "cluster": Column(pl.Int32, "macro cluster of its side then; -1 is noise", nullable=True, later=True),
+        "cell": Column(pl.Int32, "micro cell of its side then", nullable=True, later=True),
+        "partner_item": Column(pl.String, "the other member of its boundary pair", nullable=True, later=True),
+        "partner_cluster": Column(
+            pl.Int32, "macro cluster of the partner then; -1 is noise", nullable=True, later=True
+        ),
+        "similarity": Column(pl.Float64, "cosine to the partner, -1 to 1", nullable=True, later=True),
+        "mixing": Column(
+            pl.Float64,
+            "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood",
+            nullable=True,
+            later=True,
         ),
         "revision": Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
     },
 )
+WHY_QUEUED = (
+    "rank", "p_positive", "called", "cluster", "cell", "partner_item", "partner_cluster", "similarity", "mixing",
+)  # fmt: skip
+"""The columns of ``review_queue`` that say why an item is there; no rater may see them. Older queues hold nulls."""
 EXPERT_LABELS = Table(
     "expert_labels",
     ("seq",),

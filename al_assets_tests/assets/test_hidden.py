@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from al_assets.assets.hidden import hidden_items
-from al_assets.assets.pairs import not_to_ask
+from al_assets.assets.selection import not_to_ask
 from al_assets.automation.observe import observe
 from al_assets.automation.state import Job
 from al_assets.demo.experts import Votes

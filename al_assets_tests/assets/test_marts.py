@@ -15,7 +15,7 @@ from al_assets.assets.provenance import DEPENDENCIES, MATERIALIZATIONS, build_pr
 from al_assets.assets.resource import LoopResource
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES
+from al_assets.storage.schemas import TABLES, WHY_QUEUED
 from al_assets.storage.warehouse import load_models, run_model
 
 MODELS = load_models()
@@ -71,6 +71,17 @@ def test_every_model_runs_before_anything_was_written(tmp_path: Path, name: str)
         frames[each.name] = run_model(each, RunRoot(str(tmp_path)), frames)
     assert frames[name].height == 0
     assert not [dtype for dtype in frames[name].dtypes if dtype in (pl.Null, pl.Decimal, pl.Int32)]
+
+
+def test_queues_of_an_earlier_release_are_read_beside_those_that_say_why(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    asked = rows("review_queue", {"item_id": "a", "reason": "boundary", "rank": 3, "mixing": 0.5})
+    root.write_table(root.table_path("review_queue", "0000"), asked.drop(WHY_QUEUED))
+    root.write_table(root.table_path("review_queue", "0001"), asked)
+    assert [(each["iteration"], each["queued_items"]) for each in mart("loop_history", root)] == [
+        ("0000", 1),
+        ("0001", 1),
+    ]
 
 
 def test_the_newest_answer_of_a_rater_counts_once(tmp_path: Path) -> None:

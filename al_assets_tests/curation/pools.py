@@ -1,6 +1,7 @@
 """Small synthetic pools with a known truth."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,8 +28,14 @@ class Pool:
     def pseudo_labels(self) -> pl.DataFrame:
         return pl.DataFrame({"item_id": self.item_ids, "p_positive": self.scores, "label": self.positive})
 
-    def clusters(self, **settings: int) -> pl.DataFrame:
-        defaults = {"min_cluster_size": 10, "pca_dimensions": 8, "exact_below": 10_000, "items_per_cell": 10, "seed": 0}
+    def clusters(self, **settings: Any) -> pl.DataFrame:
+        defaults: dict[str, Any] = {
+            "min_cluster_size": 10,
+            "pca_dimensions": 8,
+            "exact_below": 10_000,
+            "items_per_cell": 10,
+            "seed": 0,
+        }
         return assign_clusters(self.item_ids, self.vectors, self.positive, **{**defaults, **settings})
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from al_assets.curation.clusters import NOISE, assign_clusters, macro_clusters, 
 from al_assets.storage.schemas import CLUSTER_ASSIGNMENTS
 from al_assets_tests.curation.pools import labelled, topic_pool, unit
 
-SETTINGS = {"min_cluster_size": 10, "pca_dimensions": 8, "exact_below": 10_000, "seed": 0}
+SETTINGS: dict[str, Any] = {"min_cluster_size": 10, "pca_dimensions": 8, "exact_below": 10_000, "seed": 0}
 
 
 def blobs(

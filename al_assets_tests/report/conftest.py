@@ -14,7 +14,7 @@ from al_assets.agreement.stopping import StoppingRules
 from al_assets.config import Policy, load_policy
 from al_assets.report.tables import IterationTables, read_tables
 from al_assets.storage.root import RunRoot, text_hash
-from al_assets.storage.schemas import TABLES
+from al_assets.storage.schemas import REVIEW_QUEUE, TABLES, WHY_QUEUED
 from al_assets_tests.agreement.conftest import World, make_world
 from al_assets_tests.loops import small_policy
 
@@ -123,7 +123,8 @@ def _split(split: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
 def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFrame]:
     nothing = pl.lit(None, dtype=pl.String)
     queued = world.votes.filter(pl.col("iteration") == key).unique("item_id").sort("item_id").join(texts, on="item_id")
-    queued = queued.with_columns(pair_id=nothing, revision=pl.lit(0))
+    unknown = [pl.lit(None, REVIEW_QUEUE.columns[name].dtype).alias(name) for name in WHY_QUEUED]
+    queued = queued.with_columns(*unknown, pair_id=nothing, revision=pl.lit(0))
     hashes = pl.Series([text_hash(text) for text in texts["text"]])
     scored = world.scores.filter(pl.col("incumbent_label").is_not_null()).unique("item_id")
     called = (
@@ -151,6 +152,7 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
             label="incumbent_label",
             threshold=pl.lit(0.5),
             labeler_fingerprint=pl.lit("f"),
+            disagreement=pl.lit(None, dtype=pl.Float64),
         ),
         "incumbent_model": pl.DataFrame([incumbent]),
         "sft_checkpoint": pl.DataFrame([student]),

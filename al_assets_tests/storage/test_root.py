@@ -55,6 +55,13 @@ def test_stores_are_kept_apart_by_model(root: RunRoot) -> None:
     assert root.vectors("aaa").get(["h"]).shape == (1, 4)
 
 
+def test_label_models_are_kept_by_labeler(root: RunRoot) -> None:
+    path = root.label_model_path("aaa")
+    assert path.parent.parent == root.base
+    assert path.name == "aaa.json"
+    assert path != root.label_model_path("bbb")
+
+
 def test_a_checkpoint_is_found_again(root: RunRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AL_CACHE", str(tmp_path / "cache of one machine"))
     made = root.local_path("checkpoints/abc")

@@ -20,14 +20,14 @@ with published as (
     group by iteration, pair_id
 ),
 
--- Audit and control are drawn before the pairs, and a pair that lost a member to them gives way to the next in rank.
+-- Audit and control are drawn before the pairs, and a pair that lost a member to them gives way to the next in the draw.
 free_pairs as (
     select
         iteration,
         pair_id,
         positive_item,
         negative_item,
-        row_number() over (partition by iteration order by rank) as place
+        row_number() over (partition by iteration order by coalesce(draw_order, rank)) as place
     from boundary_pairs
     where rank is not null
     and not exists (

@@ -179,21 +179,32 @@ def short_list(ranked: int, budget: int, exploration: float) -> tuple[int, int]:
 def draw_from_ranking(
     ranked: int, budget: int, exploration: float, seed: int, free: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which places of a ranking are picked, in order, and the chance that each had.
+    """Return which places of a ranking are picked, rising, and the chance that each had, see ``first_free``.
 
-    Picked are the first free places in ``draw_order``. Those of the head have a chance of 1. Those of the short list
-    share one: what the free of the head left of the budget, over the free places of the short list, at most 1. Should
-    both be used up, the places behind them are picked in their order, which is certain too.
-
-    :param free: which places may be picked, shape (ranked,); None is all of them. It must not depend on the lots.
-    :return: places (picks,), rising, and chances (picks,), above 0 and at most 1; picks = min(budget, free places).
+    :param free: which places may be picked, shape (ranked,); None is all of them.
     """
-    may = np.ones(ranked, dtype=np.bool_) if free is None else free
-    certain, listed = short_list(ranked, budget, exploration)
     order = draw_order(ranked, budget, exploration, seed)
-    places = np.sort(order[may[order]][:budget])
-    left = budget - int(may[:certain].sum())
-    on_list = int(may[certain : certain + listed].sum())
+    may = np.ones(ranked, dtype=np.bool_) if free is None else free
+    return first_free(order, may, budget, *short_list(ranked, budget, exploration))
+
+
+def first_free(
+    order: NDArray[np.int64], free: NDArray[np.bool_], budget: int, certain: int, listed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the first free places of a ``draw_order``, rising, and the chance that each had, given what is free.
+
+    Those of the head have a chance of 1. Those of the short list share one: what the free of the head left of the
+    budget, over the free places of the short list, at most 1. Should both be used up, the places behind them are picked
+    in their order, which is certain too.
+
+    :param free: which places may be picked, shape (ranked,); it must not depend on the lots.
+    :param certain: places of the head.
+    :param listed: places of the short list behind it.
+    :return: places (picks,) and chances (picks,), above 0 and at most 1; picks = min(budget, free places).
+    """
+    places = np.sort(order[free[order]][:budget])
+    left = budget - int(free[:certain].sum())
+    on_list = int(free[certain : certain + listed].sum())
     chances = np.ones(len(places))
     chances[(places >= certain) & (places < certain + listed)] = min(1.0, left / max(on_list, 1))
     return places, chances

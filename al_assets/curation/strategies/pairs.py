@@ -12,8 +12,8 @@ from al_assets.curation.strategies.base import (
     EXPLORATION,
     PICKS,
     Candidates,
-    draw_from_ranking,
     draw_order,
+    first_free,
     short_list,
 )
 
@@ -22,9 +22,10 @@ _PAIRS = ("pair_id", "positive_item", "negative_item", "similarity", "mixing", "
 
 @dataclass(frozen=True)
 class BoundaryPairs:
-    """Pairs in the order of ``rank_pairs``, both members free; ``budget`` counts items, two for each pair.
+    """Pairs in the order of ``draw_pairs``, both members free; ``budget`` counts items, two for each pair.
 
-    :param exploration: the part of the pairs drawn by lot from the short list, 0 to 1.
+    :param exploration: the part of the pairs drawn by lot from the short list, 0 to 1; without effect where the pairs
+        come with their order, as those of the table ``boundary_pairs`` do.
     """
 
     exploration: float = EXPLORATION
@@ -43,7 +44,12 @@ class BoundaryPairs:
         open_items = candidates.item_ids.gather(candidates.open_rows).implode()
         members = (pairs[name].is_in(open_items).to_numpy() for name in ("positive_item", "negative_item"))
         free = np.logical_and(*members)
-        places, chances = draw_from_ranking(pairs.height, budget // 2, self.exploration, seed, free)
+        if "draw_order" not in pairs.columns:
+            pairs = draw_pairs(pairs, budget // 2, self.exploration, seed)
+        chance = pairs["inclusion_probability"]
+        order = np.argsort(pairs["draw_order"].to_numpy(), kind="stable")
+        certain, listed = int((chance == 1).sum()), int((chance < 1).sum())
+        places, chances = first_free(order, free, budget // 2, certain, listed)
         picked = pairs[places].select(
             pl.concat_list("positive_item", "negative_item").alias("item_id"),
             pl.lit(self.reason).alias("reason"),

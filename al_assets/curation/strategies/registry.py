@@ -48,6 +48,8 @@ def make_strategy(choice: Choice, exploration: float, promising: float = 0.0) ->
     :raises CurationError: an unknown name (the message names the nearest known one), or shares that do not add up to 1.
     """
     if not isinstance(choice, str):
+        if len(choice) == 1:
+            return make_strategy(next(iter(choice)), exploration, promising)
         return Mixture(tuple((make_strategy(name, exploration, promising), share) for name, share in choice.items()))
     _check_name(choice)
     if choice == "random":

@@ -8,17 +8,20 @@ from al_assets.config import (
     ClassifierLabeler,
     CombinationLabeler,
     FunctionsLabeler,
+    KeywordsLabeler,
     LabelerSettings,
     OpenAILabeler,
     Policy,
     PromptSettings,
     fingerprint_of,
 )
-from al_assets.models.labelers import causal_lm, classifier, combination, functions, openai, vllm
+from al_assets.models.labelers import causal_lm, classifier, combination, functions, keywords, openai, vllm
 from al_assets.models.labelers.prompts import policy_prompt
 from al_assets.models.labelers.protocol import Labeler, LabelerError
 
 __all__ = ["Labeler", "LabelerError", "labeler_fingerprint", "make_labeler"]
+
+LONGEST_NAME = 60
 
 
 def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
@@ -26,16 +29,19 @@ def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
 
     :raises PromptError: a prompt does not hold ``{text}`` exactly once.
     """
-    fingerprint = labeler_fingerprint(settings, policy)
+    fingerprint, prior = labeler_fingerprint(settings, policy), policy.policy.expected_prevalence
     match settings:
         case FunctionsLabeler():
-            prior = policy.policy.expected_prevalence
             return functions.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
+        case KeywordsLabeler():
+            return keywords.KeywordsLabeler(settings, fingerprint, prior)
         case ClassifierLabeler():
             return classifier.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
         case CombinationLabeler():
-            members = [make_labeler(each, policy) for each in settings.labelers]
-            return combination.CombinationLabeler(members, settings.weights, fingerprint)
+            members = _members(settings, policy)
+            if settings.method == "label_model":
+                return combination.LabelModelLabeler(members, fingerprint, prior)
+            return combination.CombinationLabeler(members, settings.weights, fingerprint, prior)
     template = policy_prompt(settings, policy.policy)
     if isinstance(settings, OpenAILabeler):
         return openai.OpenAILabeler(settings, fingerprint, template)
@@ -55,15 +61,47 @@ def labeler_fingerprint(settings: LabelerSettings, policy: Policy) -> str:
 
 def _used_of_policy(settings: LabelerSettings, policy: Policy) -> Any:
     match settings:
-        case FunctionsLabeler():
+        case FunctionsLabeler() | KeywordsLabeler():
             return policy.policy.expected_prevalence
         case ClassifierLabeler():
             return policy.policy.labels.positive
         case CombinationLabeler():
-            return [labeler_fingerprint(each, policy) for each in settings.labelers]
+            members = [labeler_fingerprint(each, policy) for each in settings.labelers]
+            if settings.method == "label_model":
+                return [members, policy.policy.expected_prevalence, combination.LABEL_MODEL_VERSION]
+            return members
         case PromptSettings():
             template = policy_prompt(settings, policy.policy)
             return [template.before, template.after]
+
+
+def _members(settings: CombinationLabeler, policy: Policy) -> list[combination.Member]:
+    listed: list[LabelerSettings] = []
+    for each in settings.labelers:
+        if isinstance(each, FunctionsLabeler) and settings.method == "label_model":
+            # Each function errs in its own way, which a mean of them would hide from the label model.
+            listed += [each.model_copy(update={"functions": (path,)}) for path in each.functions]
+        else:
+            listed.append(each)
+    names: list[str] = []
+    for each in listed:
+        name = _name(each)
+        same = sum(known == name or known.startswith(f"{name} (") for known in names)
+        names.append(f"{name} ({same + 1})" if same else name)
+    return [combination.Member(name, make_labeler(each, policy)) for name, each in zip(names, listed, strict=True)]
+
+
+def _name(settings: LabelerSettings) -> str:
+    match settings:
+        case FunctionsLabeler():
+            said = ", ".join(settings.functions)
+        case KeywordsLabeler():
+            said = "keywords: " + ", ".join((*settings.positive, *settings.negative))
+        case CombinationLabeler():
+            said = f"combination of {len(settings.labelers)}"
+        case _:
+            said = f"{settings.kind}: {settings.model}"
+    return said if len(said) <= LONGEST_NAME else said[: LONGEST_NAME - 1] + "…"
 
 
 def _interpreter(python: str, policy: Policy) -> str:

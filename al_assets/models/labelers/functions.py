@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from al_assets.config import FunctionsLabeler as FunctionsSettings
 from al_assets.models.labelers.imports import load_object
-from al_assets.models.labelers.protocol import Closing, LabelerError
+from al_assets.models.labelers.protocol import Abstaining, LabelerError
 
 BATCH_SIZE = 1_000
 
 
-class FunctionsLabeler(Closing):
+class FunctionsLabeler(Abstaining):
     """The mean of the functions that do not abstain; where all abstain, the prevalence expected by the policy."""
 
     batch_size = BATCH_SIZE
@@ -25,20 +25,20 @@ class FunctionsLabeler(Closing):
 
         :param prior: p_positive of a text on which every function abstains.
         """
+        super().__init__(prior)
         self.fingerprint = fingerprint
         self._settings = settings
-        self._prior = prior
         self._base_dir = base_dir
         self._functions: list[tuple[str, Callable[[str], Any]]] = []
 
-    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return p_positive in [0, 1] of each text, shape (n,).
+    def votes(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the mean of the functions that do not abstain, NaN where all do, shape (n,).
 
         :raises LabelerError: a function cannot be imported, raises, or returns anything but None or a number in [0, 1].
         """
         if not self._functions:
             self._functions = [self._load(path) for path in self._settings.functions]
-        return np.array([self._score(text) for text in texts], dtype=np.float64)
+        return np.array([self._mean(text) for text in texts], dtype=np.float64)
 
     def close(self) -> None:
         """Forget the functions."""
@@ -50,9 +50,9 @@ class FunctionsLabeler(Closing):
             raise LabelerError(f"labeler.functions: {path!r} is {type(function).__name__}, not a function")
         return path, function
 
-    def _score(self, text: str) -> float:
+    def _mean(self, text: str) -> float:
         votes = [vote for path, function in self._functions if (vote := _vote(path, function, text)) is not None]
-        return math.fsum(votes) / len(votes) if votes else self._prior
+        return math.fsum(votes) / len(votes) if votes else math.nan
 
 
 def _vote(path: str, function: Callable[[str], Any], text: str) -> float | None:

@@ -1,6 +1,7 @@
 """What a labeler is to the loop."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -62,3 +63,35 @@ class Closing:
     ) -> None:
         """Close the object."""
         self.close()
+
+
+class Abstaining(Closing, ABC):
+    """A labeler that may give no vote on a text; its score is then the prevalence that the policy expects."""
+
+    def __init__(self, prior: float) -> None:
+        """Keep the expected prevalence."""
+        self._prior = prior
+
+    @abstractmethod
+    def votes(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive in [0, 1] of each text, NaN where it abstains, shape (n,)."""
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive in [0, 1] of each text, shape (n,)."""
+        votes = self.votes(texts)
+        return np.where(np.isnan(votes), self._prior, votes)
+
+
+class KeepsVotes(Closing, ABC):
+    """A labeler made of others: what is kept by text hash is the vote of each, not the score they come to."""
+
+    @property
+    @abstractmethod
+    def keeps_votes(self) -> bool:
+        """Whether it was told where."""
+
+    @abstractmethod
+    def score_kept(
+        self, hashes: Sequence[str], texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float64]:
+        """Return p_positive of each text, shape (n,); its members are asked only for votes that are not kept."""

@@ -13,10 +13,11 @@ from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.policy_texts import POLICY_TEXTS_SCHEMA, note_text, texts_query
 from al_assets.storage.ledger.progress import Progress, count_progress
+from al_assets.storage.ledger.queue_rows import read_queue, to_rows
 from al_assets.storage.ledger.queue_rules import checked_queue
 from al_assets.storage.ledger.retests import join_retests
 from al_assets.storage.ledger.store import LedgerError, Store
-from al_assets.storage.ledger.tables import IMPORTS, QUEUE, VOTES
+from al_assets.storage.ledger.tables import IMPORTS, QUEUE, QUEUE_REASONS, VOTES
 from al_assets.storage.ledger.votes import Plan, Receipt, RecordResult, Vote, VoteError, is_storable, plan_votes
 from al_assets.storage.schemas import EXPERT_LABELS, REVIEW_QUEUE
 
@@ -67,12 +68,12 @@ class Ledger:
     ) -> pl.DataFrame:
         """Publish an iteration's queue once and return what is published, as a REVIEW_QUEUE frame.
 
-        A published item never changes or leaves. Publishing again returns the published queue as it is; with
-        ``append`` (a reselect) items that are not queued yet join it under the next revision.
+        A published item never changes or leaves, nor does why it was chosen. Publishing again returns the published
+        queue as it is; with ``append`` (a reselect) items that are not queued yet join it under the next revision.
 
-        :param queue: columns of REVIEW_QUEUE; ``revision`` is ignored and may be missing.
+        :param queue: columns of REVIEW_QUEUE; ``revision`` is ignored and may be missing, as may WHY_QUEUED.
         :param selected_by: fingerprints of what chose the items, such as ``{"labeler": ..., "embedder": ...}``.
-        :raises ValueError: no items, a wrong column or inclusion probability, or text that no database stores.
+        :raises ValueError: no items, a wrong column, inclusion probability or number, or text that no database stores.
         :raises LedgerError: nothing was published.
         """
         iteration_number(iteration)
@@ -92,14 +93,15 @@ class Ledger:
                 "published_at": datetime.now(UTC),
                 "selected_by": chosen_by,
             }
-            rows = [{**row, **common, "position": at} for at, row in enumerate(added.iter_rows(named=True))]
-            queries.add_rows(connection, QUEUE, rows)
+            rows = to_rows(added, common)
+            queries.add_rows(connection, QUEUE, rows.queue)
+            queries.add_rows(connection, QUEUE_REASONS, rows.reasons)
             return self._queue(connection, iteration)
 
     def queue(self, iteration: str | None = None) -> pl.DataFrame:
         """Return the queue of one iteration or of all: columns of REVIEW_QUEUE plus ``iteration``."""
         with self._store.read() as connection:
-            return queries.to_frame(connection, queries.queue_query(self.policy_name, iteration), queries.QUEUE_SCHEMA)
+            return read_queue(connection, self.policy_name, iteration)
 
     def iterations(self) -> list[str]:
         """Return the keys of the published iterations, in order."""
@@ -237,8 +239,7 @@ class Ledger:
             note_text(connection, self.policy_name, self._text)
 
     def _queue(self, connection: Connection, iteration: str) -> pl.DataFrame:
-        query = queries.queue_query(self.policy_name, iteration)
-        return REVIEW_QUEUE.check(queries.to_frame(connection, query, queries.QUEUE_SCHEMA).drop("iteration"))
+        return REVIEW_QUEUE.check(read_queue(connection, self.policy_name, iteration).drop("iteration"))
 
     def _votes(
         self, query: queries.VotesQuery, schema: pl.Schema, iterations: Collection[str] | None, watermark: int | None

@@ -11,13 +11,12 @@ from sqlalchemy.sql import FromClause
 from al_assets.curation.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.tables import IMPORTS, QUEUE, VOTES
 from al_assets.storage.ledger.votes import Known, Place, Vote
-from al_assets.storage.schemas import EXPERT_LABELS, REVIEW_QUEUE
+from al_assets.storage.schemas import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).
 _CHUNK = 1_000
 _MOMENT = pl.Datetime("us", "UTC")
 VotesQuery = Callable[[str, Collection[str] | None, int], Select[Any]]
-QUEUE_SCHEMA = pl.Schema({**REVIEW_QUEUE.schema, "iteration": pl.String()})
 VOTES_SCHEMA = pl.Schema(
     {
         "seq": pl.Int64(), "item_id": pl.String(), "iteration": pl.String(), "rater": pl.String(),
@@ -42,14 +41,6 @@ def to_frame(connection: Connection, query: Select[Any], schema: pl.Schema) -> p
     """Return a query's rows; its columns are those of the schema, in that order."""
     rows = [tuple(row) for row in connection.execute(query)]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def queue_query(policy: str, iteration: str | None) -> Select[Any]:
-    """Select queued items in the order of their publication."""
-    query = select(*(QUEUE.c[name] for name in QUEUE_SCHEMA)).where(QUEUE.c.policy == policy)
-    if iteration is not None:
-        query = query.where(QUEUE.c.iteration == iteration)
-    return query.order_by(QUEUE.c.iteration, QUEUE.c.revision, QUEUE.c.position)
 
 
 def _asked_about(votes: FromClause, queue: FromClause) -> FromClause:

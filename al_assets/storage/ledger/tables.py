@@ -63,6 +63,16 @@ QUEUE = Table(
     Index("queue_by_item", "policy", "item_id"),
 )
 
+# Beside the queue, whose columns the first release fixed. JSON, so that an older ledger can hold what comes later.
+QUEUE_REASONS = Table(
+    "queue_reasons",
+    METADATA,
+    Column("policy", String, primary_key=True),
+    Column("iteration", String, primary_key=True),
+    Column("item_id", String, primary_key=True),
+    Column("known", String, nullable=False),
+)
+
 VOTES = Table(
     "votes",
     METADATA,

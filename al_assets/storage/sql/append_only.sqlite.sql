@@ -18,6 +18,16 @@ BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: a published queue never loses or changes an item; append adds items');
 END
 
+CREATE TRIGGER queue_reasons_no_update BEFORE UPDATE ON queue_reasons
+BEGIN
+    SELECT RAISE(ABORT, 'queue_reasons is append-only: why an item was queued is never changed or removed');
+END
+
+CREATE TRIGGER queue_reasons_no_delete BEFORE DELETE ON queue_reasons
+BEGIN
+    SELECT RAISE(ABORT, 'queue_reasons is append-only: why an item was queued is never changed or removed');
+END
+
 CREATE TRIGGER policy_texts_no_update BEFORE UPDATE ON policy_texts
 BEGIN
     SELECT RAISE(ABORT, 'policy_texts is append-only: a text that votes were cast under is never changed or removed');
@@ -55,6 +65,15 @@ WHEN EXISTS (
 )
 BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: this item is already queued in this iteration');
+END
+
+CREATE TRIGGER queue_reasons_no_replace BEFORE INSERT ON queue_reasons
+WHEN EXISTS (
+    SELECT 1 FROM queue_reasons AS old
+    WHERE old.policy = NEW.policy AND old.iteration = NEW.iteration AND old.item_id = NEW.item_id
+)
+BEGIN
+    SELECT RAISE(ABORT, 'queue_reasons is append-only: why this item is queued is already on record');
 END
 
 CREATE TRIGGER policy_texts_no_replace BEFORE INSERT ON policy_texts

@@ -60,9 +60,9 @@ def test_parts_draw_by_lots_of_their_own() -> None:
 
 @pytest.mark.parametrize("shares", [(), (0.5,), (0.7, 0.7)])
 def test_shares_must_add_up(shares: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="shares: they add up to"):
+    with pytest.raises(ValueError, match="they must add up to 1"):
         Mixture(tuple((TOP, share) for share in shares))
-    with pytest.raises(ValueError, match="share of promising: -0.5 is not a share"):
+    with pytest.raises(ValueError, match="shares.promising: -0.5 is not a share"):
         Mixture(((TOP, -0.5), (NEAR, 1.5)))
 
 

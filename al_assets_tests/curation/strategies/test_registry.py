@@ -129,7 +129,7 @@ def test_unknown_names_are_refused_with_the_nearest_known() -> None:
         make_strategy({"kcenter": 0.5, "random": 0.5}, 0.5)
     with pytest.raises(ValueError, match="'zzz' is unknown; did you mean"):
         needs_vectors("zzz")
-    with pytest.raises(ValueError, match="shares: they add up to 0.9"):
+    with pytest.raises(ValueError, match=r"badge \+ random is 0.9; they must add up to 1"):
         make_strategy({"badge": 0.5, "random": 0.4}, 0.5)
 
 

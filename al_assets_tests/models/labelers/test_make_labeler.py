@@ -1,17 +1,14 @@
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from al_assets.config import Policy
 from al_assets.models.labelers import labeler_fingerprint, make_labeler
 from al_assets.models.labelers.causal_lm import CausalLMLabeler, probability
-from al_assets.models.labelers.combination import CombinationLabeler
-from al_assets.models.labelers.protocol import Closing
 from al_assets_tests.models.labelers.conftest import TEXTS
 
 MakePolicy = Callable[..., Policy]
@@ -106,45 +103,6 @@ def test_probability_is_the_sigmoid_and_never_overflows() -> None:
     logits = np.array([-800.0, -2.0, 0.0, 2.0, 800.0])
     np.testing.assert_allclose(probability(logits), [0, 0.11920292202211755, 0.5, 0.8807970779778823, 1], rtol=1e-12)
     assert probability(np.array([-40.0]))[0] == pytest.approx(4.248354255291589e-18, rel=1e-9)
-
-
-class Constant(Closing):
-    fingerprint = "constant"
-
-    def __init__(self, value: float, batch_size: int = 8, fails: bool = False) -> None:
-        self.value = value
-        self.batch_size = batch_size
-        self.closed = 0
-        self.fails = fails
-
-    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        return np.full(len(texts), self.value)
-
-    def close(self) -> None:
-        self.closed += 1
-        if self.fails:
-            raise OSError("cannot close")
-
-
-def test_a_combination_is_the_weighted_mean() -> None:
-    members = [Constant(1.0, 64), Constant(0.2)]
-    assert CombinationLabeler(members, None, "f").score(["a", "b"]) == pytest.approx([0.6, 0.6])
-    weighted = CombinationLabeler(members, [3, 1], "f")
-    assert weighted.score(["a"]) == pytest.approx([0.8])
-    assert weighted.batch_size == 8
-    assert CombinationLabeler([Constant(1.0)] * 3, [0.1, 0.7, 0.1], "f").score(["a"]).max() <= 1
-
-
-def test_closing_a_combination_closes_every_member() -> None:
-    members = [Constant(1.0), Constant(0.2, fails=True), Constant(0.3)]
-    with pytest.raises(OSError, match="cannot close"), CombinationLabeler(members, None, "f"):
-        pass
-    assert [each.closed for each in members] == [1, 1, 1]
-
-
-def test_a_member_that_returns_no_probability_is_named() -> None:
-    with pytest.raises(ValueError, match=r"labeler constant: 1 of 1 scores are not in \[0, 1\], such as 2.0"):
-        CombinationLabeler([Constant(2.0), Constant(0.2)], None, "f").score(["a"])
 
 
 def test_a_combination_of_a_lexicon_and_a_model(make_policy: MakePolicy, tiny_model: Callable[[str], str]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import Ledger
+from al_assets.storage.schemas import WHY_QUEUED
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, labels, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 
@@ -61,9 +62,28 @@ def test_it_goes_on_with_hidden_items_and_texts(old_ledger: str) -> None:
         assert again.votes().equals(ledger.votes())
 
 
-def test_its_guards_still_stand_and_the_new_table_has_its_own(old_ledger: str) -> None:
-    Ledger(old_ledger, "spam", RATERS, TEXT).record([vote("item001", "ben")])
-    for change in ("UPDATE votes SET label = 'x'", "DELETE FROM queue", "DELETE FROM policy_texts"):
+def test_why_is_not_known_of_old_items_and_kept_for_new_ones(old_ledger: str) -> None:
+    ledger = Ledger(old_ledger, "spam", RATERS)
+    before = ledger.queue()
+    assert all(before[name].null_count() == before.height == 4 for name in WHY_QUEUED)
+    again = ledger.publish("0000", queue_frame(["item000", "x"], rank=4), SELECTED_BY)
+    assert again.equals(ledger.queue("0000").drop("iteration"))
+    assert again["rank"].null_count() == again.height == 3
+    more = ledger.publish("0000", queue_frame(["item000", "x"], rank=4), SELECTED_BY, append=True)
+    assert more.select("item_id", "rank").rows()[2:] == [("item002", None), ("x", 4)]
+
+
+def test_its_guards_still_stand_and_the_new_tables_have_their_own(old_ledger: str) -> None:
+    ledger = Ledger(old_ledger, "spam", RATERS, TEXT)
+    ledger.record([vote("item001", "ben")])
+    ledger.publish("0002", queue_frame(["item000"], rank=4), SELECTED_BY)
+    guarded = (
+        "UPDATE votes SET label = 'x'",
+        "DELETE FROM queue",
+        "DELETE FROM policy_texts",
+        "DELETE FROM queue_reasons",
+    )
+    for change in guarded:
         with pytest.raises(DBAPIError, match="append-only"):
             run_sql(old_ledger, change)
     kept = Ledger(old_ledger, "spam").history()

@@ -271,7 +271,7 @@ def test_a_full_postgres_disk_loses_no_reported_vote(small_disk: Path, postgres_
         assert batches > 2
         assert ledger.history().height == 15 * batches
         ledger.close()
-        run_sql(url, "DROP TABLE votes, queue, imports, policy_texts")
+        run_sql(url, "DROP TABLE votes, queue, queue_reasons, imports, policy_texts")
     finally:
         postgres_cluster.execute("DROP TABLESPACE small")
 
