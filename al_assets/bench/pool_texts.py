@@ -30,7 +30,7 @@ def make_texts(items: int, seed: int = 0, duplicate_share: float = 0.05) -> list
 
 
 def planted_texts(items: int, seed: int = 0, duplicate_share: float = 0.05) -> PlantedTexts:
-    """Return texts of words by Zipf's law, some of them near-copies of another (about 4 CPU-s for a million).
+    """Return texts of words by Zipf's law, some of them near-copies of another (about 5 CPU-s for a million).
 
     A copy differs from its original in one character, in its case, or in a mark at its end, so that the Jaccard
     similarity of their 5-grams is at least .8; texts that are not copies are far from that.

@@ -29,7 +29,7 @@ from al_assets.curation.strategies.base import check_scores
 from al_assets.curation.vectors import BLOCK_ROWS, Vectors
 
 LABELER_AUC = 0.83
-"""Area under the ROC curve of a weak first labeler: the lexicon on the demo's texts."""
+"""Area under the ROC curve of a weak first labeler, as a word list reaches."""
 # Items of a story stand alike, so a mean over many items is less exact than their number says.
 _SHIFT_SAMPLE, _NOISE_SAMPLE = 400_000, 50_000
 _ITEMS_PER_REAL_TOPIC = 100
