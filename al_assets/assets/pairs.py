@@ -34,7 +34,7 @@ def boundary_pairs(
             exclude=not_to_ask(loop, key, pool),
             seed=settings.seed,
         )
-    ranked = rank_pairs(candidates, settings.seed)
+    ranked = rank_pairs(candidates, settings.seed, pseudo_labels)
     start = cold_start(loop, key, pool, pseudo_labels, ranked)
     wanted = pairs_budget(settings.strategy_shares, boundary_budget(loop), start.share)
     pairs = draw_pairs(ranked, wanted, settings.exploration, draw_seed(loop, key))

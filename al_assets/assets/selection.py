@@ -12,7 +12,7 @@ from al_assets.curation.queue import askable
 from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import divide_boundary
-from al_assets.models.incumbent import llm0
+from al_assets.models.incumbent import Incumbent, llm0
 from al_assets.partitions import previous_key
 
 PAIRS = "boundary_pairs"
@@ -50,12 +50,12 @@ def draw_seed(loop: LoopResource, key: str) -> int:
 
 
 def labels_so_far(loop: LoopResource, key: str) -> pl.DataFrame:
-    """Return the adjudicated labels that the iterations before this one got: item_id, label, split."""
+    """Return the adjudicated labels that earlier iterations got: item_id, iteration, split, label."""
     before = previous_key(key)
     if before is None:
-        return pl.DataFrame(schema={"item_id": pl.String, "label": pl.Boolean, "split": pl.String})
+        return pl.DataFrame(schema=dict.fromkeys(("item_id", "iteration", "split"), pl.String) | {"label": pl.Boolean})
     split = loop.root.read_table("label_split", before)
-    return split.select("item_id", "label", "split").drop_nulls("label").unique("item_id", keep="last")
+    return split.select("item_id", "iteration", "split", "label").drop_nulls("label").unique("item_id", keep="last")
 
 
 def cold_start(
@@ -78,7 +78,7 @@ def cold_start(
     )
     evidence = gather_evidence(
         candidates,
-        _held_out(ids, labels_so_far(loop, key)),
+        _not_learnt(loop, key, ids),
         budget=boundary_budget(loop),
         expected_prevalence=policy.expected_prevalence,
         exploration=settings.exploration,
@@ -101,8 +101,12 @@ def reference_scores(loop: LoopResource, pool: pl.DataFrame, pseudo_labels: pl.D
     return items.select("item_id", p_positive=pl.Series(scores))
 
 
-def _held_out(ids: pl.Series, labels: pl.DataFrame) -> NDArray[np.float64]:
-    """Return the labels of items that no student was trained on, NaN elsewhere, row for row with the ids."""
-    known = labels.filter(pl.col("split") != FINE_TUNING).select("item_id", pl.col("label").cast(pl.Float64))
+def _not_learnt(loop: LoopResource, key: str, ids: pl.Series) -> NDArray[np.float64]:
+    """Return the labels of items that the present labeler was not trained on, NaN elsewhere, row for row."""
+    labels = labels_so_far(loop, key)
+    trained_in = Incumbent.of(loop.root.read_table("incumbent_model", key)).promoted_from
+    if trained_in is not None:
+        labels = labels.filter((pl.col("split") != FINE_TUNING) | (pl.col("iteration") > trained_in))
+    known = labels.select("item_id", pl.col("label").cast(pl.Float64))
     found = ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")["label"]
     return found.fill_null(float("nan")).to_numpy()

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import check_at_least
+from al_assets.curation.products import cosines
 from al_assets.curation.runner import THREADS, Runner
 from al_assets.curation.vectors import Vectors
 
@@ -95,7 +96,7 @@ def _assign(
 def _nearest(
     block: NDArray[np.float32], centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    cosine = block @ centroids.T
+    cosine = cosines(block, centroids)
     nearest = cosine.argmax(axis=1)
     return nearest.astype(np.int32), cosine[np.arange(len(block)), nearest]
 

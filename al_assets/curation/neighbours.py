@@ -5,21 +5,23 @@ products, and a list is brought into memory only while it is looked into: no cop
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_assets.curation.products import cosines
 from al_assets.curation.runner import THREADS, Runner
 from al_assets.curation.vectors import Vectors
 
-EXACT_BELOW = 10_000
-PROBES = 12
+PROBES = 48
 """Lists looked into for each query, unless told otherwise."""
 
 _PRODUCT = 4_000_000
 """Cosines in memory at a time, in each part."""
 _QUERIES = 100_000
 _CENTROID_ROWS = 64
+_Hits = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
 _NOTHING = np.float32(-np.inf)
 _TIE = 1e-16
 
@@ -38,7 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Lists:
-    """Rows of a pool in lists of like rows; with one list every search is exact.
+    """Rows of a pool in lists of like rows; in one list every search is exact.
 
     :param rows: row numbers, list by list, shape (rows,).
     :param list_of: the list of each of them, rising, shape (rows,).
@@ -50,18 +52,26 @@ class Lists:
     centroids: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, vectors: Vectors, rows: NDArray[np.int64], groups: NDArray[np.int64], *, exact_below: int = EXACT_BELOW
-    ) -> "Lists":
+    def of(cls, vectors: Vectors, rows: NDArray[np.int64], groups: NDArray[np.integer[Any]]) -> "Lists":
         """Return the lists of those rows.
 
-        :param groups: for each of the rows the group of like rows it belongs to; used from ``exact_below`` rows on.
+        :param groups: for each of the rows the group of like rows it belongs to.
         """
-        if len(rows) < exact_below:
-            return cls(rows, np.zeros(len(rows), dtype=np.int64), np.zeros((1, vectors.dimensions), dtype=np.float32))
         _, group = np.unique(groups, return_inverse=True)
         order = np.argsort(group, kind="stable")
         return cls(rows[order], group[order], _centroids(vectors, rows[order], group[order]))
+
+    def in_one(self) -> "Lists":
+        """Return the same rows in one list."""
+        return Lists(self.rows, np.zeros_like(self.list_of), np.zeros_like(self.centroids[:1]))
+
+    def among(self, allowed: NDArray[np.bool_]) -> "Lists":
+        """Return the lists without some rows.
+
+        :param allowed: which rows of the pool stay, shape (items,).
+        """
+        kept = allowed[self.rows]
+        return Lists(self.rows[kept], self.list_of[kept], self.centroids)
 
 
 def nearest_neighbours(
@@ -85,11 +95,14 @@ def nearest_neighbours(
         place = slice(start, start + _QUERIES)
         asking = vectors.take(queries[place])
         chosen = _nearest_lists(asking, lists.centroids, min(probes, len(lists.centroids)), runner)
-        lengths = np.bincount(chosen.ravel(), minlength=len(lists.centroids)).astype(np.float64)
-        parts = runner.divide(np.arange(len(lists.rows)), lengths[lists.list_of] + 1)
         own = Found(found.cosine[place], found.rows[place])
-        for who, part in runner.map(_probe, parts, vectors, lists, asking, chosen, count):
-            _merge(own, who, part)
+        # The nearest list first: what it holds sets the bar for the others, which few of their rows pass.
+        for looked_into, bar in ((chosen[:, :1], None), (chosen[:, 1:], own.cosine[:, -1])):
+            if looked_into.size:
+                lengths = np.bincount(looked_into.ravel(), minlength=len(lists.centroids)).astype(np.float64)
+                parts = runner.divide(np.arange(len(lists.rows)), lengths[lists.list_of] + 1)
+                for who, part in runner.map(_probe, parts, vectors, lists, asking, looked_into, count, bar):
+                    _merge(own, who, part)
     return found
 
 
@@ -143,7 +156,7 @@ def _nearest_lists(
 def _largest_columns(
     part: slice, asking: NDArray[np.float32], centroids: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
-    cosine = asking[part] @ centroids.T
+    cosine = cosines(asking[part], centroids)
     own = np.arange(len(cosine))
     columns = np.empty((len(cosine), count), dtype=np.int64)
     # numpy finds one largest column six times faster than it sorts out the first few.
@@ -160,50 +173,55 @@ def _probe(
     asking: NDArray[np.float32],
     chosen: NDArray[np.int64],
     count: int,
+    bar: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.int64], Found]:
-    """Return which queries look into the lists of this part, and their nearest rows of it."""
+    """Return which queries look into the lists of this part, and their nearest rows of it.
+
+    :param part: places in the lists, list by list.
+    :param chosen: the lists that each query looks into, shape (queries, any); one alone where there is no bar.
+    :param bar: cosines that a row has to pass, shape (queries,).
+    """
     present, starts = np.unique(lists.list_of[part], return_index=True)
     rows, members = lists.rows[part], vectors.take(lists.rows[part])
     who, queries = _queries_by_list(chosen, present)
     found = _nothing(len(who), count)
-    hits: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]] = []
-    # The nearest list of the part first: what it holds sets the bar for the others, which few of their rows pass.
-    for nearest in (True, False):
-        for start, stop, asks in zip(starts, np.append(starts[1:], len(part)), queries[nearest], strict=True):
-            size = max(1, _PRODUCT // (stop - start))
-            for piece in range(0, len(asks), size):
-                some = asks[piece : piece + size]
-                cosine = asking[who[some]] @ members[start:stop].T
-                if nearest:
-                    _write_largest(found, some, cosine, rows[start:stop])
-                else:
-                    query, column = np.nonzero(cosine > found.cosine[some, -1:])
-                    hits.append((some[query], cosine[query, column], rows[start:stop][column]))
+    hits: list[_Hits] = []
+    for start, stop, asks in zip(starts, np.append(starts[1:], len(part)), queries, strict=True):
+        size = max(1, _PRODUCT // (stop - start))
+        for piece in range(0, len(asks), size):
+            some = asks[piece : piece + size]
+            cosine = cosines(asking[who[some]], members[start:stop])
+            if bar is None:
+                _write_largest(found, some, cosine, rows[start:stop])
+            else:
+                hits.append(_above(bar[who[some]], some, cosine, rows[start:stop]))
     _add_hits(found, hits)
     return who, found
 
 
 def _queries_by_list(
     chosen: NDArray[np.int64], present: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], dict[bool, list[NDArray[np.int64]]]]:
-    """Return the queries that look into any of these lists, and for each list who does: as its nearest, or not.
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return the queries that look into any of these lists, and for each list who does, as places in the first.
 
-    :param chosen: lists of each query, nearest first, shape (queries, probes).
     :param present: the lists, rising.
-    :return: the queries' numbers; for True and False one array a list, of places in the first.
     """
     looks = np.isin(chosen, present)
     who = np.flatnonzero(looks.any(axis=1))
     place, probe = np.nonzero(looks[who])
     wanted = np.searchsorted(present, chosen[who[place], probe])
-    first = np.diff(place, prepend=-1) != 0
-    by_list = {}
-    for nearest in (True, False):
-        own = np.flatnonzero(first == nearest)
-        own = own[np.argsort(wanted[own], kind="stable")]
-        edges = np.searchsorted(wanted[own], np.arange(1, len(present)))
-        by_list[nearest] = np.split(place[own], edges)
-    return who, by_list
+    order = np.argsort(wanted, kind="stable")
+    return who, np.split(place[order], np.searchsorted(wanted[order], np.arange(1, len(present))))
+
+
+def _above(
+    bar: NDArray[np.float32], who: NDArray[np.int64], cosine: NDArray[np.float32], rows: NDArray[np.int64]
+) -> _Hits:
+    """Return queries, cosines and rows of all entries above the queries' bars."""
+    # Ten times faster than to ask for rows and columns at once.
+    places = np.flatnonzero(cosine > bar[:, None])
+    query, column = np.divmod(places, len(rows))
+    return who[query], cosine.ravel()[places], rows[column]
 
 
 def _write_largest(found: Found, who: NDArray[np.int64], cosine: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
@@ -218,7 +236,7 @@ def _write_largest(found: Found, who: NDArray[np.int64], cosine: NDArray[np.floa
 
 
 def _add_hits(found: Found, hits: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]) -> None:
-    """Let what was found beyond the first lists take the places of farther rows."""
+    """Let rows above the bar take the places of farther ones."""
     if not hits:
         return
     who, cosine, rows = (np.concatenate(column) for column in zip(*hits, strict=True))

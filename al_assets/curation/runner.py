@@ -3,8 +3,10 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +22,15 @@ class Runner(Protocol):
         """
         ...
 
-    def divide(self, rows: NDArray[np.int64], work: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+    def divide(
+        self, rows: NDArray[np.int64], work: NDArray[np.float64], read: NDArray[np.int64] | None = None
+    ) -> list[NDArray[np.int64]]:
         """Return the rows in parts of about equal work, none empty, the rows of each part in the given order.
 
         :param rows: row numbers of the pool, shape (rows,).
         :param work: what each costs, shape (rows,).
+        :param read: where ``rows`` number something else, the row of the pool that each of them reads; then a part may
+            take from anywhere. None: the parts one after the other are the rows as given.
         """
         ...
 
@@ -50,21 +56,37 @@ class Threads:
 
     def map(self, task: Callable[..., Any], parts: Sequence[Any], *shared: Any) -> Iterator[Any]:
         """Yield ``task(part, *shared)`` for each part, in order."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        with threadpool_limits(1):
+        with one_thread_each():
             if self.count == 1 or len(parts) < 2:
                 yield from (task(part, *shared) for part in parts)
                 return
             with ThreadPoolExecutor(self.count) as pool:
                 yield from pool.map(lambda part: task(part, *shared), parts)
 
-    def divide(self, rows: NDArray[np.int64], work: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+    def divide(
+        self, rows: NDArray[np.int64], work: NDArray[np.float64], read: NDArray[np.int64] | None = None
+    ) -> list[NDArray[np.int64]]:
         """Return the rows in parts small enough to stay near the processor, and four for each thread or more."""
         return divide_evenly(rows, work, max(4 * self.count, len(rows) // _PART_ROWS))
 
 
 THREADS = Threads()
+
+
+def one_thread_each() -> AbstractContextManager[Any]:
+    """Return a block in which numerical libraries use one thread; those loaded before its first use count."""
+    return cast(AbstractContextManager[Any], _libraries().limit(limits=1))
+
+
+@cache
+def _libraries() -> Any:
+    # Looked for once: it takes 9 ms, and small pools are searched thousands of times.
+    import faiss
+    import scipy.linalg
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    assert faiss and scipy.linalg
+    return ThreadpoolController()
 
 
 def divide_evenly(rows: NDArray[np.int64], work: NDArray[np.float64], parts: int) -> list[NDArray[np.int64]]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from al_assets.curation.neighbours import Lists, nearest_neighbours, without_self
-from al_assets.curation.pairs import CANDIDATES, cross_label_pairs, joint_mixing
+from al_assets.curation.pairs import CANDIDATES, Search, cross_label_pairs, joint_mixing
 from al_assets.curation.runner import Threads
 from al_assets.curation.vectors import Vectors
 from al_assets.storage.schemas import BOUNDARY_PAIRS
@@ -166,11 +166,11 @@ def clustered(rows: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int
 def test_lists_find_nearly_what_the_exact_search_finds() -> None:
     rows, groups = clustered(6_000, 0)
     vectors, every, queries = Vectors(rows), np.arange(6_000), np.arange(500)
-    exact = nearest_neighbours(vectors, Lists.of(vectors, every, groups), queries, 8)
+    exact = nearest_neighbours(vectors, Lists.of(vectors, every, groups).in_one(), queries, 8)
     cosine = rows[:500] @ rows.T
     assert np.allclose(exact.cosine, -np.sort(-cosine, axis=1)[:, :8], atol=1e-5)
     assert np.allclose(np.take_along_axis(cosine, exact.rows, axis=1), exact.cosine, atol=1e-5)
-    listed = nearest_neighbours(vectors, Lists.of(vectors, every, groups, exact_below=0), queries, 8)
+    listed = nearest_neighbours(vectors, Lists.of(vectors, every, groups), queries, 8, probes=12)
     recall = np.mean([len(set(a) & set(b)) / 8 for a, b in zip(exact.rows.tolist(), listed.rows.tolist(), strict=True)])
     assert recall > 0.97
     assert np.array_equal(listed.rows[:, 0], queries)
@@ -180,7 +180,7 @@ def test_lists_find_nearly_what_the_exact_search_finds() -> None:
 def test_neighbours_do_not_depend_on_how_the_work_is_divided() -> None:
     rows, groups = clustered(3_000, 2)
     vectors, queries = Vectors(rows), np.arange(0, 3_000, 7)
-    lists = Lists.of(vectors, np.arange(3_000), groups, exact_below=0)
+    lists = Lists.of(vectors, np.arange(3_000), groups)
     alone, many = (nearest_neighbours(vectors, lists, queries, 10, runner=Threads(each)) for each in (1, 5))
     assert np.array_equal(alone.rows, many.rows)
     assert np.array_equal(alone.cosine, many.cosine)
@@ -189,7 +189,7 @@ def test_neighbours_do_not_depend_on_how_the_work_is_divided() -> None:
 def test_lists_say_where_they_found_too_few() -> None:
     rows, _ = clustered(40, 0)
     vectors = Vectors(rows)
-    lists = Lists.of(vectors, np.arange(40), np.arange(40), exact_below=0)
+    lists = Lists.of(vectors, np.arange(40), np.arange(40))
     found = nearest_neighbours(vectors, lists, np.arange(40), 30, probes=16)
     # 16 lists of one row are looked into.
     assert (found.rows >= 0).sum(axis=1).tolist() == [16] * 40
@@ -202,7 +202,13 @@ def test_a_pool_above_the_exact_limit() -> None:
     positive = vectors[:, 0] > np.quantile(vectors[:, 0], 0.95)
     pool = Pool([f"i{each:05}" for each in range(12_000)], vectors, positive, rng.random(12_000))
     found = cross_label_pairs(
-        pool.item_ids, vectors, positive, pool.clusters(exact_below=2_000), neighbours=8, min_mixing=0.2
+        pool.item_ids,
+        vectors,
+        positive,
+        pool.clusters(exact_below=2_000),
+        neighbours=8,
+        min_mixing=0.2,
+        search=Search(exact_cosines=0, probes=16, mixing_probes=8),
     )
     cosine = vectors[positive] @ vectors[~positive].T
     ids = np.array(pool.item_ids)

@@ -13,6 +13,7 @@ from al_assets.bench.rivals.question import Question
 from al_assets.bench.rivals.systems import OURS, Query
 from al_assets.config import ClusteringSettings, SelectionSettings
 from al_assets.curation.clusters import assign_clusters
+from al_assets.curation.cold_start import MOST_PROMISING
 from al_assets.curation.pairs import cross_label_pairs
 from al_assets.curation.strategies.base import EXPLORATION, Candidates
 from al_assets.curation.strategies.pairs import rank_pairs
@@ -22,7 +23,9 @@ from al_assets.curation.vectors import Vectors
 STRATEGIES = OURS.strategies
 _PAIRS = "boundary_pairs"
 # As the rivals do it: the head of the ranking, no pick drawn by lot, so no known chances either.
-_NO_LOT = ", no lot"
+_NO_LOT = "no lot"
+# As the loop's first round does it: half of the boundary share goes to promising items.
+_BEFORE_ANY_LABEL = "half promising"
 
 
 def version() -> str:
@@ -32,32 +35,35 @@ def version() -> str:
 
 def prepare(strategy: str, question: Question) -> Query:
     """Return a query of one strategy; nothing but the memory map of the vectors is ready before."""
-    name = strategy.removesuffix(_NO_LOT)
-    chooser = make_strategy(name, 0.0 if strategy.endswith(_NO_LOT) else EXPLORATION)
+    name, _, how = strategy.partition(", ")
+    chooser = make_strategy(
+        name, 0.0 if how == _NO_LOT else EXPLORATION, MOST_PROMISING if how == _BEFORE_ANY_LABEL else 0.0
+    )
 
     def query() -> NDArray[np.int64]:
+        vectors = Vectors(question.vectors)
         candidates = Candidates(
             question.item_ids,
             question.scores,
             question.positive,
-            None if name == _PAIRS else Vectors(question.vectors),
+            vectors,
             question.labels,
-            pairs=boundary_pairs(question) if name == _PAIRS else None,
+            pairs=boundary_pairs(question, vectors) if name == _PAIRS else None,
         )
         return _rows(question.item_ids, chooser.pick(candidates, question.budget, question.seed)["item_id"])
 
     return query
 
 
-def boundary_pairs(question: Question) -> pl.DataFrame:
-    """Return ranked boundary pairs of a pool, from its vectors."""
+def boundary_pairs(question: Question, vectors: Vectors) -> pl.DataFrame:
+    """Return ranked boundary pairs of a pool, from its vectors; macro clusters have no part in picking."""
     clustering, selection = ClusteringSettings(), SelectionSettings()
-    ids, vectors, positive = question.item_ids, question.vectors, question.positive
+    ids, positive = question.item_ids, question.positive
     clusters = assign_clusters(
         ids,
         vectors,
         positive,
-        min_cluster_size=clustering.min_cluster_size,
+        min_cluster_size=None,
         pca_dimensions=clustering.pca_dimensions,
         exact_below=clustering.exact_below,
         items_per_cell=clustering.items_per_cell,
@@ -73,7 +79,8 @@ def boundary_pairs(question: Question) -> pl.DataFrame:
         exclude=ids.gather(question.labelled_rows).to_list(),
         seed=question.seed,
     )
-    return rank_pairs(pairs, question.seed)
+    scores = ids.to_frame().with_columns(p_positive=question.scores, label=positive)
+    return rank_pairs(pairs, question.seed, scores)
 
 
 def _rows(item_ids: pl.Series, picked: pl.Series) -> NDArray[np.int64]:

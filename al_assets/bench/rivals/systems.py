@@ -51,6 +51,7 @@ OURS = System(
     (
         "boundary_pairs",
         "boundary_pairs, no lot",
+        "boundary_pairs, half promising",
         "random",
         "margin",
         "top_scored",

@@ -62,23 +62,30 @@ class BoundaryPairs:
         )
 
 
-def rank_pairs(candidates: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
+def rank_pairs(candidates: pl.DataFrame, seed: int = 0, scores: pl.DataFrame | None = None) -> pl.DataFrame:
     """Rank candidate pairs for variety; returns them with ``rank``, ranked pairs first.
 
-    Round robin over pairs of micro cells, those that hold the best pair (highest mixing, then similarity) first; at its
-    turn a pair of cells gives its best pair whose members are both still free. So an item has at most one ranked pair,
-    and any of the ranked pairs can stand in for one that cannot be queued. Pairs that reuse an item get rank null.
+    Round robin over pairs of micro cells, those that hold the best pair first; at its turn a pair of cells gives its
+    best pair whose members are both still free. So an item has at most one ranked pair, and any of the ranked pairs can
+    stand in for one that cannot be queued. Pairs that reuse an item get rank null.
+
+    The best pair is that of the highest mixing; with scores, of the highest ``mixing closeness^4``: the closeness of
+    the member on the larger side is the share of that side whose scores lie no nearer to the threshold, 0 to 1. Where
+    positives are rare, mixing alone takes many negatives that nobody would doubt (docs/selection.md).
 
     :param candidates: what ``cross_label_pairs`` returned.
-    :param seed: draws the order of pairs with equal mixing and similarity.
+    :param seed: draws the order of pairs that are equally good and similar.
+    :param scores: item_id, p_positive, label of the whole pool; None ranks without them.
     """
     check_columns(candidates, "candidates", _PAIRS)
     lot = np.random.default_rng(seed).permutation(candidates.height)
+    worth = candidates["mixing"] if scores is None else candidates["mixing"] * _closeness(candidates, scores) ** 4
     ordered = (
-        candidates.sort("pair_id")
+        candidates.with_columns(worth.alias("_worth"))
+        .sort("pair_id")
         .with_columns(pl.Series("_lot", lot))
-        .sort("mixing", "similarity", "_lot", descending=[True, True, False])
-        .drop("_lot")
+        .sort("_worth", "similarity", "_lot", descending=[True, True, False])
+        .drop("_worth", "_lot")
     )
     rank = np.full(ordered.height, -1, dtype=np.int64)
     for place, row in enumerate(_round_robin(ordered)):
@@ -116,6 +123,24 @@ def draw_pairs(
         .then(chance)
         .alias("inclusion_probability"),
     )
+
+
+def _closeness(candidates: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
+    """Return for each pair how near its member on the larger side is to the threshold, by rank on that side."""
+    check_columns(scores, "scores", ("item_id", "p_positive", "label"))
+    larger = scores["label"].sum() * 2 > scores.height
+    side = scores.filter(pl.col("label") == larger)
+    # Negatives come nearer to the threshold with a higher score, positives with a lower one.
+    rank = side["p_positive"].rank("max", descending=larger) / max(side.height, 1)
+    member = "positive_item" if larger else "negative_item"
+    near = side.select(pl.col("item_id").alias(member), closeness=rank)
+    found = candidates.join(near, on=member, how="left", maintain_order="left")["closeness"]
+    if found.null_count():
+        raise CurationError(
+            f"scores: {found.null_count()} of {len(found)} pairs have a {member} without score on that side; pass the "
+            "scores and labels of the whole pool"
+        )
+    return found
 
 
 def _round_robin(ordered: pl.DataFrame) -> Iterator[int]:

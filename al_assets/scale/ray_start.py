@@ -1,0 +1,149 @@
+"""Getting at Ray: imported where it is used, quiet, and on this machine alone never open to the network."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+_LEAST_STORE_MB = 80
+
+
+class ScaleError(RuntimeError):
+    """Ray is missing, cannot be reached or lost a part too often; the message says what to do."""
+
+
+def import_ray() -> Any:
+    """Return the module ``ray``.
+
+    :raises ScaleError: it is not installed.
+    """
+    # Ray reports how it is used to its makers unless told otherwise, and warns of a setting that it will change.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ScaleError(
+            "scale.ray: Ray is not installed; pip install 'al_assets[ray]', or leave scale.ray out of the policy"
+        ) from error
+    return ray
+
+
+def connect(address: str | None) -> None:
+    """Connect this process to a Ray cluster.
+
+    :param address: ``host:port`` of its head, or "auto" for the one that runs on this machine; None starts Ray for this
+        process alone, on the loopback interface, with all its cores.
+    :raises ScaleError: Ray is not installed, or no cluster answers there.
+    """
+    ray = import_ray()
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address is None:
+            with loopback_only():
+                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **quiet)
+        elif address.partition(":")[0] in (LOOPBACK, "localhost"):
+            with loopback_only():
+                ray.init(address=address, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise ScaleError(
+            f"scale.ray.address: no Ray cluster answers at {address or 'this machine'!r} ({error}); start one with "
+            "'ray start --head', name its head as host:port, or leave the address out to use this machine"
+        ) from error
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Make Ray start and look for nodes on 127.0.0.1.
+
+    Whoever reaches a port of Ray can run code. Ray replaces 127.0.0.1 by an address that others can reach, except where
+    it was told that it forms no cluster with other machines.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A Ray cluster whose nodes are all on this machine, each with processes and an object store of its own.
+
+    :param address: what :func:`connect` takes.
+    """
+
+    address: str
+    _cluster: Any
+    _settings: dict[str, Any]
+
+    def add(self) -> str:
+        """Start one more node and return its id."""
+        with loopback_only():
+            return str(self._cluster.add_node(**self._settings).node_id)
+
+    def node_ids(self) -> list[str]:
+        """Return the ids of the nodes that tasks run on."""
+        return sorted(node.node_id for node in self._cluster.worker_nodes)
+
+    def kill(self, node_id: str) -> None:
+        """Kill a node's processes without warning, as a power cut would."""
+        node = next(each for each in self._cluster.worker_nodes if each.node_id == node_id)
+        self._cluster.remove_node(node, allow_graceful=False)
+
+
+@contextmanager
+def local_cluster(nodes: int = 2, cpus: int = 1, object_store_mb: int = _LEAST_STORE_MB) -> Iterator[LocalCluster]:
+    """Start a Ray cluster on the loopback interface of this machine, and stop it at the end.
+
+    The head, to which this process connects, runs no tasks, as is usual for a head.
+
+    :param nodes: those that run tasks.
+    :param cpus: tasks that each of them runs at once.
+    :param object_store_mb: shared memory of each node, at least 80 MB (of 2**20 bytes); what does not fit goes to disk.
+    :raises ScaleError: Ray is not installed.
+    """
+    ray = import_ray()
+    from ray.cluster_utils import Cluster
+
+    # A path to a socket may have 107 characters, of which Ray's own part takes more than 60.
+    folder = tempfile.mkdtemp(prefix="al-ray-", dir="/tmp" if Path("/tmp").is_dir() else None)
+    settings = {
+        "object_store_memory": max(object_store_mb, _LEAST_STORE_MB) * 2**20,
+        "include_dashboard": False,
+        "node_ip_address": LOOPBACK,
+    }
+    with _environment("RAY_TMPDIR", folder), loopback_only():
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **settings})
+        try:
+            running = LocalCluster(cluster.address, cluster, {"num_cpus": cpus, **settings})
+            for _ in range(nodes):
+                running.add()
+            yield running
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

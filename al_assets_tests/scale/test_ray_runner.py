@@ -1,0 +1,245 @@
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import polars as pl
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from al_assets.bench.pools import BenchPool, make_pool
+from al_assets.curation.checks import CurationError
+from al_assets.curation.clusters import assign_clusters
+from al_assets.curation.neighbours import Lists, nearest_neighbours
+from al_assets.curation.pairs import Search, cross_label_pairs
+from al_assets.curation.runner import Runner, Threads
+from al_assets.curation.vectors import Vectors
+from al_assets.scale.ray_runner import RayRunner
+from al_assets.scale.ray_start import LocalCluster, ScaleError
+from al_assets_tests.scale import tasks
+
+pytestmark = pytest.mark.ray
+
+THROUGH_CELLS = Search(exact_cosines=0)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> BenchPool:
+    return make_pool(20_000, 64, folder=tmp_path_factory.mktemp("pool"))
+
+
+def clusters_of(pool: BenchPool, runner: Runner) -> pl.DataFrame:
+    return assign_clusters(
+        pool.item_ids,
+        pool.vectors,
+        pool.positive,
+        min_cluster_size=15,
+        pca_dimensions=8,
+        exact_below=2_000,
+        items_per_cell=20,
+        seed=0,
+        runner=runner,
+    )
+
+
+def pairs_of(pool: BenchPool, clusters: pl.DataFrame, runner: Runner, search: Search = THROUGH_CELLS) -> pl.DataFrame:
+    return cross_label_pairs(
+        pool.item_ids,
+        pool.vectors,
+        pool.positive,
+        clusters,
+        neighbours=8,
+        min_mixing=0.2,
+        seed=0,
+        search=search,
+        runner=runner,
+    )
+
+
+@pytest.fixture(scope="module")
+def by_threads(pool: BenchPool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    clusters = clusters_of(pool, Threads(1))
+    return clusters, pairs_of(pool, clusters, Threads(1))
+
+
+def same_pairs(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Equal up to the last digits of the similarities, and the order of pairs that these decide."""
+    both = one.join(other, on="pair_id", suffix="_other")
+    near = (both["similarity"] - both["similarity_other"]).abs().max()
+    rest = [frame.drop("similarity").sort("pair_id") for frame in (one, other)]
+    return isinstance(near, float) and near < 1e-6 and rest[0].equals(rest[1])
+
+
+def test_ray_finds_what_threads_find(
+    pool: BenchPool, by_threads: tuple[pl.DataFrame, pl.DataFrame], runner: RayRunner
+) -> None:
+    clusters, pairs = by_threads
+    found = clusters_of(pool, runner)
+    assert found.drop("distance").equals(clusters.drop("distance"))
+    assert np.allclose(found["distance"].to_numpy(), clusters["distance"].to_numpy(), atol=1e-6)
+    assert pairs.height > 1_000
+    assert same_pairs(pairs_of(pool, found, runner), pairs)
+    assert same_pairs(pairs_of(pool, clusters, runner, Search()), pairs_of(pool, clusters, Threads(1), Search()))
+    assert len(runner.nodes()) == 2
+    assert all(node.tasks > 10 for node in runner.nodes())
+
+
+def test_the_search_finds_the_neighbours_that_threads_find(
+    pool: BenchPool, by_threads: tuple[pl.DataFrame, pl.DataFrame], runner: RayRunner
+) -> None:
+    vectors = Vectors(pool.vectors)
+    answering = np.flatnonzero(~pool.positive)
+    lists = Lists.of(vectors, answering, by_threads[0]["cell"].to_numpy()[answering])
+    asking = np.flatnonzero(pool.positive)
+    one = nearest_neighbours(vectors, lists, asking, 10, probes=12, runner=Threads(1))
+    other = nearest_neighbours(vectors, lists, asking, 10, probes=12, runner=runner)
+    # Unlike shapes of a product round the last digit in unlike ways, so rows as near as each other may change places.
+    assert np.allclose(one.cosine, other.cosine, atol=1e-6)
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(one.rows, other.rows, strict=True)]) / 10 > 0.999
+
+
+def test_a_killed_node_loses_no_result(cluster: LocalCluster, runner: RayRunner) -> None:
+    with killed_in_the_middle(cluster, runner):
+        found = list(runner.map(tasks.slow, range(30), 0.2))
+    assert [(len(each), each[0], each[-1]) for each in found] == [(200_000, part, part) for part in range(30)]
+
+
+def test_the_engine_outlives_a_node(
+    pool: BenchPool, by_threads: tuple[pl.DataFrame, pl.DataFrame], cluster: LocalCluster, runner: RayRunner
+) -> None:
+    with killed_in_the_middle(cluster, runner):
+        found = pairs_of(pool, by_threads[0], runner)
+    assert same_pairs(found, by_threads[1])
+
+
+@contextmanager
+def killed_in_the_middle(cluster: LocalCluster, runner: RayRunner) -> Iterator[None]:
+    """Add a node and kill it as soon as a task of the block has ended there."""
+    doomed = cluster.add()
+
+    def kill() -> None:
+        wait_for_task_on(doomed, runner)
+        cluster.kill(doomed)
+
+    killer = Thread(target=kill)
+    killer.start()
+    before = len(runner.uses)
+    yield
+    after = len(runner.uses)
+    killer.join()
+    nodes = [use.node for use in runner.uses[before:after]]
+    assert doomed in nodes
+    assert nodes[-1] != doomed
+    assert doomed not in cluster.node_ids()
+
+
+def wait_for_task_on(node: str, runner: RayRunner) -> None:
+    deadline = time.monotonic() + 30
+    while node not in {use.node for use in runner.uses} and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_results_come_in_order_and_few_are_under_way(cluster: LocalCluster, tmp_path: Path) -> None:
+    with RayRunner(1, cluster.address, in_flight=2) as runner:
+        assert list(runner.map(tasks.square, range(5), 1)) == [1, 2, 5, 10, 17]
+        results = runner.map(tasks.started, range(40), str(tmp_path))
+        assert [next(results), next(results)] == [0, 1]
+        time.sleep(0.5)
+        assert len(list(tmp_path.iterdir())) <= 4
+        results.close()
+
+
+def test_tasks_use_one_thread_each(runner: RayRunner) -> None:
+    counts = list(runner.map(tasks.blas_threads, range(2)))
+    assert all(counts)
+    assert {count for each in counts for count in each} == {1}
+
+
+def test_an_error_of_a_task_is_raised_as_it_is(runner: RayRunner) -> None:
+    with pytest.raises(CurationError, match="^vectors: 1 of 2 rows hold NaN$"):
+        list(runner.map(tasks.refuse, range(4)))
+    assert list(runner.map(tasks.square, [3], 0)) == [9]
+
+
+def test_a_part_that_kills_its_process_is_given_up_in_the_end(cluster: LocalCluster) -> None:
+    with RayRunner(1, cluster.address, retries=1) as runner, pytest.raises(ScaleError, match="1 retries included"):
+        list(runner.map(tasks.die, range(1)))
+
+
+def test_nothing_listens_beyond_this_machine(runner: RayRunner) -> None:
+    assert list(runner.map(tasks.square, range(2), 0)) == [0, 1]
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = {
+        each.laddr.ip
+        for process in processes
+        for each in process.net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    }
+    assert listening
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.parametrize("shards", [1, 3, [5, 40, 55], [100]])
+def test_parts_are_shards(shards: int | list[int]) -> None:
+    runner = RayRunner(shards)
+    rows = np.arange(0, 100, 2)
+    parts = runner.divide(rows, np.ones(len(rows)))
+    edges = np.cumsum([34, 34, 32] if shards == 3 else [100] if shards == 1 else shards)  # type: ignore[arg-type]
+    assert np.array_equal(np.concatenate(parts), rows)
+    assert [shard_of(part, edges) for part in parts] == list(range(len(edges)))
+
+
+def test_what_reads_from_all_over_is_brought_to_its_shard() -> None:
+    read = np.random.default_rng(0).permutation(1_000)
+    parts = RayRunner(4).divide(np.arange(1_000), np.ones(1_000), read)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1_000))
+    assert all((np.diff(part) > 0).all() for part in parts)
+    assert [shard_of(read[part], np.array([250, 500, 750, 1_000])) for part in parts] == [0, 1, 2, 3]
+
+
+def test_rows_in_another_order_keep_it() -> None:
+    rows = np.random.default_rng(0).permutation(1_000)
+    parts = RayRunner(4).divide(rows, np.ones(1_000))
+    assert len(parts) == 4
+    assert np.array_equal(np.concatenate(parts), rows)
+    assert RayRunner(4).divide(rows[:0], np.ones(0)) == []
+
+
+def shard_of(rows: NDArray[np.int64], edges: NDArray[np.int64]) -> int:
+    (shard,) = np.unique(np.searchsorted(edges, rows, side="right"))
+    return int(shard)
+
+
+def test_numbers_that_cannot_be_are_refused() -> None:
+    with pytest.raises(CurationError, match=r"scale\.ray\.shards: 0 is too small"):
+        RayRunner(0)
+
+
+def test_without_ray_an_error_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from al_assets.scale.ray_runner import RayRunner\n"
+        "try:\n    RayRunner(2)\n"
+        "except RuntimeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'al_assets[ray]'" in done.stdout
+
+
+def test_an_address_where_nobody_answers() -> None:
+    code = (
+        "import os; os.environ['RAY_gcs_rpc_server_connect_timeout_s'] = '1'\n"
+        "from al_assets.scale.ray_runner import RayRunner\n"
+        "from al_assets_tests.scale.tasks import square\n"
+        "try:\n    list(RayRunner(2, '127.0.0.1:9').map(square, [1], 1))\n"
+        "except RuntimeError as error:\n    print(type(error).__name__, error)\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    print(done.stdout, done.stderr[-500:], time.monotonic() - started)
+    assert "no Ray cluster answers at '127.0.0.1:9'" in done.stdout
