@@ -112,7 +112,7 @@ def bench_selection_ray(
         by_threads, clusters, pairs = _engine(pool, threads, search, seed)
         recall = _recall(*(_nearest(pool, clusters, search.probes, each) for each in (threads, runner)))
     both = pairs.join(ray_pairs, on="pair_id", suffix="_ray")
-    difference = (both["similarity"] - both["similarity_ray"]).abs().max()
+    difference = np.abs(both["similarity"].to_numpy() - both["similarity_ray"].to_numpy()).max(initial=0.0)
     return SelectionRayBench(
         pool=pool.name,
         n=len(pool.item_ids),
@@ -127,7 +127,7 @@ def bench_selection_ray(
         same_clusters=_same_share(clusters, ray_clusters),
         same_pairs=both.height / pairs.height if pairs.height else 1.0,
         identical_pairs=_identical(pairs, ray_pairs),
-        similarity_difference=float(difference or 0.0),
+        similarity_difference=float(difference),
         recall_at_10=recall,
     )
 

@@ -119,16 +119,13 @@ class RayRunner:
         ahead = self._in_flight or max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
         rest = iter(parts)
         waiting = deque(remote.remote(task, part, *sent) for part in islice(rest, ahead))
-        try:
-            while waiting:
-                result, use = self._take(ray, waiting[0])
-                waiting.popleft()
-                self.uses.append(use)
-                waiting.extend(remote.remote(task, part, *sent) for part in islice(rest, 1))
-                yield result
-        finally:
-            for each in waiting:
-                ray.cancel(each, force=False)
+        # Where the caller stops early, what is under way is left to end: cancelling a task just as it completes makes
+        # Ray 2.60 abort this whole process (task_manager.cc, CompletePendingTask).
+        while waiting:
+            result, use = self._take(ray, waiting.popleft())
+            self.uses.append(use)
+            waiting.extend(remote.remote(task, part, *sent) for part in islice(rest, 1))
+            yield result
 
     def divide(
         self, rows: NDArray[np.int64], work: NDArray[np.float64], read: NDArray[np.int64] | None = None

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ from typing import Any
 
 LOOPBACK = "127.0.0.1"
 _LEAST_STORE_MB = 80
+_ANSWER_S = 10
+# Tells a dead node, which refuses the connection at once, within seconds; a busy one still has ten for each answer.
+_HEALTH = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 5}
 
 
 class ScaleError(RuntimeError):
@@ -42,6 +47,7 @@ def connect(address: str | None) -> None:
     :raises ScaleError: Ray is not installed, or no cluster answers there.
     """
     ray = import_ray()
+    _check_answers(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
@@ -53,10 +59,25 @@ def connect(address: str | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise ScaleError(
-            f"scale.ray.address: no Ray cluster answers at {address or 'this machine'!r} ({error}); start one with "
-            "'ray start --head', name its head as host:port, or leave the address out to use this machine"
-        ) from error
+        raise _no_answer(address or "this machine", error) from error
+
+
+def _check_answers(address: str | None) -> None:
+    """Do nothing if something listens there: Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise _no_answer(str(address), error) from error
+
+
+def _no_answer(where: str, error: Exception) -> ScaleError:
+    return ScaleError(
+        f"scale.ray.address: no Ray cluster answers at {where!r} ({error}); start one with 'ray start --head', name "
+        "its head as host:port, or leave the address out to use this machine"
+    )
 
 
 @contextmanager
@@ -124,7 +145,7 @@ def local_cluster(nodes: int = 2, cpus: int = 1, object_store_mb: int = _LEAST_S
         "node_ip_address": LOOPBACK,
     }
     with _environment("RAY_TMPDIR", folder), loopback_only():
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **settings})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": _HEALTH, **settings})
         try:
             running = LocalCluster(cluster.address, cluster, {"num_cpus": cpus, **settings})
             for _ in range(nodes):
@@ -133,7 +154,16 @@ def local_cluster(nodes: int = 2, cpus: int = 1, object_store_mb: int = _LEAST_S
         finally:
             ray.shutdown()
             cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder in which processes that are just ending may still write."""
+    for _ in range(30):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            return
+        time.sleep(0.1)
 
 
 @contextmanager

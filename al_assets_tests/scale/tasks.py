@@ -14,7 +14,7 @@ def square(part: int, plus: int) -> int:
     return part**2 + plus
 
 
-def slow(part: int, seconds: float) -> NDArray[np.int64]:
+def large(part: int, seconds: float) -> NDArray[np.int64]:
     time.sleep(seconds)
     # Large enough to stay in the object store of the node that made it.
     return np.full(200_000, part)
