@@ -517,6 +517,22 @@ class StorageSettings(Section):
     ledger_url: Annotated[str | None, OPERATIONAL] = None
 
 
+class RaySettings(Section):
+    """A Ray cluster that does the selection's large steps; needs the extra ``ray`` and files that all nodes see.
+
+    ``address`` is ``host:port`` of its head; left out, Ray is started on this machine alone.
+    """
+
+    address: Annotated[Text | None, OPERATIONAL] = None
+    shards: Annotated[Positive, OPERATIONAL] = 16
+
+
+class ScaleSettings(Section):
+    """Where the selection runs: in threads of this process unless a cluster is named. Its result is the same."""
+
+    ray: Annotated[RaySettings | None, OPERATIONAL] = None
+
+
 class Policy(Section):
     """A whole policy file."""
 
@@ -532,6 +548,7 @@ class Policy(Section):
     calibration: CalibrationSettings = CalibrationSettings()
     stopping: StoppingSettings = StoppingSettings()
     automation: AutomationSettings = AutomationSettings()
+    scale: Annotated[ScaleSettings, OPERATIONAL] = ScaleSettings()
     storage: StorageSettings = StorageSettings()
     base_dir: Annotated[Path, OPERATIONAL] = Path()
 

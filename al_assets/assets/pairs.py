@@ -10,6 +10,7 @@ from al_assets.assets.selection import boundary_budget, cold_start, draw_seed, n
 from al_assets.assets.vectors import sides_of
 from al_assets.curation.pairs import cross_label_pairs
 from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
+from al_assets.scale.choice import runner_of
 
 
 @loop_asset("curation", {"faiss"})
@@ -23,7 +24,7 @@ def boundary_pairs(
 ) -> TableOutput:
     """Candidate pairs of the round and those picked within the budget; items already asked for are left out."""
     key, settings = context.partition_key, loop.policy.selection
-    with sides_of(pseudo_labels, embeddings) as sides:
+    with sides_of(pseudo_labels, embeddings) as sides, runner_of(loop.policy) as runner:
         candidates = cross_label_pairs(
             sides.item_ids,
             sides.vectors,
@@ -33,6 +34,7 @@ def boundary_pairs(
             min_mixing=settings.min_mixing,
             exclude=not_to_ask(loop, key, pool),
             seed=settings.seed,
+            runner=runner,
         )
     ranked = rank_pairs(candidates, settings.seed, pseudo_labels)
     start = cold_start(loop, key, pool, pseudo_labels, ranked)

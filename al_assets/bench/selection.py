@@ -5,8 +5,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ class SelectionBench:
     """What ``bench_selection`` found.
 
     :param n: items of the pool.
-    :param wall_s: from vectors and scores to picks, in a process of its own; texts are folded beside, see ``fold_cpu_s``.
+    :param wall_s: from vectors and scores to picks, in a process of its own; folding texts is not in it.
     :param cpu_s: processor seconds of that, over all threads.
     :param floor_cpu_s: processor seconds of the same matrix products alone, as plain sgemm by the same threads.
     :param ratio: cpu_s / floor_cpu_s.
@@ -76,12 +77,7 @@ def bench_selection(
     return SelectionBench(n=n, dim=dim, seed=seed, quality=selection_quality(pool, picked), **measured)
 
 
-def as_json(found: SelectionBench) -> dict[str, object]:
-    """Return the figures as JSON takes them."""
-    return asdict(found)
-
-
-def _in_a_process_of_its_own(folder: Path, pool: BenchPool, seed: int) -> dict[str, object]:
+def _in_a_process_of_its_own(folder: Path, pool: BenchPool, seed: int) -> dict[str, Any]:
     vectors = pool.vectors
     if not isinstance(vectors, np.memmap) or vectors.filename is None:
         raise CurationError("vectors: not mapped from a file; make the pool with a folder")
@@ -89,5 +85,5 @@ def _in_a_process_of_its_own(folder: Path, pool: BenchPool, seed: int) -> dict[s
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CurationError(f"selection: the process ended with {done.returncode}: {done.stderr.strip()[-800:]}")
-    measured: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -90,7 +91,11 @@ def _select(
     ids, positive = frame["item_id"], frame["label"].to_numpy()
     with timed.stage("vectors checked"):
         vectors = Vectors(mapped)
-    settings = {"pca_dimensions": clustering.pca_dimensions, "exact_below": clustering.exact_below, "seed": seed}
+    settings: dict[str, Any] = {
+        "pca_dimensions": clustering.pca_dimensions,
+        "exact_below": clustering.exact_below,
+        "seed": seed,
+    }
     with timed.stage("micro cells"):
         clusters = assign_clusters(
             ids, vectors, positive, min_cluster_size=None, items_per_cell=clustering.items_per_cell, **settings
@@ -132,10 +137,9 @@ def floor_cpu(products: list[Shape]) -> float:
 
 def _multiply(part: list[tuple[Shape, int]]) -> None:
     rng = np.random.default_rng(0)
-    left, right, out = (
-        np.empty(max(size(*shape) for shape, _ in part), dtype=np.float32)
-        for size in (lambda m, n, k: m * k, lambda m, n, k: n * k, lambda m, n, k: m * n)
-    )
+    left = np.empty(max(rows * width for (rows, _, width), _ in part), dtype=np.float32)
+    right = np.empty(max(others * width for (_, others, width), _ in part), dtype=np.float32)
+    out = np.empty(max(rows * others for (rows, others, _), _ in part), dtype=np.float32)
     for buffer in (left, right):
         buffer[:] = rng.standard_normal(len(buffer), dtype=np.float32)
     for (rows, others, width), times in part:
@@ -161,13 +165,11 @@ def recall_at_10(vectors: Vectors, positive: NDArray[np.bool_], clusters: pl.Dat
 
 def _warm_up() -> None:
     """Load the libraries and start their threads: a run that lasts weeks does so once."""
-    import faiss
     import hdbscan
-    import scipy.sparse
-    import threadpoolctl
 
-    for library in (faiss, hdbscan, scipy.sparse, threadpoolctl):
-        assert library.__name__
+    assert hdbscan.HDBSCAN
+    for _ in THREADS.map(np.sqrt, [np.ones(1), np.ones(1)]):
+        pass
     np.ones((256, 256), dtype=np.float32) @ np.ones((256, 256), dtype=np.float32)
 
 

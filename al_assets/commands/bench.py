@@ -1,10 +1,14 @@
 """``al bench``: what is fast, and what the statistics are worth, measured on this machine."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from al_assets.commands.options import JsonOption, console, frame_table, print_json, say
 
@@ -67,6 +71,75 @@ def coverage(
     )
     for line in audit.outside:
         say(f"  outside: {line}")
+
+
+@bench_app.command()
+def selection(
+    n: Annotated[int, typer.Option("--n", min=100, help="Items of the generated pool.")] = 100_000,
+    dim: Annotated[int, typer.Option(min=1, help="Numbers in a vector.")] = 384,
+    rivals: Annotated[bool, typer.Option(help="Compare with small-text, scikit-activeml and modAL.")] = False,
+    ray: Annotated[bool, typer.Option(help="Compare threads with a Ray cluster of two nodes on this machine.")] = False,
+    pools: Annotated[int, typer.Option(min=1, help="With --rivals: generated pools, seeds from --seed on.")] = 1,
+    real: Annotated[
+        list[Path] | None, typer.Option(help="With --rivals: .npz of vectors, truth, scores instead; may be repeated.")
+    ] = None,
+    limit: Annotated[float, typer.Option(help="With --rivals: seconds for each query.")] = 120,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Time the selection engine against its own matrix products, and say what its picks are worth."""
+    from al_assets.commands.bench_selection import bench_engine, bench_ray, bench_rivals
+
+    with _progress() as (bar, task):
+
+        def tell(line: str) -> None:
+            bar.update(task, description=line)
+
+        if rivals:
+            found = bench_rivals(n, dim, pools, real or [], limit, seed, tell)
+        elif ray:
+            found = bench_ray(n, dim, seed, tell)
+        else:
+            found = bench_engine(n, dim, seed, tell)
+    if as_json:
+        print_json(found.figures)
+        return
+    for part in found.shown:
+        console.print(part, highlight=False)
+
+
+@bench_app.command("cold-start")
+def cold_start(
+    data: Annotated[Path, typer.Argument(help="JSONL with text and label (true or false, 1 or 0) in each row.")],
+    model: Annotated[str, typer.Option(help="A sentence-transformers model or its folder.")],
+    sentence: Annotated[str, typer.Option(help="What LLM-0 compares each text with: the policy in one sentence.")],
+    text: Annotated[str, typer.Option(help="The column of the text.")] = "text",
+    label: Annotated[str, typer.Option(help="The column of the label.")] = "label",
+    seeds: Annotated[int, typer.Option(min=2, help="Loops of each kind.")] = 10,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure on labelled texts how the cold start divides the budget, against fixed divisions of it."""
+    from al_assets.bench.cold_start import bench_cold_start, cold_start_table
+    from al_assets.commands.bench_selection import labelled_texts
+
+    with _progress() as (bar, task):
+        texts = labelled_texts(data, text, label, model, sentence, seed)
+        found = bench_cold_start(
+            [texts], seeds=seeds, seed=seed, progress=lambda line: bar.update(task, description=line)
+        )
+    if as_json:
+        print_json(asdict(found))
+        return
+    console.print(cold_start_table(found))
+
+
+@contextmanager
+def _progress() -> Iterator[tuple[Progress, TaskID]]:
+    """Yield a line that says what is going on, gone at the end."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar, bar.add_task("starting")
 
 
 @bench_app.command()

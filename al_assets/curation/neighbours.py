@@ -100,7 +100,7 @@ def nearest_neighbours(
         for looked_into, bar in ((chosen[:, :1], None), (chosen[:, 1:], own.cosine[:, -1])):
             if looked_into.size:
                 lengths = np.bincount(looked_into.ravel(), minlength=len(lists.centroids)).astype(np.float64)
-                parts = runner.divide(np.arange(len(lists.rows)), lengths[lists.list_of] + 1)
+                parts = runner.divide(np.arange(len(lists.rows)), lengths[lists.list_of] + 1, lists.rows)
                 for who, part in runner.map(_probe, parts, vectors, lists, asking, looked_into, count, bar):
                     _merge(own, who, part)
     return found

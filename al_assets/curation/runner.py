@@ -85,7 +85,8 @@ def _libraries() -> Any:
     import scipy.linalg
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    assert faiss and scipy.linalg
+    for library in (faiss, scipy.linalg):
+        assert library
     return ThreadpoolController()
 
 

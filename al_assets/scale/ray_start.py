@@ -158,10 +158,12 @@ def local_cluster(nodes: int = 2, cpus: int = 1, object_store_mb: int = _LEAST_S
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder in which processes that are just ending may still write."""
-    for _ in range(30):
+    """Remove a folder that processes which are just ending may still write to, or make again."""
+    gone = 0
+    for _ in range(40):
         shutil.rmtree(folder, ignore_errors=True)
-        if not Path(folder).exists():
+        gone = 0 if Path(folder).exists() else gone + 1
+        if gone == 5:
             return
         time.sleep(0.1)
 
