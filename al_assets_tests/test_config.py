@@ -1,7 +1,7 @@
 import copy
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -13,10 +13,12 @@ from al_assets.config import (
     PolicyError,
     PolicyText,
     SelectionSettings,
+    StrategyName,
     fingerprint_of,
     load_policy,
     policy_from_environment,
 )
+from al_assets.curation.strategies.registry import STRATEGY_NAMES
 from al_assets_tests.loops import small_policy
 
 CONTENT = small_policy(Path("/nowhere/model"))
@@ -244,3 +246,24 @@ def test_the_text_raters_read_has_a_fingerprint_of_its_own() -> None:
              {"examples": (Example(text="t", label="positive"),)}]  # fmt: skip
     assert {first.model_copy(update=each).text_fingerprint() for each in same} == {first.text_fingerprint()}
     assert len({first.model_copy(update=each).text_fingerprint() for each in (*other, {})}) == 5
+
+
+def test_strategies_of_the_policy_are_those_there_are(tmp_path: Path) -> None:
+    assert get_args(StrategyName) == STRATEGY_NAMES
+    said = message(tmp_path, edited("selection.strategy", "typiclus"))
+    assert "'typiclus' is no strategy; did you mean 'typiclust'?" in said
+    assert "must add up to 1" in message(tmp_path, edited("selection.strategy", {"badge": 0.5, "random": 0.4}))
+    mixed = load_policy(write(tmp_path, edited("selection.strategy", {"badge": 0.5, "random": 0.5})))
+    assert mixed.selection.strategy_shares == {"badge": 0.5, "random": 0.5}
+    plain = load_policy(write(tmp_path, CONTENT))
+    assert plain.selection.strategy_shares == {"boundary_pairs": 1.0}
+    assert plain.selection.fingerprint() != mixed.selection.fingerprint()
+
+
+def test_where_the_selection_runs_is_no_part_of_a_fingerprint(tmp_path: Path) -> None:
+    plain = load_policy(write(tmp_path, CONTENT))
+    on_ray = load_policy(write(tmp_path, edited("scale", {"ray": {"address": "10.0.0.5:6379", "shards": 64}})))
+    assert on_ray.scale.ray is not None
+    assert on_ray.scale.ray.shards == 64
+    assert plain.scale.ray is None
+    assert plain.fingerprint() == on_ray.fingerprint()

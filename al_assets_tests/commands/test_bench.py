@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from al_assets_tests.commands.running import al
@@ -32,3 +34,29 @@ def test_stopping_counts_every_loop() -> None:
     for each in found["outcomes"]:
         assert each["right"] + each["early"] + each["late"] + each["never"] == pytest.approx(1)
     assert "Right / early / late / never" in al("bench", "stopping", "--replicates", "1")
+
+
+@pytest.mark.slow
+def test_selection_adds_up_its_stages() -> None:
+    found = json.loads(al("bench", "selection", "--n", "4000", "--dim", "64", "--json"))
+    assert sum(found["stages"].values()) == pytest.approx(found["cpu_s"])
+    assert found["ratio"] == pytest.approx(found["cpu_s"] / found["floor_cpu_s"])
+    assert found["recall_at_10"] == 1
+    assert set(found["quality"]) == {"band_share", "topics_covered", "topics", "mislabelled_share", "positive_share"}
+    shown = al("bench", "selection", "--n", "4000", "--dim", "64")
+    assert "ratio" in shown
+    assert "neighbours and mixing" in shown
+
+
+@pytest.mark.slow
+def test_rivals_are_asked_on_real_vectors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(200, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.savez(tmp_path / "own.npz", vectors=vectors, truth=vectors[:, 0] > 0.4, scores=rng.random(200))
+    arguments = ("bench", "selection", "--rivals", "--real", str(tmp_path / "own.npz"), "--limit", "1", "--json")
+    found = json.loads(al(*arguments))
+    assert {each["system"] for each in found} == {"al_assets", "small-text", "scikit-activeml", "modAL"}
+    assert {each["pool"] for each in found} == {"own"}
+    ours = [each for each in found if each["system"] == "al_assets"]
+    assert all(each["stopped"] is False and each["quality"]["topics"] >= 0 for each in ours)
