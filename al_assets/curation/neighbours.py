@@ -97,8 +97,10 @@ def nearest_neighbours(
         chosen = _nearest_lists(asking, lists.centroids, min(probes, len(lists.centroids)), runner)
         own = Found(found.cosine[place], found.rows[place])
         # The nearest list first: what it holds sets the bar for the others, which few of their rows pass.
-        for looked_into, bar in ((chosen[:, :1], None), (chosen[:, 1:], own.cosine[:, -1])):
+        for first, looked_into in ((True, chosen[:, :1]), (False, chosen[:, 1:])):
             if looked_into.size:
+                # A copy: merging moves the bar while others still look at it.
+                bar = None if first else own.cosine[:, -1].copy()
                 lengths = np.bincount(looked_into.ravel(), minlength=len(lists.centroids)).astype(np.float64)
                 parts = runner.divide(np.arange(len(lists.rows)), lengths[lists.list_of] + 1, lists.rows)
                 for who, part in runner.map(_probe, parts, vectors, lists, asking, looked_into, count, bar):
