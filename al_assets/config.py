@@ -524,7 +524,7 @@ class RaySettings(Section):
     """
 
     address: Annotated[Text | None, OPERATIONAL] = None
-    shards: Annotated[Positive, OPERATIONAL] = 16
+    shards: Annotated[Positive, OPERATIONAL] = 8
 
 
 class ScaleSettings(Section):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -85,6 +86,7 @@ def bench_selection_ray(
     object_store_mb: int = 200,
     search: Search = _DEFAULT_SEARCH,
     workers: int | None = None,
+    search_by: Literal["shard", "list"] = "shard",
     seed: int = 0,
 ) -> SelectionRayBench:
     """Run the engine on the pool by threads and by Ray and compare what they found.
@@ -93,17 +95,24 @@ def bench_selection_ray(
     :param shards: ranges of the pool, one task each.
     :param address: a running cluster to use instead; the pool's memory map has to be there under the same path.
     :param object_store_mb: of each node started here.
+    :param search_by: as in ``RayRunner``.
     :param workers: threads to compare with; None is one for each core.
     :raises ScaleError: Ray is not installed, or the cluster cannot be reached.
     """
     if address is None:
         with local_cluster(nodes, cpus, object_store_mb) as cluster:
             return bench_selection_ray(
-                pool, shards=shards, address=cluster.address, search=search, workers=workers, seed=seed
+                pool,
+                shards=shards,
+                address=cluster.address,
+                search=search,
+                workers=workers,
+                search_by=search_by,
+                seed=seed,
             )
     threads = Threads(workers)
     _warm_up(0)
-    with RayRunner(shards, address) as runner:
+    with RayRunner(shards, address, search_by=search_by) as runner:
         # Processes of the nodes start, and import, before time is taken.
         list(runner.map(_warm_up, range(4 * shards)))
         runner.uses.clear()

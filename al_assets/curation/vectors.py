@@ -1,5 +1,6 @@
 """Vectors read from where they lie: memory maps and arrays of float16 or float32, never copied whole."""
 
+import mmap
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class Vectors:
     def __getstate__(self) -> dict[str, Any]:
         """Let a memory map travel as the name of its file: whoever gets it reads the same file."""
         source = self._source
-        if isinstance(source, np.memmap) and source.filename is not None:
+        # A part of a map, such as every other row, would be read as the whole.
+        if isinstance(source, np.memmap) and source.filename is not None and isinstance(source.base, mmap.mmap):
             mapped = _Mapped(source.dtype, source.shape, str(source.filename), source.offset)
             return {**self.__dict__, "_source": mapped}
         return self.__dict__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,8 @@ class RayRunner:
     :param address: as in ``connect``: ``host:port``, "auto", or None for this machine alone.
     :param in_flight: tasks under way or finished and not yet taken; None is two for each core of the cluster.
     :param retries: how often a part is tried again after a node died.
+    :param search_by: what a task of a search reads: its own shard's part of every list of like rows, or whole lists,
+        whose rows lie all over the file. Lists take about half the time where every node can keep the file in memory.
     :raises ScaleError: Ray is not installed.
     :raises CurationError: a number is below what it must be.
     """
@@ -78,6 +80,7 @@ class RayRunner:
         *,
         in_flight: int | None = None,
         retries: int = RETRIES,
+        search_by: Literal["shard", "list"] = "shard",
     ) -> None:
         self._sizes = None if isinstance(shards, int) else np.asarray(shards, dtype=np.int64)
         self._count = shards if isinstance(shards, int) else len(shards)
@@ -86,7 +89,7 @@ class RayRunner:
         check_at_least("retries", retries, 0)
         import_ray()
         self._address, self._in_flight, self._retries = address, in_flight, retries
-        self._opened = False
+        self._search_by, self._opened = search_by, False
         self.uses: list[TaskUse] = []
 
     def __enter__(self) -> Self:
@@ -132,12 +135,15 @@ class RayRunner:
     ) -> list[NDArray[np.int64]]:
         """Return the rows in parts, one for each shard that has any; each task then reads only its own shard.
 
-        :param work: only looked at where rows that are not rising, and have to stay in order, cannot go by shard.
+        :param work: looked at in a search by lists, and where rows that have to stay in order are not rising: parts are
+            then of about equal work.
         :param read: the row of the pool that stands behind each of ``rows``; None: they are rows of the pool, and the
             parts one after the other are the rows as given.
         """
         if not len(rows):
             return []
+        if read is not None and self._search_by == "list":
+            return divide_evenly(rows, work, self._count)
         shard = self._shard_of(rows if read is None else read)
         if read is None and (np.diff(shard) < 0).any():
             return divide_evenly(rows, work, self._count)

@@ -154,10 +154,10 @@ def local_cluster(nodes: int = 2, cpus: int = 1, object_store_mb: int = _LEAST_S
         finally:
             ray.shutdown()
             cluster.shutdown()
-            _remove(folder)
+            remove_folder(folder)
 
 
-def _remove(folder: str) -> None:
+def remove_folder(folder: str) -> None:
     """Remove a folder that processes which are just ending may still write to, or make again."""
     gone = 0
     for _ in range(40):

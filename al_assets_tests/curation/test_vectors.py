@@ -79,5 +79,7 @@ def test_a_memory_map_travels_as_its_name(tmp_path: Path) -> None:
     sent = pickle.dumps(mapped.view(np.arange(10)))
     assert len(sent) < 50_000 * 24 * 2 / 4
     assert np.array_equal(pickle.loads(sent).take(slice(None)), mapped.take(np.arange(10)))
+    part = Vectors(np.load(tmp_path / "v.npy", mmap_mode="r")[10:90:2])
+    assert np.array_equal(pickle.loads(pickle.dumps(part)).take(slice(None)), part.take(slice(None)))
     in_memory = Vectors(rows())
     assert np.array_equal(pickle.loads(pickle.dumps(in_memory)).take(slice(9)), in_memory.take(slice(9)))

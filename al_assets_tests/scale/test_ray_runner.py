@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ from al_assets.curation.pairs import Search, cross_label_pairs
 from al_assets.curation.runner import Runner, Threads
 from al_assets.curation.vectors import Vectors
 from al_assets.scale.ray_runner import RayRunner
-from al_assets.scale.ray_start import LocalCluster, ScaleError, connect
+from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
 from al_assets_tests.scale import tasks
 from al_assets_tests.scale.conftest import SHARDS
 
@@ -92,15 +92,21 @@ def test_ray_finds_what_threads_find(
     assert all(node.tasks > 10 for node in runner.nodes())
 
 
+@pytest.mark.parametrize("search_by", ["shard", "list"])
 def test_the_search_finds_the_neighbours_that_threads_find(
-    pool: BenchPool, by_threads: tuple[pl.DataFrame, pl.DataFrame], runner: RayRunner
+    pool: BenchPool,
+    by_threads: tuple[pl.DataFrame, pl.DataFrame],
+    cluster: LocalCluster,
+    runner: RayRunner,
+    search_by: Literal["shard", "list"],
 ) -> None:
     vectors = Vectors(pool.vectors)
     answering = np.flatnonzero(~pool.positive)
     lists = Lists.of(vectors, answering, by_threads[0]["cell"].to_numpy()[answering])
     asking = np.flatnonzero(pool.positive)
     one = nearest_neighbours(vectors, lists, asking, 10, probes=12, runner=Threads(1))
-    other = nearest_neighbours(vectors, lists, asking, 10, probes=12, runner=runner)
+    with RayRunner(SHARDS, cluster.address, search_by=search_by) as searching:
+        other = nearest_neighbours(vectors, lists, asking, 10, probes=12, runner=searching)
     # Unlike shapes of a product round the last digit in unlike ways, so rows as near as each other may change places.
     assert np.allclose(one.cosine, other.cosine, atol=1e-6)
     assert np.mean([len(set(a) & set(b)) for a, b in zip(one.rows, other.rows, strict=True)]) / 10 > 0.999
@@ -196,6 +202,13 @@ def test_what_reads_from_all_over_is_brought_to_its_shard() -> None:
     assert [shard_of(read[part], np.array([250, 500, 750, 1_000])) for part in parts] == [0, 1, 2, 3]
 
 
+def test_a_search_by_lists_keeps_them_together() -> None:
+    read = np.random.default_rng(0).permutation(1_000)
+    parts = RayRunner(4, search_by="list").divide(np.arange(1_000), np.ones(1_000), read)
+    assert [len(part) for part in parts] == [250] * 4
+    assert np.array_equal(np.concatenate(parts), np.arange(1_000))
+
+
 def test_rows_in_another_order_keep_it() -> None:
     rows = np.random.default_rng(0).permutation(1_000)
     parts = RayRunner(4).divide(rows, np.ones(1_000))
@@ -239,9 +252,10 @@ def test_without_an_address_ray_is_started_here_and_ended() -> None:
         "print(len(psutil.wait_procs(started, timeout=20)[1]))\n"
     )
     # The path to a socket may have 107 characters: pytest's folders are too deep.
-    with tempfile.TemporaryDirectory(prefix="al-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, "RAY_TMPDIR": folder}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    folder = tempfile.mkdtemp(prefix="al-ray-", dir="/tmp")
+    environment = {**os.environ, "RAY_TMPDIR": folder}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    remove_folder(folder)
     squares, ports, left = done.stdout.splitlines()
     assert (squares, left) == ("[2, 5]", "0")
     assert set(json.loads(ports)) <= LOOPBACK
