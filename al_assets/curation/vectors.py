@@ -93,8 +93,9 @@ class Vectors:
     def __getstate__(self) -> dict[str, Any]:
         """Let a memory map travel as the name of its file: whoever gets it reads the same file."""
         source = self._source
+        whole: Any = source.base
         # A part of a map, such as every other row, would be read as the whole.
-        if isinstance(source, np.memmap) and source.filename is not None and isinstance(source.base, mmap.mmap):
+        if isinstance(source, np.memmap) and source.filename is not None and isinstance(whole, mmap.mmap):
             mapped = _Mapped(source.dtype, source.shape, str(source.filename), source.offset)
             return {**self.__dict__, "_source": mapped}
         return self.__dict__
