@@ -352,7 +352,7 @@ class SelectionSettings(Section):
     min_mixing: Share = 0.2
     target_positive_share: Share = 0.4
     strategy: Annotated[StrategyName | dict[StrategyName, Share], LATER] = "boundary_pairs"
-    exploration: Annotated[Share, LATER] = 0.5
+    exploration: Annotated[Share, LATER] = 0.25
     audit_strata: Positive = 5
     gold: Annotated[Text | None, LATER] = None
     gold_share: Annotated[Share, LATER] = 0
