@@ -23,7 +23,7 @@ from al_assets.config import SelectionSettings
 from al_assets.curation.explain import explain_queue, why_table
 from al_assets.curation.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
 from al_assets.curation.queue import Evidence, build_queue
-from al_assets.curation.strategies.registry import make_strategy, needs_vectors
+from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy, needs_vectors
 
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
@@ -98,12 +98,13 @@ def _chosen(
     """Return what the policy's strategy, the audit and the control choose now, published or not."""
     settings = loop.policy.selection
     promising = cold_start(loop, key, pool, pseudo_labels, pairs).share
+    asked = settings.strategy_shares.keys()
     with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy_shares) else nullcontext() as sides:
         evidence = Evidence(
             pairs=pairs,
             vectors=(sides.item_ids, sides.vectors) if isinstance(sides, Sides) else None,
             labels=labels_so_far(loop, key).select("item_id", "label"),
-            reference=reference_scores(loop, pool, pseudo_labels),
+            reference=reference_scores(loop, pool, pseudo_labels) if asked & COMPARE_WITH_REFERENCE else None,
         )
         return build_queue(
             pool=pool,

@@ -35,6 +35,9 @@ _LOOK_AT_VECTORS = frozenset(
     {"k_center", "facility_location", "typiclust", "probcover", "badge", "contrastive", "rho", "jest"}
 )
 
+COMPARE_WITH_REFERENCE = frozenset({"rho", "jest"})
+"""Strategies that look at ``candidates.reference``."""
+
 STRATEGY_NAMES: tuple[str, ...] = ("boundary_pairs", "random", *_RANKINGS)
 """Every name that ``make_strategy`` knows."""
 
