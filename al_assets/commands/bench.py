@@ -83,6 +83,9 @@ def selection(
     real: Annotated[
         list[Path] | None, typer.Option(help="With --rivals: .npz of vectors, truth, scores instead; may be repeated.")
     ] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="With --rivals: such as modAL or small-text:BADGE alone; may be repeated.")
+    ] = None,
     limit: Annotated[float, typer.Option(help="With --rivals: seconds for each query.")] = 120,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -96,7 +99,7 @@ def selection(
             bar.update(task, description=line)
 
         if rivals:
-            found = bench_rivals(n, dim, pools, real or [], limit, seed, tell)
+            found = bench_rivals(n, dim, pools, real or [], system, limit, seed, tell)
         elif ray:
             found = bench_ray(n, dim, seed, tell)
         else:

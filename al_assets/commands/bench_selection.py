@@ -37,10 +37,23 @@ def bench_engine(n: int, dim: int, seed: int, say: Say) -> Shown:
     return Shown(asdict(found), (*_sentences(found), _stage_table(found)))
 
 
-def bench_rivals(n: int, dim: int, pools: int, real: Sequence[Path], limit: float, seed: int, say: Say) -> Shown:
-    """Ask this package and its rivals on the same pools: those of the files, or generated ones."""
+def bench_rivals(
+    n: int,
+    dim: int,
+    pools: int,
+    real: Sequence[Path],
+    systems: Sequence[str] | None,
+    limit: float,
+    seed: int,
+    say: Say,
+) -> Shown:
+    """Ask this package and its rivals on the same pools: those of the files, or generated ones.
+
+    :param systems: names such as "modAL" or "small-text:BADGE"; None is all.
+    """
     from al_assets.bench.pools import make_pool
     from al_assets.bench.rivals.runner import bench_rivals as ask
+    from al_assets.bench.rivals.systems import chosen_systems
     from al_assets.bench.rivals.table import rivals_json, rivals_table
 
     with tempfile.TemporaryDirectory(prefix="al-bench-") as folder:
@@ -48,7 +61,8 @@ def bench_rivals(n: int, dim: int, pools: int, real: Sequence[Path], limit: floa
         asked = [real_pool_of(path) for path in real] or [
             make_pool(n, dim, seed=seed + number, folder=Path(folder)) for number in range(pools)
         ]
-        found = ask(asked, budget=None, limit_s=limit, seed=seed, progress=say)
+        chosen = chosen_systems(systems)
+        found = ask(asked, budget=None, limit_s=limit, seed=seed, systems=chosen, progress=say)
     return Shown(rivals_json(found), tuple(rivals_table(found, pool.name) for pool in asked))
 
 

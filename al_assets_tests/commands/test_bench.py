@@ -54,9 +54,10 @@ def test_rivals_are_asked_on_real_vectors(tmp_path: Path) -> None:
     vectors = rng.normal(size=(200, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.savez(tmp_path / "own.npz", vectors=vectors, truth=vectors[:, 0] > 0.4, scores=rng.random(200))
-    arguments = ("bench", "selection", "--rivals", "--real", str(tmp_path / "own.npz"), "--limit", "1", "--json")
-    found = json.loads(al(*arguments))
-    assert {each["system"] for each in found} == {"al_assets", "small-text", "scikit-activeml", "modAL"}
-    assert {each["pool"] for each in found} == {"own"}
-    ours = [each for each in found if each["system"] == "al_assets"]
-    assert all(each["stopped"] is False and each["quality"]["topics"] >= 0 for each in ours)
+    two = ("--system", "al_assets:boundary_pairs", "--system", "modAL:margin_sampling")
+    found = json.loads(al("bench", "selection", "--rivals", "--real", str(tmp_path / "own.npz"), *two, "--json"))
+    assert [(each["system"], each["pool"], each["stopped"]) for each in found] == [
+        ("al_assets", "own", False),
+        ("modAL", "own", False),
+    ]
+    assert all(each["quality"]["topics"] >= 0 and each["picked"] == each["budget"] for each in found)
