@@ -11,7 +11,7 @@ export AL_VLLM_PYTHON
 .PHONY: help demo dev test check format clean
 
 help:
-	@echo "make demo    run three iterations on real text with real models (about 13 minutes on two cores)"
+	@echo "make demo    run three iterations on real text with real models (12 to 20 minutes on two cores)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   lint, types, import directions"
