@@ -24,6 +24,7 @@ def boundary_pairs(
 ) -> TableOutput:
     """Candidate pairs of the round and those picked within the budget; items already asked for are left out."""
     key, settings = context.partition_key, loop.policy.selection
+    exclude = not_to_ask(loop, key, pool)
     with sides_of(pseudo_labels, embeddings) as sides, runner_of(loop.policy) as runner:
         candidates = cross_label_pairs(
             sides.item_ids,
@@ -32,12 +33,12 @@ def boundary_pairs(
             cluster_assignments,
             neighbours=settings.neighbours,
             min_mixing=settings.min_mixing,
-            exclude=not_to_ask(loop, key, pool),
+            exclude=exclude,
             seed=settings.seed,
             runner=runner,
         )
     ranked = rank_pairs(candidates, settings.seed, pseudo_labels)
-    start = cold_start(loop, key, pool, pseudo_labels, ranked)
+    start = cold_start(loop, key, pool, pseudo_labels, ranked, exclude)
     wanted = pairs_budget(settings.strategy_shares, boundary_budget(loop), start.share)
     pairs = draw_pairs(ranked, wanted, settings.exploration, draw_seed(loop, key))
     texts = dict(pool.select("item_id", "text").iter_rows())

@@ -97,7 +97,8 @@ def _chosen(
 ) -> pl.DataFrame:
     """Return what the policy's strategy, the audit and the control choose now, published or not."""
     settings = loop.policy.selection
-    promising = cold_start(loop, key, pool, pseudo_labels, pairs).share
+    exclude = not_to_ask(loop, key, pool)
+    promising = cold_start(loop, key, pool, pseudo_labels, pairs, exclude).share
     asked = settings.strategy_shares.keys()
     with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy_shares) else nullcontext() as sides:
         evidence = Evidence(
@@ -114,7 +115,7 @@ def _chosen(
             shares=shares_of(loop),
             budget=settings.budget,
             audit_strata=settings.audit_strata,
-            exclude=not_to_ask(loop, key, pool),
+            exclude=exclude,
             seed=draw_seed(loop, key),
         )
 

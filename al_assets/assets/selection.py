@@ -59,16 +59,22 @@ def labels_so_far(loop: LoopResource, key: str) -> pl.DataFrame:
 
 
 def cold_start(
-    loop: LoopResource, key: str, pool: pl.DataFrame, pseudo_labels: pl.DataFrame, ranked: pl.DataFrame
+    loop: LoopResource,
+    key: str,
+    pool: pl.DataFrame,
+    pseudo_labels: pl.DataFrame,
+    ranked: pl.DataFrame,
+    exclude: list[str],
 ) -> ColdStart:
     """Return the part of the boundary pairs' share that goes to top-scored items, by what the labels so far showed.
 
     :param ranked: ranked pairs, drawn or not.
+    :param exclude: items that are not asked, see ``not_to_ask``.
     """
     settings, policy = loop.policy.selection, loop.policy.policy
     scores = pseudo_labels.sort("item_id")
     ids = scores["item_id"]
-    free = askable(pool, not_to_ask(loop, key, pool))["item_id"]
+    free = askable(pool, exclude)["item_id"]
     candidates = Candidates(
         ids,
         scores["p_positive"].to_numpy(),

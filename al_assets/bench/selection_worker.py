@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.bench.pool_texts import make_texts
+from al_assets.bench.rivals.worker import peak_rss_mb
 from al_assets.bench.selection import BUDGET
 from al_assets.config import ClusteringSettings, SelectionSettings
 from al_assets.curation.clusters import assign_clusters, macro_clusters
@@ -56,7 +57,7 @@ def main(file: str, folder: str, seed: int) -> None:
     timed = Stages()
     with logged_products() as products:
         vectors, clusters, candidates, picked = _select(timed, frame, mapped, seed)
-    peak = _peak_rss_mb()
+    peak = peak_rss_mb()
     cpu, floor = sum(timed.cpu.values()), floor_cpu(products)
     recall = recall_at_10(vectors, positive, clusters)
     before = time.process_time()
@@ -171,16 +172,6 @@ def _warm_up() -> None:
     for _ in THREADS.map(np.sqrt, [np.ones(1), np.ones(1)]):
         pass
     np.ones((256, 256), dtype=np.float32) @ np.ones((256, 256), dtype=np.float32)
-
-
-def _peak_rss_mb() -> float:
-    """Return the largest resident memory of this process so far; that of its parent has no part in it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
