@@ -13,6 +13,7 @@ from al_assets.commands import reading
 from al_assets.commands.bench import bench_app
 from al_assets.commands.labels import labels_app
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json, say
+from al_assets.commands.study import study_app
 from al_assets.commands.why import why
 from al_assets.config import POLICY_VARIABLE, PolicyError, load_policy
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(labels_app, name="labels")
 app.add_typer(bench_app, name="bench")
+app.add_typer(study_app, name="study")
 for command in (reading.report, reading.explain, reading.plan, reading.raters, why):
     app.command()(command)
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -449,11 +449,15 @@ class SFTStudent(Section):
 
 
 class LinearStudent(Section):
-    """Logistic regression on the frozen embedding: seconds to train; the floor a language model has to beat."""
+    """Logistic regression on the frozen embedding: seconds to train; the floor a language model has to beat.
+
+    :param balanced: both classes weigh alike, however rare one of them is.
+    """
 
     kind: Literal["linear"]
     embedding: EmbeddingSettings
     regularisation: Annotated[float, Field(gt=0)] = 1.0
+    balanced: Annotated[bool, LATER] = True
     seed: int = 0
 
 
@@ -588,6 +592,7 @@ class Policy(Section):
         return f"sqlite:///{self.root}/ledger.sqlite"
 
 
+_Sections = TypeVar("_Sections", bound=Section)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -596,19 +601,31 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
 
     :raises PolicyError: missing, unreadable or wrong; one line per mistake.
     """
+    return load_sections(path, Policy, "policy file", f"write one with 'al init {Path(path).name}'")
+
+
+def load_sections(path: str | os.PathLike[str], model: type[_Sections], what: str, way_out: str) -> _Sections:
+    """Read and check a YAML file of sections; its folder becomes ``base_dir``.
+
+    :param what: what the file is called in messages, and in ``way_out`` what to do where there is none.
+    :raises PolicyError: missing, unreadable or wrong; one line per mistake.
+    """
     file = Path(path).expanduser().resolve()
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PolicyError(f"{file}: no such policy file; write one with 'al init {Path(path).name}'") from None
+        raise PolicyError(f"{file}: no such {what}; {way_out}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PolicyError(f"{file}: cannot be read as UTF-8 YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise PolicyError(f"{file}: expected sections such as 'policy:' and 'pool:', found {type(raw).__name__}")
+        known = [name for name in model.model_fields if name != "base_dir"]
+        raise PolicyError(
+            f"{file}: expected sections such as '{known[0]}:' and '{known[1]}:', found {type(raw).__name__}"
+        )
     try:
-        return Policy.model_validate({**_expand(raw, ""), "base_dir": file.parent})
+        return model.model_validate({**_expand(raw, ""), "base_dir": file.parent})
     except ValidationError as error:
-        raise PolicyError("\n".join(_explain(file, each) for each in error.errors())) from None
+        raise PolicyError("\n".join(_explain(file, what, each) for each in error.errors())) from None
 
 
 def policy_from_environment() -> Policy:
@@ -639,8 +656,8 @@ def _expand(value: Any, where: str) -> Any:
     return _VARIABLE.sub(substitute, value)
 
 
-def _explain(file: Path, error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "policy file"
+def _explain(file: Path, what: str, error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or what
     value = error.get("input")
     shown = "" if isinstance(value, (dict, BaseModel)) or error["type"] == "missing" else f" (found {value!r})"
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.kappa import Floats
 from al_assets.bench.hidden_pool import draw_pool
-from al_assets.bench.offline_loop import Arm, LoopSettings, RoundFigures, Situation, run_loop
+from al_assets.bench.offline_loop import RoundFigures, run_loop
 from al_assets.curation.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked, Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
@@ -17,6 +17,7 @@ from al_assets.curation.strategies.by_score import TopScored, UniformRandom
 from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.pairs import BoundaryPairs
+from al_assets.study.loop import Arm, LoopSettings, Situation
 
 _EARLIER_PRIOR, _EARLIER_NEAR, _MOST = 20, 0.8, 0.5
 
@@ -184,17 +185,6 @@ def bench_cold_start(
                 everything = [loop for own in loops.values() for loop in own]
                 expected += [_expected(each.name, share, labeler, kind, everything) for kind in ("pairs", "promising")]
     return ColdStartBench(tuple(found), tuple(expected), settings, items, held_out, seed, time.perf_counter() - started)
-
-
-def noisy_oracle(truth: NDArray[np.bool_], auc: float, seed: int = 0) -> Floats:
-    """Return scores in (0, 1) of a labeler of that AUC: unit-variance normal log-odds, apart by sqrt(2) z(auc).
-
-    :param auc: 0.5 (chance) to below 1.
-    """
-    from scipy.special import ndtri
-
-    log_odds = np.random.default_rng((seed, 12)).standard_normal(len(truth)) + np.sqrt(2) * ndtri(auc) * truth
-    return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
 def area_under_curve(scores: Floats, truth: NDArray[np.bool_]) -> float:

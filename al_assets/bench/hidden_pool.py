@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.kappa import Floats
+from al_assets.study.draw import draw_rows
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,8 @@ def draw_pool(
     """Draw a pool and held-out items of the same positive share, all without replacement.
 
     :param prevalence: the positive share to thin to, in (0, 1); None leaves it as it is.
-    :raises ValueError: there are not enough positive or negative items.
+    :raises StudyError: there are not enough positive or negative items.
     """
-    rng = np.random.default_rng((seed, 11))
-    if prevalence is None:
-        chosen = rng.permutation(len(truth))[: items + held_out]
-    else:
-        wanted = round(prevalence * (items + held_out)), items + held_out - round(prevalence * (items + held_out))
-        sides = [rng.permutation(np.flatnonzero(truth == side)) for side in (True, False)]
-        chosen = rng.permutation(np.concatenate([side[:count] for side, count in zip(sides, wanted, strict=True)]))
-    if len(chosen) < items + held_out:
-        raise ValueError(
-            f"items {items}, held_out {held_out}: only {len(chosen)} of {len(truth)} items have that positive share; "
-            "ask for fewer items"
-        )
-    pool, held = chosen[:items], chosen[items:]
+    drawn = draw_rows(truth, pool=items, held_out=held_out, prevalence=prevalence, seed=seed)
+    pool, held = drawn.pool, drawn.held_out
     return HiddenPool(vectors[pool], truth[pool], scores[pool], vectors[held], truth[held], scores[held])

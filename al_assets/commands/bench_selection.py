@@ -109,7 +109,8 @@ def labelled_texts(path: Path, text: str, label: str, model: str, sentence: str,
     """
     from sentence_transformers import SentenceTransformer
 
-    from al_assets.bench.cold_start import Texts, noisy_oracle
+    from al_assets.bench.cold_start import Texts
+    from al_assets.study.oracle import noisy_oracle
 
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     for number, row in enumerate(rows, start=1):

@@ -13,12 +13,13 @@ from al_assets.bench.cold_start import (
     bench_cold_start,
     cold_start_table,
     mean_of,
-    noisy_oracle,
 )
 from al_assets.bench.hidden_pool import HiddenPool, draw_pool
-from al_assets.bench.offline_loop import LoopSettings, Situation, run_loop
+from al_assets.bench.offline_loop import run_loop
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
+from al_assets.study.loop import LoopSettings, Situation
+from al_assets.study.oracle import noisy_oracle
 
 FEW = LoopSettings(budget=20, rounds=2)
 
@@ -53,7 +54,7 @@ def test_a_pool_has_the_positive_share_asked_for_and_shares_no_item_with_the_hel
     assert len(np.unique(np.concatenate([pool.vectors, pool.held_vectors]), axis=0)) == 700
     natural = draw_pool(*_columns(_texts()), items=500, held_out=200, prevalence=None, seed=0)
     assert natural.truth.mean() == pytest.approx(0.3, abs=0.06)
-    with pytest.raises(ValueError, match="items 900, held_out 200: only"):
+    with pytest.raises(ValueError, match="pool 900, held_out 200: only"):
         draw_pool(*_columns(_texts()), items=900, held_out=200, prevalence=0.9, seed=0)
 
 

@@ -37,9 +37,18 @@ class CausalLMLabeler(Closing):
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return logit(yes) - logit(no) of each text, shape (n,)."""
-        scorer = self._scorer or self._load()
-        prompts = self._asked.fit(scorer.tokenizer, texts, self._settings.max_tokens, scorer.special_tokens)
+        scorer, prompts = self._prompts(texts)
         return scorer.score(prompts)
+
+    def score_with_states(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return p_positive of each text, shape (n,), and its last hidden state, shape (n, hidden size)."""
+        scorer, prompts = self._prompts(texts)
+        logits, states = scorer.score_with_states(prompts)
+        return probability(logits), states
+
+    def _prompts(self, texts: Sequence[str]) -> tuple[YesNoScorer, list[str]]:
+        scorer = self._scorer or self._load()
+        return scorer, self._asked.fit(scorer.tokenizer, texts, self._settings.max_tokens, scorer.special_tokens)
 
     def close(self) -> None:
         """Free the model."""

@@ -73,11 +73,20 @@ class YesNoScorer:
 
         :raises ModelError: a prompt is empty or longer than max_tokens.
         """
+        return self.score_with_states(prompts)[0]
+
+    def score_with_states(self, prompts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the scores, and the hidden states they are computed from: the last layer's at the last prompt token.
+
+        :return: shapes (prompts,) and (prompts, hidden size).
+        :raises ModelError: a prompt is empty or longer than max_tokens.
+        """
         import torch
 
         rows = self._tokenize(prompts)
         self._check_lengths(rows)
         scores = np.empty(len(rows), dtype=np.float64)
+        states = np.empty((len(rows), self._head.weight.shape[1]), dtype=np.float32)
         shared = self._prefix_tokens
         sharing = [bool(shared) and len(row) > len(shared) and row[: len(shared)] == shared for row in rows]
         with torch.inference_mode():
@@ -86,13 +95,14 @@ class YesNoScorer:
                 for start in range(0, len(order), self.batch_size):
                     batch = order[start : start + self.batch_size]
                     scores[batch] = self._score_batch([rows[i] for i in batch], shared if group else [])
+                    states[batch] = self._head.seen.cpu().numpy()
         if not np.isfinite(scores).all():
             bad = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise ModelError(
                 f"{self.model_dir}: score of {prompts[bad][-80:]!r} is {scores[bad]}; try dtype float32 instead of "
                 f"{str(self._model.dtype).removeprefix('torch.')}, or another model"
             )
-        return scores
+        return scores, states
 
     def _tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
         if not prompts:
@@ -239,11 +249,12 @@ def _two_token_head(model: Any, yes_id: int, no_id: int) -> Any:
             self.weight = torch.nn.Parameter(head.weight[chosen].detach().float(), requires_grad=False)
             self.bias = None if bias is None else torch.nn.Parameter(bias[chosen].detach().float(), requires_grad=False)
             self.last: Any = None
+            self.seen: Any = None
 
         def forward(self, hidden: Any) -> Any:
             rows = torch.arange(hidden.shape[0], device=hidden.device)
-            picked = hidden[rows, self.last].float()
-            return torch.nn.functional.linear(picked, self.weight, self.bias)[:, None, :]
+            self.seen = hidden[rows, self.last].float()
+            return torch.nn.functional.linear(self.seen, self.weight, self.bias)[:, None, :]
 
     head = model.get_output_embeddings()
     if head is None:

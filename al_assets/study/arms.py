@@ -1,0 +1,150 @@
+"""The arms of a study: a cell's figures as arrays of seeds by rounds, and which arm is held against which."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from al_assets.agreement.kappa import Floats
+from al_assets.study.result_rows import FIGURES, KEY
+
+CROWD, LLM0, RANDOM = "crowd", "llm0", "random"
+BASELINES = (CROWD, LLM0)
+"""Strategies that pick nothing: the crowd's random sample and the first labeler itself."""
+METRICS = ("kappa", "kappa_boundary")
+"""Agreement with the experts on held-out items: drawn at random, and picked by LLM-0's boundary pairs."""
+
+
+class Setting(NamedTuple):
+    """What strategies are compared within."""
+
+    dataset: str
+    student: str
+    embedding: str
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A strategy in one setting and variant.
+
+    :param seeds: ascending.
+    :param rounds: ascending; of the crowd its sample sizes.
+    :param values: labels, votes and every figure, each of shape (seeds, rounds), NaN where there is none.
+    """
+
+    setting: Setting
+    variant: str
+    strategy: str
+    seeds: tuple[int, ...]
+    rounds: tuple[int, ...]
+    values: Mapping[str, Floats]
+
+    @property
+    def key(self) -> dict[str, str | int | None]:
+        """The columns that name the arm."""
+        return {**self.setting._asdict(), "variant": self.variant, "strategy": self.strategy}
+
+    def on(self, seeds: Sequence[int], name: str) -> Floats:
+        """Return a figure for these seeds, NaN for those the arm lacks: shape (seeds, rounds)."""
+        found = np.full((len(seeds), len(self.rounds)), np.nan)
+        place = {seed: row for row, seed in enumerate(self.seeds)}
+        for row, seed in enumerate(seeds):
+            if seed in place:
+                found[row] = self.values[name][place[seed]]
+        return found
+
+    def last(self, seeds: Sequence[int], name: str) -> Floats:
+        """Return a figure of the last round for these seeds: shape (seeds,)."""
+        return self.on(seeds, name)[:, -1]
+
+    def level(self, name: str) -> float | None:
+        """Return the mean over seeds of a figure in the last round; None if no seed has it."""
+        values = self.last(self.seeds, name)
+        return None if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def arms_of(rows: pl.DataFrame) -> list[Arm]:
+    """Return the arms of a study in the order of ``KEY``.
+
+    :param rows: as ``read_rows`` returns them.
+    """
+    parts = rows.sort(*KEY, nulls_last=False).partition_by(*KEY, maintain_order=True)
+    return [_arm(part) for part in parts]
+
+
+def _arm(part: pl.DataFrame) -> Arm:
+    first = part.row(0, named=True)
+    seeds, rounds = (tuple(sorted(part[name].unique().to_list())) for name in ("seed", "round"))
+    row = np.searchsorted(np.array(seeds), part["seed"].to_numpy())
+    column = np.searchsorted(np.array(rounds), part["round"].to_numpy())
+    values = {}
+    for name in ("labels", "votes", *FIGURES):
+        grid = np.full((len(seeds), len(rounds)), np.nan)
+        grid[row, column] = part[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        values[name] = grid
+    setting = Setting(*(first[name] for name in Setting._fields))
+    return Arm(setting, first["variant"], first["strategy"], seeds, rounds, values)
+
+
+def all_seeds(arms: Iterable[Arm]) -> list[int]:
+    """Return every seed that one of the arms has, ascending."""
+    return sorted({seed for arm in arms for seed in arm.seeds})
+
+
+def base_settings(arms: Sequence[Arm]) -> dict[Setting, list[Arm]]:
+    """Return, for each setting, the strategies that pick and were run with the base settings."""
+    found: dict[Setting, list[Arm]] = {}
+    for arm in arms:
+        if arm.variant == "" and arm.strategy not in BASELINES:
+            found.setdefault(arm.setting, []).append(arm)
+    return found
+
+
+def of_strategy(arms: Iterable[Arm], strategy: str) -> Arm | None:
+    """Return the arm of that strategy, or None."""
+    return next((arm for arm in arms if arm.strategy == strategy), None)
+
+
+def baseline(arms: Iterable[Arm], strategy: str, setting: Setting, variant: str = "") -> Arm | None:
+    """Return the crowd or LLM-0 that an arm of this setting is held against, or None.
+
+    It has the same data set and, if it trains one, the same student; of several, the one of the same variant,
+    embedding and budget is taken before others.
+    """
+    found = [
+        arm
+        for arm in arms
+        if arm.strategy == strategy
+        and arm.setting.dataset == setting.dataset
+        and (strategy == LLM0 or arm.setting.student == setting.student)
+        and arm.variant in ("", variant)
+    ]
+
+    def fit(arm: Arm) -> tuple[bool, bool, bool]:
+        same = arm.setting
+        return (arm.variant == variant, same.embedding == setting.embedding, same.budget == setting.budget)
+
+    return max(found, key=fit, default=None)
+
+
+def base_of(arms: Iterable[Arm], arm: Arm) -> Arm | None:
+    """Return the arm that a control is held against: the same data set, student and strategy with base settings.
+
+    A control that changes embedding or budget is held against the first arm, in the order of ``KEY``, that has the
+    same of the other.
+    """
+    found = [
+        other
+        for other in arms
+        if other.variant == ""
+        and other.strategy == arm.strategy
+        and (other.setting.dataset, other.setting.student) == (arm.setting.dataset, arm.setting.student)
+    ]
+
+    def fit(other: Arm) -> tuple[bool, bool]:
+        return (other.setting.embedding == arm.setting.embedding, other.setting.budget == arm.setting.budget)
+
+    return max(found, key=fit, default=None)

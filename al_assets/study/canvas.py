@@ -1,0 +1,107 @@
+"""A sheet of panels for the study's pictures, and what it is as SVG for files, as SVG for pages and as PNG."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+INK, BAND = "#444444", "#c9d8c0"
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#3aa0dd", "#7b4ea3", "#8a5a2b",
+)  # fmt: skip
+"""After Okabe and Ito (2008), told apart by the colour-blind; the yellow darker, so that it shows on white."""
+DARK = ("#5fb4f0", "#ff9a5c", "#3fd0a5", "#eaa8cf", "#e6c14d", "#9bd4f8", "#bd9be6", "#d3a273")
+"""The same colours for a dark page."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_ROOM, _TITLE = 0.95, 0.35
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one strategy is drawn in every picture."""
+
+    colour: str
+    marker: str
+    line: Any
+    width: float
+
+
+def looks_of(strategies: Sequence[str], default: str) -> dict[str, Look]:
+    """Return a look for each strategy: the default strong, random in grey and dashed, the others apart by both
+    colour and mark, and after eight of them by the line too.
+    """  # noqa: D205
+    found = {}
+    others = [name for name in strategies if name not in (default, "random")]
+    lines: tuple[Any, ...] = ("-", (0, (5, 1, 1, 1)), (0, (1, 1)))
+    for at, name in enumerate(others, start=1):
+        place = (at - 1) % (len(COLOURS) - 1) + 1
+        line = lines[(at - 1) // (len(COLOURS) - 1) % len(lines)]
+        found[name] = Look(COLOURS[place], MARKERS[place], line, 1.1)
+    found[default] = Look(COLOURS[0], MARKERS[0], "-", 2.2)
+    if default != "random":
+        found["random"] = Look(INK, "x", (0, (4, 2)), 1.8)
+    return found
+
+
+def sheet(titles: Sequence[str], *, width: float = 4.3, height: float = 3.3, columns: int = 2) -> tuple[Any, list[Any]]:
+    """Return a figure and one panel for each title."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    across = min(columns, len(titles))
+    down = -(-len(titles) // across)
+    figure = Figure(figsize=(max(width * across, 5.6), height * down + _ROOM), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(down, across, squeeze=False).ravel())
+    for panel, title in zip(panels, titles, strict=False):
+        panel.set_title(title, fontsize=10, parse_math=False)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8)
+    for panel in panels[len(titles) :]:
+        panel.set_axis_off()
+    return figure, panels[: len(titles)]
+
+
+def legend(figure: Any, panels: Sequence[Any], *, columns: int = 4) -> None:
+    """Put one legend for all panels below them."""
+    found: dict[str, Any] = {}
+    for panel in panels:
+        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    if found:
+        figure.legend(
+            list(found.values()), list(found), frameon=False, fontsize=8, loc="outside lower center", ncols=columns
+        )
+
+
+def svg(figure: Any) -> str:
+    """Return a figure as SVG with fixed colours on nothing; the same figure is the same text."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue().decode()
+    return drawing[drawing.index("<svg") :]
+
+
+def for_file(drawing: str) -> bytes:
+    """Return a drawing as a file of its own: on white, since whoever links it decides the page."""
+    head, mark, rest = drawing.partition(">")
+    return f'{head}{mark}<rect width="100%" height="100%" fill="#ffffff"/>{rest}'.encode()
+
+
+def for_page(drawing: str) -> str:
+    """Return a drawing whose colours are those of the page, light or dark."""
+    themed = {INK: "currentColor", "#000000": "currentColor", BAND: "var(--band)"}
+    themed |= {colour: f"var(--series-{at})" for at, colour in enumerate(COLOURS)}
+    for colour, name in themed.items():
+        drawing = drawing.replace(f": {colour}", f": {name}")
+    return drawing
+
+
+def png(figure: Any) -> bytes:
+    """Return a figure as PNG on white."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,181 @@
+"""Running one cell of a study: a loop with all its rounds, the crowd's baseline, or LLM-0 as it is."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
+from al_assets.config import LinearStudent
+from al_assets.curation.cold_start import promising_share
+from al_assets.curation.strategies.base import Strategy
+from al_assets.curation.strategies.registry import make_strategy
+from al_assets.study.cells import CROWD, LLM0, Cell, control_of
+from al_assets.study.loop import Arm, OfflineLoop, Round, Scores, Situation
+from al_assets.study.loop import LoopSettings as OfflineSettings
+from al_assets.study.panel import PanelSettings
+from al_assets.study.recipes import linear_scores, make_recipe
+from al_assets.study.settings import ALL, LoopSettings, Study, updated
+from al_assets.study.trial import Trial
+from al_assets.study.workshop import Workshop
+
+Row = dict[str, Any]
+Say = Callable[[str], None]
+_CROWD_STREAM = 14
+
+
+def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[Row]:
+    """Return the cell's rows: one a round, one for each size of the crowd's baseline, or one for LLM-0.
+
+    :raises StudyError: there are not enough texts, or raters do not agree as far as asked.
+    """
+    study, control = workshop.study, control_of(workshop.study, cell)
+    panel = study.datasets[cell.dataset].panel
+    labelling = updated(panel, control.panel) if control and control.panel else None
+    trial = _trial(workshop, cell.dataset, labelling, cell.seed)
+    common = {**asdict(cell), **trial.human_kappas(), "prevalence": trial.prevalence}
+    if cell.strategy == LLM0:
+        return [{**common, **_llm0(trial)}]
+    if cell.strategy == CROWD:
+        return [{**common, **row} for row in _crowd(workshop, cell, trial, say)]
+    return [{**common, **row} for row in _loop(workshop, cell, trial, say)]
+
+
+# Cells of a seed come one after the other, and drawing takes as long as a short loop.
+@lru_cache(maxsize=2)
+def _trial(workshop: Workshop, dataset: str, labelling: PanelSettings | None, seed: int) -> Trial:
+    return Trial.draw(workshop, dataset, labelling, seed)
+
+
+def _llm0(trial: Trial) -> Row:
+    threshold = prevalence_threshold(trial.first.pool, trial.prevalence)
+    return {"round": 0, "labels": 0, "votes": 0, **trial.figures(trial.first, threshold)}
+
+
+def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
+    """Train the student on ever larger uniform samples of the pool with one crowd vote each.
+
+    Its threshold is matched to the positive share of those votes, shrunk towards the expected one as in the loop.
+    """
+    study = workshop.study
+    learn = make_recipe(workshop, cell.dataset, trial, study.students[cell.student], cell.seed, say)
+    votes = trial.crowd
+    order = np.random.default_rng((cell.seed, _CROWD_STREAM)).permutation(np.flatnonzero(~np.isnan(votes)))
+    sizes = sorted({len(order) if size == ALL else min(int(size), len(order)) for size in study.crowd_sizes})
+    rows = []
+    for number, size in enumerate(sizes):
+        started = time.perf_counter()
+        sample = np.sort(order[:size])
+        labels = votes[sample] == 1
+        row: Row = {"round": number, "labels": size, "votes": size, "training_items": size}
+        row["positive_share"] = float(labels.mean()) if size else None
+        if labels.any() and not labels.all():
+            scores = learn(sample, labels)
+            share = estimate_prevalence(labels.astype(np.float64), np.ones(size), trial.prevalence, PRIOR_STRENGTH)
+            row |= trial.figures(scores, prevalence_threshold(scores.pool, share))
+        rows.append({**row, "seconds": time.perf_counter() - started})
+    return rows
+
+
+def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
+    study, control = workshop.study, control_of(workshop.study, cell)
+    settings = updated(study.loop, control.loop) if control else study.loop
+    student = study.students[cell.student]
+    if control:
+        student = updated(student, control.student)
+    vectors = workshop.vectors(cell.dataset, study.embeddings[cell.embedding])
+    learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
+    loop = OfflineLoop(trial.loop_pool(vectors), learn, _offline(settings, cell, study), cell.seed)
+    arm = _arm(study, cell, settings)
+    probes = _Probes(trial, vectors, own=isinstance(student, LinearStudent)) if study.probes else None
+    rows: list[Row] = []
+    for number in range(study.rounds):
+        say(f"round {number + 1} of {study.rounds}")
+        found = loop.next_round(arm)
+        rows.append({**_round(found, trial), **(probes.figures(found) if probes else {})})
+    return rows
+
+
+def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSettings:
+    shares = settings.shares
+    return OfflineSettings(
+        budget=cell.budget,
+        rounds=study.rounds,
+        shares=(shares.boundary, shares.audit, shares.control),
+        target=settings.target_positive_share,
+        evaluation_share=settings.evaluation_share,
+        neighbours=settings.neighbours,
+        min_mixing=settings.min_mixing,
+        exploration=settings.exploration,
+        audit_strata=settings.audit_strata,
+        items_per_cell=settings.items_per_cell,
+        closeness=settings.closeness,
+    )
+
+
+def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
+    """Return the strategy as the assets make it; the cold start divides the share of boundary pairs."""
+    choice = study.strategy_choices[cell.strategy]
+
+    def choose(situation: Situation) -> Strategy:
+        promising = settings.promising
+        if promising is None:
+            promising = promising_share(situation.evidence, situation.target).share
+        return make_strategy(choice, settings.exploration, promising)
+
+    return choose
+
+
+def _round(found: Round, trial: Trial) -> Row:
+    labelled = found.split.drop_nulls("label")
+    votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
+    picked = labelled.filter(labelled["item_id"].is_in(found.queue["item_id"].implode()))
+    picked = picked.filter(~picked["reason"].is_in(["audit", "control"]))
+    row: Row = {
+        "round": found.number,
+        "labels": found.split.height,
+        "votes": votes,
+        "positive_share": float(picked["label"].cast(float).mean()) if picked.height else None,  # type: ignore[arg-type]
+        "training_items": labelled.filter(labelled["split"] == "fine-tuning").height,
+        "curation_seconds": found.curation_seconds,
+        "training_seconds": found.training_seconds,
+        "seconds": found.curation_seconds + found.training_seconds,
+        "promoted": found.student is found.incumbent,
+    }
+    if found.student is not None:
+        row |= trial.figures(found.student.scores, found.student.threshold)
+    return row
+
+
+class _Probes:
+    """Linear heads that tell how far a representation goes, beside the student."""
+
+    def __init__(self, trial: Trial, vectors: NDArray[np.float32], *, own: bool) -> None:
+        """Fit the ceiling: a head on the frozen embedding that learnt the truth of the whole pool.
+
+        :param own: the student is itself a linear head on frozen vectors.
+        """
+        self._trial, self._own = trial, own
+        self._pool, self._held_out = vectors[trial.pool], vectors[trial.held_out]
+        truth = trial.panel.truth[: len(trial.pool)]
+        every = np.arange(len(truth))
+        self._ceiling = self._kappa(every, truth, trial.prevalence) if truth.any() and not truth.all() else None
+
+    def figures(self, found: Round) -> Row:
+        """Return kappa of the heads that learnt from the same labels as the round's student."""
+        row: Row = {"ceiling": self._ceiling, "probe_embedding": None, "probe_student": None}
+        if found.student is None:
+            return row
+        lesson = found.split.drop_nulls("label").filter(found.split.drop_nulls("label")["split"] == "fine-tuning")
+        rows = lesson["item_id"].cast(int).to_numpy()
+        row["probe_embedding"] = self._kappa(rows, lesson["label"].to_numpy().astype(np.bool_), found.prevalence)
+        own: Scores | None = found.student.scores if self._own else found.student.scores.probe
+        row["probe_student"] = self._trial.kappa(own, found.prevalence) if own else None
+        return row
+
+    def _kappa(self, rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float) -> float | None:
+        return self._trial.kappa(linear_scores(self._pool, self._held_out, rows, labels), prevalence)

@@ -1,0 +1,120 @@
+"""At what quality of the experts' labels curation stops beating the crowd."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from al_assets.study.arms import BASELINES, CROWD, METRICS, Arm, all_seeds, baseline
+from al_assets.study.comparison import LAST, compare
+from al_assets.study.saving import EXACT, FEWER, MORE
+from al_assets.study.seed_statistics import bootstrap_ends, drawn_means, first_crossing, mean_over_seeds, seed_draws
+
+_VARIANT = re.compile(r"expert kappa (\d*\.?\d+)")
+_ARM = {
+    "dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64, "strategy": pl.String,
+    "metric": pl.String,
+}  # fmt: skip
+_POINTS = {
+    **_ARM, "expert_kappa": pl.Float64, "level": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "crowd_level": pl.Float64, "crowd_low": pl.Float64, "crowd_high": pl.Float64, "crowd_labels": pl.Float64,
+    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "seeds": pl.Int64,
+    "side": pl.String,
+}  # fmt: skip
+_LIMITS = {
+    **_ARM, "limit": pl.Float64, "bound": pl.String, "low": pl.Float64, "low_bound": pl.String, "high": pl.Float64,
+    "high_bound": pl.String, "lowest": pl.Float64, "highest": pl.Float64, "below_share": pl.Float64, "seeds": pl.Int64,
+}  # fmt: skip
+
+
+def expert_kappa_of(variant: str) -> float | None:
+    """Return X of a variant named "expert kappa X", or None."""
+    found = _VARIANT.fullmatch(variant.strip())
+    return float(found[1]) if found else None
+
+
+def label_quality(arms: Sequence[Arm]) -> pl.DataFrame:
+    """Return kappa in the last round by the agreement of the experts that labelled, against the crowd's largest sample.
+
+    :return: one row an arm, metric and expert kappa: level, low, high, ``crowd_level`` with its interval and labels,
+        ``difference`` (curated - crowd, paired by seed) with its interval, seeds, side; those of the crowd are null
+        without a crowd.
+    """
+    rows: list[dict[str, Any]] = []
+    for arm, quality in _noisy(arms):
+        crowd = baseline(arms, CROWD, arm.setting, arm.variant)
+        for metric in METRICS:
+            own = mean_over_seeds(arm.last(arm.seeds, metric))
+            row = {**_named(arm), "metric": metric, "expert_kappa": quality, "level": own.mean, "low": own.low,
+                   "high": own.high, "seeds": own.seeds, "side": "unknown"}  # fmt: skip
+            if crowd is not None:
+                theirs, gap = mean_over_seeds(crowd.last(crowd.seeds, metric)), compare(arm, crowd, metric, LAST)
+                row |= {"crowd_level": theirs.mean, "crowd_low": theirs.low, "crowd_high": theirs.high,
+                        "crowd_labels": crowd.level("labels"), "difference": gap.mean, "difference_low": gap.low,
+                        "difference_high": gap.high, "side": gap.side}  # fmt: skip
+            if own.mean is not None:
+                rows.append(row)
+    order = [*_ARM, "expert_kappa"]
+    return pl.DataFrame(rows, schema=_POINTS, orient="row").sort(*order, nulls_last=False)
+
+
+def label_quality_limits(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
+    """Return the expert kappa at which the curated curve falls below the crowd's largest sample, going down.
+
+    Linear between the expert kappas that were run; the interval is a bootstrap over seeds, paired.
+
+    :return: one row an arm and metric: ``limit``, null with ``bound`` ">" (below the crowd already at ``highest``) or
+        "<" (not below down to ``lowest``), low and high likewise, ``below_share`` of the resamples in which it falls
+        below anywhere.
+    """
+    families: dict[tuple[Any, ...], list[tuple[float, Arm]]] = {}
+    for arm, quality in _noisy(arms):
+        families.setdefault((arm.setting, arm.strategy), []).append((quality, arm))
+    rows = []
+    for family in families.values():
+        ordered = sorted(family, key=lambda each: -each[0])
+        crowds = [baseline(arms, CROWD, arm.setting, arm.variant) for _, arm in ordered]
+        for metric in METRICS:
+            rows += _limit(ordered, crowds, metric, seed)
+    return pl.DataFrame(rows, schema=_LIMITS, orient="row")
+
+
+def _limit(
+    ordered: Sequence[tuple[float, Arm]], crowds: Sequence[Arm | None], metric: str, seed: int
+) -> list[dict[str, Any]]:
+    pairs = [(quality, arm, crowd) for (quality, arm), crowd in zip(ordered, crowds, strict=True) if crowd is not None]
+    if not pairs:
+        return []
+    seeds = all_seeds([each for _, arm, crowd in pairs for each in (arm, crowd)])
+    gaps = np.column_stack([crowd.last(seeds, metric) - arm.last(seeds, metric) for _, arm, crowd in pairs])
+    known = ~np.isnan(gaps).all(axis=0)
+    if not known.any():
+        return []
+    qualities = np.array([quality for quality, _, _ in pairs])[known]
+    draws = seed_draws(len(seeds), seed=seed)
+    means = drawn_means(gaps[:, known], draws)
+    # A strict crossing: level with the crowd is not below it.
+    found = first_crossing(np.broadcast_to(-qualities, means.shape), means, np.full(len(means), 1e-9))
+    at_once = means[:, 0] >= 1e-9
+    limits = np.where(at_once, np.inf, np.where(np.isinf(found), -np.inf, -found))
+    count = int((~np.isnan(gaps[:, known]).any(axis=1)).sum())
+    ends = bootstrap_ends(np.where(np.isnan(found), np.nan, limits)[1:], count)
+    row: dict[str, Any] = {**_named(pairs[0][1]), "metric": metric, "lowest": float(qualities.min()),
+                           "highest": float(qualities.max()), "below_share": float(np.isfinite(found[1:]).mean()),
+                           "seeds": count}  # fmt: skip
+    for name, value in (("limit", limits[0]), ("low", ends and ends[0]), ("high", ends and ends[1])):
+        bound = None if value is None else EXACT if np.isfinite(value) else MORE if value > 0 else FEWER
+        row[name] = float(value) if value is not None and bound == EXACT else None
+        row["bound" if name == "limit" else f"{name}_bound"] = bound
+    return [row]
+
+
+def _noisy(arms: Sequence[Arm]) -> list[tuple[Arm, float]]:
+    found = [(arm, expert_kappa_of(arm.variant)) for arm in arms if arm.strategy not in BASELINES]
+    return [(arm, quality) for arm, quality in found if quality is not None]
+
+
+def _named(arm: Arm) -> dict[str, Any]:
+    return {**arm.setting._asdict(), "strategy": arm.strategy}

@@ -1,0 +1,154 @@
+"""How students learn in a study: a linear head on frozen vectors, or a language model fine-tuned as in the loop."""
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from al_assets.agreement.kappa import Floats
+from al_assets.config import LinearStudent, Policy, SFTStudent, fingerprint_of
+from al_assets.models.students import load_student, student_fingerprint, train_student
+from al_assets.models.students.linear import fit_linear
+from al_assets.models.students.sft import SFTLabeler
+from al_assets.storage.atomic import write_bytes
+from al_assets.study.located import model_location
+from al_assets.study.loop import Learn, Scores
+from al_assets.study.trial import Trial
+from al_assets.study.workshop import Workshop
+
+Rows = NDArray[np.int64]
+Labels = NDArray[np.bool_]
+_BATCH = 2_048
+
+
+def make_recipe(
+    workshop: Workshop, dataset: str, trial: Trial, student: SFTStudent | LinearStudent, seed: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> Learn:  # fmt: skip
+    """Return how a student learns; each is trained from the base model and with the seed of its trial.
+
+    :param seed: takes the place of the student's own.
+    :param say: told how a long training goes.
+    """
+    settings = student.model_copy(update={"seed": student.seed + seed})
+    if isinstance(settings, LinearStudent):
+        return LinearRecipe(workshop.vectors(dataset, settings.embedding), trial, settings)
+    texts = workshop.texts(dataset)
+    pool, held_out = ([texts.texts[row] for row in rows] for rows in (trial.pool, trial.held_out))
+    return SFTRecipe(settings, pool, held_out, workshop.study.base_dir, workshop.folder / "cache" / "students", say)
+
+
+class LinearRecipe:
+    """Logistic regression on frozen vectors."""
+
+    def __init__(self, vectors: NDArray[np.float32], trial: Trial, settings: LinearStudent) -> None:
+        """Take what belongs to the trial.
+
+        :param vectors: of all texts of the data set.
+        """
+        self._pool, self._held_out = vectors[trial.pool], vectors[trial.held_out]
+        self._settings = settings
+
+    def __call__(self, rows: Rows, labels: Labels) -> Scores:
+        """Return what a student says that learnt from these rows of the pool."""
+        settings = self._settings
+        return linear_scores(
+            self._pool, self._held_out, rows, labels,
+            regularisation=settings.regularisation, balanced=settings.balanced, seed=settings.seed,
+        )  # fmt: skip
+
+
+class SFTRecipe:
+    """A language model fine-tuned in a process of its own; what it said is kept, so no training is done twice.
+
+    Beside its scores it gives those of a linear head on its own last hidden states, trained on the same labels.
+    """
+
+    def __init__(
+        self, settings: SFTStudent, pool: list[str], held_out: list[str], base_dir: Path, kept: Path,
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Remember what to learn from.
+
+        :param base_dir: where the base model is looked up.
+        :param kept: the folder of what students said.
+        """
+        self._settings, self._pool, self._held_out = settings, pool, held_out
+        self._base_dir, self._kept, self._say = base_dir, kept, say
+        self._scored = fingerprint_of([pool, held_out])
+
+    def __call__(self, rows: Rows, labels: Labels) -> Scores:
+        """Return what a student says that learnt from these rows of the pool."""
+        texts = [self._pool[row] for row in rows]
+        # Whatever their order, the same texts give the same student.
+        name = fingerprint_of([student_fingerprint(self._settings, texts, labels.tolist()), self._scored])
+        path = self._kept / f"{name}.npz"
+        if not path.exists():
+            self._train(path, rows, labels, texts)
+        with np.load(path) as kept:
+            return Scores(kept["pool"], kept["held_out"], Scores(kept["probe_pool"], kept["probe_held_out"]))
+
+    def _train(self, path: Path, rows: Rows, labels: Labels, texts: list[str]) -> None:
+        located = model_location(self._settings.base_model, self._base_dir)
+        settings = self._settings.model_copy(update={"base_model": located})
+        policy = _any_policy(settings)
+
+        def tell(done: int, total: int) -> None:
+            self._say(f"training on {len(texts)} labels, step {done} of {total}")
+
+        with tempfile.TemporaryDirectory(prefix="al-study-") as folder:
+            train_student(settings, policy, texts, labels.tolist(), Path(folder), tell)
+            with load_student(Path(folder), settings, policy) as student:
+                assert isinstance(student, SFTLabeler)
+                scores, states = self._ask(student)
+        pool = len(self._pool)
+        probe = linear_scores(states[:pool], states[pool:], rows, labels, seed=settings.seed)
+        stream = io.BytesIO()
+        np.savez(
+            stream, pool=scores[:pool], held_out=scores[pool:], probe_pool=probe.pool, probe_held_out=probe.held_out
+        )
+        write_bytes(UPath(path), stream.getvalue())
+
+    def _ask(self, student: SFTLabeler) -> tuple[Floats, NDArray[np.float32]]:
+        texts = [*self._pool, *self._held_out]
+        # Like lengths together waste no time on padding.
+        order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
+        scores: Floats = np.empty(len(texts))
+        parts: dict[int, NDArray[np.float32]] = {}
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            self._say(f"asking the student, {start:,} of {len(order):,} texts")
+            scores[batch], states = student.score_with_states([texts[place] for place in batch])
+            parts.update(zip(batch, states, strict=True))
+        return scores, np.stack([parts[place] for place in range(len(texts))])
+
+
+def linear_scores(
+    pool: NDArray[Any], held_out: NDArray[Any], rows: Rows, labels: Labels, *, regularisation: float = 1.0,
+    balanced: bool = True, seed: int = 0,
+) -> Scores:  # fmt: skip
+    """Return what a linear head says that learnt from some rows of the pool.
+
+    :param pool: features of the pool, shape (items, features), and of the held-out items.
+    """
+    head = fit_linear(pool[rows], labels, regularisation=regularisation, balanced=balanced, seed=seed)
+    return Scores(head.probability(pool), head.probability(held_out))
+
+
+def _any_policy(settings: SFTStudent) -> Policy:
+    """Return a policy to train under: of a policy, training looks at where models are, and they are located already."""
+    return Policy.model_validate(
+        {
+            "policy": {"name": "study", "question": "none", "guideline": "none"},
+            "pool": {"path": "unused"},
+            "labeler": {"kind": "keywords", "positive": ["unused"]},
+            "embedding": {"model": "unused"},
+            "student": settings,
+            "review": {"raters": ["first", "second"]},
+        }
+    )

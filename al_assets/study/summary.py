@@ -1,0 +1,198 @@
+"""What the rows of a study say: every statistic of its report, as frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from al_assets.study.arms import BASELINES, CROWD, LLM0, Arm, Setting, arms_of, base_settings, baseline
+from al_assets.study.comparison import against_random, controls, default_against_best
+from al_assets.study.label_quality import label_quality, label_quality_limits
+from al_assets.study.result_rows import FIGURES, KEY, plain, tidy_rows
+from al_assets.study.saving import crowd_equivalents, labels_needed
+from al_assets.study.seed_statistics import RESAMPLES, Estimate, mean_over_seeds
+
+REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
+PROBES = ("probe_embedding", "probe_student", "ceiling")
+_ARM = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64,
+        "variant": pl.String, "strategy": pl.String}  # fmt: skip
+_ESTIMATE = {"low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """The statistics of a study; intervals are 95 %, and null where a single seed has none.
+
+    :param default: the strategy that is held against all others.
+    :param seed: of the bootstrap; ``resamples`` their number.
+    :param curves: means over seeds by arm, round and figure (``metric``): labels, votes, mean, low, high, seeds.
+    :param references: by setting and name: agreement of expert with expert, of a crowd worker with the experts, LLM-0's
+        and the crowd's largest sample's kappa, on both kinds of held-out items.
+    :param against_random: see ``comparison.against_random``.
+    :param needed: see ``saving.labels_needed``; ``equivalents``: see ``saving.crowd_equivalents``.
+    :param default_check: see ``comparison.default_against_best``; ``controls``: see ``comparison.controls``.
+    :param quality: see ``label_quality.label_quality``; ``quality_limits``: see ``label_quality.label_quality_limits``.
+    :param gaps: of the last round, by arm and ``gap``: paired differences between a probe and the student, and between
+        kappa on boundary items and in the population.
+    :param times: seconds of a round by arm, mean over rounds, then over seeds: all, curation, training.
+    """
+
+    default: str
+    seed: int
+    resamples: int
+    curves: pl.DataFrame
+    references: pl.DataFrame
+    against_random: pl.DataFrame
+    needed: pl.DataFrame
+    equivalents: pl.DataFrame
+    default_check: pl.DataFrame
+    controls: pl.DataFrame
+    quality: pl.DataFrame
+    quality_limits: pl.DataFrame
+    gaps: pl.DataFrame
+    times: pl.DataFrame
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every data set, student, embedding and budget that strategies were compared in."""
+        known = self.curves.filter((pl.col("variant") == "") & ~pl.col("strategy").is_in(BASELINES))
+        found = known.select(Setting._fields).unique(maintain_order=True)
+        return [Setting(*row) for row in found.iter_rows()]
+
+    @property
+    def strategies(self) -> list[str]:
+        """Every strategy that picks, the default first, random last."""
+        found = self.curves.filter(~pl.col("strategy").is_in(BASELINES))["strategy"].unique().to_list()
+        return sorted(found, key=lambda name: (name != self.default, name == "random", name))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON has it: frames are lists of objects, figures have 6 digits."""
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+
+
+def summarise(rows: pl.DataFrame, *, default: str = "boundary_pairs", seed: int = 0) -> StudySummary:
+    """Return every statistic of a study's rows; their order does not matter.
+
+    :param rows: as ``read_rows`` returns them.
+    :param default: the strategy that the answer is about.
+    :param seed: of the bootstrap over seeds.
+    :raises ValueError: see ``read_rows``; or there are no rows.
+    """
+    rows = tidy_rows(rows)
+    if rows.is_empty():
+        raise ValueError("rows: there are none; run the study first")
+    arms = arms_of(rows)
+    return StudySummary(
+        default=default,
+        seed=seed,
+        resamples=RESAMPLES,
+        curves=_curves(arms),
+        references=_references(arms),
+        against_random=against_random(arms),
+        needed=labels_needed(arms, seed=seed),
+        equivalents=crowd_equivalents(arms, seed=seed),
+        default_check=default_against_best(arms, default),
+        controls=controls(arms),
+        quality=label_quality(arms),
+        quality_limits=label_quality_limits(arms, seed=seed),
+        gaps=_gaps(arms),
+        times=_times(arms),
+    )
+
+
+def in_setting(frame: pl.DataFrame, setting: Setting, **names: str) -> pl.DataFrame:
+    """Return the rows of one setting, and of these names; an empty budget is a value of its own."""
+    wanted = {**setting._asdict(), **names}
+    for name, value in wanted.items():
+        frame = frame.filter(pl.col(name).eq_missing(value))
+    return frame
+
+
+def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
+    rows = []
+    for arm in arms:
+        for name in FIGURES:
+            grid = arm.values[name]
+            for at, number in enumerate(arm.rounds):
+                found = mean_over_seeds(grid[:, at])
+                if found.mean is not None:
+                    cost = {each: _mean(arm.values[each][:, at]) for each in ("labels", "votes")}
+                    row = {**arm.key, "round": number, **cost, "metric": name, "mean": found.mean}
+                    rows.append({**row, **_interval(found)})
+    schema = {**_ARM, "round": pl.Int64, "labels": pl.Float64, "votes": pl.Float64, "metric": pl.String,
+              "mean": pl.Float64, **_ESTIMATE}  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _references(arms: Sequence[Arm]) -> pl.DataFrame:
+    rows = []
+    for setting, own in base_settings(arms).items():
+        # One value a seed: arms of a seed share the held-out items, but one of them may lack the figure.
+        found = {name: _by_seed([arm for arm in arms if _shares_items(arm, setting)], name) for name in REFERENCES}
+        for title, strategy in (("llm0", LLM0), ("crowd_largest", CROWD)):
+            other = baseline(arms, strategy, setting)
+            for metric, suffix in (("kappa", ""), ("kappa_boundary", "_boundary")):
+                if other is not None:
+                    found[title + suffix] = other.last(other.seeds, metric)
+        found["ceiling"] = _by_seed(own, "ceiling")
+        for name, values in found.items():
+            each = mean_over_seeds(values)
+            if each.mean is not None:
+                rows.append({**setting._asdict(), "name": name, "mean": each.mean, **_interval(each)})
+    named = {name: kind for name, kind in _ARM.items() if name in Setting._fields}
+    return pl.DataFrame(rows, schema={**named, "name": pl.String, "mean": pl.Float64, **_ESTIMATE}, orient="row")
+
+
+def _shares_items(arm: Arm, setting: Setting) -> bool:
+    return arm.setting.dataset == setting.dataset and arm.variant == ""
+
+
+def _by_seed(arms: Sequence[Arm], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    found: dict[int, list[float]] = {}
+    for arm in arms:
+        for row, seed in enumerate(arm.seeds):
+            found.setdefault(seed, []).extend(arm.values[name][row].tolist())
+    known = [[value for value in found[seed] if not np.isnan(value)] for seed in sorted(found)]
+    return np.array([np.mean(values) for values in known if values], dtype=np.float64)
+
+
+def _gaps(arms: Sequence[Arm]) -> pl.DataFrame:
+    pairs = {
+        "probe_embedding - kappa": ("probe_embedding", "kappa"),
+        "probe_student - kappa": ("probe_student", "kappa"),
+        "ceiling - kappa": ("ceiling", "kappa"),
+        "kappa_best - kappa": ("kappa_best", "kappa"),
+        "kappa_boundary - kappa": ("kappa_boundary", "kappa"),
+    }
+    rows = []
+    for arm in arms:
+        for name, (first, second) in pairs.items():
+            found = mean_over_seeds(arm.last(arm.seeds, first) - arm.last(arm.seeds, second))
+            if found.mean is not None:
+                rows.append({**arm.key, "gap": name, "mean": found.mean, **_interval(found), "side": found.side})
+    schema = {**_ARM, "gap": pl.String, "mean": pl.Float64, **_ESTIMATE, "side": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _times(arms: Sequence[Arm]) -> pl.DataFrame:
+    rows = []
+    for arm in arms:
+        for name in ("seconds", "curation_seconds", "training_seconds"):
+            grid = arm.values[name]
+            known = grid[~np.isnan(grid).all(axis=1)]
+            found = mean_over_seeds(np.array([_mean(row) for row in known]))
+            if found.mean is not None:
+                rows.append({**arm.key, "part": name, "mean": found.mean, **_interval(found)})
+    schema = {**_ARM, "part": pl.String, "mean": pl.Float64, **_ESTIMATE}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort(*KEY, "part", nulls_last=False)
+
+
+def _interval(found: Estimate) -> dict[str, Any]:
+    return {"low": found.low, "high": found.high, "seeds": found.seeds}
+
+
+def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None

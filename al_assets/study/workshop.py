@@ -1,0 +1,170 @@
+"""What all cells of a study share, computed once and kept in its folder: texts, vectors, what LLM-0 says."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from al_assets.agreement.kappa import Floats
+from al_assets.config import EmbeddingSettings, LabelerSettings, Policy, fingerprint_of
+from al_assets.models.embedders import SentenceTransformersEmbedder, embed_texts
+from al_assets.models.labelers import labeler_fingerprint, make_labeler
+from al_assets.models.scoring import score_texts
+from al_assets.storage.atomic import move, temporary_name
+from al_assets.storage.content_store import ContentStore
+from al_assets.study.located import model_location
+from al_assets.study.settings import DatasetSettings, OracleLabeler, SimilarityLabeler, Study
+from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
+
+Progress = Callable[[str], None]
+
+
+class Workshop:
+    """A study's folder and what is kept in it; made anew in each process, cheaply."""
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        """Remember where."""
+        self.study, self.folder = study, folder
+        self._texts: dict[str, JudgedTexts] = {}
+        self._vectors: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+    def texts(self, dataset: str) -> JudgedTexts:
+        """Return a data set's texts without near-duplicates.
+
+        :raises StudyError: its file cannot be used.
+        """
+        if dataset not in self._texts:
+            settings = self.study.datasets[dataset]
+            if settings.kind == "vader":
+                found = vader_texts(settings.sources)
+            else:
+                found = read_texts(self.study.base_dir / str(settings.path), dataset)
+            self._texts[dataset] = without_near_duplicates(found, settings.near_duplicate_similarity)
+        return self._texts[dataset]
+
+    def digest(self, dataset: str) -> str:
+        """Return 12 hex digits of a data set's texts and judgements."""
+        texts = self.texts(dataset)
+        return fingerprint_of([texts.item_ids, texts.texts, np.nan_to_num(texts.judgements, nan=-1.0).tolist()])
+
+    def vectors(
+        self, dataset: str, embedding: EmbeddingSettings, say: Progress = lambda _: None
+    ) -> NDArray[np.float32]:
+        """Return the texts' vectors of length one, shape (texts, dimensions), computing those that are not kept yet."""
+        key = (dataset, embedding.fingerprint())
+        if key not in self._vectors:
+            path = self.folder / "cache" / f"vectors-{self.digest(dataset)}-{embedding.fingerprint()}.npy"
+            if not path.exists():
+                self._embed(dataset, embedding, path, say)
+            self._vectors[key] = np.load(path, mmap_mode="r")
+        return self._vectors[key]
+
+    def first_scores(self, dataset: str, say: Progress = lambda _: None) -> Floats | None:
+        """Return LLM-0's p_positive of the texts, shape (texts,); None for one that is simulated anew for each seed."""
+        labeler = self.study.datasets[dataset].labeler
+        if isinstance(labeler, OracleLabeler):
+            return None
+        path = self.folder / "cache" / f"llm0-{self.digest(dataset)}-{labeler.fingerprint()}.npy"
+        if not path.exists():
+            scores = (
+                self._similarities(dataset, labeler, say)
+                if isinstance(labeler, SimilarityLabeler)
+                else self._scores(dataset, labeler, say)
+            )
+            _save(path, scores)
+        return np.asarray(np.load(path), dtype=np.float64)
+
+    def prepare(self, say: Progress = lambda _: None) -> None:
+        """Compute all that cells share, so that they find it.
+
+        :raises StudyError: a data set cannot be used.
+        """
+        for name in self.study.datasets:
+            say(f"{name}: reading")
+            self.texts(name)
+            for embedding in self.embeddings:
+                self.vectors(name, embedding, say)
+            self.first_scores(name, say)
+
+    @cached_property
+    def embeddings(self) -> list[EmbeddingSettings]:
+        """All embeddings that selection or a linear student looks at, none twice."""
+        own = [each.embedding for each in self.study.students.values() if each.kind == "linear"]
+        found = {each.fingerprint(): each for each in (*self.study.embeddings.values(), *own)}
+        return list(found.values())
+
+    def _embed(self, dataset: str, embedding: EmbeddingSettings, path: Path, say: Progress) -> None:
+        texts = self.texts(dataset).texts
+        store = ContentStore(UPath(self.folder / "cache" / f"vectors-{embedding.fingerprint()}"), np.float16)
+
+        def tell(done: int, total: int) -> None:
+            say(f"{dataset}: embedding, {done:,} of {total:,} texts ({embedding.model})")
+
+        with SentenceTransformersEmbedder(embedding, model_location(embedding.model, self.study.base_dir)) as embedder:
+            _save(path, embed_texts(embedder, [_hash(each) for each in texts], texts, store, tell))
+
+    def _similarities(self, dataset: str, labeler: SimilarityLabeler, say: Progress) -> Floats:
+        """Return (1 + cosine) / 2 of each text with the sentence, by the first embedding of the study."""
+        embedding = next(iter(self.study.embeddings.values()))
+        vectors = self.vectors(dataset, embedding, say)
+        with SentenceTransformersEmbedder(embedding, model_location(embedding.model, self.study.base_dir)) as embedder:
+            sentence = embedder.embed([labeler.sentence])[0]
+        return np.clip((vectors.astype(np.float64) @ sentence.astype(np.float64) + 1) / 2, 0, 1)
+
+    def _scores(self, dataset: str, labeler: LabelerSettings, say: Progress) -> Floats:
+        texts = self.texts(dataset).texts
+        settings = _located(labeler, self.study.base_dir)
+        policy = _policy(self.study.datasets[dataset], settings, self.study.base_dir)
+        folder = self.folder / "cache" / f"llm0-{labeler_fingerprint(labeler, policy)}"
+
+        def tell(done: int, total: int) -> None:
+            say(f"{dataset}: LLM-0 labels, {done:,} of {total:,} texts")
+
+        with make_labeler(settings, policy) as opened:
+            store = ContentStore(UPath(folder), np.float64)
+            return score_texts(opened, [_hash(each) for each in texts], texts, store, tell)
+
+
+def _located(labeler: LabelerSettings, base_dir: Path) -> LabelerSettings:
+    """Return a labeler's settings with the place of its model filled in, where it has one."""
+    model: Any = getattr(labeler, "model", None)
+    if model is None or labeler.kind == "openai":
+        return labeler
+    return labeler.model_copy(update={"model": model_location(model, base_dir)})
+
+
+def _policy(dataset: DatasetSettings, labeler: LabelerSettings, base_dir: Path) -> Policy:
+    """Return a policy that asks a data set's question; what a labeler does not look at is a placeholder."""
+    return Policy.model_validate(
+        {
+            "policy": {
+                "name": "study",
+                "question": dataset.question,
+                "guideline": dataset.guideline,
+                "expected_prevalence": dataset.prevalence or 0.1,
+            },
+            "pool": {"path": "unused"},
+            "labeler": labeler,
+            "embedding": {"model": "unused"},
+            "student": {"kind": "linear", "embedding": {"model": "unused"}},
+            "review": {"raters": ["first", "second"]},
+            "base_dir": base_dir,
+        }
+    )
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(UPath(path))
+    with temporary.open("wb") as stream:
+        np.save(stream, values)
+    move(temporary, UPath(path))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
