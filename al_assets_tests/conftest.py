@@ -7,6 +7,9 @@ from typing import Any
 
 # Before numpy and torch are imported: on a shared machine more threads than cores only cost.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A process that pytest starts may inherit them from readline, and a console would keep that width.
+for measure in ("COLUMNS", "LINES"):
+    os.environ.pop(measure, None)
 
 import dagster as dg
 import polars as pl
@@ -15,15 +18,11 @@ import pytest
 from al_assets.demo.vader import load_texts, sample_pool
 from al_assets_tests.journal import Journal, live
 from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
+from al_assets_tests.workers import pytest_sessionfinish, pytest_xdist_make_scheduler
+
+__all__ = ["pytest_sessionfinish", "pytest_xdist_make_scheduler"]
 
 MakeLoop = Callable[..., SmallLoop]
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run in which ``AL_NO_SKIPS`` is set and a test was skipped: the CI has all that the tests need."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("AL_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def _folder(study: "Study", folder: Path | None) -> Path:
 def _write(study: "Study", file: Path, folder: Path, rows: list[dict[str, Any]], started: str) -> None:
     from al_assets.study.write import write_study_report
 
-    for path in write_study_report(study, file, rows, folder / "report", started=started):
+    for path in write_study_report(study, rows, folder / "report", file=file, started=started):
         if path.suffix in (".md", ".html", ".json"):
             say(str(path))
 

@@ -62,11 +62,11 @@ def _crowd(summary: StudySummary, setting: Setting, metric: str) -> str:
         return "There is no crowd baseline to hold that against."
     sure = crowd_span(row)
     if row["bound"] == MORE:
-        interval = f" (95 % interval: {sure[1:-1]})" if sure and row["low_bound"] != MORE else ""
+        interval = f" (95 % interval: {sure[1:-1]})" if row["low_bound"] == EXACT and not _doubt(row, "more") else ""
         return (
             f"The crowd does not get there with {whole(row['most'])} labels, the most that were tried, which reach "
             f"{decimal(row['crowd_level'])}: it takes more than {whole(row['most'])} crowd labels{interval}, "
-            f"{reduction(row, 'per_label')} for each expert label."
+            f"{reduction(row, 'per_label')} for each expert label{_doubt(row, 'more')}."
         )
     if row["bound"] == FEWER:
         return _too_few(row)
@@ -74,36 +74,47 @@ def _crowd(summary: StudySummary, setting: Setting, metric: str) -> str:
     about = f"about {count(needed)} {sure}".strip()
     certain = _certain_factor(row)
     if certain == "more":
+        if not row["votes"]:
+            return f"It takes {about} crowd labels to get there, {reduction(row, 'per_label')} for each expert label."
         return (
             f"It takes {about} crowd labels to get there, {reduction(row, 'per_label')} for each expert label and "
-            f"{reduction(row, 'per_vote') or 'an unknown number'} for each expert vote."
+            f"{reduction(row, 'per_vote')} for each expert vote."
         )
     if certain == "fewer":
-        return f"That takes {about} crowd labels: fewer than the {whole(labels)} of the experts, so curation saves none."
-    tell = "with one seed" if row["seeds"] < 2 else "with so few seeds" if not sure else "within the interval"
+        return f"That takes {about} crowd labels, fewer than the {whole(labels)} expert labels: curation saves none."
     return (
-        f"It takes {about} crowd labels to get there; whether that is more than the {whole(labels)} expert labels "
-        f"cannot be told {tell}."
+        f"It takes {about} crowd labels to get there, against {whole(labels)} expert labels; whether curation saves "
+        f"any cannot be told {'within that interval' if sure else f'by {_few(row)}'}."
     )
 
 
 def _too_few(row: Row) -> str:
-    few = whole(row["fewest"])
-    text = f"{few[:1].upper()}{few[1:]} crowd labels, the fewest that were tried, already do better"
-    if row["high_bound"] == MORE or (row["high_bound"] == EXACT and row["high"] > row["labels"]):
-        return f"{text}, though the interval {crowd_span(row)} leaves room for chance."
+    text = f"As few as {whole(row['fewest'])} crowd labels, the fewest that were tried, do better"
     if row["fewest"] <= row["labels"]:
-        return f"{text}: curation saves no labels here."
+        return f"{text}: curation saves no labels here{_doubt(row, 'fewer')}."
     return f"{text}; whether {whole(row['labels'])} would was not tried."
+
+
+def _doubt(row: Row, claim: str) -> str:
+    """Return what is to be said against a claim that the crowd needs more, or fewer, labels than the experts."""
+    if row["low_bound"] is None:
+        return f"; {_few(row)} give{'s' if row['seeds'] < 2 else ''} no interval"
+    if claim == "more" and row["most"] < row["labels"]:
+        return "; samples as large as the experts' were not tried"
+    return "" if _certain_factor(row) == claim else f"; the interval {crowd_span(row)} leaves room for chance"
+
+
+def _few(row: Row) -> str:
+    return "one seed" if row["seeds"] < 2 else f"{row['seeds']} seeds"
 
 
 def _certain_factor(row: Row) -> str:
     """Return whether the crowd surely needs more, or fewer, labels than the experts gave; "" if that is open."""
-    if row["low_bound"] == MORE or (row["low_bound"] == EXACT and row["low"] > row["labels"]):
+    least = row["most"] if row["low_bound"] == MORE else row["low"]
+    if row["low_bound"] in (MORE, EXACT) and least > row["labels"]:
         return "more"
-    if row["high_bound"] == FEWER or (row["high_bound"] == EXACT and row["high"] < row["labels"]):
-        return "fewer"
-    return ""
+    at_most = row["fewest"] if row["high_bound"] == FEWER else row["high"]
+    return "fewer" if row["high_bound"] in (FEWER, EXACT) and at_most < row["labels"] else ""
 
 
 def _against_random(summary: StudySummary, setting: Setting) -> str:
@@ -112,7 +123,7 @@ def _against_random(summary: StudySummary, setting: Setting) -> str:
     rows = in_setting(summary.against_random, setting, strategy=summary.default, metric="kappa")
     last, area = (first(rows.filter(pl.col("measure") == measure)) for measure in (LAST, AREA))
     if last is None or area is None:
-        return "Random labels were not run beside it."
+        return "There is no random arm to hold that against."
     if last["side"] == "unknown":
         return (
             f"Against as many random labels: {decimal(last['difference'], sign=True)} in the last round and "
@@ -142,16 +153,20 @@ def _against_rivals(summary: StudySummary, setting: Setting) -> str:
     rivals = [name for name in _strategies(summary, setting) if name != summary.default]
     if row is None or not rivals:
         return ""
-    by = estimate({**row, "difference": row["difference"]}, "difference", 3, sign=True)
+    by = _difference(row)
     match row["verdict"]:
         case "best":
-            return f"No other of the {len(rivals) + 1} strategies has a higher mean kappa in the last round."
+            return f"None of the other strategies ({len(rivals)}) has a higher mean kappa in the last round."
         case "behind":
             return f"{row['best']} is better: {by} for {summary.default} against it, beyond noise."
         case "within noise":
             behind = f"; {joined(row['behind'].split(', '))} is ahead by an interval without 0" if row["behind"] else ""
-            return f"The highest mean is {row['best']}'s; {by} for {summary.default} against it is within noise{behind}."
-    return f"The highest mean is {row['best']}'s, by one seed ({by} for {summary.default} against it)."
+            return (
+                f"The highest mean is {row['best']}'s; {by} for {summary.default} against it is within noise{behind}."
+            )
+    if row["best"] == summary.default:
+        return f"Its kappa is the highest of {len(rivals) + 1} strategies, by one seed; that is no evidence."
+    return f"The highest kappa is {row['best']}'s ({by} for {summary.default}), by one seed; that is no evidence."
 
 
 def _strategies(summary: StudySummary, setting: Setting) -> list[str]:
@@ -181,15 +196,20 @@ def default_sentence(summary: StudySummary) -> str:
     rows = summary.default_check.filter((pl.col("metric") == "kappa") & (pl.col("measure") == LAST))
     settings = summary.settings
     if rows.is_empty():
-        return f"The strategy {summary.default} was not run, so nothing can be said of it."
+        return f"There is no kappa of {summary.default} in the population, so nothing can be said of it."
     by_verdict: dict[str, list[str]] = {}
     for row in rows.iter_rows(named=True):
         title = setting_title(Setting(*(row[name] for name in Setting._fields)), settings)
         by_verdict.setdefault(row["verdict"], []).append(title)
     behind, unknown = by_verdict.get("behind", []), by_verdict.get("unknown", [])
     good = len(rows) - len(behind) - len(unknown)
+    everywhere = "the one setting" if len(rows) == 1 else f"all {len(rows)} settings"
+    if len(unknown) == len(rows):
+        return f"With one seed it cannot be told whether {summary.default} is the best strategy."
     if good == len(rows):
-        return f"{summary.default} is the best strategy or within noise of the best in all {len(rows)} settings."
+        return f"{summary.default} is the best strategy or within noise of the best in {everywhere}."
+    if len(behind) == len(rows):
+        return f"{summary.default} is behind the best strategy, beyond noise, in {everywhere}."
     text = f"{summary.default} is the best strategy or within noise of the best in {good} of {len(rows)} settings"
     text += f"; behind the best beyond noise in {_listed(behind)}" if behind else ""
     text += f"; one seed does not tell in {_listed(unknown)}" if unknown else ""
@@ -198,57 +218,6 @@ def default_sentence(summary: StudySummary) -> str:
 
 def _listed(titles: list[str]) -> str:
     return "; ".join(f"({title})" for title in titles)
-
-
-def quality_sentence(row: Row) -> str:
-    """Return at which expert kappa the curated labels stop beating the crowd."""
-    where = NAMES_WHERE[row["metric"]]
-    low, high = decimal(row["lowest"]), decimal(row["highest"])
-    if row["bound"] == MORE:
-        return f"{where}: below the crowd's largest sample at every expert kappa that was run, up to {high}."
-    if row["bound"] == FEWER:
-        return f"{where}: never below the crowd's largest sample, down to an expert kappa of {low}."
-    ends = []
-    for end in ("low", "high"):
-        known = {EXACT: decimal(row[end]), MORE: f"above {high}", FEWER: f"below {low}"}
-        ends.append(known.get(row[f"{end}_bound"], ""))
-    sure = f" ({ends[0]} to {ends[1]})" if all(ends) else f" ({seeds_of(row['seeds'])})" if row["seeds"] < 2 else ""
-    return f"{where}: falls below the crowd's largest sample at an expert kappa of about {decimal(row['limit'])}{sure}."
-
-
-NAMES_WHERE = {"kappa": "In the population", "kappa_boundary": "On boundary items"}
-
-
-def probe_sentence(summary: StudySummary, setting: Setting) -> str:
-    """Return what the probes say of the default's last student: whether labels or model are the limit; "" if unknown."""
-    rows = in_setting(summary.gaps, setting, variant="", strategy=summary.default)
-    head, ceiling = (first(rows.filter(pl.col("gap") == f"{name} - kappa")) for name in ("probe_embedding", "ceiling"))
-    found = []
-    if head is not None:
-        found.append(f"A linear head on the frozen embedding, trained on the same labels, is {_gap(head)}: {_model(head)}.")
-    if ceiling is not None:
-        found.append(f"Trained on the labels of the whole pool it is {_gap(ceiling)}: {_room(ceiling)}.")
-    return " ".join(found)
-
-
-def _gap(row: Row) -> str:
-    return f"{estimate(row, 'mean', 3, sign=True)} against the student"
-
-
-def _model(row: Row) -> str:
-    return {
-        "above": "these labels can be learnt better than this student learns them, so the student is a limit",
-        "below": "the student makes more of these labels than the frozen features do",
-        "no": "no difference beyond noise",
-    }.get(row["side"], "one seed, no evidence")
-
-
-def _room(row: Row) -> str:
-    return {
-        "above": "more labels can still raise kappa on these features",
-        "below": "the student is past what these features give with any number of labels",
-        "no": "more labels are not seen to help on these features; the representation is the limit",
-    }.get(row["side"], "one seed, no evidence")
 
 
 def crowd_text(row: Row) -> str:

@@ -13,7 +13,7 @@ COLOURS = (
 DARK = ("#5fb4f0", "#ff9a5c", "#3fd0a5", "#eaa8cf", "#e6c14d", "#9bd4f8", "#bd9be6", "#d3a273")
 """The same colours for a dark page."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-_ROOM, _TITLE = 0.95, 0.35
+_ROOM = 0.95
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class Look:
 
 
 def looks_of(strategies: Sequence[str], default: str) -> dict[str, Look]:
-    """Return a look for each strategy: the default strong, random in grey and dashed, the others apart by both
-    colour and mark, and after eight of them by the line too.
-    """  # noqa: D205
+    """Return a look for each strategy: the default strong, random grey and dashed, others apart by colour and mark.
+
+    After seven others the line sets them apart too.
+    """
     found = {}
     others = [name for name in strategies if name not in (default, "random")]
     lines: tuple[Any, ...] = ("-", (0, (5, 1, 1, 1)), (0, (1, 1)))

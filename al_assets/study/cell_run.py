@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
-from al_assets.config import LinearStudent
+from al_assets.agreement.calibration import prevalence_threshold
+from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent
 from al_assets.curation.cold_start import promising_share
+from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Strategy
-from al_assets.curation.strategies.registry import make_strategy
+from al_assets.curation.strategies.by_score import UniformRandom
+from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy
 from al_assets.study.cells import CROWD, LLM0, Cell, control_of
-from al_assets.study.loop import Arm, OfflineLoop, Round, Scores, Situation
+from al_assets.study.loop import RANDOM, Arm, OfflineLoop, Round, Scores, Situation, rows_of
 from al_assets.study.loop import LoopSettings as OfflineSettings
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
@@ -26,6 +28,9 @@ from al_assets.study.workshop import Workshop
 Row = dict[str, Any]
 Say = Callable[[str], None]
 _CROWD_STREAM = 14
+_NOTHING: Row = dict.fromkeys(
+    ("kappa", "kappa_boundary", "kappa_half", "kappa_best", "average_precision", "positive_share", "seconds")
+)
 
 
 def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[Row]:
@@ -37,7 +42,7 @@ def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[
     panel = study.datasets[cell.dataset].panel
     labelling = updated(panel, control.panel) if control and control.panel else None
     trial = _trial(workshop, cell.dataset, labelling, cell.seed)
-    common = {**asdict(cell), **trial.human_kappas(), "prevalence": trial.prevalence}
+    common = {**asdict(cell), **_NOTHING, **trial.human_kappas(), "prevalence": trial.prevalence}
     if cell.strategy == LLM0:
         return [{**common, **_llm0(trial)}]
     if cell.strategy == CROWD:
@@ -59,7 +64,8 @@ def _llm0(trial: Trial) -> Row:
 def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
     """Train the student on ever larger uniform samples of the pool with one crowd vote each.
 
-    Its threshold is matched to the positive share of those votes, shrunk towards the expected one as in the loop.
+    Its threshold is matched to the true positive share, which makes the baseline stronger than it would be in practice:
+    a lenient crowd would have it call too much.
     """
     study = workshop.study
     learn = make_recipe(workshop, cell.dataset, trial, study.students[cell.student], cell.seed, say)
@@ -75,8 +81,7 @@ def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
         row["positive_share"] = float(labels.mean()) if size else None
         if labels.any() and not labels.all():
             scores = learn(sample, labels)
-            share = estimate_prevalence(labels.astype(np.float64), np.ones(size), trial.prevalence, PRIOR_STRENGTH)
-            row |= trial.figures(scores, prevalence_threshold(scores.pool, share))
+            row |= trial.figures(scores, prevalence_threshold(scores.pool, trial.prevalence))
         rows.append({**row, "seconds": time.perf_counter() - started})
     return rows
 
@@ -91,7 +96,7 @@ def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
     learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
     loop = OfflineLoop(trial.loop_pool(vectors), learn, _offline(settings, cell, study), cell.seed)
     arm = _arm(study, cell, settings)
-    probes = _Probes(trial, vectors, own=isinstance(student, LinearStudent)) if study.probes else None
+    probes = _Probes.of(workshop, cell, trial, student, vectors) if study.probes else None
     rows: list[Row] = []
     for number in range(study.rounds):
         say(f"round {number + 1} of {study.rounds}")
@@ -118,10 +123,17 @@ def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSetting
 
 
 def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
-    """Return the strategy as the assets make it; the cold start divides the share of boundary pairs."""
+    """Return the strategy as the assets make it; the cold start divides the share of boundary pairs.
+
+    Learnability compares the labeler with a reference, or with what the labels teach: it picks at random until there
+    are labels of both classes.
+    """
     choice = study.strategy_choices[cell.strategy]
+    names = {choice} if isinstance(choice, str) else set(choice)
 
     def choose(situation: Situation) -> Strategy:
+        if names & COMPARE_WITH_REFERENCE and len(set(situation.boundary_labels.tolist())) < 2:
+            return UniformRandom()
         promising = settings.promising
         if promising is None:
             promising = promising_share(situation.evidence, situation.target).share
@@ -134,13 +146,13 @@ def _round(found: Round, trial: Trial) -> Row:
     labelled = found.split.drop_nulls("label")
     votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
     picked = labelled.filter(labelled["item_id"].is_in(found.queue["item_id"].implode()))
-    picked = picked.filter(~picked["reason"].is_in(["audit", "control"]))
+    picked = picked.filter(~picked["reason"].is_in(RANDOM))
     row: Row = {
         "round": found.number,
         "labels": found.split.height,
         "votes": votes,
         "positive_share": float(picked["label"].cast(float).mean()) if picked.height else None,  # type: ignore[arg-type]
-        "training_items": labelled.filter(labelled["split"] == "fine-tuning").height,
+        "training_items": labelled.filter(labelled["split"] == FINE_TUNING).height,
         "curation_seconds": found.curation_seconds,
         "training_seconds": found.training_seconds,
         "seconds": found.curation_seconds + found.training_seconds,
@@ -151,31 +163,60 @@ def _round(found: Round, trial: Trial) -> Row:
     return row
 
 
+@dataclass(frozen=True)
 class _Probes:
-    """Linear heads that tell how far a representation goes, beside the student."""
+    """Linear heads that tell how far a representation goes, beside the student.
 
-    def __init__(self, trial: Trial, vectors: NDArray[np.float32], *, own: bool) -> None:
-        """Fit the ceiling: a head on the frozen embedding that learnt the truth of the whole pool.
+    :param vectors: the frozen embedding that selection looks at, of all texts of the data set.
+    :param ceiling: kappa of a head that learnt the truth of the whole pool: on the frozen vectors of a linear student,
+        else on those of selection.
+    :param own: the student is itself a linear head on frozen vectors.
+    """
 
-        :param own: the student is itself a linear head on frozen vectors.
-        """
-        self._trial, self._own = trial, own
-        self._pool, self._held_out = vectors[trial.pool], vectors[trial.held_out]
-        truth = trial.panel.truth[: len(trial.pool)]
-        every = np.arange(len(truth))
-        self._ceiling = self._kappa(every, truth, trial.prevalence) if truth.any() and not truth.all() else None
+    trial: Trial
+    vectors: NDArray[np.float32]
+    ceiling: float | None
+    own: bool
+
+    @classmethod
+    def of(
+        cls,
+        workshop: Workshop,
+        cell: Cell,
+        trial: Trial,
+        student: SFTStudent | LinearStudent,
+        vectors: NDArray[np.float32],
+    ) -> "_Probes":
+        own = isinstance(student, LinearStudent)
+        base = student.embedding if isinstance(student, LinearStudent) else workshop.study.embeddings[cell.embedding]
+        return cls(trial, vectors, _ceiling(workshop, cell.dataset, cell.seed, base), own)
 
     def figures(self, found: Round) -> Row:
         """Return kappa of the heads that learnt from the same labels as the round's student."""
-        row: Row = {"ceiling": self._ceiling, "probe_embedding": None, "probe_student": None}
+        row: Row = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
         if found.student is None:
             return row
-        lesson = found.split.drop_nulls("label").filter(found.split.drop_nulls("label")["split"] == "fine-tuning")
-        rows = lesson["item_id"].cast(int).to_numpy()
-        row["probe_embedding"] = self._kappa(rows, lesson["label"].to_numpy().astype(np.bool_), found.prevalence)
-        own: Scores | None = found.student.scores if self._own else found.student.scores.probe
-        row["probe_student"] = self._trial.kappa(own, found.prevalence) if own else None
+        known = found.split.drop_nulls("label")
+        lesson = known.filter(known["split"] == FINE_TUNING)
+        labels = np.asarray(lesson["label"].to_numpy(), dtype=np.bool_)
+        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, rows_of(lesson), labels, found.prevalence)
+        own: Scores | None = found.student.scores if self.own else found.student.scores.probe
+        row["probe_student"] = self.trial.kappa(own, found.prevalence) if own else None
         return row
 
-    def _kappa(self, rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float) -> float | None:
-        return self._trial.kappa(linear_scores(self._pool, self._held_out, rows, labels), prevalence)
+
+# The same for every loop of a seed, and a fit to the whole pool takes as long as a loop.
+@lru_cache(maxsize=8)
+def _ceiling(workshop: Workshop, dataset: str, seed: int, embedding: EmbeddingSettings) -> float | None:
+    trial = _trial(workshop, dataset, None, seed)
+    truth = trial.panel.truth[: len(trial.pool)]
+    if truth.all() or not truth.any():
+        return None
+    return _head_kappa(trial, workshop.vectors(dataset, embedding), np.arange(len(truth)), truth, trial.prevalence)
+
+
+def _head_kappa(
+    trial: Trial, vectors: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float
+) -> float | None:
+    scores = linear_scores(vectors[trial.pool], vectors[trial.held_out], rows, labels)
+    return trial.kappa(scores, prevalence)

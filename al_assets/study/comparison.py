@@ -105,11 +105,10 @@ def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
                     continue
                 best = min(known, key=lambda name: (known[name].mean, name != default))
                 ahead = [name for name, each in known.items() if each.side == "below"]
-                verdicts = {"below": "behind", "unknown": "unknown"}
                 rows.append(
                     {
                         **_row(setting, {"best": best}, metric, measure, known[best]),
-                        "verdict": "best" if best == default else verdicts.get(known[best].side, "within noise"),
+                        "verdict": _verdict(known[best], best == default),
                         "behind": ", ".join(ahead),
                     }
                 )
@@ -141,6 +140,12 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**schema, "base_level": pl.Float64, "level": pl.Float64}, orient="row")
 
 
+def _verdict(found: Estimate, is_best: bool) -> str:
+    if found.side == "unknown":
+        return "unknown"
+    return "best" if is_best else "behind" if found.side == "below" else "within noise"
+
+
 def _first_embedding(arms: Sequence[Arm], arm: Arm) -> Arm | None:
     if arm.strategy in BASELINES:
         return None
@@ -155,7 +160,9 @@ def _first_embedding(arms: Sequence[Arm], arm: Arm) -> Arm | None:
 
 
 def _rows(setting: Setting, names: Mapping[str, str], first: Arm, second: Arm) -> list[dict[str, Any]]:
-    found = {(metric, measure): compare(first, second, metric, measure) for metric in METRICS for measure in (LAST, AREA)}
+    found = {
+        (metric, measure): compare(first, second, metric, measure) for metric in METRICS for measure in (LAST, AREA)
+    }
     return [_row(setting, names, *what, each) for what, each in found.items() if each.mean is not None]
 
 

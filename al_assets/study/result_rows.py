@@ -1,4 +1,4 @@
-"""The rows of a study: one a cell and round, read, checked, put in order and written so that a difference is readable."""
+"""The rows of a study, one a cell and round: read, checked, put in order and written so that a diff is readable."""
 
 import json
 import math

@@ -122,7 +122,9 @@ def _targets(curves: Mapping[str, _Curve], crowd: _Curve | None) -> dict[str, Fl
     if RANDOM in curves:
         found[RANDOM_TARGET] = curves[RANDOM].y[:, -1]
     if curves:
-        highest = np.max([np.nanmax(np.where(np.isnan(each.y), -1.0, each.y), axis=1) for each in curves.values()], axis=0)
+        highest = np.max(
+            [np.nanmax(np.where(np.isnan(each.y), -1.0, each.y), axis=1) for each in curves.values()], axis=0
+        )
         found[HIGHEST_TARGET] = _HIGHEST_SHARE * highest
     return found
 

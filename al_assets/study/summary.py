@@ -114,6 +114,9 @@ def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
     rows = []
     for arm in arms:
         for name in FIGURES:
+            # What does not depend on the round stands in ``references``.
+            if name in REFERENCES:
+                continue
             grid = arm.values[name]
             for at, number in enumerate(arm.rounds):
                 found = mean_over_seeds(grid[:, at])

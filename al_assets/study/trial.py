@@ -186,7 +186,7 @@ def _first(workshop: Workshop, dataset: str, truth: NDArray[np.bool_], rows: NDA
 def _boundary(
     vectors: NDArray[np.float32], scores: Scores, prevalence: float, settings: DatasetSettings, seed: int
 ) -> NDArray[np.int64]:
-    """Return places of held-out items, rising: the curated evaluation set, which no strategy of a loop has a part in."""
+    """Return places of held-out items, rising: the curated evaluation set, the same for every strategy."""
     ids = pl.Series("item_id", [f"{place:07d}" for place in range(len(vectors))])
     positive = scores.held_out >= prevalence_threshold(scores.pool, prevalence)
     own = Vectors.of(np.ascontiguousarray(vectors))

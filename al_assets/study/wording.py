@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from al_assets.study.arms import Setting
+from al_assets.study.comparison import AREA, LAST
 from al_assets.study.saving import EXACT, FEWER, MORE
 
 Row = Mapping[str, Any]
+MEASURES = {LAST: "last round", AREA: "whole curve"}
 NAMES = {"kappa": "population", "kappa_boundary": "boundary items"}
 
 
@@ -33,8 +35,8 @@ def estimate(row: Row, name: str = "mean", digits: int = 2, *, sign: bool = Fals
 
 
 def count(value: float) -> str:
-    """Return a number of items with thousands separated, to two digits from 1,000 on."""
-    if value >= 1_000:
+    """Return a number of items with thousands separated, to two digits from 100 on."""
+    if value >= 100:
         step = 10 ** (math.floor(math.log10(value)) - 1)
         value = round(value / step) * step
     return f"{round(value):,}"
@@ -65,6 +67,11 @@ def p_value(value: float | None) -> str:
 def seeds_of(number: int) -> str:
     """Return "5 seeds", or what one seed means."""
     return f"{number} seeds" if number > 1 else "one seed, so no interval"
+
+
+def capital(text: str) -> str:
+    """Return a text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
 
 
 def joined(names: Iterable[str]) -> str:

@@ -1,0 +1,303 @@
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import polars as pl
+import pytest
+
+from al_assets.study.answers import ahead_of_random, default_sentence, setting_answer
+from al_assets.study.canvas import looks_of, png
+from al_assets.study.document import Bullets, Cell, Code, Document, Paragraph, Part, Table, markdown
+from al_assets.study.limit_sentences import probe_sentence
+from al_assets.study.pictures import study_figures
+from al_assets.study.report import StudyAbout, html_report, markdown_report, write_report
+from al_assets.study.result_rows import read_rows, rows_frame
+from al_assets.study.summary import summarise
+from al_assets.study.wording import count, decimal, p_value, times
+from al_assets_tests.study.result_rows import Row, crowd, curve, frame, row
+
+LABELS = (100, 200, 300)
+SIZES = (100, 1_000, 10_000)
+SHIFT = (0.0, 0.02, -0.02, 0.01, -0.01)
+MARKUP = "<b>|x_1 $2^"
+ABOUT = StudyAbout("small", "small.yaml", "al study run small.yaml", "a machine", "today", {"numpy": "2"}, "seed: 0", 0)
+
+
+def arm(strategy: str, level: float, seeds: int = 5, noise: Sequence[float] = (0.0,), **more: Any) -> list[Row]:
+    def kappa(seed: int, labels: float) -> float:
+        return level - 0.1 * (1 - labels / 300) + SHIFT[seed] + noise[seed % len(noise)]
+
+    return curve(strategy, range(seeds), LABELS, kappa, **more)
+
+
+def crowd_arm(level: float, seeds: int = 5, sizes: Sequence[int] = SIZES, **more: Any) -> list[Row]:
+    """The crowd's kappa is the level at 10,000 labels and .1 less for every tenth of them."""
+    steps = dict(zip(SIZES, (-0.2, -0.1, 0), strict=True))
+    return crowd(range(seeds), sizes, lambda seed, size: level + steps[int(size)] + SHIFT[seed], **more)
+
+
+def answered(*parts: Sequence[Row], default: str = "boundary_pairs") -> str:
+    summary = summarise(frame(*parts), default=default)
+    return " ".join([default_sentence(summary), *setting_answer(summary, summary.settings[0])])
+
+
+NOISE = (0.0, 0.004, -0.004, 0.002, -0.002)
+WIDE = (0.0, 0.2, -0.2, 0.15, -0.15)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (
+            [arm("boundary_pairs", 0.45, noise=NOISE), crowd_arm(0.5)],
+            "Curated labels (boundary_pairs, 300 labels, 5 seeds) reach kappa .45 (.43 to .47) on held-out items drawn "
+            "at random. It takes about 3,200 (2,900 to 3,400) crowd labels to get there, 11 (9.7 to 11) for each "
+            "expert label and 5.3 (4.9 to 5.7) for each expert vote.",
+        ),
+        (
+            [arm("boundary_pairs", 0.7), crowd_arm(0.5)],
+            "The crowd does not get there with 10,000 labels, the most that were tried, which reach .50: it takes more "
+            "than 10,000 crowd labels, more than 33 for each expert label.",
+        ),
+        (
+            [arm("boundary_pairs", 0.51, noise=WIDE), crowd_arm(0.5)],
+            "more than 10,000 crowd labels, more than 33 for each expert label; the interval (160 to more than 10,000) "
+            "leaves room for chance.",
+        ),
+        (
+            [arm("boundary_pairs", 0.2), crowd_arm(0.5)],
+            "As few as 100 crowd labels, the fewest that were tried, do better: curation saves no labels here.",
+        ),
+        (
+            [arm("boundary_pairs", 0.2), crowd_arm(0.5, sizes=(1_000, 10_000))],
+            "As few as 1,000 crowd labels, the fewest that were tried, do better; whether 300 would was not tried.",
+        ),
+        (
+            [arm("boundary_pairs", 0.31, noise=NOISE), crowd_arm(0.5)],
+            "crowd labels, fewer than the 300 expert labels: curation saves none.",
+        ),
+        (
+            [arm("boundary_pairs", 0.35, noise=WIDE), crowd_arm(0.5)],
+            "crowd labels to get there, against 300 expert labels; whether curation saves any cannot be told within "
+            "that interval.",
+        ),
+        (
+            [arm("boundary_pairs", 0.45, 1), crowd_arm(0.5, 1)],
+            "reach kappa .45 (one seed, so no interval) on held-out items drawn at random. It takes about 3,200 crowd "
+            "labels to get there, against 300 expert labels; whether curation saves any cannot be told by one seed.",
+        ),
+        ([arm("boundary_pairs", 0.7, 1), crowd_arm(0.5, 1)], "for each expert label; one seed gives no interval."),
+        ([arm("boundary_pairs", 0.7, 2), crowd_arm(0.5, 2)], "for each expert label; 2 seeds give no interval."),
+        (
+            [arm("boundary_pairs", 0.4), crowd_arm(0.5, sizes=(100,))],
+            "more than 100 crowd labels, more than 0.3 for each expert label; samples as large as the experts' were "
+            "not tried.",
+        ),
+        ([arm("boundary_pairs", 0.4)], "There is no crowd baseline to hold that against."),
+        ([arm("boundary_pairs", 0.4)], "There is no random arm to hold that against."),
+        ([arm("random", 0.4)], "There is no kappa of boundary_pairs in the population, so nothing can be said of it."),
+        ([arm("random", 0.4)], "The strategy boundary_pairs was not run here"),
+        (
+            [arm("boundary_pairs", 0.45, noise=NOISE), arm("random", 0.4)],
+            "Against as many random labels: +.050 (+.046 to +.054) in the last round (ahead of random, p < .001 after "
+            "Holm's correction)",
+        ),
+        ([arm("boundary_pairs", 0.35, noise=NOISE), arm("random", 0.4)], "in the last round (behind random, p < .001"),
+        ([arm("boundary_pairs", 0.4, noise=WIDE), arm("random", 0.4)], "(cannot be told from random)"),
+        ([arm("boundary_pairs", 0.5, 1), arm("random", 0.4, 1)], "by one seed; that is no evidence."),
+        (
+            [arm("boundary_pairs", 0.4, noise=NOISE), arm("margin", 0.45)],
+            "margin is better: -.050 (-.054 to -.046) for boundary_pairs against it, beyond noise.",
+        ),
+        (
+            [arm("boundary_pairs", 0.4, noise=NOISE), arm("margin", 0.45)],
+            "boundary_pairs is behind the best strategy, beyond noise, in the one setting.",
+        ),
+        ([arm("boundary_pairs", 0.4, noise=WIDE), arm("margin", 0.45)], "The highest mean is margin's; -.050"),
+        ([arm("boundary_pairs", 0.5), arm("margin", 0.45)], "None of the other strategies (1) has a higher mean kappa"),
+        ([arm("boundary_pairs", 0.4, 1), arm("margin", 0.45, 1)], "The highest kappa is margin's (-.050 for boundary_"),
+        ([arm("boundary_pairs", 0.5, 1), arm("margin", 0.4, 1)], "Its kappa is the highest of 2 strategies, by one"),
+        ([arm("boundary_pairs", 0.5, 1), arm("margin", 0.4, 1)], "With one seed it cannot be told whether boundary_"),
+    ],
+)  # fmt: skip
+def test_the_answer_says_what_the_figures_say(parts: list[list[Row]], said: str) -> None:
+    assert said in answered(*parts)
+
+
+def test_intervals_that_do_not_survive_the_correction_are_said_to() -> None:
+    noise = (0.03, 0.1, 0.02, 0.1, 0.02)
+    others = [arm(name, 0.4, noise=WIDE) for name in ("margin", "top_scored", "typiclust", "badge")]
+    text = answered(arm("boundary_pairs", 0.4, noise=noise), arm("random", 0.4), *others)
+    assert re.search(r"ahead of random by the interval, but not after Holm's correction, p \.\d\d\)", text)
+
+
+def test_the_default_is_judged_over_all_settings() -> None:
+    good = [*arm("boundary_pairs", 0.5), *arm("margin", 0.4)]
+    bad = [*arm("boundary_pairs", 0.4, noise=NOISE, dataset="other"), *arm("margin", 0.5, dataset="other")]
+    assert default_sentence(summarise(frame(good, bad))) == (
+        "boundary_pairs is the best strategy or within noise of the best in 1 of 2 settings; behind the best beyond "
+        "noise in (other)."
+    )
+    again = [{**each, "dataset": "other"} for each in good]
+    assert default_sentence(summarise(frame(good, again))).endswith("within noise of the best in all 2 settings.")
+
+
+def test_strategies_whose_interval_leaves_random_out_are_named() -> None:
+    rows = frame(arm("random", 0.4), arm("margin", 0.5), arm("badge", 0.3), arm("typiclust", 0.4, noise=WIDE))
+    summary = summarise(rows)
+    last, area = ahead_of_random(summary, summary.settings[0])
+    assert last == "Ahead of random in the last round: margin, of 3; random is ahead of badge."
+    assert area.startswith("Ahead of random over the whole curve: margin")
+
+
+def test_probes_tell_whether_model_or_labels_are_the_limit() -> None:
+    strong = [
+        {**each, "probe_embedding": each["kappa"] + 0.1 + each["seed"] / 100} for each in arm("boundary_pairs", 0.4)
+    ]
+    strong = [{**each, "ceiling": each["kappa"] - 0.1 + each["seed"] / 100} for each in strong]
+    summary = summarise(frame(strong))
+    text = probe_sentence(summary, summary.settings[0])
+    assert "so the student is a limit" in text
+    assert "past what these features give" in text
+    assert probe_sentence(summarise(frame(arm("boundary_pairs", 0.4))), summary.settings[0]) == ""
+
+
+def whole_study(seeds: int = 5) -> pl.DataFrame:
+    further = {"probe_embedding": 0.5, "ceiling": 0.6, "curation_seconds": 0.5, "training_seconds": 1.0,
+               "expert_kappa": 0.8, "expert_kappa_boundary": 0.7, "crowd_kappa": 0.5, "prevalence": 0.1}  # fmt: skip
+    parts = [arm(name, level, seeds, NOISE, **further) for name, level in
+             (("boundary_pairs", 0.45), ("random", 0.4), (MARKUP, 0.42))]  # fmt: skip
+    parts += [arm("boundary_pairs", 0.3 + x / 4, seeds, variant=f"expert kappa {x}") for x in (0.5, 0.75, 1.0)]
+    parts += [arm("boundary_pairs", 0.4, seeds, NOISE, variant="no mixing filter"), crowd_arm(0.5, seeds)]
+    llm0 = [row("llm0", seed, 0, 0, 0.1, student="none", embedding="none", budget=0) for seed in range(seeds)]
+    return frame(*parts, llm0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study")
+    write_report(whole_study(), ABOUT, path)
+    return path
+
+
+def test_the_same_rows_in_any_order_give_the_same_files(folder: Path, tmp_path: Path) -> None:
+    rows = read_rows(folder / "results.json").sample(fraction=1, shuffle=True, seed=1)
+    files = write_report(rows, ABOUT, tmp_path)
+    assert {path.relative_to(tmp_path) for path in files} == {
+        path.relative_to(folder) for path in folder.rglob("*") if path.is_file()
+    }
+    for path in files:
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path.name
+
+
+def test_the_markdown_links_pictures_that_are_there(folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+    linked = re.findall(r"\]\((pictures/\w+\.svg)\)", text)
+    assert len(linked) == 9
+    for name in linked:
+        assert ElementTree.fromstring((folder / name).read_bytes()).tag.endswith("svg")
+    assert {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()} == set(linked)
+    for line in text.splitlines():
+        assert "nan" not in line.lower().split()
+        assert "None" not in line.replace("None of the other strategies", "")
+    assert r"\<b\>\|x_1 $2^" in text
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) >= 10
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().splitlines()}) == 1
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.ids += [str(found["id"])] if "id" in found else []
+        self.links += [str(found[name]) for name in ("href", "xlink:href", "src") if name in found]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else_and_escapes_everything(folder: Path) -> None:
+    page = Page()
+    page.feed((folder / "report.html").read_text())
+    assert page.tags.count("svg") == 9
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert MARKUP in page.text
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert "al study run small.yaml" in page.text
+
+
+def test_the_summary_is_json_with_every_frame(folder: Path) -> None:
+    found = json.loads((folder / "summary.json").read_text())
+    assert found["default"] == "boundary_pairs"
+    assert {"curves", "against_random", "needed", "equivalents", "controls", "quality_limits"} <= set(found)
+    (first,) = [each for each in found["equivalents"] if (each["strategy"], each["metric"]) == ("random", "kappa")]
+    # Random's .4 is the crowd's at 1,000 labels.
+    assert first["crowd_labels"] == pytest.approx(1_000, rel=0.1)
+
+
+def test_a_study_of_one_seed_says_so_and_invents_no_interval() -> None:
+    summary = summarise(whole_study(1))
+    text = markdown_report(summary, ABOUT)
+    assert "One seed, so no interval." in text
+    assert not re.search(r"\(\S+ to \S+\)", text.replace("(fewer than", ""))
+    assert "95 % interval" in html_report(summary, ABOUT)
+
+
+@pytest.mark.parametrize("missing", ["kappa", "kappa_boundary", "seconds", "positive_share"])
+def test_a_study_without_a_figure_has_a_report(missing: str) -> None:
+    parts = ("curation_seconds", "training_seconds") if missing == "seconds" else ()
+    rows = whole_study(2).with_columns(pl.lit(None, pl.Float64).alias(name) for name in (missing, *parts))
+    text = markdown_report(summarise(rows), ABOUT)
+    assert ("curves_boundary.svg" in text) == (missing != "kappa_boundary")
+    assert ("positive_share.svg" in text) == (missing != "positive_share")
+    assert ("seconds.svg" in text) == (missing != "seconds")
+
+
+def test_only_baselines_or_no_rows_at_all() -> None:
+    summary = summarise(frame(crowd_arm(0.5)))
+    assert study_figures(summary) == {}
+    assert "No strategy was run with the base settings" in markdown_report(summary, ABOUT)
+    with pytest.raises(ValueError, match="rows: there are none"):
+        summarise(rows_frame([]))
+
+
+def test_pictures_of_many_strategies_tell_them_apart() -> None:
+    names = ["boundary_pairs", "random", *(f"strategy {number}" for number in range(16))]
+    looks = looks_of(names, "boundary_pairs").values()
+    assert len({(look.colour, look.marker, look.line) for look in looks}) == len(names)
+    figures = study_figures(summarise(frame(*(arm(name, 0.4, 2) for name in names))))
+    (panel,) = figures["curves_kappa"].axes
+    assert set(names) <= {line.get_label() for line in panel.lines}
+    assert png(figures["curves_kappa"]).startswith(b"\x89PNG")
+
+
+def test_numbers_are_said_in_the_house_style() -> None:
+    assert [decimal(value) for value in (0.474, -0.03, 1, -0.001, None)] == [".47", "-.03", "1.00", ".00", ""]
+    assert [decimal(value, sign=True) for value in (0.474, -0.03, 0.0)] == ["+.47", "-.03", "+.00"]
+    assert [count(value) for value in (46.4, 781, 1_874, 98_700)] == ["46", "780", "1,900", "99,000"]
+    assert [times(value) for value in (0.31, 9.94, 9.96, 1_200)] == ["0.3", "9.9", "10", "1,200"]
+    assert [p_value(value) for value in (0.0004, 0.004, 0.21, 1.0, None)] == ["< .001", ".004", ".21", "1.00", ""]
+
+
+def test_markdown_holds_texts_as_they_are() -> None:
+    table = Table("a | b", ["x", "y"], [[Cell("*1*"), Cell("2", strong=True)]])
+    text = markdown(Document("t", [Part("p", [Paragraph("a\nb _c_"), Bullets(["d"]), table, Code("```", "sh")])]))
+    assert text == (
+        "# t\n\n## p\n\na b \\_c\\_\n\n- d\n\na \\| b\n\n| x | y |\n| --- | ---: |\n| \\*1\\* | **2** |\n\n"
+        "````sh\n```\n````\n"
+    )

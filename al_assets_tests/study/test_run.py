@@ -1,0 +1,164 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from al_assets.study.cells import cells_of
+from al_assets.study.errors import StudyError
+from al_assets.study.run import State, read_rows_of, run_study
+from al_assets.study.settings import Study
+from al_assets_tests.study.conftest import small_study
+
+FIXED = {
+    "dataset", "strategy", "student", "embedding", "seed", "round", "labels", "kappa", "kappa_boundary",
+    "average_precision", "positive_share", "seconds",
+}  # fmt: skip
+
+
+def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without what depends on the clock."""
+    return [{name: value for name, value in row.items() if not name.endswith("seconds")} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def done(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("done")
+    study = small_study(study_folder)
+    return study, folder, run_study(study, folder, jobs=1)
+
+
+def test_every_cell_and_round_has_its_row(done: tuple[Study, Path, list[dict[str, Any]]]) -> None:
+    _, _, rows = done
+    assert all(row.keys() >= FIXED for row in rows)
+    found = {(row["strategy"], row["variant"], row["seed"]) for row in rows}
+    strategies = [("boundary_pairs", ""), ("random", ""), ("margin", ""), ("boundary_pairs", "no mixing filter")]
+    assert found == {(*each, seed) for each in [*strategies, ("crowd", ""), ("llm0", "")] for seed in (0, 1)}
+    for row in rows:
+        if row["strategy"] not in ("crowd", "llm0"):
+            assert (row["labels"], row["votes"]) == (40 * (row["round"] + 1), 80 * (row["round"] + 1))
+            assert 0 < row["training_items"] < row["labels"]
+            # A linear student is its own probe; the head on the same vectors is the student again.
+            assert row["probe_student"] == row["kappa"] == pytest.approx(row["probe_embedding"], abs=0.02)
+    assert {row["labels"] for row in rows if row["strategy"] == "crowd"} == {50, 400}
+
+
+def test_figures_are_measured_on_the_same_items_by_the_same_people(
+    done: tuple[Study, Path, list[dict[str, Any]]],
+) -> None:
+    _, _, rows = done
+    for seed in (0, 1):
+        own = [row for row in rows if row["seed"] == seed]
+        for name in ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence"):
+            assert len({row[name] for row in own}) == 1
+    # One in eight judgements is wrong: of two raters each, experts agree better than a rater does with them.
+    assert np.mean([row["expert_kappa"] for row in rows]) > 0.3
+
+
+def test_labels_teach(done: tuple[Study, Path, list[dict[str, Any]]]) -> None:
+    _, _, rows = done
+    largest = [row["kappa"] for row in rows if row["labels"] == 400]
+    smallest = [row["kappa"] for row in rows if row["strategy"] == "crowd" and row["labels"] == 50]
+    assert np.mean(largest) > np.mean(smallest)
+    assert np.mean(largest) > 0.4
+
+
+def test_nothing_is_run_twice_and_two_processes_give_the_same(
+    done: tuple[Study, Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    study, folder, rows = done
+    seen: list[State] = []
+    assert run_study(study, folder, jobs=1, progress=seen.append) == rows
+    assert seen[-1].doing.startswith("0 cells to run")
+    assert figures(run_study(study, tmp_path, jobs=2)) == figures(rows)
+
+
+def test_a_changed_setting_runs_only_what_it_changes(
+    done: tuple[Study, Path, list[dict[str, Any]]], study_folder: Path
+) -> None:
+    study, folder, _ = done
+    more = small_study(study_folder, strategies=["boundary_pairs", "random", "margin", "top_scored"])
+    assert read_rows_of(more, folder)[1] == 2
+    other = small_study(study_folder, rounds=3)
+    assert read_rows_of(other, folder)[1] == len(cells_of(study))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from al_assets.study.run import run_study
+from al_assets.study.settings import load_study
+if __name__ == "__main__":
+    run_study(load_study(sys.argv[1]), Path(sys.argv[2]), jobs=2, progress=lambda state: print(state.done, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_gives_the_same(
+    done: tuple[Study, Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    study, _, rows = done
+    script, file, folder = tmp_path / "run.py", tmp_path / "study.yaml", tmp_path / "kept"
+    script.write_text(SCRIPT, encoding="utf-8")
+    file.write_text(json.dumps(study.model_dump(mode="json", exclude={"base_dir"})), encoding="utf-8")
+    started = subprocess.Popen([sys.executable, str(script), str(file), str(folder)], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while len(list(folder.glob("cells/*.json"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(StudyError, match="another run is at work"):
+            run_study(study, folder, jobs=1)
+    finally:
+        os.kill(started.pid, signal.SIGKILL)
+        started.wait()
+    kept, missing = read_rows_of(study, folder)
+    assert kept
+    assert missing
+    # Its processes end with it, at the latest when they look.
+    assert _ends(lambda: not _alive_in_group(started.pid))
+    assert figures(run_study(study, folder, jobs=1)) == figures(rows)
+
+
+def _ends(condition: Any, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _alive_in_group(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_failed_is_named_and_the_rest_kept(study_folder: Path, tmp_path: Path) -> None:
+    study = small_study(
+        study_folder,
+        seeds=1,
+        strategies=["boundary_pairs", "random"],
+        controls={"better experts": {"panel": {"expert_kappa": 0.99}}},
+    )
+    with pytest.raises(
+        StudyError, match=r"1 of 5 cells failed, the first words, linear, boundary_pairs, better experts"
+    ):
+        run_study(study, tmp_path, jobs=1)
+    assert read_rows_of(study, tmp_path)[1] == 1
+
+
+def test_a_data_set_that_is_too_small_is_refused(study_folder: Path, tmp_path: Path) -> None:
+    datasets = small_study(study_folder).model_dump()["datasets"]
+    datasets["words"] |= {"pool": 5_000}
+    study = small_study(study_folder, seeds=1, datasets=datasets)
+    with pytest.raises(StudyError, match="pool 5000, held_out 200"):
+        run_study(study, tmp_path, jobs=1)
