@@ -114,7 +114,8 @@ class Workshop:
         vectors = self.vectors(dataset, embedding, say)
         with SentenceTransformersEmbedder(embedding, model_location(embedding.model, self.study.base_dir)) as embedder:
             sentence = embedder.embed([labeler.sentence])[0]
-        return np.clip((vectors.astype(np.float64) @ sentence.astype(np.float64) + 1) / 2, 0, 1)
+        cosines: Floats = vectors.astype(np.float64) @ sentence.astype(np.float64)
+        return np.clip((cosines + 1) / 2, 0, 1)
 
     def _scores(self, dataset: str, labeler: LabelerSettings, say: Progress) -> Floats:
         texts = self.texts(dataset).texts

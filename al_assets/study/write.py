@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from al_assets.study.about import machine, versions
-from al_assets.study.report import StudyAbout, write_report
+from al_assets.study.report.page import StudyAbout, write_report
 from al_assets.study.settings import Study
 
 

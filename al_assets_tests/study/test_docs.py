@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from al_assets.cli import app
 from al_assets.study.cells import cells_of
-from al_assets.study.result_rows import read_rows
+from al_assets.study.report.result_rows import read_rows
 from al_assets.study.settings import load_study
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.arms import Setting
-from al_assets.study.canvas import Look, sheet
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import Row, setting_title
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.canvas import Look, sheet
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import Row, setting_title
 
 
 def panels_of(summary: StudySummary, settings: Sequence[Setting], *, height: float = 3.3) -> tuple[Any, list[Any]]:

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from al_assets.study.answers import first
-from al_assets.study.arms import Setting
-from al_assets.study.saving import EXACT, FEWER, MORE
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import Row, decimal, estimate, seeds_of
+from al_assets.study.report.answers import first
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.saving import EXACT, FEWER, MORE
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import Row, decimal, estimate, seeds_of
 
 _WHERE = {"kappa": "In the population", "kappa_boundary": "On boundary items"}
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.arms import CROWD, LLM0, RANDOM, Setting
-from al_assets.study.canvas import INK, legend, looks_of
-from al_assets.study.comparison import AREA, LAST
-from al_assets.study.level_pictures import AXIS, crowd, label_quality, scopes, seconds
-from al_assets.study.panels import panels_of, whisker, with_rows
-from al_assets.study.summary import StudySummary, in_setting
+from al_assets.study.report.arms import CROWD, LLM0, RANDOM, Setting
+from al_assets.study.report.canvas import INK, legend, looks_of
+from al_assets.study.report.comparison import AREA, LAST
+from al_assets.study.report.level_pictures import AXIS, crowd, label_quality, scopes, seconds
+from al_assets.study.report.panels import panels_of, whisker, with_rows
+from al_assets.study.report.summary import StudySummary, in_setting
 
 
 def study_figures(summary: StudySummary) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from al_assets.study.answers import ahead_of_random, default_sentence, setting_answer
-from al_assets.study.canvas import looks_of, png
-from al_assets.study.document import Bullets, Cell, Code, Document, Paragraph, Part, Table, markdown
-from al_assets.study.limit_sentences import probe_sentence
-from al_assets.study.pictures import study_figures
-from al_assets.study.report import StudyAbout, html_report, markdown_report, write_report
-from al_assets.study.result_rows import read_rows, rows_frame
-from al_assets.study.summary import summarise
-from al_assets.study.wording import count, decimal, p_value, times
-from al_assets_tests.study.result_rows import Row, crowd, curve, frame, row
+from al_assets.study.report.answers import ahead_of_random, default_sentence, setting_answer
+from al_assets.study.report.canvas import looks_of, png
+from al_assets.study.report.document import Bullets, Cell, Code, Document, Paragraph, Part, Table, markdown
+from al_assets.study.report.limit_sentences import probe_sentence
+from al_assets.study.report.page import StudyAbout, html_report, markdown_report, write_report
+from al_assets.study.report.pictures import study_figures
+from al_assets.study.report.result_rows import read_rows, rows_frame
+from al_assets.study.report.summary import summarise
+from al_assets.study.report.wording import count, decimal, p_value, times
+from al_assets_tests.study.report.result_rows import Row, crowd, curve, frame, row
 
 LABELS = (100, 200, 300)
 SIZES = (100, 1_000, 10_000)

@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 from statsmodels.stats.multitest import multipletests
 
-from al_assets.study.seed_statistics import (
+from al_assets.study.report.seed_statistics import (
     bootstrap_ends,
     drawn_means,
     first_crossing,

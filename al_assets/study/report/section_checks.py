@@ -4,13 +4,13 @@ from collections.abc import Collection
 
 import polars as pl
 
-from al_assets.study.answers import default_sentence
-from al_assets.study.comparison import LAST
-from al_assets.study.document import Block, Cell, Paragraph, Part, Table
-from al_assets.study.limit_sentences import probe_sentence
-from al_assets.study.section_parts import difference, seed_note, shown, title_of
-from al_assets.study.summary import PROBES, StudySummary, in_setting
-from al_assets.study.wording import MEASURES, NAMES, decimal, estimate, p_value, setting_title, whole
+from al_assets.study.report.answers import default_sentence
+from al_assets.study.report.comparison import LAST
+from al_assets.study.report.document import Block, Cell, Paragraph, Part, Table
+from al_assets.study.report.limit_sentences import probe_sentence
+from al_assets.study.report.section_parts import difference, seed_note, shown, title_of
+from al_assets.study.report.summary import PROBES, StudySummary, in_setting
+from al_assets.study.report.wording import MEASURES, NAMES, decimal, estimate, p_value, setting_title, whole
 
 _PARTS = {"seconds": "all", "curation_seconds": "curation", "training_seconds": "training"}
 

@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.study.arms import BASELINES, CROWD, METRICS, Arm, all_seeds, baseline
-from al_assets.study.comparison import LAST, compare
-from al_assets.study.saving import EXACT, FEWER, MORE
-from al_assets.study.seed_statistics import bootstrap_ends, drawn_means, first_crossing, mean_over_seeds, seed_draws
+from al_assets.study.report.arms import BASELINES, CROWD, METRICS, Arm, all_seeds, baseline
+from al_assets.study.report.comparison import LAST, compare
+from al_assets.study.report.saving import EXACT, FEWER, MORE
+from al_assets.study.report.seed_statistics import (
+    bootstrap_ends,
+    drawn_means,
+    first_crossing,
+    mean_over_seeds,
+    seed_draws,
+)
 
 _VARIANT = re.compile(r"expert kappa (\d*\.?\d+)")
 _ARM = {

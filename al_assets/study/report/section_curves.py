@@ -4,13 +4,23 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
-from al_assets.study.answers import ahead_of_random
-from al_assets.study.arms import CROWD, METRICS, Setting
-from al_assets.study.comparison import AREA, LAST
-from al_assets.study.document import Block, Cell, Paragraph, Part, Table
-from al_assets.study.section_parts import seed_note, shown
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import MEASURES, NAMES, Row, decimal, estimate, p_value, percent, setting_title, whole
+from al_assets.study.report.answers import ahead_of_random
+from al_assets.study.report.arms import CROWD, METRICS, Setting
+from al_assets.study.report.comparison import AREA, LAST
+from al_assets.study.report.document import Block, Cell, Paragraph, Part, Table
+from al_assets.study.report.section_parts import seed_note, shown
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import (
+    MEASURES,
+    NAMES,
+    Row,
+    decimal,
+    estimate,
+    p_value,
+    percent,
+    setting_title,
+    whole,
+)
 
 
 def curves(summary: StudySummary, pictures: Collection[str]) -> list[Part]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.kappa import Floats
-from al_assets.study.result_rows import FIGURES, KEY
+from al_assets.study.report.result_rows import FIGURES, KEY
 
 CROWD, LLM0, RANDOM = "crowd", "llm0", "random"
 BASELINES = (CROWD, LLM0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.result_rows import rows_frame
+from al_assets.study.report.result_rows import rows_frame
 
 Row = dict[str, Any]
 Level = Callable[[int, float], float]

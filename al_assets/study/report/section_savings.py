@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 import polars as pl
 
-from al_assets.study.answers import crowd_text
-from al_assets.study.document import Block, Bullets, Cell, Paragraph, Part, Table
-from al_assets.study.limit_sentences import quality_sentence
-from al_assets.study.section_parts import difference, seed_note, shown, title_of
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import (
+from al_assets.study.report.answers import crowd_text
+from al_assets.study.report.document import Block, Bullets, Cell, Paragraph, Part, Table
+from al_assets.study.report.limit_sentences import quality_sentence
+from al_assets.study.report.section_parts import difference, seed_note, shown, title_of
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import (
     NAMES,
     Row,
     decimal,

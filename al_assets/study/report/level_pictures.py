@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.arms import CROWD, LLM0, Setting
-from al_assets.study.canvas import BAND, COLOURS, INK, Look, legend, looks_of, sheet
-from al_assets.study.panels import panels_of, settings_of, whisker, with_rows
-from al_assets.study.saving import EXACT, FEWER, MORE
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import Row, crowd_amount, setting_title
+from al_assets.study.report.arms import CROWD, LLM0, Setting
+from al_assets.study.report.canvas import BAND, COLOURS, INK, Look, legend, looks_of, sheet
+from al_assets.study.report.panels import panels_of, settings_of, whisker, with_rows
+from al_assets.study.report.saving import EXACT, FEWER, MORE
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import Row, crowd_amount, setting_title
 
 AXIS = {"kappa": "kappa, population", "kappa_boundary": "kappa, boundary items"}
 _THOUSAND = 1_000

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.kappa import Floats
-from al_assets.study.arms import (
+from al_assets.study.report.arms import (
     BASELINES,
     METRICS,
     RANDOM,
@@ -18,7 +18,7 @@ from al_assets.study.arms import (
     base_settings,
     of_strategy,
 )
-from al_assets.study.seed_statistics import Estimate, holm, mean_over_seeds
+from al_assets.study.report.seed_statistics import Estimate, holm, mean_over_seeds
 
 LAST, AREA = "last", "area"
 """The last round that both arms have; and the area between the curves divided by the range of labels."""

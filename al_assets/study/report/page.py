@@ -12,12 +12,12 @@ from markupsafe import Markup
 from upath import UPath
 
 from al_assets.storage.atomic import write_bytes
-from al_assets.study.canvas import COLOURS, DARK, for_file, for_page, svg
-from al_assets.study.document import Block, Bullets, Code, Document, Paragraph, Part, markdown
-from al_assets.study.pictures import study_figures
-from al_assets.study.result_rows import rows_text, tidy_rows
-from al_assets.study.sections import all_parts
-from al_assets.study.summary import StudySummary, summarise
+from al_assets.study.report.canvas import COLOURS, DARK, for_file, for_page, svg
+from al_assets.study.report.document import Block, Bullets, Code, Document, Paragraph, Part, markdown
+from al_assets.study.report.pictures import study_figures
+from al_assets.study.report.result_rows import rows_text, tidy_rows
+from al_assets.study.report.sections import all_parts
+from al_assets.study.report.summary import StudySummary, summarise
 
 PICTURES = "pictures"
 _ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
@@ -109,7 +109,7 @@ def _run(about: StudyAbout) -> Iterable[Part]:
 
 def _page(document: Document, drawings: Mapping[str, str]) -> str:
     environment = Environment(
-        loader=PackageLoader("al_assets.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("al_assets.study.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     # Matplotlib has escaped the texts of its drawings.

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from al_assets.study.arms import Setting
-from al_assets.study.comparison import AREA, LAST
-from al_assets.study.saving import EXACT, FEWER, MORE
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.comparison import AREA, LAST
+from al_assets.study.report.saving import EXACT, FEWER, MORE
 
 Row = Mapping[str, Any]
 MEASURES = {LAST: "last round", AREA: "whole curve"}

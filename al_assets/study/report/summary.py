@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.study.arms import BASELINES, CROWD, LLM0, Arm, Setting, arms_of, base_settings, baseline
-from al_assets.study.comparison import against_random, controls, default_against_best
-from al_assets.study.label_quality import label_quality, label_quality_limits
-from al_assets.study.result_rows import FIGURES, KEY, plain, tidy_rows
-from al_assets.study.saving import crowd_equivalents, labels_needed
-from al_assets.study.seed_statistics import RESAMPLES, Estimate, mean_over_seeds
+from al_assets.study.report.arms import BASELINES, CROWD, LLM0, Arm, Setting, arms_of, base_settings, baseline
+from al_assets.study.report.comparison import against_random, controls, default_against_best
+from al_assets.study.report.label_quality import label_quality, label_quality_limits
+from al_assets.study.report.result_rows import FIGURES, KEY, plain, tidy_rows
+from al_assets.study.report.saving import crowd_equivalents, labels_needed
+from al_assets.study.report.seed_statistics import RESAMPLES, Estimate, mean_over_seeds
 
 REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
 PROBES = ("probe_embedding", "probe_student", "ceiling")

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from al_assets.study.arms import RANDOM, Setting
-from al_assets.study.comparison import AREA, LAST
-from al_assets.study.saving import EXACT, FEWER, MORE
-from al_assets.study.summary import StudySummary, in_setting
-from al_assets.study.wording import (
+from al_assets.study.report.arms import RANDOM, Setting
+from al_assets.study.report.comparison import AREA, LAST
+from al_assets.study.report.saving import EXACT, FEWER, MORE
+from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.wording import (
     Row,
     count,
     crowd_amount,

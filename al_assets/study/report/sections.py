@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from al_assets.study.answers import default_sentence, setting_answer
-from al_assets.study.document import Bullets, Paragraph, Part
-from al_assets.study.section_checks import default_and_controls, probes, scopes_and_time
-from al_assets.study.section_curves import curves, random_arm
-from al_assets.study.section_savings import label_quality, savings
-from al_assets.study.summary import StudySummary
-from al_assets.study.wording import seeds_of, setting_title, whole
+from al_assets.study.report.answers import default_sentence, setting_answer
+from al_assets.study.report.document import Bullets, Paragraph, Part
+from al_assets.study.report.section_checks import default_and_controls, probes, scopes_and_time
+from al_assets.study.report.section_curves import curves, random_arm
+from al_assets.study.report.section_savings import label_quality, savings
+from al_assets.study.report.summary import StudySummary
+from al_assets.study.report.wording import seeds_of, setting_title, whole
 
 
 def answer(summary: StudySummary) -> list[Part]:

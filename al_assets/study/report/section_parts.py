@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-from al_assets.study.arms import Setting
-from al_assets.study.document import Block, Cell, Picture
-from al_assets.study.summary import StudySummary
-from al_assets.study.wording import Row, capital, estimate, seeds_of, setting_title
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.document import Block, Cell, Picture
+from al_assets.study.report.summary import StudySummary
+from al_assets.study.report.wording import Row, capital, estimate, seeds_of, setting_title
 
 
 def shown(captions: Mapping[str, str], pictures: Collection[str]) -> list[Block]:

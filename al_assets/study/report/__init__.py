@@ -1,0 +1,1 @@
+"""What a study's rows say: statistics, sentences, tables, pictures and pages."""
