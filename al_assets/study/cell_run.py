@@ -17,7 +17,7 @@ from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy
 from al_assets.study.cells import CROWD, LLM0, Cell, control_of
-from al_assets.study.loop import RANDOM, Arm, OfflineLoop, Round, Scores, Situation, rows_of
+from al_assets.study.loop import RANDOM, Arm, Labeler, OfflineLoop, Round, Scores, Situation, rows_of
 from al_assets.study.loop import LoopSettings as OfflineSettings
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
@@ -28,9 +28,8 @@ from al_assets.study.workshop import Workshop
 Row = dict[str, Any]
 Say = Callable[[str], None]
 _CROWD_STREAM = 14
-_NOTHING: Row = dict.fromkeys(
-    ("kappa", "kappa_boundary", "kappa_half", "kappa_best", "average_precision", "positive_share", "seconds")
-)
+KAPPAS = ("kappa", "kappa_boundary", "kappa_half", "kappa_best")
+_NOTHING: Row = dict.fromkeys((*KAPPAS, "average_precision", "positive_share", "seconds"))
 
 
 def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[Row]:
@@ -62,7 +61,7 @@ def _llm0(trial: Trial) -> Row:
 
 
 def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
-    """Train the student on ever larger uniform samples of the pool with one crowd vote each.
+    """Train the student on ever larger uniform samples of pool and spare items with one crowd vote each.
 
     Its threshold is matched to the true positive share, which makes the baseline stronger than it would be in practice:
     a lenient crowd would have it call too much.
@@ -79,9 +78,11 @@ def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
         labels = votes[sample] == 1
         row: Row = {"round": number, "labels": size, "votes": size, "training_items": size}
         row["positive_share"] = float(labels.mean()) if size else None
+        student = None
         if labels.any() and not labels.all():
             scores = learn(sample, labels)
-            row |= trial.figures(scores, prevalence_threshold(scores.pool, trial.prevalence))
+            student = Labeler(scores, prevalence_threshold(scores.pool, trial.prevalence))
+        row |= student_figures(trial, student)
         rows.append({**row, "seconds": time.perf_counter() - started})
     return rows
 
@@ -158,9 +159,14 @@ def _round(found: Round, trial: Trial) -> Row:
         "seconds": found.curation_seconds + found.training_seconds,
         "promoted": found.student is found.incumbent,
     }
-    if found.student is not None:
-        row |= trial.figures(found.student.scores, found.student.threshold)
-    return row
+    return row | student_figures(trial, found.student)
+
+
+def student_figures(trial: Trial, student: Labeler | None) -> Row:
+    """Return what a student is worth: where all labels were of one class, so that none could learn, what chance is."""
+    if student is None:
+        return {**dict.fromkeys(KAPPAS, 0.0), "average_precision": float(trial.held_truth.mean())}
+    return trial.figures(student.scores, student.threshold)
 
 
 @dataclass(frozen=True)
@@ -218,5 +224,6 @@ def _ceiling(workshop: Workshop, dataset: str, seed: int, embedding: EmbeddingSe
 def _head_kappa(
     trial: Trial, vectors: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float
 ) -> float | None:
-    scores = linear_scores(vectors[trial.pool], vectors[trial.held_out], rows, labels)
+    pool = vectors[trial.pool]
+    scores = linear_scores(pool[rows], labels, pool, vectors[trial.held_out])
     return trial.kappa(scores, prevalence)

@@ -88,7 +88,10 @@ class Learn(Protocol):
     """Trains a student."""
 
     def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
-        """Return what a student says that learnt from these rows of the pool; both classes occur among the labels."""
+        """Return what a student says that learnt from these lessons; both classes occur among the labels.
+
+        :param rows: numbers of lessons: the pool's items, then those that only a baseline learns from.
+        """
         ...
 
 

@@ -39,8 +39,9 @@ def make_recipe(
     if isinstance(settings, LinearStudent):
         return LinearRecipe(workshop.vectors(dataset, settings.embedding), trial, settings)
     texts = workshop.texts(dataset)
-    pool, held_out = ([texts.texts[row] for row in rows] for rows in (trial.pool, trial.held_out))
-    return SFTRecipe(settings, pool, held_out, workshop.study.base_dir, workshop.folder / "cache" / "students", say)
+    lessons, held_out = ([texts.texts[row] for row in rows] for rows in (trial.lessons, trial.held_out))
+    asked = lessons[: len(trial.pool)], held_out
+    return SFTRecipe(settings, lessons, asked, workshop.study.base_dir, workshop.folder / "cache" / "students", say)
 
 
 class LinearRecipe:
@@ -51,14 +52,15 @@ class LinearRecipe:
 
         :param vectors: of all texts of the data set.
         """
-        self._pool, self._held_out = vectors[trial.pool], vectors[trial.held_out]
+        self._lessons, self._held_out = vectors[trial.lessons], vectors[trial.held_out]
+        self._pool = self._lessons[: len(trial.pool)]
         self._settings = settings
 
     def __call__(self, rows: Rows, labels: Labels) -> Scores:
-        """Return what a student says that learnt from these rows of the pool."""
+        """Return what a student says that learnt from these lessons."""
         settings = self._settings
         return linear_scores(
-            self._pool, self._held_out, rows, labels,
+            self._lessons[rows], labels, self._pool, self._held_out,
             regularisation=settings.regularisation, balanced=settings.balanced, seed=settings.seed,
         )  # fmt: skip
 
@@ -70,28 +72,31 @@ class SFTRecipe:
     """
 
     def __init__(
-        self, settings: SFTStudent, pool: list[str], held_out: list[str], base_dir: Path, kept: Path,
+        self, settings: SFTStudent, lessons: list[str], asked: tuple[list[str], list[str]], base_dir: Path, kept: Path,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """Remember what to learn from.
 
+        :param lessons: texts of the pool, then those that only a baseline learns from.
+        :param asked: texts of the pool and of the held-out items, which the student is asked about.
         :param base_dir: where the base model is looked up.
         :param kept: the folder of what students said.
         """
-        self._settings, self._pool, self._held_out = settings, pool, held_out
+        self._settings, self._lessons, (self._pool, self._held_out) = settings, lessons, asked
         self._base_dir, self._kept, self._say = base_dir, kept, say
-        self._scored = fingerprint_of([pool, held_out])
+        self._scored = fingerprint_of(asked)
 
     def __call__(self, rows: Rows, labels: Labels) -> Scores:
-        """Return what a student says that learnt from these rows of the pool."""
-        texts = [self._pool[row] for row in rows]
+        """Return what a student says that learnt from these lessons."""
+        texts = [self._lessons[row] for row in rows]
         # Whatever their order, the same texts give the same student.
         name = fingerprint_of([student_fingerprint(self._settings, texts, labels.tolist()), self._scored])
         path = self._kept / f"{name}.npz"
         if not path.exists():
             self._train(path, rows, labels, texts)
         with np.load(path) as kept:
-            return Scores(kept["pool"], kept["held_out"], Scores(kept["probe_pool"], kept["probe_held_out"]))
+            probe = Scores(kept["probe_pool"], kept["probe_held_out"]) if "probe_pool" in kept else None
+            return Scores(kept["pool"], kept["held_out"], probe)
 
     def _train(self, path: Path, rows: Rows, labels: Labels, texts: list[str]) -> None:
         located = model_location(self._settings.base_model, self._base_dir)
@@ -107,11 +112,13 @@ class SFTRecipe:
                 assert isinstance(student, SFTLabeler)
                 scores, states = self._ask(student)
         pool = len(self._pool)
-        probe = linear_scores(states[:pool], states[pool:], rows, labels, seed=settings.seed)
+        said = {"pool": scores[:pool], "held_out": scores[pool:]}
+        # Lessons beside the pool are not asked about, and so have no states.
+        if rows.max() < pool:
+            probe = linear_scores(states[rows], labels, states[:pool], states[pool:], seed=settings.seed)
+            said |= {"probe_pool": probe.pool, "probe_held_out": probe.held_out}
         stream = io.BytesIO()
-        np.savez(
-            stream, pool=scores[:pool], held_out=scores[pool:], probe_pool=probe.pool, probe_held_out=probe.held_out
-        )
+        np.savez(stream, allow_pickle=False, **said)
         write_bytes(UPath(path), stream.getvalue())
 
     def _ask(self, student: SFTLabeler) -> tuple[Floats, NDArray[np.float32]]:
@@ -129,14 +136,15 @@ class SFTRecipe:
 
 
 def linear_scores(
-    pool: NDArray[Any], held_out: NDArray[Any], rows: Rows, labels: Labels, *, regularisation: float = 1.0,
+    lessons: NDArray[Any], labels: Labels, pool: NDArray[Any], held_out: NDArray[Any], *, regularisation: float = 1.0,
     balanced: bool = True, seed: int = 0,
 ) -> Scores:  # fmt: skip
-    """Return what a linear head says that learnt from some rows of the pool.
+    """Return what a linear head says of pool and held-out items.
 
+    :param lessons: features it learns from, shape (lessons, features); both classes occur among their labels.
     :param pool: features of the pool, shape (items, features), and of the held-out items.
     """
-    head = fit_linear(pool[rows], labels, regularisation=regularisation, balanced=balanced, seed=seed)
+    head = fit_linear(lessons, labels, regularisation=regularisation, balanced=balanced, seed=seed)
     return Scores(head.probability(pool), head.probability(held_out))
 
 

@@ -10,6 +10,7 @@ from al_assets.config import (
     OPERATIONAL,
     CausalLMLabeler,
     ClassifierLabeler,
+    CombinationLabeler,
     EmbeddingSettings,
     FunctionsLabeler,
     KeywordsLabeler,
@@ -49,6 +50,7 @@ class OracleLabeler(Section):
 FirstLabeler = Annotated[
     SimilarityLabeler
     | OracleLabeler
+    | CombinationLabeler
     | FunctionsLabeler
     | KeywordsLabeler
     | ClassifierLabeler
@@ -63,7 +65,8 @@ class DatasetSettings(Section):
     """Texts whose labels are known but hidden, who plays the experts, and what labels first.
 
     :param kind: ``vader``: the demo's texts, fetched from PyPI; ``file``: JSONL of id, text and judgments, or label.
-    :param pool: items of the pool; None is all that are left when the held-out items have been drawn.
+    :param pool: items of the pool; None is all that are left when the held-out items have been drawn. What is left
+        beside the pool only the crowd's baseline learns from.
     :param held_out: items that are never in the pool: the population that kappa is measured on.
     :param boundary_items: those of the held-out items that LLM-0's boundary pairs pick: the curated evaluation set.
     :param prevalence: the positive share to thin the texts to; None leaves them as they are.
@@ -135,7 +138,7 @@ class Study(Section):
     :param embeddings: what selection looks at; students of kind linear name their own.
     :param strategies: by name, or mixtures with a name of their own and the shares of their parts.
     :param default: the strategy that controls are applied to and that is held against all others.
-    :param crowd_sizes: crowd labels that the baseline learns from, one vote each; ``all`` is the whole pool.
+    :param crowd_sizes: crowd labels that the baseline learns from, one vote each; ``all`` is all there are.
     :param controls: by name; run with the first student, the first embedding and the first budget.
     :param probes: fit a linear head on the frozen embedding and on the student's own hidden states each round.
     """

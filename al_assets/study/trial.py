@@ -12,6 +12,7 @@ from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.vectors import Vectors
 from al_assets.study.draw import draw_rows
+from al_assets.study.errors import StudyError
 from al_assets.study.loop import LoopPool, LoopSettings, Scores, pairs_of
 from al_assets.study.oracle import noisy_oracle
 from al_assets.study.panel import Panel, PanelKappas, PanelSettings, panel_kappas, simulate_panel
@@ -26,15 +27,17 @@ _BOUNDARY_STREAM = 13
 class Trial:
     """One seed of a data set.
 
-    :param pool: rows of the data set's texts, and in ``held_out`` those that are never asked for.
-    :param panel: the base's experts and crowd on pool and held-out items, in this order.
+    :param pool: rows of the data set's texts; in ``spare`` those that only the crowd's baseline learns from, and in
+        ``held_out`` those that nobody does.
+    :param panel: the base's experts and crowd on pool, spare and held-out items, in this order.
     :param labelling: the experts that label in the loop: the base's, unless a control changes them.
     :param first: LLM-0's scores, likewise.
     :param boundary: places of the held-out items that LLM-0's boundary pairs pick.
-    :param prevalence: the positive share of pool and held-out items together.
+    :param prevalence: the positive share of all of them together.
     """
 
     pool: NDArray[np.int64]
+    spare: NDArray[np.int64]
     held_out: NDArray[np.int64]
     panel: Panel
     labelling: Panel
@@ -51,20 +54,24 @@ class Trial:
         """
         settings, texts = workshop.study.datasets[dataset], workshop.texts(dataset)
         truth = simulate_panel(texts, settings.panel.model_copy(update=_WITHOUT_NOISE), seed).truth
-        drawn = draw_rows(
-            truth, pool=settings.pool, held_out=settings.held_out, prevalence=settings.prevalence, seed=seed
-        )
+        drawn = draw_rows(truth, pool=None, held_out=settings.held_out, prevalence=settings.prevalence, seed=seed)
+        size = len(drawn.pool) if settings.pool is None else settings.pool
+        if size > len(drawn.pool):
+            raise StudyError(
+                f"datasets.{dataset}.pool: {size} items, but only {len(drawn.pool)} can be had beside held_out "
+                f"{settings.held_out}; ask for fewer, or leave it out for all of them"
+            )
         rows = np.concatenate([drawn.pool, drawn.held_out])
         own = texts.take(rows)
         panel = simulate_panel(own, settings.panel, seed)
         first = _first(workshop, dataset, panel.truth, rows, seed)
         prevalence = float(panel.truth.mean())
-        pool = len(drawn.pool)
-        scores = Scores(first[:pool], first[pool:])
+        scores = Scores(first[:size], first[len(drawn.pool) :])
         embedding = next(iter(workshop.study.embeddings.values()))
         vectors = workshop.vectors(dataset, embedding)[drawn.held_out]
         return cls(
-            drawn.pool,
+            drawn.pool[:size],
+            drawn.pool[size:],
             drawn.held_out,
             panel,
             panel if labelling is None else simulate_panel(own, labelling, seed),
@@ -82,25 +89,34 @@ class Trial:
         return LoopPool(vectors[self.pool], votes, self.first.pool, self.first.held_out, self.prevalence)
 
     @property
+    def lessons(self) -> NDArray[np.int64]:
+        """Rows that somebody may learn from: the pool's, then the spare ones."""
+        return np.concatenate([self.pool, self.spare])
+
+    @property
     def crowd(self) -> Floats:
-        """The crowd worker's votes on the pool, NaN where there is none."""
-        return self.panel.crowd[: len(self.pool)]
+        """The crowd worker's votes on the lessons, NaN where there is none."""
+        return self.panel.crowd[: self._lessons]
 
     @property
     def judged(self) -> Floats:
         """The base experts' votes on the held-out items, shape (items, experts)."""
-        return self.panel.experts[len(self.pool) :]
+        return self.panel.experts[self._lessons :]
 
     @property
     def held_truth(self) -> NDArray[np.bool_]:
         """The held-out items' truth."""
-        return self.panel.truth[len(self.pool) :]
+        return self.panel.truth[self._lessons :]
+
+    @property
+    def _lessons(self) -> int:
+        return len(self.pool) + len(self.spare)
 
     def human_kappas(self) -> dict[str, float | None]:
         """Return kappa of experts with each other and of the crowd with them, on both kinds of held-out items."""
         places = {"": np.arange(len(self.held_out)), "_boundary": self.boundary}
         found: dict[str, PanelKappas] = {
-            name: panel_kappas(self.panel, len(self.pool) + rows) for name, rows in places.items()
+            name: panel_kappas(self.panel, self._lessons + rows) for name, rows in places.items()
         }
         return {
             f"{who}_kappa{where}": _known(getattr(each, f"{field}_expert"))

@@ -31,6 +31,7 @@ class Workshop:
         """Remember where."""
         self.study, self.folder = study, folder
         self._texts: dict[str, JudgedTexts] = {}
+        self._digests: dict[str, str] = {}
         self._vectors: dict[tuple[str, str], NDArray[np.float32]] = {}
 
     def texts(self, dataset: str) -> JudgedTexts:
@@ -49,8 +50,11 @@ class Workshop:
 
     def digest(self, dataset: str) -> str:
         """Return 12 hex digits of a data set's texts and judgements."""
-        texts = self.texts(dataset)
-        return fingerprint_of([texts.item_ids, texts.texts, np.nan_to_num(texts.judgements, nan=-1.0).tolist()])
+        if dataset not in self._digests:
+            texts = self.texts(dataset)
+            judged = np.nan_to_num(texts.judgements, nan=-1.0).tolist()
+            self._digests[dataset] = fingerprint_of([texts.item_ids, texts.texts, judged])
+        return self._digests[dataset]
 
     def vectors(
         self, dataset: str, embedding: EmbeddingSettings, say: Progress = lambda _: None

@@ -46,7 +46,7 @@ def test_every_cell_and_round_has_its_row(done: tuple[Study, Path, list[dict[str
             assert 0 < row["training_items"] < row["labels"]
             # A linear student is its own probe; the head on the same vectors is the student again.
             assert row["probe_student"] == row["kappa"] == pytest.approx(row["probe_embedding"], abs=0.02)
-    assert {row["labels"] for row in rows if row["strategy"] == "crowd"} == {50, 400}
+    assert {row["labels"] for row in rows if row["strategy"] == "crowd"} == {50, 500}
 
 
 def test_figures_are_measured_on_the_same_items_by_the_same_people(
@@ -63,7 +63,7 @@ def test_figures_are_measured_on_the_same_items_by_the_same_people(
 
 def test_labels_teach(done: tuple[Study, Path, list[dict[str, Any]]]) -> None:
     _, _, rows = done
-    largest = [row["kappa"] for row in rows if row["labels"] == 400]
+    largest = [row["kappa"] for row in rows if row["labels"] == 500]
     smallest = [row["kappa"] for row in rows if row["strategy"] == "crowd" and row["labels"] == 50]
     assert np.mean(largest) > np.mean(smallest)
     assert np.mean(largest) > 0.4
@@ -160,5 +160,5 @@ def test_a_data_set_that_is_too_small_is_refused(study_folder: Path, tmp_path: P
     datasets = small_study(study_folder).model_dump()["datasets"]
     datasets["words"] |= {"pool": 5_000}
     study = small_study(study_folder, seeds=1, datasets=datasets)
-    with pytest.raises(StudyError, match="pool 5000, held_out 200"):
+    with pytest.raises(StudyError, match=r"datasets\.words\.pool: 5000 items, but only"):
         run_study(study, tmp_path, jobs=1)
