@@ -12,6 +12,7 @@ from al_assets.assets import (
     overlap,
     pairs,
     pool,
+    probe,
     pseudo_labels,
     queue,
     report,
@@ -32,6 +33,7 @@ from al_assets.storage.io import TableIOManager
 
 STAGES = [
     incumbent, pool, pseudo_labels, embeddings, clusters, pairs, overlap, queue, labels, split, student, scores, report,
+    probe,
 ]  # fmt: skip
 
 

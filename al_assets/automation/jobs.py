@@ -15,7 +15,9 @@ CURATE_ASSETS = (
     "incumbent_model", "pool", "quarantine", "pseudo_labels", "embeddings", "cluster_assignments", "boundary_pairs",
     "overlap_map", "review_queue",
 )  # fmt: skip
-LEARN_ASSETS = ("expert_labels", "label_split", "sft_checkpoint", "evaluation_scores", "kappa_report")
+LEARN_ASSETS = (
+    "expert_labels", "label_split", "sft_checkpoint", "evaluation_scores", "kappa_report", "representation_probe",
+)  # fmt: skip
 _DESCRIPTIONS = {
     Job.CURATE: "First half of an iteration: from the pool to the queue that the experts see.",
     Job.LEARN: "Second half of an iteration: from the votes to the student, the kappa report and the marts.",

@@ -314,11 +314,39 @@ KAPPA_REPORT = Table(
         "detail": Column(pl.String, "verdict, method or why the figure is undefined", nullable=True),
     },
 )
+REPRESENTATION_PROBE = Table(
+    "representation_probe",
+    ("sentence",),
+    {
+        "sentence": Column(pl.String, "what the one row means"),
+        "outcome": Column(
+            pl.String, "head ahead, student ahead or not told apart, by the interval; null without one", nullable=True
+        ),
+        "reason": Column(pl.String, "why there is no outcome", nullable=True),
+        "head_kappa": Column(
+            pl.Float64, "mean kappa with the experts of a linear head on the frozen embedding", nullable=True
+        ),
+        "head_kappa_low": Column(pl.Float64, "lower end of its 95 % interval", nullable=True),
+        "head_kappa_high": Column(pl.Float64, "upper end", nullable=True),
+        "student_kappa": Column(pl.Float64, "the same of the student that learnt from the same labels", nullable=True),
+        "student_kappa_low": Column(pl.Float64, "lower end of its 95 % interval", nullable=True),
+        "student_kappa_high": Column(pl.Float64, "upper end", nullable=True),
+        "difference": Column(pl.Float64, "head_kappa - student_kappa", nullable=True),
+        "difference_low": Column(pl.Float64, "lower end of its 95 % interval, paired", nullable=True),
+        "difference_high": Column(pl.Float64, "upper end", nullable=True),
+        "training_items": Column(pl.Int64, "labels that the head learnt from"),
+        "training_left_out": Column(pl.Int64, "labels of the student whose item has no vector: it has left the pool"),
+        "evaluation_items": Column(pl.Int64, "evaluation items with two decisive votes, which the kappas rest on"),
+        "evaluation_left_out": Column(pl.Int64, "such items without a vector, left out for both"),
+        "prevalence": Column(pl.Float64, "share of the pool taken to be positive; sets both thresholds", nullable=True),
+    },
+)
 
 TABLES = {
     table.name: table
     for table in (
         POOL, QUARANTINE, INCUMBENT_MODEL, PSEUDO_LABELS, EMBEDDINGS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP, BOUNDARY_PAIRS,
         REVIEW_QUEUE, EXPERT_LABELS, LABEL_SPLIT, SFT_CHECKPOINT, EVALUATION_SCORES, KAPPA_REPORT,
+        REPRESENTATION_PROBE,
     )
 }  # fmt: skip

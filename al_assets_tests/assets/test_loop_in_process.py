@@ -1,4 +1,5 @@
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -6,6 +7,7 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.report import is_promoted, verdict_of
+from al_assets.assets.probe import representation_probe
 from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.models.incumbent import Incumbent, successor
 from al_assets.storage.root import data_version
@@ -213,13 +215,15 @@ def test_the_whole_loop_on_a_root_elsewhere(
     assert again.success, failure(again)
 
 
-def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) -> None:
-    def latest(asset: str) -> dict[str, object]:
-        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=["0001"])
-        (record,) = journal.loop.instance.fetch_materializations(wanted, limit=1).records
-        assert record.asset_materialization is not None
-        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+def latest_metadata(journal: Journal, asset: str) -> dict[str, object]:
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=["0001"])
+    (record,) = journal.loop.instance.fetch_materializations(wanted, limit=1).records
+    assert record.asset_materialization is not None
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
+
+def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) -> None:
+    latest = partial(latest_metadata, journal)
     assert latest("kappa_report")["verdict"] == "budget spent"
     for name in ("kappa_over_iterations", "population_beside_boundary", "who_agrees_with_whom", "curation_yield"):
         assert str(latest("kappa_report")[name]).startswith("![picture](data:image/png;base64,")
@@ -229,3 +233,35 @@ def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) ->
     assert "called positive | called negative" in str(latest("boundary_pairs")["most_instructive_pairs"])
     assert latest("expert_labels")["items_labelled"] == 80
     assert latest("sft_checkpoint")["training_items"]
+
+
+def test_the_probe_stands_beside_the_student_of_the_report_and_remembers_earlier_iterations(journal: Journal) -> None:
+    root = journal.loop.root
+    for key in KEYS:
+        row = root.read_table("representation_probe", key).row(0, named=True)
+        figure = pl.col("figure") == "model_expert_kappa"
+        report = root.read_table("kappa_report", key).filter(figure, scope="evaluation").row(0, named=True)
+        student = [row[f"student_kappa{end}"] for end in ("", "_low", "_high")]
+        assert student == [report[end] for end in ("estimate", "low", "high")]
+        checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
+        assert (row["training_items"], row["training_left_out"]) == (checkpoint["training_items"], 0)
+        assert row["evaluation_items"] == report["items"]
+        # The small loop's student is such a head itself, so only the vectors' rounding may part them.
+        assert row["difference"] == pytest.approx(0, abs=0.1)
+    metadata = latest_metadata(journal, "representation_probe")
+    assert "trained on the same" in str(metadata["sentence"])
+    assert "The student is itself a linear head on this embedding." in str(metadata["sentence"])
+    assert [line.split(" | ")[0] for line in str(metadata["history"]).splitlines()[2:]] == ["| 0000", "| 0001"]
+
+
+def test_a_probe_that_fails_leaves_an_empty_row_and_does_not_fail_the_run(journal: Journal) -> None:
+    root = journal.loop.root
+    tables = {name: root.read_table(name, "0001") for name in ("expert_labels", "label_split", "evaluation_scores")}
+    with dg.build_asset_context(partition_key="0001", resources={"loop": journal.loop.loop}) as context:
+        output = representation_probe(context, embeddings=pl.LazyFrame({"id": ["a"]}), **tables)
+    assert isinstance(output, dg.Output)
+    row = output.value.row(0, named=True)
+    assert (row["outcome"], row["head_kappa"], row["training_items"]) == (None, None, 0)
+    assert row["reason"].startswith("ColumnNotFoundError: ")
+    assert str(output.metadata["sentence"].value).startswith(row["sentence"])
+    assert "head_kappa" not in output.metadata

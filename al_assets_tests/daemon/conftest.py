@@ -18,7 +18,7 @@ EVERY_MINUTE = {"sensor_interval_seconds": 3, "nightly_cron": "* * * * *"}
 ITERATIONS = ("0000", "0001")
 FOLLOWING_EMBEDDINGS = (
     "cluster_assignments", "boundary_pairs", "overlap_map", "review_queue", "expert_labels", "label_split",
-    "sft_checkpoint", "evaluation_scores", "kappa_report",
+    "sft_checkpoint", "evaluation_scores", "kappa_report", "representation_probe",
 )  # fmt: skip
 MARTS = ("materializations", "dependencies", *load_models())
 

@@ -1,0 +1,126 @@
+"""The representation probe: what a linear head on the frozen embedding makes of the student's labels.
+
+It needs no pass over a language model, so it can be made in every iteration. A head on the student's own hidden states
+says more of the student, and takes a second pass over everything: a study has it (``al study``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from al_assets.agreement.bootstrap import Interval
+from al_assets.agreement.calibration import prevalence_threshold
+from al_assets.agreement.head_comparison import HeadComparison, compare_with_head, comparison_sentence
+from al_assets.agreement.labelled_items import LabelledItems, aligned, floats
+from al_assets.agreement.stop_set import labels_at
+from al_assets.agreement.threshold import choose_threshold
+from al_assets.config import LinearStudent, Policy
+from al_assets.models.students.linear import fit_linear
+from al_assets.storage.schemas import REPRESENTATION_PROBE
+
+ITSELF = "The student is itself a linear head on this embedding."
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe found.
+
+    :param training_items: labels the head learnt from; ``training_left_out`` of the student's have no vector.
+    :param evaluation_left_out: evaluation items with two decisive votes and no vector, left out for both.
+    :param prevalence: the positive share of the pool that both thresholds are matched to; None if it was not computed.
+    """
+
+    comparison: HeadComparison
+    training_items: int = 0
+    training_left_out: int = 0
+    evaluation_left_out: int = 0
+    prevalence: float | None = None
+
+    @classmethod
+    def unknown(cls, reason: str, training_items: int = 0, training_left_out: int = 0) -> "Probe":
+        """Return a probe that found nothing, and why."""
+        nothing = Interval(None, None, None, 0, reason)
+        return cls(HeadComparison(nothing, nothing, nothing), training_items, training_left_out)
+
+    @property
+    def sentence(self) -> str:
+        """What it means, in one sentence."""
+        count, wanted = self.training_items, self.training_items + self.training_left_out
+        lesson = f"the same {count} labels" if count == wanted else f"{count} of the same {wanted} labels"
+        return comparison_sentence(self.comparison, lesson if wanted else "the same labels")
+
+    def frame(self) -> pl.DataFrame:
+        """Return the one row of a ``representation_probe`` table."""
+        found = self.comparison
+        row: dict[str, object] = {"sentence": self.sentence, "outcome": found.outcome, "reason": found.reason}
+        figures = {"head_kappa": found.head, "student_kappa": found.student, "difference": found.difference}
+        for name, each in figures.items():
+            row |= {name: _rounded(each.estimate), f"{name}_low": _rounded(each.low)}
+            row[f"{name}_high"] = _rounded(each.high)
+        row |= {
+            "training_items": self.training_items,
+            "training_left_out": self.training_left_out,
+            "evaluation_items": found.difference.items,
+            "evaluation_left_out": self.evaluation_left_out,
+            "prevalence": _rounded(self.prevalence),
+        }
+        return REPRESENTATION_PROBE.check(pl.DataFrame([row], schema_overrides=REPRESENTATION_PROBE.schema))
+
+
+def representation_probe(
+    vectors: pl.DataFrame,
+    lesson: pl.DataFrame,
+    items: LabelledItems,
+    scores: pl.DataFrame,
+    expected_prevalence: float,
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Probe:
+    """Train a linear head, both classes weighted alike, on the student's labels and compare it with the student.
+
+    Both thresholds are the stop-set quantile that matches the prevalence which the audit suggests, whatever the policy
+    sets for the student's, so that the difference is one of ranking. By default that is the student's own threshold.
+
+    :param vectors: item_id and vector, of the fine-tuning, evaluation and stop-set items; those without are left out.
+    :param lesson: item_id and label (boolean) of the items that the student learnt from.
+    :param items: all labelled items, with the student's scores.
+    :param scores: item_id, role, p_student; rows of role ``stop_set`` count.
+    :raises ValueError: no stop set, or none of its items has a vector.
+    """
+    taught = lesson.join(vectors, on="item_id", maintain_order="left")
+    learnt, missing = taught.height, lesson.height - taught.height
+    if taught["label"].n_unique() < 2:
+        return Probe.unknown(_why_no_head(taught, missing), learnt, missing)
+    choice = choose_threshold(items, scores, expected_prevalence)
+    head = fit_linear(taught["vector"].to_numpy(), taught["label"].to_numpy())
+    p_head = vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
+    stop_set = scores.filter(pl.col("role") == "stop_set").join(p_head, on="item_id")
+    threshold = prevalence_threshold(floats(stop_set["p_head"]), choice.prevalence)
+    evaluation = items.where(items.evaluation)
+    labels = labels_at(aligned(p_head, evaluation.item_id, "p_head"), threshold)
+    known = ~np.isnan(labels)
+    compared = evaluation.where(known)
+    student = labels_at(compared.p_student, choice.threshold)
+    comparison = compare_with_head(compared, student, labels[known], resamples=resamples, seed=seed)
+    left_out = int((~known & (evaluation.decisive > 1)).sum())
+    return Probe(comparison, learnt, missing, left_out, choice.prevalence)
+
+
+def is_itself_a_head(policy: Policy) -> bool:
+    """Return whether the policy's student is a linear head on the embedding that the probe looks at."""
+    student = policy.student
+    return isinstance(student, LinearStudent) and student.embedding.fingerprint() == policy.embedding.fingerprint()
+
+
+def _why_no_head(taught: pl.DataFrame, missing: int) -> str:
+    if not taught.height:
+        return f"none of {missing} fine-tuning items has a vector" if missing else "no fine-tuning item has a label yet"
+    label = "positive" if taught["label"][0] else "negative"
+    return f"all {taught.height} fine-tuning labels are {label}; a linear head learns from both classes"
+
+
+def _rounded(value: float | None) -> float | None:
+    # The last digits of a matrix product depend on the number of threads.
+    return None if value is None else round(value, 12)
