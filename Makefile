@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PORT ?= 3000
 FOLDER ?= .al/demo
 AL_VLLM_PYTHON ?= $(wildcard $(CURDIR)/.venv-vllm/bin/python)
+# Processes that share the tests: one a core, at most four, as each holds one or two GB; 0 runs all of them in one.
+WORKERS ?= logical
 PYTEST_ARGS ?=
 export AL_VLLM_PYTHON
 
@@ -39,7 +41,7 @@ dev: $(VENV)/.demo
 	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ from typing import Any
 # Before numpy and torch are imported: on a shared machine more threads than cores only cost.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A process that pytest starts may inherit them from readline, and a console would keep that width.
-for measure in ("COLUMNS", "LINES"):
-    os.environ.pop(measure, None)
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
 
 import dagster as dg
 import polars as pl

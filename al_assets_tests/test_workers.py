@@ -9,41 +9,47 @@ import pytest
 from al_assets_tests.workers import LONGEST_FIRST, PREFIX, place_of, unit_of
 
 REPOSITORY = Path(__file__).parents[1]
-PARTS = 'import os, pytest\n@pytest.mark.parametrize("part", range(6))\ndef test_part(part): '
-WHERE = 'print("process", __name__, os.environ.get("PYTEST_XDIST_WORKER"))'
+PARTS = """\
+import os
+import pytest
+
+@pytest.mark.parametrize("part", range(6))
+def test_part(part):
+    print("process", __name__, os.environ.get("PYTEST_XDIST_WORKER"))
+"""
 SKIPPED = 'import pytest\ndef test_what_is_missing(): pytest.skip("nothing to test here")\n'
 
 
 def run(folder: Path, processes: int, **variables: str) -> tuple[int, str]:
-    """Return the exit status and the output of the tests in a folder, under the hooks of this project's conftest."""
-    options = ["-p", "al_assets_tests.workers", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
+    """Return the exit status and the output of three files of tests under the hooks of this project's conftest."""
+    for name, content in {"test_one": PARTS, "test_two": PARTS, "test_three": SKIPPED}.items():
+        (folder / f"{name}.py").write_text(content)
+    own = {name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "AL_NO_SKIPS"}
+    options = ["-p", "xdist", "-p", "al_assets_tests.workers", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
-        env={**{name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "AL_NO_SKIPS"},
-             "PYTHONPATH": str(REPOSITORY), **variables},
+        env={**own, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(REPOSITORY), **variables},
     )  # fmt: skip
     return done.returncode, done.stdout
 
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_skipped_test_is_named_and_fails_the_run_where_nothing_may_be_skipped(tmp_path: Path, processes: int) -> None:
-    (tmp_path / "test_one.py").write_text(SKIPPED)
-    (tmp_path / "test_two.py").write_text(PARTS + "pass\n")
-    strict, said = run(tmp_path, processes, AL_NO_SKIPS="1")
-    assert (strict, run(tmp_path, processes)[0]) == (1, 0)
-    assert "6 passed, 1 skipped" in said
+    status, said = run(tmp_path, processes, AL_NO_SKIPS="1")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "12 passed, 1 skipped" in said
     assert "nothing to test here" in said
 
 
-def test_the_tests_of_a_file_go_to_one_process(tmp_path: Path) -> None:
-    for name in ("test_one", "test_two"):
-        (tmp_path / f"{name}.py").write_text(PARTS + WHERE)
+def test_elsewhere_tests_may_be_skipped_and_those_of_a_file_go_to_one_process(tmp_path: Path) -> None:
     status, said = run(tmp_path, 2)
-    assert (status, said.count("process test_")) == (0, 12)
-    assert len(set(re.findall(r"process (test_\w+) gw\d", said))) == 2
-    assert {line.split()[-1] for line in said.splitlines() if line.startswith("process")} == {"gw0", "gw1"}
-    assert len({line for line in said.splitlines() if line.startswith("process")}) == 2
+    assert status == pytest.ExitCode.OK
+    assert said.count("process test_") == 12
+    assert {(name, len(set(re.findall(rf"process {name} (gw\d)", said)))) for name in ("test_one", "test_two")} == {
+        ("test_one", 1), ("test_two", 1),
+    }  # fmt: skip
+    assert set(re.findall(r"process test_\w+ (gw\d)", said)) == {"gw0", "gw1"}
 
 
 def test_files_that_share_something_are_one_unit_and_start_by_their_length() -> None:

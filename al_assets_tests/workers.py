@@ -6,25 +6,38 @@ from typing import Any
 import pytest
 
 PREFIX = "al_assets_tests/"
-# Files of one unit share what is costly to make, a deployment or Ray's processes, and so go to one process. Those that
-# take longest come first, so that no process is left alone with one of them at the end.
+# Files of one unit share what is costly to make, such as a deployment, a loop that has lived or Ray's processes, and so
+# go to one process. Those that take longest come first, so that none is left alone at the end.
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("daemon/test_loop.py", "daemon/test_embedding_change.py"),
-    ("bench/test_coverage.py",),
     ("models/labelers/test_vllm.py",),
+    (
+        "assets/test_loop_in_process.py", "assets/test_selection.py", "automation/test_sensor_and_schedule.py",
+        "commands/test_reading.py", "report/test_explain.py",
+    ),
+    ("scale/test_ray_runner.py", "scale/test_embed_shards.py", "bench/test_selection_ray.py"),
     ("models/students/test_sft.py",),
     ("browser/test_first_iteration.py",),
-    ("scale/test_ray_runner.py", "scale/test_embed_shards.py", "bench/test_selection_ray.py"),
     ("demo/test_run.py",),
     ("daemon/test_failed_iteration.py",),
+    ("bench/test_coverage.py",),
+    ("study/test_docs.py",),
+    ("automation/test_schedule_on_disk.py",),
+    ("study/test_run.py",),
     ("storage/ledger/test_ledger_safety.py",),
-    ("assets/test_loop_in_process.py",),
-    ("daemon/test_two_occasions.py",),
     ("models/test_scoring.py",),
+    ("commands/test_bench.py",),
     ("assets/test_bad_input.py",),
     ("curation/test_engine.py",),
     ("test_docker.py",),
-)
+    ("bench/test_pools.py",),
+    ("bench/test_stopping.py",),
+    ("models/students/test_crossfit.py",),
+    ("models/students/test_linear.py",),
+    ("bench/rivals/test_adapters.py",),
+    ("assets/test_hidden.py",),
+    ("assets/test_marts.py",),
+)  # fmt: skip
 PLACES = {PREFIX + file: place for place, files in enumerate(LONGEST_FIRST) for file in files}
 
 
@@ -39,9 +52,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out whole units, so that what the tests of a file share is made once."""
     # Imported here: pytest-xdist asks for it, and a run in one process does without.
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-    class ByUnit(LoadScopeScheduling):
+    class ByUnit(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return unit_of(nodeid)
 
