@@ -102,4 +102,5 @@ class _Lines:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_LINES or state.done == state.total:
             self._last = now
-            Console(stderr=True).print(f"{state.done} of {state.total}: {state.doing}", markup=False, highlight=False)
+            line = f"{state.done} of {state.total}: {state.doing}"
+            Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
