@@ -201,4 +201,4 @@ def _ticks(panel: Any, sizes: Sequence[float]) -> None:
 
 
 def _short(value: float) -> str:
-    return f"{value / _THOUSAND:g}k" if value >= _THOUSAND else f"{value:g}"
+    return f"{round(value / _THOUSAND, 1):g}k" if value >= _THOUSAND else f"{value:g}"
