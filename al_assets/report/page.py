@@ -65,6 +65,7 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "verdict": verdict_sentence(report),
         "reason": verdict_reason(report),
         "standing": standing_sentence(report),
+        "probe": tables.probe,
         "pictures": {name: _inline(svg, name) for name, svg in report_pictures(tables, "svg").items()},
         "course": sections.course(tables),
         "population": population_sentence(report, _positive_share(labelled_rows(tables, "boundary"))),

@@ -28,6 +28,7 @@ class IterationTables:
     :param earlier_labels: the earlier students' labels by key: item_id, role, label.
     :param texts: item_id and text of the items that were queued or are in the stop set.
     :param yields: iteration, stage (pool, queue, labels) and positive_share of this and the earlier iterations.
+    :param probe: what the representation probe says in a sentence; "" where there is none.
     """
 
     policy: Policy
@@ -41,6 +42,7 @@ class IterationTables:
     yields: pl.DataFrame
     incumbent: pl.DataFrame
     checkpoint: pl.DataFrame
+    probe: str = ""
 
     @property
     def report(self) -> pl.DataFrame:
@@ -114,7 +116,14 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
         yields=pl.concat([_yield(root, each) for each in past]),
         incumbent=root.read_table("incumbent_model", key),
         checkpoint=root.read_table("sft_checkpoint", key),
+        probe=_probe(root, key),
     )
+
+
+def _probe(root: RunRoot, key: str) -> str:
+    if key not in root.table_keys("representation_probe"):
+        return ""
+    return str(root.read_table("representation_probe", key)["sentence"][0])
 
 
 def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame:

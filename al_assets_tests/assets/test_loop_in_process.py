@@ -10,6 +10,7 @@ from al_assets.agreement.report import is_promoted, verdict_of
 from al_assets.assets.probe import representation_probe
 from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.models.incumbent import Incumbent, successor
+from al_assets.report.tables import read_tables
 from al_assets.storage.root import data_version
 from al_assets.storage.schemas import TABLES
 from al_assets_tests.conftest import MakeLoop
@@ -248,6 +249,7 @@ def test_the_probe_stands_beside_the_student_of_the_report_and_remembers_earlier
         assert row["evaluation_items"] == report["items"]
         # The small loop's student is such a head itself, so only the vectors' rounding may part them.
         assert row["difference"] == pytest.approx(0, abs=0.1)
+        assert read_tables(journal.loop.loop.policy, key).probe == row["sentence"]
     metadata = latest_metadata(journal, "representation_probe")
     assert "trained on the same" in str(metadata["sentence"])
     assert "The student is itself a linear head on this embedding." in str(metadata["sentence"])

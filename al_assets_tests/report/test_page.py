@@ -71,6 +71,13 @@ def test_the_page_is_well_formed_and_begins_with_the_verdict(tables: IterationTa
     assert [tag for tag, _ in page.elements].count("svg") == PICTURES
 
 
+def test_the_page_says_what_the_probe_found(tables: IterationTables, page: Page) -> None:
+    assert tables.probe == ""
+    said = "A linear head <on> the frozen embedding agrees at 0.42."
+    assert said not in page.texts
+    assert said in Page(report_page(replace(tables, probe=said))).texts
+
+
 def test_the_page_needs_nothing_but_itself(page: Page) -> None:
     assert {tag for tag, _ in page.elements}.isdisjoint({"script", "iframe", "img", "object", "embed", "form"})
     assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
