@@ -120,6 +120,7 @@ def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSetting
         audit_strata=settings.audit_strata,
         items_per_cell=settings.items_per_cell,
         closeness=settings.closeness,
+        promotion=settings.promotion,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -38,6 +38,7 @@ class LoopSettings:
 
     :param target: the positive share wanted of the boundary share.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
+    :param promotion: the items that decide on it: all evaluation items, those of the audit, or none: never.
     :param prior_strength: labels that the expected prevalence is worth against the audit's; infinite where it is known.
     """
 
@@ -52,6 +53,7 @@ class LoopSettings:
     audit_strata: int = 5
     items_per_cell: int = 20
     closeness: bool = True
+    promotion: Literal["evaluation", "audit", "never"] = "evaluation"
     prior_strength: float = PRIOR_STRENGTH
 
 
@@ -263,7 +265,11 @@ class OfflineLoop:
         # Who labels next decides by what is known now, whoever it is.
         now = prevalence_threshold(self._incumbent.scores.pool, prevalence)
         self._incumbent = Labeler(self._incumbent.scores, now, self._incumbent.learnt)
+        if self._settings.promotion == "never":
+            return student
         judged = known.filter(pl.col("split") != FINE_TUNING)
+        if self._settings.promotion == "audit":
+            judged = judged.filter(pl.col("reason") == "audit")
         rows, truth = rows_of(judged), judged["label"].cast(pl.Float64).to_numpy()
         new, old = (
             cohen_kappa((each.scores.pool[rows] >= each.threshold).astype(np.float64), truth)

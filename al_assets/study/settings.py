@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from al_assets.config import (
+    LATER,
     OPERATIONAL,
     CausalLMLabeler,
     ClassifierLabeler,
@@ -98,6 +99,8 @@ class LoopSettings(Section):
 
     :param promising: the part of the boundary pairs' share that goes to top-scored items; None asks the cold start.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
+    :param promotion: the items on which a student must be no worse to label the next round: all evaluation items, those
+        of the audit alone, or none: LLM-0 labels every round.
     """
 
     shares: Shares = Shares()
@@ -110,6 +113,7 @@ class LoopSettings(Section):
     audit_strata: Positive = 5
     items_per_cell: Positive = 20
     closeness: bool = True
+    promotion: Annotated[Literal["evaluation", "audit", "never"], LATER] = "evaluation"
 
 
 class Control(Section):
