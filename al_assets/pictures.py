@@ -4,6 +4,7 @@ PNG is for metadata in the Dagster UI; SVG is for pages, whose style sheet decid
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ THEME = {
     THIRD: "var(--third)",
 }
 """What the colours of a picture become in SVG, so that a page can be light or dark."""
+_ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 _MIXED = ("#8fb8de", "#f4f1ea", "#5a9a6a")
 
 
@@ -39,7 +41,7 @@ def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
     axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
     axes.set(xlabel="p_positive", ylabel="items", yscale="log", title="Scores of the incumbent over the pool")
     axes.legend(frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def overlap_picture(
@@ -57,7 +59,7 @@ def overlap_picture(
         ylabel="second",
     )
     figure.colorbar(bubbles, ax=axes, label="mixing (0 one label, 1 half and half)")
-    return _png(figure)
+    return png(figure)
 
 
 def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
@@ -66,7 +68,7 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
     axes.plot(steps, losses, color=NEUTRAL, marker=".", markersize=3)
     axes.set(xlabel="optimiser step", ylabel="training loss", title="Loss of the student")
     axes.set_ylim(bottom=0)
-    return _png(figure)
+    return png(figure)
 
 
 def kappa_history(
@@ -234,25 +236,35 @@ def _canvas(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """Return a figure as PNG on white."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _rendered(figure: Any, form: Form) -> bytes:
-    return _png(figure) if form == "png" else _svg(figure)
+    return png(figure) if form == "png" else recoloured(svg(figure), THEME).encode()
 
 
-def _svg(figure: Any) -> bytes:
+def svg(figure: Any) -> str:
+    """Return a figure as SVG on nothing: text stays text, and the same picture is the same text."""
     import matplotlib
 
     buffer = io.BytesIO()
-    # Text stays text, and the same picture is the same bytes.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue().decode()
-    drawing = drawing[drawing.index("<svg") :]
-    for colour, themed in THEME.items():
-        drawing = drawing.replace(f": {colour}", f": {themed}")
-    return drawing.encode()
+    return drawing[drawing.index("<svg") :]
+
+
+def recoloured(drawing: str, colours: Mapping[str, str]) -> str:
+    """Return an SVG whose colours are replaced, such as by those that a page's style sheet decides."""
+    for colour, other in colours.items():
+        drawing = drawing.replace(f": {colour}", f": {other}")
+    return drawing
+
+
+def with_own_ids(drawing: str, name: str) -> str:
+    """Return an SVG whose ids no other drawing of a page has."""
+    return _ID.sub(f"{name}-", drawing)

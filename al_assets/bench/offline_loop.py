@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import average_precision, prevalence_threshold
+from al_assets.agreement.calibration import average_precision
 from al_assets.agreement.kappa import cohen_kappa
 from al_assets.bench.hidden_pool import HiddenPool
 from al_assets.curation.budget import divide_budget
@@ -61,7 +61,7 @@ def run_loop(pool: HiddenPool, arm: Arm, settings: LoopSettings, seed: int) -> l
 
 def _figures(found: Round, pool: HiddenPool, settings: LoopSettings, seed: int) -> RoundFigures:
     budget = divide_budget(settings.budget, settings.shares).boundary
-    picked = found.queue.filter(~found.queue["reason"].is_in(["audit", "control"]))
+    picked = found.picked
     expected = promising_share(found.evidence, settings.target)
     pairs, promising = (
         _positive(pool, rows_of(each.pick(found.candidates, budget, 1_000 * seed + found.number)))
@@ -73,7 +73,7 @@ def _figures(found: Round, pool: HiddenPool, settings: LoopSettings, seed: int) 
     return RoundFigures(
         round=found.number,
         promising=float((picked["reason"] == "promising").sum()) / max(picked.height, 1),
-        positive=_positive(pool, found.picked),
+        positive=_positive(pool, rows_of(picked)),
         expected_pairs=expected.expected_pairs,
         expected_promising=expected.expected_promising,
         pairs_positive=pairs,
@@ -92,7 +92,7 @@ def _quality(pool: HiddenPool, labeler: Labeler | None) -> tuple[float, float]:
         # A student that was shown one class only is worth what chance is.
         return float(truth.mean()), 0.0
     held_out = labeler.scores.held_out
-    called = (held_out >= prevalence_threshold(labeler.scores.pool, float(pool.truth.mean()))).astype(np.float64)
+    called = (held_out >= labeler.threshold).astype(np.float64)
     return float(average_precision(held_out, truth, np.ones((1, len(truth))))[0]), cohen_kappa(called, truth)
 
 

@@ -1,6 +1,5 @@
 """The report of an iteration as one HTML file that needs nothing else: no network, no script."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from upath import UPath
 from al_assets.agreement.figures import figure_of
 from al_assets.agreement.report import is_promoted
 from al_assets.config import Policy
+from al_assets.pictures import with_own_ids
 from al_assets.report import sections
 from al_assets.report.descriptions import FIGURES
 from al_assets.report.drawing import report_pictures
@@ -29,7 +29,6 @@ from al_assets.report.tables import IterationTables, read_tables
 from al_assets.storage.atomic import write_bytes
 
 POPULATION = ("prevalence", "precision", "recall", "positive_share")
-_ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 
 
 def write_report(policy: Policy, iteration: str | None = None, path: Path | None = None) -> Path:
@@ -104,4 +103,4 @@ def _detail(report: pl.DataFrame, figure: str, scope: str) -> str:
 def _inline(svg: bytes, name: str) -> Markup:
     """Return a picture as markup whose ids no other picture of the page has."""
     # Matplotlib has escaped the texts of its drawing.
-    return Markup(_ID.sub(f"{name}-", svg.decode()))
+    return Markup(with_own_ids(svg.decode(), name))

@@ -1,17 +1,17 @@
 """What a study was run with: its file, the machine, the versions."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from al_assets.curation.runner import THREADS
 
 LIBRARIES = ("al_assets", "numpy", "scikit-learn", "polars", "torch", "transformers", "trl", "sentence-transformers")
 
 
 def machine() -> str:
     """Return the processor, how many cores this process may use, and the system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{_processor()}, {THREADS.count} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def versions() -> dict[str, str]:

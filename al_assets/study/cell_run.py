@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from al_assets.agreement.calibration import prevalence_threshold
 from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent
 from al_assets.curation.cold_start import promising_share
-from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy
 from al_assets.study.cells import CROWD, LLM0, Cell, control_of
-from al_assets.study.loop import RANDOM, Arm, Labeler, OfflineLoop, Round, Scores, Situation, rows_of
+from al_assets.study.loop import Arm, Labeler, OfflineLoop, Round, Scores, Situation, lesson_of
 from al_assets.study.loop import LoopSettings as OfflineSettings
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
@@ -113,14 +112,7 @@ def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSetting
         rounds=study.rounds,
         shares=(shares.boundary, shares.audit, shares.control),
         target=settings.target_positive_share,
-        evaluation_share=settings.evaluation_share,
-        neighbours=settings.neighbours,
-        min_mixing=settings.min_mixing,
-        exploration=settings.exploration,
-        audit_strata=settings.audit_strata,
-        items_per_cell=settings.items_per_cell,
-        closeness=settings.closeness,
-        promotion=settings.promotion,
+        **settings.model_dump(exclude={"shares", "target_positive_share", "promising"}),
     )
 
 
@@ -145,16 +137,14 @@ def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
 
 
 def _round(found: Round, trial: Trial) -> Row:
-    labelled = found.split.drop_nulls("label")
     votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
-    picked = labelled.filter(labelled["item_id"].is_in(found.queue["item_id"].implode()))
-    picked = picked.filter(~picked["reason"].is_in(RANDOM))
+    picked = found.picked.select("item_id").join(found.split.drop_nulls("label"), on="item_id")["label"].to_numpy()
     row: Row = {
         "round": found.number,
         "labels": found.split.height,
         "votes": votes,
-        "positive_share": float(picked["label"].cast(float).mean()) if picked.height else None,  # type: ignore[arg-type]
-        "training_items": labelled.filter(labelled["split"] == FINE_TUNING).height,
+        "positive_share": float(picked.mean()) if len(picked) else None,
+        "training_items": len(lesson_of(found.split)[0]),
         "curation_seconds": found.curation_seconds,
         "training_seconds": found.training_seconds,
         "seconds": found.curation_seconds + found.training_seconds,
@@ -203,10 +193,7 @@ class _Probes:
         row: Row = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
         if found.student is None:
             return row
-        known = found.split.drop_nulls("label")
-        lesson = known.filter(known["split"] == FINE_TUNING)
-        labels = np.asarray(lesson["label"].to_numpy(), dtype=np.bool_)
-        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, rows_of(lesson), labels, found.prevalence)
+        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(found.split), found.prevalence)
         own: Scores | None = found.student.scores if self.own else found.student.scores.probe
         row["probe_student"] = self.trial.kappa(own, found.prevalence) if own else None
         return row

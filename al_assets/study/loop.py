@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
 from al_assets.agreement.kappa import Floats, cohen_kappa
+from al_assets.agreement.report import RANDOM_REASONS
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.clusters import assign_clusters
 from al_assets.curation.cold_start import ColdStartEvidence, gather_evidence
@@ -23,8 +24,6 @@ from al_assets.curation.strategies.pairs import rank_pairs
 from al_assets.curation.vectors import Vectors
 from al_assets.partitions import FIRST_KEY
 
-RANDOM = ("audit", "control")
-"""Reasons of items that no strategy picked."""
 # Loops run side by side in processes, and their pools are small.
 _ALONE = Threads(1)
 _SPLIT = pl.Schema(
@@ -144,9 +143,9 @@ class Round:
     training_seconds: float
 
     @property
-    def picked(self) -> NDArray[np.int64]:
-        """Rows of the pool that the strategy picked: the queue without audit and control."""
-        return rows_of(self.queue.filter(~pl.col("reason").is_in(RANDOM)))
+    def picked(self) -> pl.DataFrame:
+        """What the strategy picked: the queue without audit and control."""
+        return self.queue.filter(~pl.col("reason").is_in(RANDOM_REASONS))
 
 
 class OfflineLoop:
@@ -158,6 +157,7 @@ class OfflineLoop:
         self._ids = pl.Series("item_id", [f"{row:07d}" for row in range(len(pool.votes))])
         self._vectors = Vectors.of(pool.vectors)
         self._asked: list[pl.DataFrame] = []
+        self._split = pl.DataFrame(schema=_SPLIT)
         first = Scores(pool.scores, pool.held_out)
         self._incumbent = Labeler(first, prevalence_threshold(pool.scores, pool.prevalence))
 
@@ -168,7 +168,7 @@ class OfflineLoop:
         incumbent's.
         """
         started = time.perf_counter()
-        number, split = len(self._asked), self.split()
+        number, split = len(self._asked), self._split
         seed = 1_000 * self._seed + number
         prevalence = self._prevalence(split)
         candidates = self._candidates(split, prevalence, seed)
@@ -184,7 +184,7 @@ class OfflineLoop:
         queue = self._queue(candidates, split, strategy, seed)
         self._asked.append(queue)
         curated = time.perf_counter()
-        split = self.split()
+        split = self._split = self._split_labels()
         prevalence = self._prevalence(split)
         student = self._train(split, prevalence, number)
         return Round(
@@ -192,10 +192,7 @@ class OfflineLoop:
             curated - started, time.perf_counter() - curated,
         )  # fmt: skip
 
-    def split(self) -> pl.DataFrame:
-        """Return all labelled items so far, as ``split_labels`` returns them."""
-        if not self._asked:
-            return pl.DataFrame(schema=_SPLIT)
+    def _split_labels(self) -> pl.DataFrame:
         answers = [self._answers(queue, number) for number, queue in enumerate(self._asked)]
         return split_labels(
             pl.concat(answers),
@@ -255,19 +252,17 @@ class OfflineLoop:
 
     def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> Labeler | None:
         """Return the round's student, None if it was shown one class only; promote it if it is no worse."""
-        known = split.drop_nulls("label")
-        lesson = known.filter(pl.col("split") == FINE_TUNING)
-        labels = np.asarray(lesson["label"].to_numpy(), dtype=np.bool_)
+        lesson, labels = lesson_of(split)
         if labels.all() or not labels.any():
             return None
-        scores = self._learn(rows_of(lesson), labels)
+        scores = self._learn(lesson, labels)
         student = Labeler(scores, prevalence_threshold(scores.pool, prevalence), number)
         # Who labels next decides by what is known now, whoever it is.
         now = prevalence_threshold(self._incumbent.scores.pool, prevalence)
         self._incumbent = Labeler(self._incumbent.scores, now, self._incumbent.learnt)
         if self._settings.promotion == "never":
             return student
-        judged = known.filter(pl.col("split") != FINE_TUNING)
+        judged = split.drop_nulls("label").filter(pl.col("split") != FINE_TUNING)
         if self._settings.promotion == "audit":
             judged = judged.filter(pl.col("reason") == "audit")
         rows, truth = rows_of(judged), judged["label"].cast(pl.Float64).to_numpy()
@@ -318,6 +313,12 @@ def pairs_of(
     return rank_pairs(found, seed, known if settings.closeness else None)
 
 
+def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what a student learns from: rows of the pool and their adjudicated labels."""
+    lesson = split.drop_nulls("label").filter(pl.col("split") == FINE_TUNING)
+    return rows_of(lesson), np.asarray(lesson["label"].to_numpy(), dtype=np.bool_)
+
+
 def rows_of(items: pl.DataFrame) -> NDArray[np.int64]:
     """Return the rows of the pool that items stand for."""
     return np.asarray(items["item_id"].cast(pl.Int64).to_numpy(), dtype=np.int64)
@@ -334,5 +335,5 @@ def _honest_labels(split: pl.DataFrame, learnt: int, items: int) -> Floats:
 
 
 def _boundary_labels(split: pl.DataFrame) -> NDArray[np.bool_]:
-    chosen = split.drop_nulls("label").filter(~pl.col("reason").is_in(RANDOM))
+    chosen = split.drop_nulls("label").filter(~pl.col("reason").is_in(RANDOM_REASONS))
     return np.asarray(chosen["label"].to_numpy(), dtype=np.bool_)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from al_assets.agreement.kappa import Floats
-from al_assets.config import LinearStudent, Policy, SFTStudent, fingerprint_of
+from al_assets.config import LinearStudent, SFTStudent, fingerprint_of
 from al_assets.models.students import load_student, student_fingerprint, train_student
 from al_assets.models.students.linear import fit_linear
 from al_assets.models.students.sft import SFTLabeler
 from al_assets.storage.atomic import write_bytes
 from al_assets.study.located import model_location
 from al_assets.study.loop import Learn, Scores
+from al_assets.study.policies import policy_of
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Workshop
 
@@ -101,7 +102,8 @@ class SFTRecipe:
     def _train(self, path: Path, rows: Rows, labels: Labels, texts: list[str]) -> None:
         located = model_location(self._settings.base_model, self._base_dir)
         settings = self._settings.model_copy(update={"base_model": located})
-        policy = _any_policy(settings)
+        # Training looks at where models are alone, and they are located already.
+        policy = policy_of({}, student=settings)
 
         def tell(done: int, total: int) -> None:
             self._say(f"training on {len(texts)} labels, step {done} of {total}")
@@ -123,16 +125,13 @@ class SFTRecipe:
 
     def _ask(self, student: SFTLabeler) -> tuple[Floats, NDArray[np.float32]]:
         texts = [*self._pool, *self._held_out]
-        # Like lengths together waste no time on padding.
-        order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
-        scores: Floats = np.empty(len(texts))
-        parts: dict[int, NDArray[np.float32]] = {}
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            self._say(f"asking the student, {start:,} of {len(order):,} texts")
-            scores[batch], states = student.score_with_states([texts[place] for place in batch])
-            parts.update(zip(batch, states, strict=True))
-        return scores, np.stack([parts[place] for place in range(len(texts))])
+        scores, states = [], []
+        for start in range(0, len(texts), _BATCH):
+            self._say(f"asking the student, {start:,} of {len(texts):,} texts")
+            said, seen = student.score_with_states(texts[start : start + _BATCH])
+            scores.append(said)
+            states.append(seen)
+        return np.concatenate(scores), np.concatenate(states)
 
 
 def linear_scores(
@@ -146,17 +145,3 @@ def linear_scores(
     """
     head = fit_linear(lessons, labels, regularisation=regularisation, balanced=balanced, seed=seed)
     return Scores(head.probability(pool), head.probability(held_out))
-
-
-def _any_policy(settings: SFTStudent) -> Policy:
-    """Return a policy to train under: of a policy, training looks at where models are, and they are located already."""
-    return Policy.model_validate(
-        {
-            "policy": {"name": "study", "question": "none", "guideline": "none"},
-            "pool": {"path": "unused"},
-            "labeler": {"kind": "keywords", "positive": ["unused"]},
-            "embedding": {"model": "unused"},
-            "student": settings,
-            "review": {"raters": ["first", "second"]},
-        }
-    )

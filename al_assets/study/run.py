@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from upath import UPath
 
 from al_assets.config import SFTStudent
+from al_assets.curation.runner import THREADS
 from al_assets.storage.atomic import write_bytes
 from al_assets.study.cell_run import run_cell
 from al_assets.study.cells import Cell, cell_name, cells_of
@@ -73,21 +74,22 @@ def read_rows_of(study: Study, folder: Path) -> tuple[list[Row], int]:
     workshop = Workshop(study, folder)
     files = [_file(workshop, cell) for cell in cells_of(study)]
     done = [file for file in files if file.exists()]
-    return [row for file in done for row in json.loads(file.read_text(encoding="utf-8"))], len(files) - len(done)
+    return _rows(done), len(files) - len(done)
 
 
 def default_jobs(study: Study) -> int:
     """Return how many processes a study runs in unless told otherwise."""
     if any(isinstance(each, SFTStudent) for each in study.students.values()):
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return THREADS.count
 
 
 def _run(study: Study, folder: Path, jobs: int, progress: Progress) -> list[Row]:
     workshop = Workshop(study, folder)
     cells = cells_of(study)
     workshop.prepare(lambda line: progress(State(0, len(cells), line)))
-    left = [cell for cell in cells if not _file(workshop, cell).exists()]
+    files = {cell: _file(workshop, cell) for cell in cells}
+    left = [cell for cell, file in files.items() if not file.exists()]
     done = len(cells) - len(left)
     progress(State(done, len(cells), f"{len(left)} cells to run, {jobs} at once"))
     failed: dict[Cell, str] = {}
@@ -111,7 +113,11 @@ def _run(study: Study, folder: Path, jobs: int, progress: Progress) -> list[Row]
             f"{len(failed)} of {len(cells)} cells failed, the first {_said(first)}: {error}; mend it and run the study "
             "again: what is done is kept"
         )
-    return read_rows_of(study, folder)[0]
+    return _rows(files.values())
+
+
+def _rows(files: Iterable[Path]) -> list[Row]:
+    return [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def _in_processes(study: Study, folder: Path, cells: list[Cell], jobs: int) -> Iterable[tuple[Cell, str | None]]:

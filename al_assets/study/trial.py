@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.calibration import average_precision, prevalence_threshold
-from al_assets.agreement.kappa import Floats, kappa_of
+from al_assets.agreement.kappa import Floats, kappa_of, mean_defined
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.vectors import Vectors
@@ -154,7 +154,7 @@ def model_kappa(called: NDArray[np.bool_], votes: Floats) -> float:
     :param votes: shape (items, raters), 1, 0 or NaN.
     :return: NaN if it is undefined for every rater.
     """
-    return _mean(_kappas(called[None, :].astype(np.float64), votes)[:, 0])
+    return float(mean_defined(_kappas(called[None, :].astype(np.float64), votes))[0])
 
 
 def best_kappa(scores: Floats, votes: Floats) -> float:
@@ -162,28 +162,23 @@ def best_kappa(scores: Floats, votes: Floats) -> float:
     levels = np.unique(scores)
     if len(levels) > _MOST_LEVELS:
         levels = np.unique(np.quantile(scores, np.linspace(0, 1, _MOST_LEVELS)))
-    kappas = _kappas((scores[None, :] >= levels[:, None]).astype(np.float64), votes)
-    known = ~np.isnan(kappas).all(axis=0)
-    return float(np.nanmean(kappas[:, known], axis=0).max()) if known.any() else float("nan")
+    kappas = mean_defined(_kappas((scores[None, :] >= levels[:, None]).astype(np.float64), votes))
+    known = kappas[~np.isnan(kappas)]
+    return float(known.max()) if len(known) else float("nan")
 
 
 _MOST_LEVELS = 500
 
 
 def _kappas(called: Floats, votes: Floats) -> Floats:
-    """Return Cohen's kappa of each rater with each row of labels, shape (raters, rows)."""
+    """Return Cohen's kappa of each rater with each row of labels, shape (rows, raters)."""
     found = []
     for vote in votes.T:
         known = ~np.isnan(vote)
         given, said = vote[known], called[:, known]
         both, model, rater, items = said @ given, said.sum(axis=1), given.sum(), len(given)
         found.append(kappa_of(np.stack([both, model - both, rater - both, items - model - rater + both], axis=-1)))
-    return np.stack(found)
-
-
-def _mean(kappas: Floats) -> float:
-    known = kappas[~np.isnan(kappas)]
-    return float(known.mean()) if len(known) else float("nan")
+    return np.stack(found, axis=-1)
 
 
 def _known(value: float) -> float | None:

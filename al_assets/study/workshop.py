@@ -1,6 +1,6 @@
 """What all cells of a study share, computed once and kept in its folder: texts, vectors, what LLM-0 says."""
 
-import hashlib
+import io
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,11 @@ from al_assets.config import EmbeddingSettings, LabelerSettings, Policy, fingerp
 from al_assets.models.embedders import SentenceTransformersEmbedder, embed_texts
 from al_assets.models.labelers import labeler_fingerprint, make_labeler
 from al_assets.models.scoring import score_texts
-from al_assets.storage.atomic import move, temporary_name
+from al_assets.storage.atomic import write_bytes
 from al_assets.storage.content_store import ContentStore
+from al_assets.storage.root import text_hash
 from al_assets.study.located import model_location
+from al_assets.study.policies import policy_of
 from al_assets.study.settings import DatasetSettings, OracleLabeler, SimilarityLabeler, Study
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
 
@@ -110,7 +112,7 @@ class Workshop:
             say(f"{dataset}: embedding, {done:,} of {total:,} texts ({embedding.model})")
 
         with SentenceTransformersEmbedder(embedding, model_location(embedding.model, self.study.base_dir)) as embedder:
-            _save(path, embed_texts(embedder, [_hash(each) for each in texts], texts, store, tell))
+            _save(path, embed_texts(embedder, [text_hash(each) for each in texts], texts, store, tell))
 
     def _similarities(self, dataset: str, labeler: SimilarityLabeler, say: Progress) -> Floats:
         """Return (1 + cosine) / 2 of each text with the sentence, by the first embedding of the study."""
@@ -132,7 +134,7 @@ class Workshop:
 
         with make_labeler(settings, policy) as opened:
             store = ContentStore(UPath(folder), np.float64)
-            return score_texts(opened, [_hash(each) for each in texts], texts, store, tell)
+            return score_texts(opened, [text_hash(each) for each in texts], texts, store, tell)
 
 
 def _located(labeler: LabelerSettings, base_dir: Path) -> LabelerSettings:
@@ -144,32 +146,15 @@ def _located(labeler: LabelerSettings, base_dir: Path) -> LabelerSettings:
 
 
 def _policy(dataset: DatasetSettings, labeler: LabelerSettings, base_dir: Path) -> Policy:
-    """Return a policy that asks a data set's question; what a labeler does not look at is a placeholder."""
-    return Policy.model_validate(
-        {
-            "policy": {
-                "name": "study",
-                "question": dataset.question,
-                "guideline": dataset.guideline,
-                "expected_prevalence": dataset.prevalence or 0.1,
-            },
-            "pool": {"path": "unused"},
-            "labeler": labeler,
-            "embedding": {"model": "unused"},
-            "student": {"kind": "linear", "embedding": {"model": "unused"}},
-            "review": {"raters": ["first", "second"]},
-            "base_dir": base_dir,
-        }
-    )
+    asked = {
+        "question": dataset.question,
+        "guideline": dataset.guideline,
+        "expected_prevalence": dataset.prevalence or 0.1,
+    }
+    return policy_of(asked, labeler=labeler, base_dir=base_dir)
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(UPath(path))
-    with temporary.open("wb") as stream:
-        np.save(stream, values)
-    move(temporary, UPath(path))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    stream = io.BytesIO()
+    np.save(stream, values)
+    write_bytes(UPath(path), stream.getvalue())

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from al_assets.study.cells import cells_of
 from al_assets.study.errors import StudyError
 from al_assets.study.run import State, read_rows_of, run_study
 from al_assets.study.settings import Study
+from al_assets_tests.processes import group, wait_until
 from al_assets_tests.study.conftest import small_study
 
 FIXED = {
@@ -109,9 +109,7 @@ def test_killed_and_started_again_it_gives_the_same(
     file.write_text(json.dumps(study.model_dump(mode="json", exclude={"base_dir"})), encoding="utf-8")
     started = subprocess.Popen([sys.executable, str(script), str(file), str(folder)], start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
-        while len(list(folder.glob("cells/*.json"))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert wait_until(lambda: len(list(folder.glob("cells/*.json"))) >= 3, 90, every=0.05)
         with pytest.raises(StudyError, match="another run is at work"):
             run_study(study, folder, jobs=1)
     finally:
@@ -121,25 +119,8 @@ def test_killed_and_started_again_it_gives_the_same(
     assert kept
     assert missing
     # Its processes end with it, at the latest when they look.
-    assert _ends(lambda: not _alive_in_group(started.pid))
+    assert wait_until(lambda: not group(started.pid), 20)
     assert figures(run_study(study, folder, jobs=1)) == figures(rows)
-
-
-def _ends(condition: Any, seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
-
-
-def _alive_in_group(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_what_failed_is_named_and_the_rest_kept(study_folder: Path, tmp_path: Path) -> None:

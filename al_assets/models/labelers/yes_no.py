@@ -73,7 +73,7 @@ class YesNoScorer:
 
         :raises ModelError: a prompt is empty or longer than max_tokens.
         """
-        return self.score_with_states(prompts)[0]
+        return self._score_all(prompts, None)
 
     def score_with_states(self, prompts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the scores, and the hidden states they are computed from: the last layer's at the last prompt token.
@@ -81,12 +81,16 @@ class YesNoScorer:
         :return: shapes (prompts,) and (prompts, hidden size).
         :raises ModelError: a prompt is empty or longer than max_tokens.
         """
+        states = np.empty((len(prompts), self._head.weight.shape[1]), dtype=np.float32)
+        return self._score_all(prompts, states), states
+
+    def _score_all(self, prompts: Sequence[str], states: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """Return the scores; put the hidden states into ``states`` where it is given."""
         import torch
 
         rows = self._tokenize(prompts)
         self._check_lengths(rows)
         scores = np.empty(len(rows), dtype=np.float64)
-        states = np.empty((len(rows), self._head.weight.shape[1]), dtype=np.float32)
         shared = self._prefix_tokens
         sharing = [bool(shared) and len(row) > len(shared) and row[: len(shared)] == shared for row in rows]
         with torch.inference_mode():
@@ -95,14 +99,15 @@ class YesNoScorer:
                 for start in range(0, len(order), self.batch_size):
                     batch = order[start : start + self.batch_size]
                     scores[batch] = self._score_batch([rows[i] for i in batch], shared if group else [])
-                    states[batch] = self._head.seen.cpu().numpy()
+                    if states is not None:
+                        states[batch] = self._head.seen.cpu().numpy()
         if not np.isfinite(scores).all():
             bad = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise ModelError(
                 f"{self.model_dir}: score of {prompts[bad][-80:]!r} is {scores[bad]}; try dtype float32 instead of "
                 f"{str(self._model.dtype).removeprefix('torch.')}, or another model"
             )
-        return scores, states
+        return scores
 
     def _tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
         if not prompts:

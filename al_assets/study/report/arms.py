@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.kappa import Floats
+from al_assets.study.cells import CROWD, LLM0
 from al_assets.study.report.result_rows import FIGURES, KEY
 
-CROWD, LLM0, RANDOM = "crowd", "llm0", "random"
+RANDOM = "random"
 BASELINES = (CROWD, LLM0)
 """Strategies that pick nothing: the crowd's random sample and the first labeler itself."""
 METRICS = ("kappa", "kappa_boundary")

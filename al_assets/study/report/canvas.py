@@ -1,11 +1,13 @@
-"""A sheet of panels for the study's pictures, and what it is as SVG for files, as SVG for pages and as PNG."""
+"""A sheet of panels for the study's pictures, and what its SVG is in a file and on a page."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-INK, BAND = "#444444", "#c9d8c0"
+from al_assets.pictures import BAND, NEUTRAL, recoloured
+
+INK = NEUTRAL
+
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#3aa0dd", "#7b4ea3", "#8a5a2b",
 )  # fmt: skip
@@ -75,17 +77,6 @@ def legend(figure: Any, panels: Sequence[Any], *, columns: int = 4) -> None:
         )
 
 
-def svg(figure: Any) -> str:
-    """Return a figure as SVG with fixed colours on nothing; the same figure is the same text."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue().decode()
-    return drawing[drawing.index("<svg") :]
-
-
 def for_file(drawing: str) -> bytes:
     """Return a drawing as a file of its own: on white, since whoever links it decides the page."""
     head, mark, rest = drawing.partition(">")
@@ -96,13 +87,4 @@ def for_page(drawing: str) -> str:
     """Return a drawing whose colours are those of the page, light or dark."""
     themed = {INK: "currentColor", "#000000": "currentColor", BAND: "var(--band)"}
     themed |= {colour: f"var(--series-{at})" for at, colour in enumerate(COLOURS)}
-    for colour, name in themed.items():
-        drawing = drawing.replace(f": {colour}", f": {name}")
-    return drawing
-
-
-def png(figure: Any) -> bytes:
-    """Return a figure as PNG on white."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    return recoloured(drawing, themed)

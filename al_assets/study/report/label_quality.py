@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.study.report.arms import BASELINES, CROWD, METRICS, Arm, all_seeds, baseline
+from al_assets.study.cells import CROWD
+from al_assets.study.report.arms import BASELINES, METRICS, Arm, all_seeds, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.saving import EXACT, FEWER, MORE
 from al_assets.study.report.seed_statistics import (

@@ -5,8 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.report.arms import CROWD, LLM0, Setting
-from al_assets.study.report.canvas import BAND, COLOURS, INK, Look, legend, looks_of, sheet
+from al_assets.pictures import BAND
+from al_assets.study.cells import CROWD, LLM0
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.canvas import COLOURS, INK, Look, legend, looks_of, sheet
 from al_assets.study.report.panels import panels_of, settings_of, whisker, with_rows
 from al_assets.study.report.saving import EXACT, FEWER, MORE
 from al_assets.study.report.summary import StudySummary, in_setting

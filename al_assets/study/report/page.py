@@ -1,7 +1,6 @@
 """The report of a study: Markdown with pictures, one HTML file that needs nothing else, and the figures as JSON."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from upath import UPath
 
+from al_assets.pictures import svg, with_own_ids
 from al_assets.storage.atomic import write_bytes
-from al_assets.study.report.canvas import COLOURS, DARK, for_file, for_page, svg
+from al_assets.study.report.canvas import COLOURS, DARK, for_file, for_page
 from al_assets.study.report.document import Block, Bullets, Code, Document, Paragraph, Part, markdown
 from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.result_rows import rows_text, tidy_rows
@@ -20,7 +20,6 @@ from al_assets.study.report.sections import all_parts
 from al_assets.study.report.summary import StudySummary, summarise
 
 PICTURES = "pictures"
-_ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 
 
 @dataclass(frozen=True)
@@ -113,14 +112,9 @@ def _page(document: Document, drawings: Mapping[str, str]) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     # Matplotlib has escaped the texts of its drawings.
-    pictures = {name: Markup(_own_ids(for_page(drawing), name)) for name, drawing in drawings.items()}
+    pictures = {name: Markup(with_own_ids(for_page(drawing), name)) for name, drawing in drawings.items()}
     template = environment.get_template("report.html")
     return template.render(document=document, pictures=pictures, light=COLOURS, dark=DARK)
-
-
-def _own_ids(drawing: str, name: str) -> str:
-    """Return a drawing whose ids no other drawing of the page has."""
-    return _ID.sub(f"{name}-", drawing)
 
 
 def _summary_text(summary: StudySummary) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.report.arms import CROWD, LLM0, RANDOM, Setting
+from al_assets.study.cells import CROWD, LLM0
+from al_assets.study.report.arms import RANDOM, Setting
 from al_assets.study.report.canvas import INK, legend, looks_of
 from al_assets.study.report.comparison import AREA, LAST
 from al_assets.study.report.level_pictures import AXIS, crowd, label_quality, scopes, seconds

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.kappa import Floats
-from al_assets.study.report.arms import CROWD, METRICS, RANDOM, Arm, Setting, all_seeds, base_settings, baseline
+from al_assets.study.cells import CROWD
+from al_assets.study.report.arms import METRICS, RANDOM, Arm, Setting, all_seeds, base_settings, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.seed_statistics import bootstrap_ends, drawn_means, first_crossing, isotonic, seed_draws
 

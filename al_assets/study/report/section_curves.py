@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
+from al_assets.study.cells import CROWD
 from al_assets.study.report.answers import ahead_of_random
-from al_assets.study.report.arms import CROWD, METRICS, Setting
+from al_assets.study.report.arms import METRICS, Setting
 from al_assets.study.report.comparison import AREA, LAST
 from al_assets.study.report.document import Block, Cell, Paragraph, Part, Table
 from al_assets.study.report.section_parts import seed_note, shown

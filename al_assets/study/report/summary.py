@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.study.report.arms import BASELINES, CROWD, LLM0, Arm, Setting, arms_of, base_settings, baseline
+from al_assets.study.cells import CROWD, LLM0
+from al_assets.study.report.arms import BASELINES, Arm, Setting, arms_of, base_settings, baseline
 from al_assets.study.report.comparison import against_random, controls, default_against_best
 from al_assets.study.report.label_quality import label_quality, label_quality_limits
 from al_assets.study.report.result_rows import FIGURES, KEY, plain, tidy_rows

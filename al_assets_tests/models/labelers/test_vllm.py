@@ -23,6 +23,7 @@ from al_assets.models.labelers.vllm import VLLMLabeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
 from al_assets_tests.models.labelers.conftest import TEXTS
+from al_assets_tests.processes import group, wait_until
 
 pytestmark = pytest.mark.vllm
 ITEMS = [f"{text} {extra}" for text in TEXTS for extra in ("", "Really.", "I will never come back, you crooks!")]
@@ -84,26 +85,6 @@ def make_vllm(settings: dict[str, Any], folder: Path) -> VLLMLabeler:
     labeler = make(settings, folder)
     assert isinstance(labeler, VLLMLabeler)
     return labeler
-
-
-def group(pid: int) -> set[int]:
-    found = set()
-    for process in psutil.process_iter():
-        try:
-            if os.getpgid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process.pid)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
-    return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def test_scores_agree_with_those_of_transformers(vllm: VLLMLabeler, smollm2: str, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+from al_assets.pictures import png
 from al_assets.study.report.answers import ahead_of_random, default_sentence, setting_answer
-from al_assets.study.report.canvas import looks_of, png
+from al_assets.study.report.canvas import looks_of
 from al_assets.study.report.document import Bullets, Cell, Code, Document, Paragraph, Part, Table, markdown
 from al_assets.study.report.limit_sentences import probe_sentence
 from al_assets.study.report.page import StudyAbout, html_report, markdown_report, write_report
