@@ -8,7 +8,8 @@ AL_VLLM_PYTHON ?= $(wildcard $(CURDIR)/.venv-vllm/bin/python)
 # Processes that share the tests: one a core, at most four, as each holds one or two GB; 0 runs all of them in one.
 WORKERS ?= logical
 PYTEST_ARGS ?=
-export AL_VLLM_PYTHON
+AL_LABEL_STUDIO_PYTHON ?= $(wildcard $(CURDIR)/.venv-label-studio/bin/python)
+export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 
 .PHONY: help demo dev test check format clean
 
@@ -54,4 +55,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-vllm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-vllm .venv-label-studio .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from al_assets.commands import reading
 from al_assets.commands.bench import bench_app
+from al_assets.commands.desk import desk_app
+from al_assets.commands.label_studio import label_studio_app
 from al_assets.commands.labels import labels_app
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json, say
 from al_assets.commands.study import study_app
@@ -21,6 +23,8 @@ app = typer.Typer(
     help="Curate expert labels for an ambiguous policy, and know what they are worth.", no_args_is_help=True
 )
 app.add_typer(labels_app, name="labels")
+app.add_typer(label_studio_app, name="label-studio")
+app.add_typer(desk_app, name="desk")
 app.add_typer(bench_app, name="bench")
 app.add_typer(study_app, name="study")
 for command in (reading.report, reading.explain, reading.plan, reading.raters, why):

@@ -20,7 +20,7 @@ _SHOWN_VOTES = 20
 class LabelsConfig(dg.Config):
     """As of which vote the labels are read.
 
-    :param watermark: reproduce a report as of this place in the ledger; None reads all votes so far.
+    :param watermark: reproduce a report as of this place in the ledger; None reads all that is there so far.
     """
 
     watermark: int | None = None
@@ -28,7 +28,10 @@ class LabelsConfig(dg.Config):
 
 @loop_asset("experts", {"sqlalchemy"}, deps=["review_queue"])
 def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop: LoopResource) -> TableOutput:
-    """Every current vote on the items that this and earlier iterations asked for; answers to hidden items are none."""
+    """Every current vote on the items that this and earlier iterations asked for; answers to hidden items are none.
+
+    What was adjudicated stands beside the votes and changes none.
+    """
     key = context.partition_key
     with loop.ledger() as ledger:
         watermark = ledger.watermark() if config.watermark is None else config.watermark
@@ -48,6 +51,7 @@ def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop:
             "votes": frame.height,
             "items_labelled": frame["item_id"].n_unique(),
             "items_queued": asked.height,
+            "items_adjudicated": frame.drop_nulls("adjudicated")["item_id"].n_unique(),
             "watermark": watermark,
             "by_rater": table(by_rater.sort("rater")),
             **quality_metadata(quality),

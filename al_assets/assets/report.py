@@ -16,7 +16,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
 from al_assets.partitions import FIRST_KEY, next_key
 from al_assets.report.drawing import report_pictures
-from al_assets.report.tables import calibration_rules, read_tables
+from al_assets.report.tables import calibration_rules, last_change, read_tables
 from al_assets.storage.root import RunRoot, data_version
 from al_assets.storage.schemas import KAPPA_REPORT
 
@@ -91,11 +91,13 @@ def _labels_of(root: RunRoot, key: str, report: pl.DataFrame) -> pl.DataFrame:
 
 
 def _watermark(expert_labels: pl.DataFrame) -> pl.DataFrame:
-    last = expert_labels["seq"].max()
-    row = {"figure": "watermark", "scope": "loop", "estimate": float(last) if isinstance(last, int) else 0.0}
-    return pl.DataFrame(
-        [{**row, "detail": "last vote in the ledger that this report rests on"}], schema=KAPPA_REPORT.schema
-    )
+    row = {
+        "figure": "watermark",
+        "scope": "loop",
+        "estimate": float(last_change(expert_labels)),
+        "detail": "last answer, withdrawal or adjudication in the ledger that this report rests on",
+    }
+    return pl.DataFrame([row], schema=KAPPA_REPORT.schema)
 
 
 def _announce_successor(context: dg.AssetExecutionContext, root: RunRoot, key: str, report: pl.DataFrame) -> None:

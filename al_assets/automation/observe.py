@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
-import polars as pl
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from al_assets.agreement.figures import figure_of
@@ -100,7 +99,7 @@ def _label_progress(
     late = 0
     if watermark is not None and watermark.estimate is not None:
         # Answers to hidden items change no report, and would call for another one every night.
-        late = ledger.votes().filter(pl.col("seq") > int(watermark.estimate)).height
+        late = ledger.changed_labels(int(watermark.estimate))
     return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
 
 

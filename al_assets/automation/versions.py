@@ -4,7 +4,7 @@ from al_assets.config import Policy, fingerprint_of
 
 ALGORITHM = {
     "pool": 1, "pseudo_labels": 2, "embeddings": 1, "cluster_assignments": 2, "boundary_pairs": 2, "overlap_map": 1,
-    "review_queue": 3, "expert_labels": 1, "label_split": 1, "sft_checkpoint": 1, "evaluation_scores": 2,
+    "review_queue": 3, "expert_labels": 2, "label_split": 2, "sft_checkpoint": 1, "evaluation_scores": 2,
     "kappa_report": 2, "incumbent_model": 1, "quarantine": 1, "representation_probe": 1,
 }  # fmt: skip
 """Raise an asset's number when a change of the code changes what it holds."""

@@ -137,6 +137,46 @@ def cold_start(
     console.print(cold_start_table(found))
 
 
+@bench_app.command()
+def desk(
+    raters: Annotated[int, typer.Option(min=1, help="At once.")] = 50,
+    items: Annotated[int, typer.Option(min=1, help="Of the queue; each takes two votes.")] = 6_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each phase.")] = 10,
+    kills: Annotated[int, typer.Option(min=0, help="Of the server, in the last phase.")] = 3,
+    database: Annotated[list[str] | None, typer.Option(help="sqlite or postgresql; both if left out.")] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Let raters answer at once through a real review desk, in peace and while its server is killed."""
+    import polars as pl
+
+    from al_assets.bench.desk.run import DATABASES, bench_desk
+
+    with _progress() as (bar, task):
+        found = bench_desk(
+            raters=raters,
+            items=items,
+            seconds=seconds,
+            kills=kills,
+            databases=database or DATABASES,
+            seed=seed,
+            progress=lambda line: bar.update(task, description=line),
+        )
+    if as_json:
+        print_json(asdict(found))
+        return
+    shown = pl.DataFrame([asdict(each) for each in found.phases]).drop("first_errors")
+    whole = [name for name in shown.columns if name.endswith(("_ms", "_mb", "_per_s"))]
+    console.print(frame_table(shown.with_columns(pl.col(whole).round(0).cast(pl.Int64)), f"{raters} raters at once"))
+    for database_name, floor in found.floor_votes_per_s.items():
+        say(
+            f"{database_name}: without a desk one process records {floor:.0f} single votes a second; "
+            f"the desk flat out {found.ratio[database_name]:.2f} times as many"
+        )
+    for line in (each for phase in found.phases for each in phase.first_errors):
+        say(f"  error: {line}")
+
+
 @contextmanager
 def _progress() -> Iterator[tuple[Progress, TaskID]]:
     """Yield a line that says what is going on, gone at the end."""

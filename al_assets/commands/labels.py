@@ -8,27 +8,37 @@ import typer
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
 from al_assets.config import load_policy
+from al_assets.review.formats.forms import Form
 
-labels_app = typer.Typer(help="Votes in and out: CSV, JSONL or Parquet.", no_args_is_help=True)
+labels_app = typer.Typer(
+    help="Votes in and out: CSV, JSONL or Parquet, or as Argilla and Prodigy have them.", no_args_is_help=True
+)
 PathArgument = Annotated[Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet.")]
+FormOption = Annotated[
+    Form, typer.Option("--format", help="Whose form the file has: plain is a sheet with one row a vote.")
+]
 
 
 @labels_app.command("import")
 def import_labels(
     file: Annotated[list[Path], typer.Argument(help="Files of votes: item_id, rater, label.")],
     policy: PolicyOption,
+    form: FormOption = Form.PLAIN,
+    rater: Annotated[
+        list[str] | None, typer.Option(help="Who a user of the other tool is: USER=RATER; once for each.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Record the votes of files; bad rows are listed, good ones are kept."""
-    from al_assets.review.exchange import import_votes
+    from al_assets.review.formats.registry import import_from
     from al_assets.review.vote_files import UnreadableFileError
     from al_assets.storage.ledger import Ledger
 
-    reports, settings = [], load_policy(policy)
+    reports, settings, raters = [], load_policy(policy), _raters(rater or [])
     with Ledger.of(settings) as ledger:
         for each in file:
             try:
-                reports.append(import_votes(each, ledger, settings))
+                reports.append(import_from(form, each, ledger, settings, raters))
             except UnreadableFileError as error:
                 fail(str(error))
     if as_json:
@@ -42,22 +52,25 @@ def import_labels(
 
 @labels_app.command("export")
 def export_labels(
-    path: PathArgument,
+    path: Annotated[
+        Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet; argilla: .json; prodigy: .jsonl.")
+    ],
     policy: PolicyOption,
     iteration: Annotated[str | None, typer.Option(help="Write this iteration's blind sheet of questions.")] = None,
     rater: Annotated[str | None, typer.Option(help="Only what this rater has not answered.")] = None,
+    form: FormOption = Form.PLAIN,
     as_json: JsonOption = False,
 ) -> None:
     """Write all votes that count or, with --iteration, the sheet of questions for the raters."""
-    from al_assets.review.exchange import export_queue, export_votes
+    from al_assets.review.formats.registry import export_answers, export_questions
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)
     with Ledger.of(settings) as ledger:
         if iteration is None:
-            rows = export_votes(ledger, path)
+            rows = export_answers(form, ledger, settings, path)
         else:
-            rows = export_queue(ledger, settings, iteration, path, rater)
+            rows = export_questions(form, ledger, settings, iteration, path, rater)
     _written(path, rows, as_json)
 
 
@@ -129,6 +142,13 @@ def second_look(
         say("every vote that counts was cast under the policy's present text")
         return
     console.print(frame_table(votes.head(most), f"{min(most, votes.height)} of {votes.height} votes"))
+
+
+def _raters(given: list[str]) -> dict[str, str]:
+    pairs = [each.rpartition("=") for each in given]
+    if wrong := [each for each, (user, _, name) in zip(given, pairs, strict=True) if not user or not name]:
+        fail(f"--rater: {wrong[0]!r} is not USER=RATER, such as 7c9e6679-7425-40de-944b-e07fc1f90ae7=anna")
+    return {user: name for user, _, name in pairs}
 
 
 def _written(path: Path, rows: int, as_json: bool) -> None:

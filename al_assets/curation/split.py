@@ -5,31 +5,46 @@ import hashlib
 import polars as pl
 
 EVALUATION, FINE_TUNING, PANEL = "evaluation", "fine-tuning", "panel"
+GUIDELINE_GAP = "guideline gap"
+"""Adjudicated: the policy as written does not tell what the item is, so no model shall learn it."""
+_POSITIVE, _NEGATIVE = pl.col("positive_votes"), pl.col("negative_votes")
+MAJORITY = pl.when(_POSITIVE != _NEGATIVE).then(_POSITIVE > _NEGATIVE)
+"""What most decisive votes on an item say: true for positive, null if tied or all undecided."""
+_DECIDED = pl.when(pl.col("adjudicated") != GUIDELINE_GAP).then(pl.col("adjudicated") == "positive")
 
 
 def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, panel_iteration: str) -> pl.DataFrame:
-    """Adjudicate the votes and assign every labelled item to a split.
+    """Give every labelled item its label and assign it to a split.
+
+    The label is the majority of the votes. In fine-tuning what an adjudicator decided takes its place, and a guideline
+    gap takes the item out. Evaluation and panel keep the majority: nobody sees the others' votes there, so that a model
+    is judged by the same blind votes as the experts.
 
     An item's split depends on its group and the seed alone, so it never changes when votes or iterations are added.
     Audit items are always kept for evaluation: a model trained on them could not be judged by them. The evaluation
     items of ``panel_iteration`` form the frozen panel on which iterations are compared.
 
-    :param votes: item_id, iteration, reason, group_id, label (positive, negative, undecided); a row per item and rater.
+    :param votes: item_id, iteration, reason, group_id, label (positive, negative, undecided) and, if anything was
+        adjudicated, adjudicated (positive, negative, guideline gap or null); a row per item and rater.
     :param evaluation_share: in (0, 1); the share of groups held out, audit items aside.
-    :return: one row per item: item_id, iteration, reason, group_id, split, label (the majority of decisive votes, null
-        if tied or all undecided), positive_votes, negative_votes, undecided_votes.
+    :return: one row per item: item_id, iteration, reason, group_id, split, label (null if the votes are tied or all
+        undecided, and for a guideline gap in fine-tuning), positive_votes, negative_votes, undecided_votes and
+        adjudicated.
     """
+    if "adjudicated" not in votes.columns:
+        votes = votes.with_columns(pl.lit(None, dtype=pl.String).alias("adjudicated"))
     counts = [
         (pl.col("label") == answer).sum().cast(pl.Int64).alias(f"{answer}_votes")
         for answer in ("positive", "negative", "undecided")
     ]
-    items = votes.group_by("item_id", "iteration", "reason", "group_id").agg(counts).sort("iteration", "item_id")
+    items = votes.group_by("item_id", "iteration", "reason", "group_id").agg(*counts, pl.col("adjudicated").first())
+    items = items.sort("iteration", "item_id")
     audited = set(items.filter(pl.col("reason") == "audit")["group_id"])
     held_out = {
         group: group in audited or uniform_hash(group, seed) < evaluation_share for group in items["group_id"].unique()
     }
     evaluation = pl.Series([held_out[group] for group in items["group_id"]], dtype=pl.Boolean)
-    majority = pl.col("positive_votes").cast(pl.Int64) - pl.col("negative_votes").cast(pl.Int64)
+    taught = pl.lit(~evaluation) & pl.col("adjudicated").is_not_null()
     return items.with_columns(
         pl.when(~evaluation)
         .then(pl.lit(FINE_TUNING))
@@ -37,11 +52,28 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
         .then(pl.lit(PANEL))
         .otherwise(pl.lit(EVALUATION))
         .alias("split"),
-        pl.when(majority != 0).then(majority > 0).alias("label"),
+        pl.when(taught).then(_DECIDED).otherwise(MAJORITY).alias("label"),
     ).select(
         "item_id", "iteration", "reason", "group_id", "split", "label",
-        "positive_votes", "negative_votes", "undecided_votes",
+        "positive_votes", "negative_votes", "undecided_votes", "adjudicated",
     )  # fmt: skip
+
+
+def adjudication_counts(split: pl.DataFrame) -> dict[str, int]:
+    """Return what adjudication changed in fine-tuning.
+
+    :param split: of ``split_labels``.
+    :return: adjudicated (fine-tuning items with a decision), overturned (of them those decided against the majority),
+        guideline_gaps (of them those taken out), adjudicated_in_evaluation (decisions that change no label).
+    """
+    decided = split.filter(pl.col("adjudicated").is_not_null())
+    taught = decided.filter(pl.col("split") == FINE_TUNING)
+    return {
+        "adjudicated": taught.height,
+        "overturned": taught.filter(_DECIDED != MAJORITY).height,
+        "guideline_gaps": taught.filter(pl.col("adjudicated") == GUIDELINE_GAP).height,
+        "adjudicated_in_evaluation": decided.height - taught.height,
+    }
 
 
 def uniform_hash(name: str, seed: int) -> float:

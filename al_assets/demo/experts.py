@@ -1,7 +1,7 @@
 """Simulated experts: they answer an iteration's queue by dropping files of votes, as people would."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import polars as pl
@@ -25,15 +25,25 @@ def crowd_votes(texts: pl.DataFrame, experts: int) -> Votes:
     return dict(zip(texts["item_id"], simulate_crowd(texts["ratings"], skip=5 * experts), strict=True))
 
 
-def drop_votes(queue: pl.DataFrame, iteration: str, votes: Votes, policy: Policy, root: RunRoot) -> list[str]:
+def drop_votes(
+    queue: pl.DataFrame,
+    iteration: str,
+    votes: Votes,
+    policy: Policy,
+    root: RunRoot,
+    experts: Collection[str] | None = None,
+) -> list[str]:
     """Write one file of votes for each expert into the drop folder.
 
     :param queue: the published queue.
+    :param experts: who answers; None is every rater of the policy.
     :return: the names of the files.
     """
     names = policy.policy.labels
     dropped = []
     for place, rater in enumerate(policy.review.raters):
+        if experts is not None and rater not in experts:
+            continue
         rows = [
             {
                 "item_id": item,

@@ -284,8 +284,9 @@ FIGURES = {
     ),
     "watermark": Description(
         "watermark of the ledger",
-        "The place of the last vote this report rests on: votes up to it give the same report for ever.",
-        "the largest seq among the votes",
+        "The place of the last answer, withdrawal or adjudication this report rests on: what the ledger held up to it "
+        "gives the same report for ever.",
+        "the largest seq among them",
     ),
 }
 

@@ -11,6 +11,7 @@ from al_assets.agreement.figures import figure_of
 from al_assets.agreement.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.scopes import Figure
 from al_assets.config import Section
+from al_assets.curation.split import adjudication_counts
 from al_assets.report.descriptions import SCOPES, describe, title_of
 from al_assets.report.rows import Rows
 from al_assets.report.sentences import RULES, interval_text, percent
@@ -203,6 +204,7 @@ def provenance(tables: IterationTables) -> list[tuple[str, str]]:
         ("votes", f"{votes.height} current votes of {votes['rater'].n_unique()} raters"),
         ("newest vote", str(newest or "none")),
         ("ledger watermark", f"{watermark.estimate:.0f}" if watermark and known else "not recorded"),
+        *_adjudicated(tables),
         ("policy", f"{policy.policy.name}, version {policy.policy.version}; {_print(policy.policy)}"),
         ("votes by policy version", ", ".join(f"{name}: {count}" for name, count in versions.iter_rows()) or "none"),
         *_models(tables),
@@ -211,6 +213,18 @@ def provenance(tables: IterationTables) -> list[tuple[str, str]]:
         ("stopping settings", f"{settings.resamples} resamples, seed {settings.seed}; {_print(settings)}"),
         ("software", ", ".join([f"al_assets {__version__}", *_versions()])),
     ]
+
+
+def _adjudicated(tables: IterationTables) -> list[tuple[str, str]]:
+    counts = adjudication_counts(tables.split)
+    if not any(counts.values()):
+        return []
+    found = (
+        f"{counts['adjudicated']} fine-tuning items, {counts['overturned']} against the majority of the votes, "
+        f"{counts['guideline_gaps']} left out as guideline gaps; {counts['adjudicated_in_evaluation']} evaluation "
+        "items, whose labels stay; every kappa is that of the raters' own votes"
+    )
+    return [("adjudicated", found)]
 
 
 def _models(tables: IterationTables) -> list[tuple[str, str]]:

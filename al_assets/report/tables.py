@@ -14,6 +14,7 @@ from al_assets.agreement.stop_set import labels_at
 from al_assets.agreement.threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.config import Policy
 from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.split import MAJORITY
 from al_assets.partitions import iteration_number
 from al_assets.storage.root import RunRoot
 
@@ -81,6 +82,15 @@ def calibration_rules(policy: Policy) -> CalibrationRules:
     return CalibrationRules(**policy.calibration.model_dump(include=names))
 
 
+def last_change(votes: pl.DataFrame) -> int:
+    """Return the report's watermark: the place in the ledger of the last change of a label, 0 without votes.
+
+    :param votes: expert_labels; where an earlier release made the table it does not know adjudications.
+    """
+    changes = votes["as_of"] if votes["as_of"].null_count() < votes.height else votes["seq"]
+    return int(str(changes.max())) if votes.height else 0
+
+
 def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.DataFrame | None = None) -> IterationTables:
     """Read an iteration's tables from the run of a policy.
 
@@ -140,7 +150,9 @@ def _yield(root: RunRoot, key: str) -> pl.DataFrame:
     asked = root.read_table("review_queue", key).filter(~pl.col("reason").is_in(HIDDEN))
     queue = asked.select("item_id").join(called, on="item_id")
     answered = root.read_table("label_split", key).filter(pl.col("iteration") == key)
-    stages = {"pool": called["label"], "queue": queue["label"], "labels": answered["label"].drop_nulls()}
+    # Majorities throughout, as in the mart of the same name, whatever was adjudicated for the student.
+    majorities = answered.select(MAJORITY.alias("label"))["label"].drop_nulls()
+    stages = {"pool": called["label"], "queue": queue["label"], "labels": majorities}
     return pl.DataFrame(
         {
             "iteration": [key] * len(stages),

@@ -24,7 +24,7 @@ from al_assets.report.rows import (
     with_earlier,
     with_probability,
 )
-from al_assets.report.tables import IterationTables
+from al_assets.report.tables import IterationTables, last_change
 
 ONE_VOTE = frozenset(
     (
@@ -154,8 +154,8 @@ def _labels(tables: IterationTables, blank: Explanation) -> Explanation:
 
 def _watermark(tables: IterationTables, blank: Explanation) -> Explanation:
     last = tables.votes.sort("seq").select("seq", "item_id", "iteration", "rater", "label", "voted_at").tail(20)
-    value = float(last["seq"][-1]) if last.height else 0.0
-    note = "The votes shown are the last 20 it rests on."
+    value = float(last_change(tables.votes))
+    note = "The votes shown are the last 20 it rests on; what was withdrawn or adjudicated after them counts too."
     return replace(blank, basis="items", recomputed=value, items=last, note=note)
 
 

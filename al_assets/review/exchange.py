@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
 from al_assets.storage.ledger.queries import VOTES_SCHEMA
 
-SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "comment")
+SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "undecided_reason", "comment")
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -53,18 +53,21 @@ class ImportReport:
         )
 
 
-def import_votes(file: UPath | Path | str, ledger: Ledger, policy: Policy) -> ImportReport:
+def import_votes(
+    file: UPath | Path | str, ledger: Ledger, policy: Policy, read: Callable[[UPath], VoteFile] = read_votes
+) -> ImportReport:
     """Record the good rows of a file of votes in one transaction and list each bad one with the way out.
 
     The same file again changes nothing, but rows rejected the last time get another try. Rows are taken in the order of
     ``voted_at``; a row older than the vote on record does not replace it.
 
-    :param file: CSV, JSONL or Parquet with item_id, rater and label; iteration, comment, voted_at (ISO 8601, UTC unless
-        it says otherwise) and policy_version may be left out.
+    :param file: CSV, JSONL or Parquet with item_id, rater and label; iteration, undecided_reason, comment, voted_at
+        (ISO 8601, UTC unless it says otherwise) and policy_version may be left out.
+    :param read: reads a file of another form, see ``review/formats``.
     :raises UnreadableFileError: no row can be read.
     :raises LedgerError: nothing was recorded.
     """
-    found = read_votes(UPath(file))
+    found = read(UPath(file))
     answered = [row for row in found.rows if row.values["label"]]
     blank = len(found.rows) - len(answered)
     retry = ledger.open_rows(found.content_hash)
@@ -93,15 +96,11 @@ def export_queue(
     :param path: .csv, .jsonl or .parquet; must not exist, because a sheet there may hold answers.
     :raises ValueError: unknown rater, unpublished iteration, existing file or unknown kind of file.
     """
-    target = checked_target(path)
-    if target.exists():
-        raise ValueError(f"path: {target} exists and may hold answers; import and move it, or name another file")
-    if rater is not None and rater not in policy.review.raters:
-        raise ValueError(f"rater: {rater!r} is unknown; configured are {', '.join(policy.review.raters)}")
+    target = new_sheet(ledger, path, rater)
     empty = pl.lit("", dtype=pl.String)
     sheet = questions(ledger, policy, iteration, rater).select(
         "text", item_id="shown_id", iteration=pl.lit(iteration), policy_version=pl.lit(policy.policy.version),
-        rater=pl.lit(rater or ""), label=empty, comment=empty,
+        rater=pl.lit(rater or ""), label=empty, undecided_reason=empty, comment=empty,
     )  # fmt: skip
     write_sheet(target, sheet.select(SHEET_COLUMNS))
     return sheet.height
@@ -165,6 +164,7 @@ class _RowReader:
             label=self._label(values["label"]),
             policy_version=version,
             policy_fingerprint=self._policy.fingerprint() if version == self._policy.version else None,
+            undecided_reason=" ".join(values["undecided_reason"].casefold().split()) or None,
             comment=values["comment"] or None,
             voted_at=self._voted_at(values["voted_at"]),
             source=f"file:{self._file.name}",
@@ -232,14 +232,27 @@ def _outdated(vote: Vote) -> str:
     )
 
 
-def checked_target(path: UPath | Path | str) -> UPath:
+def new_sheet(ledger: Ledger, path: UPath | Path | str, rater: str | None, suffixes: Sequence[str] = SUFFIXES) -> UPath:
+    """Return where to write a sheet of questions.
+
+    :raises ValueError: unknown rater, existing file or unknown kind of file.
+    """
+    target = checked_target(path, suffixes)
+    if target.exists():
+        raise ValueError(f"path: {target} exists and may hold answers; import and move it, or name another file")
+    if rater is not None and rater not in (known := ledger.raters):
+        raise ValueError(f"rater: {rater!r} may not vote; those who may are {', '.join(known) or 'nobody'}")
+    return target
+
+
+def checked_target(path: UPath | Path | str, suffixes: Sequence[str] = SUFFIXES) -> UPath:
     """Return where to write.
 
     :raises ValueError: a kind of file that is not written.
     """
     target = UPath(path)
-    if target.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"path: {target.name!r} is of an unknown kind; end it in {', '.join(SUFFIXES)}")
+    if target.suffix.lower() not in suffixes:
+        raise ValueError(f"path: {target.name!r} is of an unknown kind; end it in {', '.join(suffixes)}")
     return target
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from upath import UPath
 
 REQUIRED = ("item_id", "rater", "label")
-OPTIONAL = ("iteration", "comment", "voted_at", "policy_version")
+OPTIONAL = ("iteration", "undecided_reason", "comment", "voted_at", "policy_version")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 # A cell that starts so is run as a formula by spreadsheets; sheets put an apostrophe before it.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")

@@ -231,7 +231,7 @@ EXPERT_LABELS = Table(
     "expert_labels",
     ("seq",),
     {
-        "seq": Column(pl.Int64, "place in the ledger; the largest is the report's watermark"),
+        "seq": Column(pl.Int64, "place in the ledger"),
         "item_id": Column(pl.String, "the item"),
         "iteration": Column(pl.String, "iteration whose queue asked for it"),
         "rater": Column(pl.String, "who voted"),
@@ -245,6 +245,19 @@ EXPERT_LABELS = Table(
         "stratum": Column(pl.String, "audit stratum", nullable=True),
         "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
         "inclusion_probability": Column(pl.Float64, "chance of being queued", nullable=True),
+        "adjudicated": Column(
+            pl.String,
+            "what an adjudicator decided the item to be: positive, negative or guideline gap; null if nobody did",
+            nullable=True,
+            later=True,
+        ),
+        "as_of": Column(
+            pl.Int64,
+            "the same in every row: place in the ledger of the last answer, withdrawal or adjudication taken into "
+            "account; the report's watermark",
+            nullable=True,
+            later=True,
+        ),
     },
 )
 LABEL_SPLIT = Table(
@@ -257,11 +270,20 @@ LABEL_SPLIT = Table(
         "group_id": Column(pl.String, "never divided between splits"),
         "split": Column(pl.String, "evaluation, fine-tuning or panel (evaluation items of iteration 0000)"),
         "label": Column(
-            pl.Boolean, "adjudicated label: majority of decisive votes; null if tied or undecided", nullable=True
+            pl.Boolean,
+            "majority of decisive votes, null if tied or undecided; in fine-tuning the adjudicated label where there "
+            "is one, null for a guideline gap",
+            nullable=True,
         ),
         "positive_votes": Column(pl.Int64, "decisive votes for positive"),
         "negative_votes": Column(pl.Int64, "decisive votes for negative"),
         "undecided_votes": Column(pl.Int64, "answers 'cannot decide'"),
+        "adjudicated": Column(
+            pl.String,
+            "positive, negative or guideline gap, by the adjudicator; null if nobody adjudicated the item",
+            nullable=True,
+            later=True,
+        ),
     },
 )
 SFT_CHECKPOINT = Table(

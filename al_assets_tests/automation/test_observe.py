@@ -20,6 +20,8 @@ from al_assets.automation.observe import (
 )
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Job, LoopState, Occasion, RunHistory, Step
+from al_assets.report.tables import last_change
+from al_assets.storage.ledger import WITHDRAWN, Vote
 from al_assets.storage.schemas import KAPPA_REPORT
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.loops import SmallLoop
@@ -165,6 +167,24 @@ def test_verdict_and_watermark_come_from_the_report(curated: SmallLoop) -> None:
     assert state.current.verdict == "budget spent"
     assert state.current.labels.complete == 40
     assert state.current.labels.late == 3 * 40 - 100
+
+
+def test_a_withdrawal_after_the_report_is_late_until_a_report_covers_it(curated: SmallLoop) -> None:
+    curated.answer("0000")
+    with curated.loop.ledger() as ledger:
+        before = ledger.expert_labels()
+        given = before.row(0, named=True)
+        back = Vote(given["item_id"], "0000", given["rater"], WITHDRAWN, "1", datetime.now(UTC))
+        ledger.record([back])
+        after = ledger.expert_labels()
+    late = []
+    for labels in (before, after):
+        write_report(curated, "budget spent: 40 labels of 40", last_change(labels))
+        current = look(curated).current
+        assert current is not None
+        late.append(current.labels.late)
+    assert late == [1, 0]
+    assert after.height == before.height - 1
 
 
 def test_a_report_whose_run_failed_a_check_is_no_verdict(curated: SmallLoop) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.curation.split import split_labels, stable_sample, uniform_hash
+from al_assets.curation.split import adjudication_counts, split_labels, stable_sample, uniform_hash
 
 LABELS = ("positive", "negative", "undecided")
 
@@ -41,6 +41,45 @@ def test_the_majority_of_decisive_votes_counts(labels: list[str], majority: bool
     assert found["label"] is majority
     for name in LABELS:
         assert found[f"{name}_votes"] == labels.count(name)
+
+
+def decided(adjudicated: str | None, *labels: str, reason: str = "boundary") -> pl.DataFrame:
+    rows = [("a", "0001", reason, "a", label) for label in labels]
+    return split(votes_of(rows).with_columns(adjudicated=pl.lit(adjudicated, dtype=pl.String)), share=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("adjudicated", "labels", "label", "overturned"),
+    [
+        ("negative", ["positive", "positive"], False, 1),
+        ("positive", ["positive", "positive"], True, 0),
+        ("positive", ["positive", "negative"], True, 0),
+        ("negative", ["undecided", "undecided"], False, 0),
+        ("guideline gap", ["positive", "positive"], None, 0),
+        (None, ["positive", "positive"], True, 0),
+    ],
+)
+def test_in_fine_tuning_an_adjudicated_label_takes_the_majoritys_place(
+    adjudicated: str | None, labels: list[str], label: bool | None, overturned: int
+) -> None:
+    found = decided(adjudicated, *labels)
+    row = found.row(0, named=True)
+    assert (row["split"], row["label"], row["adjudicated"]) == ("fine-tuning", label, adjudicated)
+    assert [row[f"{name}_votes"] for name in LABELS] == [labels.count(name) for name in LABELS]
+    assert adjudication_counts(found) == {
+        "adjudicated": int(adjudicated is not None),
+        "overturned": overturned,
+        "guideline_gaps": int(adjudicated == "guideline gap"),
+        "adjudicated_in_evaluation": 0,
+    }
+
+
+@pytest.mark.parametrize("adjudicated", ["negative", "guideline gap"])
+def test_in_evaluation_the_majority_stays(adjudicated: str) -> None:
+    found = decided(adjudicated, "positive", "positive", reason="audit")
+    assert found.select("split", "label", "adjudicated").row(0) == ("evaluation", True, adjudicated)
+    counts = adjudication_counts(found)
+    assert (counts.pop("adjudicated_in_evaluation"), set(counts.values())) == (1, {0})
 
 
 def many(seed: int, items: int = 300) -> pl.DataFrame:

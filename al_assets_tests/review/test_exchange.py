@@ -10,7 +10,7 @@ import pytest
 from al_assets.config import LabelNames
 from al_assets.review.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
 from al_assets.review.vote_labels import label_names
-from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger import WITHDRAWN, Ledger
 from al_assets_tests.review.cases import make_policy, write
 from al_assets_tests.storage.ledger.cases import (
     RATERS,
@@ -201,13 +201,60 @@ def test_a_sheet_is_refused_where_it_would_do_harm(ledger_url: str, tmp_path: Pa
     with pytest.raises(ValueError, match="sheet.csv exists and may hold answers"):
         export_queue(ledger, policy, "0000", filled)
     assert filled.read_text() == "answers"
-    with pytest.raises(ValueError, match="rater: 'mallory' is unknown; configured are anna, ben, cleo"):
+    with pytest.raises(ValueError, match="rater: 'mallory' may not vote; those who may are anna, ben, cleo"):
         export_queue(ledger, policy, "0000", tmp_path / "a.csv", "mallory")
     with pytest.raises(ValueError, match="iteration: '0004' has no published queue; published are 0000"):
         export_queue(ledger, policy, "0004", tmp_path / "a.csv")
     with pytest.raises(ValueError, match="path: 'a.xlsx' is of an unknown kind; end it in .csv, .jsonl, .parquet"):
         export_queue(ledger, policy, "0000", tmp_path / "a.xlsx")
     assert sorted(tmp_path.glob("a.*")) == []
+
+
+def test_a_sheet_is_for_those_who_may_vote_now(ledger_url: str, tmp_path: Path) -> None:
+    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+    ledger.change_rater("dora", "joined", "admin")
+    ledger.change_rater("ben", "left", "admin")
+    assert export_queue(ledger, policy, "0000", tmp_path / "dora.csv", "dora") == 5
+    with pytest.raises(ValueError, match="rater: 'ben' may not vote; those who may are anna, cleo, dora"):
+        export_queue(ledger, policy, "0000", tmp_path / "ben.csv", "ben")
+    report = import_votes(write(tmp_path, "v.csv", "item_id,rater,label\nitem000,ben,yes\n"), ledger, policy)
+    assert "'ben' may not vote; known are anna, cleo, dora" in report.rejected[0].reason
+
+
+def test_a_withdrawn_answer_is_asked_again_and_not_exported(ledger_url: str, tmp_path: Path) -> None:
+    ledger, policy = open_ledger(ledger_url, 2), make_policy(ledger_url)
+    ledger.record([vote("item000"), vote("item001"), vote("item000", label=WITHDRAWN, minute=1)])
+    assert export_queue(ledger, policy, "0000", tmp_path / "anna.csv", "anna") == 1
+    assert export_votes(ledger, tmp_path / "votes.csv") == 1
+    rows = "item_id,rater,label,voted_at\nitem000,anna,no,2026-05-01T12:00:30Z\nitem001,anna,withdrawn,\n"
+    old, unknown = import_votes(write(tmp_path, "old.csv", rows), ledger, policy).rejected
+    assert "is before the vote of 'anna' on record" in old.reason
+    assert "label: 'withdrawn' is unknown; expected 'yes', 'no', 'cannot decide'" in unknown.reason
+    assert list(labels(ledger)) == [("item001", "anna")]
+
+
+def test_a_sheet_says_why_somebody_could_not_decide(ledger_url: str, tmp_path: Path) -> None:
+    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+    content = (
+        "item_id,rater,label,undecided_reason\n"
+        "item000,anna,cannot decide,Missing  context\n"
+        "item001,anna,cannot decide,\n"
+        "item002,anna,cannot decide,tired\n"
+        "item003,anna,yes,other\n"
+    )
+    report = import_votes(write(tmp_path, "v.csv", content), ledger, policy)
+    assert report.accepted == 2
+    unknown, misplaced = (each.reason for each in report.rejected)
+    assert "undecided_reason: 'tired' is unknown; expected one of ambiguous policy, missing context, other" in unknown
+    assert "undecided_reason: 'other' with label 'positive'; only undecided has one: empty it" in misplaced
+    assert ledger.answers()["undecided_reason"].to_list() == ["missing context", None]
+    for suffix in ("csv", "jsonl", "parquet"):
+        file = tmp_path / f"votes.{suffix}"
+        export_votes(ledger, file)
+        assert import_votes(file, ledger, policy).repeated == 2
+    with open_ledger(f"sqlite:///{tmp_path}/other.sqlite") as other:
+        assert import_votes(file, other, policy).accepted == 2
+        assert other.answers()["undecided_reason"].to_list() == ["missing context", None]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

@@ -13,7 +13,8 @@ def with_gaps(url: str) -> Ledger:
     ledger.record(
         [
             vote("item000", "anna", "undecided", comment="satire: or not?"), vote("item000", "ben", "positive"),
-            vote("item001", "anna", "undecided"), vote("item001", "ben", "undecided", comment="=quoted"),
+            vote("item001", "anna", "undecided", undecided_reason="missing context"),
+            vote("item001", "ben", "undecided", comment="=quoted"),
             vote("item002", "anna", "positive"), vote("item002", "ben", "negative"),
             vote("item003", "anna", "undecided"), vote("item003", "anna", "negative", 1),
             vote("item001", "anna", "undecided", 9, iteration="0001", comment="still"),
@@ -39,6 +40,16 @@ def test_iterations_and_watermark_choose(ledger_url: str) -> None:
     none = policy_gaps(ledger, watermark=0)
     assert none.height == 0
     assert none.columns == policy_gaps(ledger).columns
+
+
+def test_the_reasons_raters_gave_are_counted(ledger_url: str) -> None:
+    ledger = with_gaps(ledger_url)
+    ledger.record([vote("item001", "cleo", "undecided", undecided_reason="missing context")])
+    found = policy_gaps(ledger, ["0000"])
+    counted = ["item_id", "undecided_votes", "ambiguous_policy_votes", "missing_context_votes", "other_votes"]
+    assert found.select(counted).rows() == [("item001", 3, 0, 2, 0), ("item000", 1, 0, 0, 0)]
+    ledger.record([vote("item001", "anna", "undecided", 9, undecided_reason="ambiguous policy")])
+    assert policy_gaps(ledger, ["0000"]).select(counted).row(0) == ("item001", 3, 1, 1, 0)
 
 
 def test_the_owners_file_names_no_rater(ledger_url: str, tmp_path: Path) -> None:

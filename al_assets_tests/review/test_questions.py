@@ -51,7 +51,7 @@ def test_a_sheet_tells_nothing_of_gold_and_repeats(ledger_url: str, tmp_path: Pa
     assert {row["text"] for row in rows} >= {"text of gold-1", "text of item000", "text of new000"}
     # Apart from the text every cell is of the same form, whatever the item.
     assert {tuple(row[column] for column in SHEET_COLUMNS if column not in ("item_id", "text")) for row in rows} == {
-        ("0001", "1", "anna", "", "")
+        ("0001", "1", "anna", "", "", "")
     }
     content = (tmp_path / "anna.csv").read_text()
     assert not [sign for sign in ("repeat", "boundary", "audit", ",gold", ",item") if sign in content]

@@ -1,8 +1,26 @@
 """The expert-label ledger: what was asked, and every vote ever given, append-only, in SQLite or PostgreSQL."""
 
+from al_assets.agreement.policy_gaps import UNDECIDED_REASONS
+from al_assets.storage.ledger.adjudications import ADJUDICATED_LABELS, Adjudication, AdjudicationError
 from al_assets.storage.ledger.ledger import Ledger
 from al_assets.storage.ledger.progress import Progress
 from al_assets.storage.ledger.store import LedgerError
-from al_assets.storage.ledger.votes import LABELS, Receipt, RecordResult, Vote, VoteError
+from al_assets.storage.ledger.tail import VoteRow
+from al_assets.storage.ledger.votes import LABELS, WITHDRAWN, Receipt, RecordResult, Vote, VoteError
 
-__all__ = ["LABELS", "Ledger", "LedgerError", "Progress", "Receipt", "RecordResult", "Vote", "VoteError"]
+__all__ = [
+    "ADJUDICATED_LABELS",
+    "LABELS",
+    "UNDECIDED_REASONS",
+    "WITHDRAWN",
+    "Adjudication",
+    "AdjudicationError",
+    "Ledger",
+    "LedgerError",
+    "Progress",
+    "Receipt",
+    "RecordResult",
+    "Vote",
+    "VoteError",
+    "VoteRow",
+]

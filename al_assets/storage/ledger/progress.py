@@ -18,7 +18,7 @@ class Progress:
     :param undecided_votes: of them undecided.
     :param first_published_at: None when the iteration has not been published.
     :param last_published_at: later than the first after a reselect.
-    :param open_items: for each configured rater the incomplete items that wait for this rater's vote, in queue order.
+    :param open_items: for each rater who may vote the incomplete items that wait for this rater's vote, in queue order.
     """
 
     iteration: str
@@ -61,9 +61,12 @@ def count_progress(
 ) -> Progress:
     """Count an iteration's progress.
 
+    An item is complete with ``votes_per_item`` votes only, whoever left. Where too few raters are left to give them, it
+    stays open and may wait for nobody, until somebody joins or the deadline lets the loop go on.
+
     :param queue: (item_id, published_at), in queue order.
-    :param votes: (item_id, rater, label, recorded_at), one per item and rater, of this iteration only.
-    :param raters: whose open items are listed; votes of raters who have left still count.
+    :param votes: (item_id, rater, label, recorded_at), one per item and rater, of this iteration only; none withdrawn.
+    :param raters: who may vote: their open items are listed; votes of raters who have left still count.
     :param repeats: for each repeat the raters who answered it before: nobody else is asked, and no other vote counts.
     :raises ValueError: ``votes_per_item`` is below 1.
     """

@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, insert, select
 from sqlalchemy.sql import FromClause
 
 from al_assets.curation.hidden import HIDDEN, REPEAT
-from al_assets.storage.ledger.tables import IMPORTS, QUEUE, VOTES
-from al_assets.storage.ledger.votes import Known, Place, Vote
+from al_assets.storage.ledger.tables import ADJUDICATIONS, IMPORTS, QUEUE, VOTE_REASONS, VOTES
+from al_assets.storage.ledger.votes import WITHDRAWN, Known, Place, Vote
 from al_assets.storage.schemas import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).
@@ -21,11 +21,14 @@ VOTES_SCHEMA = pl.Schema(
     {
         "seq": pl.Int64(), "item_id": pl.String(), "iteration": pl.String(), "rater": pl.String(),
         "label": pl.String(), "policy_version": pl.String(), "policy_fingerprint": pl.String(),
-        "voted_at": _MOMENT, "recorded_at": _MOMENT, "comment": pl.String(), "blind": pl.Boolean(),
-        "source": pl.String(), "selected_by": pl.String(), "inclusion_probability": pl.Float64(),
+        "voted_at": _MOMENT, "recorded_at": _MOMENT, "comment": pl.String(), "undecided_reason": pl.String(),
+        "blind": pl.Boolean(), "source": pl.String(), "selected_by": pl.String(), "inclusion_probability": pl.Float64(),
         "supersedes": pl.Int64(), "vote_key": pl.String(),
     }
 )  # fmt: skip
+LABELS_SCHEMA = pl.Schema(
+    {name: dtype for name, dtype in EXPERT_LABELS.schema.items() if name not in ("adjudicated", "as_of")}
+)
 ANSWERS_SCHEMA = pl.Schema(
     {**VOTES_SCHEMA, "reason": pl.String(), "group_id": pl.String(), "text": pl.String(), "published_at": _MOMENT}
 )
@@ -49,66 +52,96 @@ def _asked_about(votes: FromClause, queue: FromClause) -> FromClause:
     return votes.join(queue, and_(*(queue.c[name] == votes.c[name] for name in names)))
 
 
-def _chosen(
-    query: Select[Any], votes: FromClause, policy: str, iterations: Collection[str] | None, watermark: int
+def _with_reason(votes: FromClause = VOTES) -> FromClause:
+    """Join votes with why a rater could not decide; most have no such row."""
+    return votes.outerjoin(VOTE_REASONS, VOTE_REASONS.c.seq == VOTES.c.seq)
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    return next(table.c[name] for table in (VOTES, VOTE_REASONS, QUEUE) if name in table.c)
+
+
+def chosen(
+    query: Select[Any], rows: FromClause, policy: str, iterations: Collection[str] | None, watermark: int
 ) -> Select[Any]:
-    query = query.where(votes.c.policy == policy, votes.c.seq <= watermark)
-    return query if iterations is None else query.where(votes.c.iteration.in_(sorted(iterations)))
-
-
-def _current(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the seq of the votes that count: the latest of each item and rater, answers to hidden items left out.
-
-    An answer to a repeat comes later than the first one and must not take its place.
-    """
-    votes, queue = VOTES.alias(), QUEUE.alias()
-    query = select(func.max(votes.c.seq)).select_from(_asked_about(votes, queue))
-    query = query.where(queue.c.reason.not_in(HIDDEN)).group_by(votes.c.item_id, votes.c.rater)
-    return _chosen(query, votes, policy, iterations, watermark)
+    """Restrict a query to a policy's rows of some iterations, None for all, up to a watermark."""
+    query = query.where(rows.c.policy == policy, rows.c.seq <= watermark)
+    return query if iterations is None else query.where(rows.c.iteration.in_(sorted(iterations)))
 
 
 def _latest(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the seq of the latest vote of each iteration, item and rater, hidden items included."""
+    """Select the seq of the latest vote of each iteration, item and rater, hidden items and withdrawals included."""
     votes = VOTES.alias()
     query = select(func.max(votes.c.seq)).group_by(votes.c.iteration, votes.c.item_id, votes.c.rater)
-    return _chosen(query, votes, policy, iterations, watermark)
+    return chosen(query, votes, policy, iterations, watermark)
+
+
+def current(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select the seq of the votes that count: the latest of each item and rater, answers to hidden items left out.
+
+    An answer to a repeat comes later than the first one and must not take its place. Where the answer to an item asked
+    in two iterations was withdrawn, the one in the other iteration counts.
+    """
+    votes, queue = VOTES.alias(), QUEUE.alias()
+    return (
+        select(func.max(votes.c.seq))
+        .select_from(_asked_about(votes, queue))
+        .where(votes.c.seq.in_(_latest(policy, iterations, watermark)), votes.c.label != WITHDRAWN)
+        .where(queue.c.reason.not_in(HIDDEN))
+        .group_by(votes.c.item_id, votes.c.rater)
+    )
+
+
+def asked_openly(query: Select[Any]) -> Select[Any]:
+    """Restrict a query over votes to answers to items that are not hidden."""
+    return query.select_from(_asked_about(VOTES, QUEUE)).where(QUEUE.c.reason.not_in(HIDDEN))
 
 
 def _with_question(schema: pl.Schema) -> Select[Any]:
-    columns = (VOTES.c[name] if name in VOTES.c else QUEUE.c[name] for name in schema)
-    return select(*columns).select_from(_asked_about(VOTES, QUEUE)).order_by(VOTES.c.seq)
+    columns = (_column(name) for name in schema)
+    return select(*columns).select_from(_with_reason(_asked_about(VOTES, QUEUE))).order_by(VOTES.c.seq)
 
 
 def history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select every vote ever recorded, superseded ones too."""
-    query = select(*(VOTES.c[name] for name in VOTES_SCHEMA)).order_by(VOTES.c.seq)
-    return _chosen(query, VOTES, policy, iterations, watermark)
+    """Select every vote ever recorded, superseded ones and withdrawals too."""
+    return chosen(_votes_only(), VOTES, policy, iterations, watermark)
 
 
 def asked_history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select every vote ever recorded, each with the queue row that asked for it."""
-    return _chosen(_with_question(ANSWERS_SCHEMA), VOTES, policy, iterations, watermark)
+    return chosen(_with_question(ANSWERS_SCHEMA), VOTES, policy, iterations, watermark)
+
+
+def _votes_only() -> Select[Any]:
+    return select(*(_column(name) for name in VOTES_SCHEMA)).select_from(_with_reason()).order_by(VOTES.c.seq)
 
 
 def votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count."""
-    columns = (VOTES.c[name] for name in VOTES_SCHEMA)
-    return select(*columns).where(VOTES.c.seq.in_(_current(policy, iterations, watermark))).order_by(VOTES.c.seq)
+    return _votes_only().where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
 
 
 def answers_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the latest vote of each iteration, item and rater, each with the queue row that asked for it."""
-    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(_latest(policy, iterations, watermark)))
+    """Select the latest answer of each iteration, item and rater, each with the queue row that asked for it."""
+    latest = VOTES.c.seq.in_(_latest(policy, iterations, watermark))
+    return _with_question(ANSWERS_SCHEMA).where(latest, VOTES.c.label != WITHDRAWN)
 
 
 def asked_votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with all that is known of the question."""
-    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(_current(policy, iterations, watermark)))
+    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
 
 
 def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with the queue row that asked for it."""
-    return _with_question(EXPERT_LABELS.schema).where(VOTES.c.seq.in_(_current(policy, iterations, watermark)))
+    return _with_question(LABELS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
+
+
+def progress_query(policy: str, iteration: str, watermark: int) -> Select[Any]:
+    """Select item, rater, label and time of the answers in one iteration: all that counting them takes."""
+    columns = (VOTES.c[name] for name in ("item_id", "rater", "label", "recorded_at"))
+    latest = VOTES.c.seq.in_(_latest(policy, [iteration], watermark))
+    return select(*columns).where(latest, VOTES.c.label != WITHDRAWN).order_by(VOTES.c.seq)
 
 
 def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[str, frozenset[str]]:
@@ -117,31 +150,46 @@ def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[s
         QUEUE.c.policy == policy, QUEUE.c.iteration == iteration, QUEUE.c.reason == REPEAT
     )
     found: dict[str, set[str]] = {row.item_id: set() for row in connection.execute(repeats)}
+    if not found:
+        return {}
     votes, queue, again = VOTES.alias(), QUEUE.alias(), repeats.subquery()
     first = (
-        select(votes.c.item_id, votes.c.rater)
+        select(votes.c.iteration, votes.c.item_id, votes.c.rater, votes.c.label)
         .select_from(_asked_about(votes, queue).join(again, again.c.item_id == votes.c.item_id))
         .where(votes.c.policy == policy, votes.c.iteration < iteration, queue.c.reason.not_in(HIDDEN))
         .where(votes.c.recorded_at < again.c.published_at)
+        .order_by(votes.c.seq)
     )
-    for item_id, rater in connection.execute(first.distinct()):
-        found[item_id].add(rater)
+    # In seq order, so the latest of each place is the one that stays.
+    latest = {Place(*row[:3]): row.label for row in connection.execute(first)}
+    for place, label in latest.items():
+        if label != WITHDRAWN:
+            found[place.item_id].add(place.rater)
     return {item_id: frozenset(raters) for item_id, raters in found.items()}
 
 
 def watermark_of(connection: Connection, policy: str) -> int:
-    """Return the policy's largest seq, 0 when there is no vote."""
-    return int(connection.execute(select(func.max(VOTES.c.seq)).where(VOTES.c.policy == policy)).scalar() or 0)
+    """Return the largest seq of the policy's votes and adjudications, 0 when there is none."""
+    return max(_largest(connection, table, policy) for table in (VOTES, ADJUDICATIONS))
+
+
+def _largest(connection: Connection, table: Table, policy: str) -> int:
+    # From the last row back: told the policy itself, SQLite would walk all of its rows by another index.
+    of_policy = table.c.policy + "" == policy
+    query = select(table.c.seq).where(of_policy).order_by(table.c.seq.desc()).limit(1)
+    return int(connection.execute(query).scalar() or 0)
 
 
 def next_seq(connection: Connection) -> int:
     """Return the next free seq; stable only while holding the write lock."""
-    return int(connection.execute(select(func.max(VOTES.c.seq))).scalar() or 0) + 1
+    largest = (select(func.max(table.c.seq)) for table in (VOTES, ADJUDICATIONS))
+    return max(int(connection.execute(query).scalar() or 0) for query in largest) + 1
 
 
 def asked_items(connection: Connection, policy: str, item_ids: Iterable[str]) -> dict[tuple[str, str], Any]:
     """Return the queue rows of items by (iteration, item_id)."""
-    columns = (QUEUE.c.iteration, QUEUE.c.item_id, QUEUE.c.selected_by, QUEUE.c.inclusion_probability)
+    names = ("iteration", "item_id", "reason", "selected_by", "inclusion_probability")
+    columns = [QUEUE.c[name] for name in names]
     found = {}
     for chunk in _chunks(item_ids):
         query = select(*columns).where(QUEUE.c.policy == policy, QUEUE.c.item_id.in_(chunk))
@@ -149,13 +197,26 @@ def asked_items(connection: Connection, policy: str, item_ids: Iterable[str]) ->
     return found
 
 
+def not_queued(iteration: str, item_id: str, asked: Collection[tuple[str, str]]) -> str:
+    """Say that an item is not in an iteration's queue, and in which it is.
+
+    :param asked: iteration and item of the queues that hold the item.
+    """
+    others = sorted(other for other, each in asked if each == item_id)
+    hint = f"it is in that of {', '.join(others)}" if others else "it is in none: check the id"
+    return f"item_id: {item_id!r} is not in the queue of iteration {iteration}; {hint}"
+
+
 def known_votes(connection: Connection, policy: str, votes: Sequence[Vote]) -> dict[Place, Known]:
-    """Return the vote that counts in every place that the votes touch."""
-    names = ("seq", "label", "policy_version", "comment", "voted_at")
-    columns = [VOTES.c[name] for name in (*Place._fields, *names)]
+    """Return the latest vote, withdrawals included, in every place that the votes touch."""
+    columns = [_column(name) for name in (*Place._fields, *Known._fields)]
+    iterations = sorted({vote.iteration for vote in votes})
     known = {}
     for chunk in _chunks(vote.item_id for vote in votes):
-        query = select(*columns).where(VOTES.c.policy == policy, VOTES.c.item_id.in_(chunk)).order_by(VOTES.c.seq)
+        query = select(*columns).select_from(_with_reason())
+        # The iterations lead to the item in the index, which would be walked from end to end without them.
+        query = query.where(VOTES.c.policy == policy, VOTES.c.iteration.in_(iterations), VOTES.c.item_id.in_(chunk))
+        query = query.order_by(VOTES.c.seq)
         # In seq order, so the latest of each place is the one that stays.
         known.update({Place(*row[:3]): Known(*row[3:]) for row in connection.execute(query)})
     return known

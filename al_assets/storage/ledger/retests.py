@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from al_assets.curation.hidden import HIDDEN, REPEAT
+from al_assets.storage.ledger.votes import WITHDRAWN
 
 _MOMENT = pl.Datetime("us", "UTC")
 RETESTS_SCHEMA = pl.Schema(
@@ -22,21 +23,27 @@ def join_retests(history: pl.DataFrame, texts: Mapping[str, str]) -> pl.DataFram
     """Return one row for each rater's answer to a repeat, with the answer that counted when the repeat was published.
 
     Of several answers to one repeat the latest is taken. An answer of a rater who had not answered the item before is
-    no retest and is left out.
+    no retest and is left out. An answer that was withdrawn is none; but a first answer withdrawn, like one corrected,
+    after the repeat was published still stands for what the rater said before it.
 
-    :param history: every vote with reason, group_id and published_at of the queue row that asked for it.
+    :param history: every vote, withdrawals too, with reason, group_id and published_at of the queue row that asked.
     :param texts: policy fingerprint -> fingerprint of what raters read. ``same_policy`` is false where version or text
         differ; a vote without a fingerprint is judged by its version alone.
     :return: columns of RETESTS_SCHEMA, in the order of ``seq``; ``days`` lie between the two answers.
     """
     place = ["iteration", "item_id", "rater"]
-    again = history.filter(pl.col("reason") == REPEAT).sort("seq").unique(place, keep="last").sort("published_at")
-    first = history.filter(~pl.col("reason").is_in(HIDDEN)).sort("recorded_at", "seq")
+    ordered = history.sort("seq")
+    again = ordered.filter(pl.col("reason") == REPEAT).unique(place, keep="last").filter(pl.col("label") != WITHDRAWN)
+    first = ordered.filter(~pl.col("reason").is_in(HIDDEN))
     first = first.select("item_id", "rater", *(pl.col(name).alias(f"first_{name}") for name in _FIRST))
-    joined = again.join_asof(
-        first, left_on="published_at", right_on="first_recorded_at", by=["item_id", "rater"], strategy="backward",
-        allow_exact_matches=False, check_sortedness=False,
-    ).drop_nulls("first_seq")  # fmt: skip
+    joined = (
+        again.join(first, on=["item_id", "rater"])
+        .filter(pl.col("first_recorded_at") < pl.col("published_at"))
+        .sort("first_seq")
+        .unique([*place, "first_iteration"], keep="last", maintain_order=True)
+        .filter(pl.col("first_label") != WITHDRAWN)
+        .unique(place, keep="last", maintain_order=True)
+    )
     text, first_text = _text("policy_fingerprint", texts), _text("first_policy_fingerprint", texts)
     return (
         joined.with_columns(

@@ -98,6 +98,47 @@ VOTES = Table(
     Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
 )
 
+# Beside the votes, whose columns the first release fixed.
+VOTE_REASONS = Table(
+    "vote_reasons",
+    METADATA,
+    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("policy", String, nullable=False),
+    Column("undecided_reason", String, nullable=False),
+)
+
+ADJUDICATIONS = Table(
+    "adjudications",
+    METADATA,
+    # Numbered together with the votes: one watermark covers both.
+    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("adjudication_key", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("item_id", String, nullable=False),
+    Column("iteration", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("adjudicator", String, nullable=False),
+    Column("comment", String),
+    Column("policy_version", String, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("supersedes", _ROW_NUMBER),
+    UniqueConstraint("policy", "adjudication_key", name="adjudications_key"),
+    Index("adjudications_by_item", "policy", "iteration", "item_id", "seq"),
+)
+
+RATER_CHANGES = Table(
+    "rater_changes",
+    METADATA,
+    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("policy", String, nullable=False),
+    Column("rater", String, nullable=False),
+    Column("change", String, nullable=False),
+    Column("changed_by", String, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index("rater_changes_by_policy", "policy", "id"),
+)
+
 POLICY_TEXTS = Table(
     "policy_texts",
     METADATA,

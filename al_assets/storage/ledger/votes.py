@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
+from al_assets.agreement.policy_gaps import UNDECIDED_REASONS
 from al_assets.partitions import iteration_number
 
 Label = Literal["positive", "negative", "undecided"]
 LABELS: tuple[str, ...] = get_args(Label)
+WITHDRAWN = "withdrawn"
+"""Stands in place of a label where a rater takes the answer back: no answer counts there until the next one."""
 MAX_COMMENT = 10_000
 
 
@@ -37,14 +40,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Vote:
-    """One rater's answer about one queued item.
+    """One rater's answer about one queued item, or the withdrawal of it.
 
+    :param label: one of LABELS, or WITHDRAWN to take back the answer that counts.
     :param voted_at: when the rater answered; must have a time zone.
     :param vote_key: the sender's own name for this answer; sent again under the same key it counts once. Without one
         it is derived from all the fields that tell one answer from another.
     :param policy_fingerprint: of the policy text the rater saw; None if unknown.
     :param blind: the rater saw neither model output nor other raters' votes.
     :param source: how it came in, such as ``desk`` or ``file:votes.csv``.
+    :param undecided_reason: one of UNDECIDED_REASONS; only with the label "undecided", and there it may be missing.
     :raises VoteError: a field is empty or not of its form.
     """
 
@@ -59,6 +64,7 @@ class Vote:
     blind: bool = True
     source: str = "desk"
     vote_key: str | None = None
+    undecided_reason: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no ledger could hold."""
@@ -77,6 +83,9 @@ class Vote:
             return self.vote_key
         moment = self.voted_at.astimezone(UTC).isoformat()
         parts = [self.iteration, self.item_id, self.rater, self.label, self.policy_version, self.comment, moment]
+        if self.undecided_reason:
+            # Only then: the keys of earlier releases stay as they are.
+            parts.append(self.undecided_reason)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -85,8 +94,10 @@ def _malformed(vote: Vote) -> str | None:
         iteration_number(vote.iteration)
     except ValueError as error:
         return str(error)
-    if vote.label not in LABELS:
-        return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}"
+    if vote.label not in (*LABELS, WITHDRAWN):
+        return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}, or {WITHDRAWN} to take one back"
+    if reason := _wrong_undecided_reason(vote):
+        return reason
     if vote.voted_at.tzinfo is None:
         return f"voted_at: {vote.voted_at.isoformat()} has no time zone; add one, such as +00:00"
     if len(vote.comment or "") > MAX_COMMENT:
@@ -97,6 +108,19 @@ def _malformed(vote: Vote) -> str | None:
     for name in ("item_id", "rater", "policy_version", "source", "comment", "vote_key", "policy_fingerprint"):
         if not is_storable(getattr(vote, name) or ""):
             return f"{name}: {getattr(vote, name)!r} holds a character no database stores; remove it"
+    return None
+
+
+def _wrong_undecided_reason(vote: Vote) -> str | None:
+    if vote.undecided_reason is None:
+        return None
+    if vote.undecided_reason not in UNDECIDED_REASONS:
+        known = ", ".join(UNDECIDED_REASONS)
+        return f"undecided_reason: {vote.undecided_reason!r} is unknown; expected one of {known}, or nothing"
+    if vote.label != "undecided":
+        return (
+            f"undecided_reason: {vote.undecided_reason!r} with label {vote.label!r}; only undecided has one: empty it"
+        )
     return None
 
 
@@ -125,11 +149,11 @@ class Receipt:
 class RecordResult:
     """What became of a batch; each vote is counted once.
 
-    :param new: first answers of a rater about an item.
+    :param new: answers of a rater about an item where none counted: none was given yet, or it was withdrawn.
     :param repeated: answers that were already there.
-    :param superseding: answers that replaced another one of the same rater about the same item.
+    :param superseding: answers that replaced another one of the same rater about the same item, and withdrawals.
     :param outdated: positions of votes left out because a later answer is on record (only with ``skip_outdated``).
-    :param watermark: the policy's largest ``seq`` afterwards.
+    :param watermark: the policy's largest ``seq`` afterwards, adjudications included.
     """
 
     new: int
@@ -147,6 +171,7 @@ class Known(NamedTuple):
     policy_version: str
     comment: str | None
     voted_at: datetime
+    undecided_reason: str | None = None
 
 
 @dataclass
@@ -171,35 +196,34 @@ def plan_votes(
 ) -> Plan:
     """Decide for each vote whether it is new, a repetition, a replacement or outdated.
 
-    :param current: the vote that counts now, for every place the batch touches.
+    :param current: the latest vote on record, withdrawals included, for every place the batch touches.
     :param keys: place and label of the votes on record under the batch's keys.
     :param skip_outdated: leave out a vote cast before the one that counts now, instead of letting it supersede.
-    :raises VoteError: a key is on record for another answer.
+    :raises VoteError: a key is on record for another answer, or there is no answer to withdraw.
     """
     plan, latest, seen = Plan(next_seq), dict(current), dict(keys)
-    clashes = []
+    refused = []
     for position, vote in enumerate(votes):
         before = latest.get(vote.place)
         if vote.key in seen:
             if seen[vote.key] != (vote.place, vote.label):
-                clashes.append((position, _clash(vote)))
+                refused.append((position, _clash(vote)))
             plan.repeated += 1
-        elif before and _says_the_same(vote, before):
+        elif before and vote.label != WITHDRAWN and _says_the_same(vote, before):
             plan.repeated += 1
         elif before and skip_outdated and vote.voted_at < before.voted_at:
             plan.outdated.append(position)
+        elif vote.label == WITHDRAWN and not _counts(before):
+            refused.append((position, _nothing_to_withdraw(vote)))
         else:
-            _append(plan, vote, before)
-            latest[vote.place] = Known(
-                plan.rows[-1]["seq"], vote.label, vote.policy_version, vote.comment, vote.voted_at
-            )
+            latest[vote.place] = _append(plan, vote, before)
             seen[vote.key] = (vote.place, vote.label)
-    if clashes:
-        raise VoteError(clashes)
+    if refused:
+        raise VoteError(refused)
     return plan
 
 
-def _append(plan: Plan, vote: Vote, before: Known | None) -> None:
+def _append(plan: Plan, vote: Vote, before: Known | None) -> Known:
     row: dict[str, Any] = {
         "seq": plan.next_seq,
         "vote_key": vote.key,
@@ -214,20 +238,35 @@ def _append(plan: Plan, vote: Vote, before: Known | None) -> None:
         "source": vote.source,
         "voted_at": vote.voted_at,
         "supersedes": before.seq if before else None,
+        "undecided_reason": vote.undecided_reason,
     }
     plan.rows.append(row)
     plan.next_seq += 1
-    if before:
+    if _counts(before):
         plan.superseding += 1
     else:
         plan.new += 1
+    return Known(row["seq"], vote.label, vote.policy_version, vote.comment, vote.voted_at, vote.undecided_reason)
+
+
+def _counts(before: Known | None) -> bool:
+    return before is not None and before.label != WITHDRAWN
 
 
 def _says_the_same(vote: Vote, before: Known) -> bool:
-    # A vote without a remark adds nothing to one with it; a new remark or policy version is a new answer.
+    # A vote without a remark or reason adds nothing to one with it; a new one or a new policy version is a new answer.
     same_comment = not vote.comment or vote.comment == before.comment
-    return same_comment and (vote.label, vote.policy_version) == (before.label, before.policy_version)
+    same_reason = not vote.undecided_reason or vote.undecided_reason == before.undecided_reason
+    same_answer = (vote.label, vote.policy_version) == (before.label, before.policy_version)
+    return same_comment and same_reason and same_answer
 
 
 def _clash(vote: Vote) -> str:
     return f"vote_key: {vote.key!r} is on record for another answer; send each answer under a key of its own"
+
+
+def _nothing_to_withdraw(vote: Vote) -> str:
+    return (
+        f"label: {WITHDRAWN}, but no answer of {vote.rater!r} about item {vote.item_id!r} of iteration "
+        f"{vote.iteration} counts, so there is none to take back"
+    )

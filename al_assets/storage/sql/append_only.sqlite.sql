@@ -48,6 +48,36 @@ BEGIN
     SELECT RAISE(ABORT, 'imports is append-only: the record of an import is never changed or removed');
 END
 
+CREATE TRIGGER vote_reasons_no_update BEFORE UPDATE ON vote_reasons
+BEGIN
+    SELECT RAISE(ABORT, 'vote_reasons is append-only: why a rater could not decide is never changed or removed');
+END
+
+CREATE TRIGGER vote_reasons_no_delete BEFORE DELETE ON vote_reasons
+BEGIN
+    SELECT RAISE(ABORT, 'vote_reasons is append-only: why a rater could not decide is never changed or removed');
+END
+
+CREATE TRIGGER adjudications_no_update BEFORE UPDATE ON adjudications
+BEGIN
+    SELECT RAISE(ABORT, 'adjudications is append-only: a decision is never changed or removed; record a new one, it supersedes');
+END
+
+CREATE TRIGGER adjudications_no_delete BEFORE DELETE ON adjudications
+BEGIN
+    SELECT RAISE(ABORT, 'adjudications is append-only: a decision is never changed or removed; record a new one, it supersedes');
+END
+
+CREATE TRIGGER rater_changes_no_update BEFORE UPDATE ON rater_changes
+BEGIN
+    SELECT RAISE(ABORT, 'rater_changes is append-only: who joined or left is never changed or removed; record the next change');
+END
+
+CREATE TRIGGER rater_changes_no_delete BEFORE DELETE ON rater_changes
+BEGIN
+    SELECT RAISE(ABORT, 'rater_changes is append-only: who joined or left is never changed or removed; record the next change');
+END
+
 -- INSERT OR REPLACE deletes the old row without firing a delete trigger: refuse the insert instead.
 CREATE TRIGGER votes_no_replace BEFORE INSERT ON votes
 WHEN EXISTS (
@@ -89,4 +119,25 @@ CREATE TRIGGER imports_no_replace BEFORE INSERT ON imports
 WHEN EXISTS (SELECT 1 FROM imports AS old WHERE old.id = NEW.id)
 BEGIN
     SELECT RAISE(ABORT, 'imports is append-only: this id is already taken');
+END
+
+CREATE TRIGGER vote_reasons_no_replace BEFORE INSERT ON vote_reasons
+WHEN EXISTS (SELECT 1 FROM vote_reasons AS old WHERE old.seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'vote_reasons is append-only: the reason of this vote is already on record');
+END
+
+CREATE TRIGGER adjudications_no_replace BEFORE INSERT ON adjudications
+WHEN EXISTS (
+    SELECT 1 FROM adjudications AS old
+    WHERE old.seq = NEW.seq OR (old.policy = NEW.policy AND old.adjudication_key = NEW.adjudication_key)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'adjudications is append-only: this seq or adjudication_key is already taken');
+END
+
+CREATE TRIGGER rater_changes_no_replace BEFORE INSERT ON rater_changes
+WHEN EXISTS (SELECT 1 FROM rater_changes AS old WHERE old.id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'rater_changes is append-only: this id is already taken');
 END

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.storage.ledger import Ledger, Vote
+from al_assets.storage.ledger import Adjudication, Ledger, Vote
 from al_assets.storage.schemas import REVIEW_QUEUE
 
 RATERS = ("anna", "ben", "cleo")
@@ -50,6 +50,14 @@ def paired_queue(pairs: int, singles: int) -> pl.DataFrame:
 def vote(item_id: str, rater: str = "anna", label: str = "positive", minute: int = 0, **fields: Any) -> Vote:
     values = {"iteration": "0000", "policy_version": "1", "voted_at": START + timedelta(minutes=minute), **fields}
     return Vote(item_id=item_id, rater=rater, label=label, **values)
+
+
+def decision(item_id: str, label: str = "positive", minute: int = 60, **fields: Any) -> Adjudication:
+    values = {
+        "iteration": "0000", "adjudicator": "judge", "comment": None, "policy_version": "1",
+        "decided_at": START + timedelta(minutes=minute), "key": f"{item_id} {label} {minute}", **fields,
+    }  # fmt: skip
+    return Adjudication(item_id=item_id, label=label, **values)
 
 
 def open_ledger(url: str, count: int = 5, policy_name: str = "spam") -> Ledger:

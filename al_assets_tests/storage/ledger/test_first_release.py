@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.schemas import WHY_QUEUED
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, labels, queue_frame, vote
+from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, decision, labels, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 
 SCRIPTS = Path(__file__).parent / "first_release"
@@ -77,11 +77,17 @@ def test_its_guards_still_stand_and_the_new_tables_have_their_own(old_ledger: st
     ledger = Ledger(old_ledger, "spam", RATERS, TEXT)
     ledger.record([vote("item001", "ben")])
     ledger.publish("0002", queue_frame(["item000"], rank=4), SELECTED_BY)
+    ledger.record([vote("item001", "cleo", "undecided", undecided_reason="other")])
+    assert ledger.adjudicate(decision("item001")) == 8
+    ledger.change_rater("dora", "joined", "admin")
     guarded = (
         "UPDATE votes SET label = 'x'",
         "DELETE FROM queue",
         "DELETE FROM policy_texts",
         "DELETE FROM queue_reasons",
+        "DELETE FROM vote_reasons",
+        "UPDATE adjudications SET label = 'x'",
+        "DELETE FROM rater_changes",
     )
     for change in guarded:
         with pytest.raises(DBAPIError, match="append-only"):

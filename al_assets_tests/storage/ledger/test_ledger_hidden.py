@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import PolicyText
-from al_assets.storage.ledger import Ledger, Vote
+from al_assets.storage.ledger import WITHDRAWN, Ledger, Vote
 from al_assets.storage.ledger.retests import RETESTS_SCHEMA
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
@@ -133,6 +133,46 @@ def test_a_repeat_does_not_wait_for_a_rater_who_left(ledger_url: str) -> None:
     assert ledger.progress("0001", 2).open_items["cleo"] == ("golden", "new")
     assert ledger.progress("0001", 2).complete == 1
     assert Ledger(ledger_url, "spam", ["cleo"]).progress("0001", 2).complete == 1
+
+
+def test_a_first_answer_withdrawn_before_the_repeat_is_none(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 2)
+    ledger.record([vote("item000", rater) for rater in ("anna", "ben", "cleo")])
+    ledger.record([vote("item000", "ben", WITHDRAWN, 1), vote("item000", "cleo", WITHDRAWN, 1)])
+    ledger.record([vote("item000", "cleo", "negative", 2)])
+    ledger.publish("0001", queue_frame(["item000"], reason="repeat"), SELECTED_BY)
+    assert ledger.repeat_raters("0001") == {"item000": frozenset({"anna", "cleo"})}
+    ledger.record([again(rater, "positive") for rater in ("anna", "ben", "cleo")])
+    found = ledger.retests().sort("rater").select("rater", "first_label", "label").rows()
+    assert found == [("anna", "positive", "positive"), ("cleo", "negative", "positive")]
+    # Like a correction, a withdrawal that comes after the repeat does not change what was said before it.
+    ledger.record([vote("item000", "anna", WITHDRAWN, WEEK + 1)])
+    assert ledger.retests().sort("rater").select("rater", "first_label", "label").rows() == found
+    assert labels(ledger) == {("item000", "cleo"): "negative"}
+
+
+def test_a_withdrawn_answer_to_a_repeat_is_no_retest_and_takes_nothing_from_the_first(ledger_url: str) -> None:
+    ledger = with_repeat(ledger_url)
+    before = ledger.votes()
+    ledger.record([again("anna", "negative"), again("ben", "positive")])
+    ledger.record([again("anna", WITHDRAWN, WEEK + 1)])
+    assert ledger.retests()["rater"].to_list() == ["ben"]
+    assert ledger.retests(watermark=6)["rater"].to_list() == ["anna", "ben"]
+    assert ledger.votes().equals(before)
+    assert ledger.answers(["0001"])["rater"].to_list() == ["ben"]
+    assert ledger.progress("0001", 2).open_items["anna"] == ("item000", "golden", "new")
+
+
+def test_where_the_later_of_two_first_answers_was_withdrawn_the_earlier_counts(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 1)
+    ledger.publish("0001", queue_frame(["item000"], reason="control"), SELECTED_BY)
+    ledger.record([vote("item000"), vote("item000", label="negative", minute=1, iteration="0001")])
+    ledger.record([vote("item000", label=WITHDRAWN, minute=2, iteration="0001")])
+    assert labels(ledger) == {("item000", "anna"): "positive"}
+    assert labels(ledger, watermark=2) == {("item000", "anna"): "negative"}
+    ledger.publish("0002", queue_frame(["item000"], reason="repeat"), SELECTED_BY)
+    ledger.record([vote("item000", label="positive", minute=WEEK, iteration="0002")])
+    assert ledger.retests().select("first_label", "first_iteration").rows() == [("positive", "0000")]
 
 
 def text(version: str = "1", guideline: str = "Spam sells.", **fields: Any) -> PolicyText:

@@ -60,6 +60,35 @@ def test_votes_of_a_rater_who_left_still_count(ledger_url: str) -> None:
     assert set(progress.open_items) == {"anna", "ben"}
 
 
+def test_a_rater_who_left_is_not_waited_for_and_one_who_joined_is_asked(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 2)
+    ledger.record([vote("item000", "anna"), vote("item000", "ben")])
+    ledger.change_rater("ben", "left", "admin")
+    ledger.change_rater("cleo", "left", "admin")
+    alone = ledger.progress("0000", 2)
+    assert (alone.complete, alone.open_items) == (1, {"anna": ("item001",)})
+    ledger.record([vote("item001", "anna")])
+    stuck = ledger.progress("0000", 2)
+    # One vote is missing, and nobody is left to give it.
+    assert (stuck.complete, stuck.open_items) == (1, {"anna": ()})
+    ledger.change_rater("dora", "joined", "admin")
+    assert ledger.progress("0000", 2).open_items == {"anna": (), "dora": ("item001",)}
+    ledger.record([vote("item001", "dora")])
+    assert ledger.progress("0000", 2).is_complete
+
+
+def test_an_item_is_open_again_for_who_withdrew_his_answer(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 1)
+    ledger.record([vote("item000", "anna"), vote("item000", "ben", "undecided")])
+    assert ledger.progress("0000", 2).is_complete
+    ledger.record([vote("item000", "ben", "withdrawn", 1)])
+    found = ledger.progress("0000", 2)
+    assert (found.complete, found.votes, found.undecided_votes, found.watermark) == (0, 1, 0, 3)
+    assert found.open_items == {"anna": (), "ben": ("item000",), "cleo": ("item000",)}
+    assert ledger.record([vote("item000", "ben", "undecided", 2)]).new == 1
+    assert ledger.progress("0000", 2).is_complete
+
+
 def test_votes_of_another_iteration_do_not_count(ledger_url: str) -> None:
     ledger = open_ledger(ledger_url, 1)
     ledger.publish("0001", queue_frame(["item000"], reason="repeat"), SELECTED_BY)

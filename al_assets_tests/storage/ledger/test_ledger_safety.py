@@ -19,8 +19,18 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
+from al_assets.storage.ledger.tables import METADATA
 from al_assets_tests.postgres import Cluster, running_cluster
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame, vote
+from al_assets_tests.storage.ledger.cases import (
+    RATERS,
+    SELECTED_BY,
+    decision,
+    items,
+    labels,
+    open_ledger,
+    queue_frame,
+    vote,
+)
 
 
 def start_writer(url: str, rater: str, count: int, label: str = "positive", batch: int = 1) -> subprocess.Popen[str]:
@@ -166,13 +176,21 @@ CHANGES = [
     "UPDATE queue SET text = 'x'",
     "DELETE FROM queue",
     "DELETE FROM imports",
+    "DELETE FROM vote_reasons",
+    "UPDATE vote_reasons SET undecided_reason = 'other'",
+    "UPDATE adjudications SET label = 'negative'",
+    "DELETE FROM adjudications",
+    "UPDATE rater_changes SET change = 'left'",
+    "DELETE FROM rater_changes",
 ]
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_database_itself_refuses_changes(ledger_url: str, change: str) -> None:
     ledger = open_ledger(ledger_url)
-    ledger.record([vote("item001")])
+    ledger.record([vote("item001"), vote("item002", label="undecided", undecided_reason="missing context")])
+    ledger.adjudicate(decision("item001"))
+    ledger.change_rater("dora", "joined", "admin")
     if "imports" in change:
         insert = (
             "INSERT INTO imports (id, policy, content_hash, name, accepted, repeated, superseding, rejected_rows, "
@@ -181,18 +199,24 @@ def test_the_database_itself_refuses_changes(ledger_url: str, change: str) -> No
         run_sql(ledger_url, insert)
     with pytest.raises(DBAPIError, match="append-only"):
         run_sql(ledger_url, change)
-    assert labels(ledger) == {("item001", "anna"): "positive"}
+    assert labels(ledger) == {("item001", "anna"): "positive", ("item002", "anna"): "undecided"}
+    assert ledger.votes()["undecided_reason"].to_list() == [None, "missing context"]
+    assert ledger.adjudications()["label"].to_list() == ["positive"]
+    assert ledger.raters == (*RATERS, "dora")
 
 
 def test_replacing_and_emptying_is_refused_too(ledger_url: str) -> None:
     ledger = open_ledger(ledger_url)
-    ledger.record([vote("item001")])
+    ledger.record([vote("item001", label="undecided", undecided_reason="other")])
+    ledger.adjudicate(decision("item001"))
+    ledger.change_rater("dora", "joined", "admin")
+    later = ("vote_reasons", "adjudications", "rater_changes")
     if ledger_url.startswith("sqlite"):
-        for table in ("votes", "queue"):
+        for table in ("votes", "queue", *later):
             with pytest.raises(DBAPIError, match="append-only"):
                 run_sql(ledger_url, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
     else:
-        for table in ("votes", "queue", "imports"):
+        for table in ("votes", "queue", "imports", *later):
             with pytest.raises(DBAPIError, match="append-only"):
                 run_sql(ledger_url, f"TRUNCATE {table}")
     assert ledger.votes().height == 1
@@ -249,7 +273,7 @@ def test_a_full_disk_loses_no_reported_vote(small_disk: Path) -> None:
 def test_a_full_sqlite_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite")
     ledger.close()
-    pragmas = [*statements("connect.sqlite.sql"), "PRAGMA max_page_count = 60"]
+    pragmas = [*statements("connect.sqlite.sql"), "PRAGMA max_page_count = 80"]
     monkeypatch.setattr("al_assets.storage.ledger.store.statements", lambda name: pragmas)
     small = Ledger(f"sqlite:///{tmp_path}/ledger.sqlite", "spam", RATERS)
     batches = fill_up(small)
@@ -271,7 +295,7 @@ def test_a_full_postgres_disk_loses_no_reported_vote(small_disk: Path, postgres_
         assert batches > 2
         assert ledger.history().height == 15 * batches
         ledger.close()
-        run_sql(url, "DROP TABLE votes, queue, queue_reasons, imports, policy_texts")
+        run_sql(url, f"DROP TABLE {', '.join(METADATA.tables)}")
     finally:
         postgres_cluster.execute("DROP TABLESPACE small")
 

@@ -4,10 +4,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.storage.ledger import Ledger, LedgerError, VoteError
+from al_assets.storage.ledger import WITHDRAWN, Ledger, LedgerError, VoteError
 from al_assets.storage.ledger.votes import Known, Place, plan_votes
 from al_assets.storage.schemas import EXPERT_LABELS
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame, vote
+from al_assets_tests.storage.ledger.cases import (
+    RATERS,
+    SELECTED_BY,
+    START,
+    items,
+    labels,
+    open_ledger,
+    queue_frame,
+    vote,
+)
 
 
 def test_a_vote_comes_back_with_everything_it_was_given(ledger_url: str) -> None:
@@ -89,6 +98,83 @@ def test_an_earlier_vote_that_arrives_late_supersedes_only_where_asked(ledger_ur
     assert ledger.record([late]).superseding == 1
 
 
+def test_a_withdrawal_takes_an_answer_back_and_stays_on_record(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001"), vote("item001", "ben", "negative")])
+    back = vote("item001", label=WITHDRAWN, minute=1, vote_key="undo-1")
+    result = ledger.record([back])
+    assert (result.new, result.superseding, result.watermark) == (0, 1, 3)
+    assert ledger.record([back]).repeated == 1
+    assert labels(ledger) == {("item001", "ben"): "negative"}
+    for read in (ledger.answers, ledger.asked_votes, ledger.expert_labels):
+        assert read()["rater"].to_list() == ["ben"]
+    assert ledger.history().select("label", "supersedes").rows()[-1] == (WITHDRAWN, 1)
+    assert labels(ledger, watermark=2) == {("item001", "anna"): "positive", ("item001", "ben"): "negative"}
+
+
+def test_the_same_answer_after_a_withdrawal_is_a_new_one(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    first = vote("item001", vote_key="click-1")
+    ledger.record([first, vote("item001", label=WITHDRAWN, minute=1)])
+    # What arrives late from before the withdrawal does not undo it.
+    assert ledger.record([first]).repeated == 1
+    assert ledger.record([vote("item001", minute=0, label="negative")], skip_outdated=True).outdated == (0,)
+    assert labels(ledger) == {}
+    result = ledger.record([vote("item001", minute=2)])
+    assert (result.new, result.superseding) == (1, 0)
+    assert labels(ledger) == {("item001", "anna"): "positive"}
+    assert ledger.history()["supersedes"].to_list() == [None, 1, 2]
+
+
+def test_withdrawing_nothing_is_refused(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001", "ben")])
+    back = vote("item001", label=WITHDRAWN, minute=1)
+    with pytest.raises(VoteError, match="no answer of 'anna' about item 'item001' of iteration 0000 counts") as caught:
+        ledger.record([vote("item002"), back])
+    assert [position for position, _ in caught.value.reasons] == [1]
+    ledger.record([vote("item001"), back])
+    with pytest.raises(VoteError, match="none to take back"):
+        ledger.record([vote("item001", label=WITHDRAWN, minute=2)])
+    assert ledger.history().height == 3
+
+
+def test_why_a_rater_could_not_decide_is_kept_and_another_reason_is_another_answer(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    one = vote("item001", label="undecided", undecided_reason="missing context")
+    ledger.record([one, vote("item002")])
+    assert ledger.record([one, vote("item001", label="undecided", minute=1)]).repeated == 2
+    other = vote("item001", label="undecided", minute=1, undecided_reason="ambiguous policy")
+    assert ledger.record([other]).superseding == 1
+    for frame in (ledger.votes(), ledger.answers()):
+        assert dict(frame.select("item_id", "undecided_reason").iter_rows()) == {
+            "item001": "ambiguous policy",
+            "item002": None,
+        }
+    assert ledger.history()["undecided_reason"].to_list() == ["missing context", None, "ambiguous policy"]
+    # Keys of answers without a reason are those of earlier releases.
+    assert vote("item001").key == "c06045620d4d74d081a1daf32b49448b"
+    assert one.key != vote("item001", label="undecided").key
+
+
+def test_votes_are_tailed_without_a_gap(ledger_url: str) -> None:
+    ledger, other = open_ledger(ledger_url), open_ledger(ledger_url, policy_name="scam")
+    ledger.record([vote("item001", comment="näja"), vote("item002", label="undecided", undecided_reason="other")])
+    other.record([vote("item001")])
+    ledger.record([vote("item001", label=WITHDRAWN, minute=1, vote_key="undo")])
+    rows = ledger.votes_since(0)
+    assert [(row.seq, row.item_id, row.label) for row in rows] == [
+        (1, "item001", "positive"),
+        (2, "item002", "undecided"),
+        (4, "item001", WITHDRAWN),
+    ]
+    assert (rows[0].comment, rows[1].undecided_reason, rows[2].vote_key) == ("näja", "other", "undo")
+    assert rows[0].voted_at == START
+    assert rows[0].recorded_at.utcoffset() == timedelta(0)
+    assert [row.seq for row in ledger.votes_since(2)] == [4]
+    assert ledger.votes_since(4) == []
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -124,6 +210,8 @@ def test_a_ledger_opened_without_raters_records_nothing(ledger_url: str) -> None
         ({"comment": "a\0b"}, "comment: 'a.x00b' holds a character no database stores"),
         ({"comment": "\ud800"}, "comment: .* holds a character no database stores"),
         ({"policy_version": " "}, "policy_version: empty"),
+        ({"label": "undecided", "undecided_reason": "tired"}, "undecided_reason: 'tired' is unknown; expected one of"),
+        ({"undecided_reason": "other"}, "undecided_reason: 'other' with label 'positive'; only undecided has one"),
     ],
 )
 def test_a_malformed_vote_cannot_be_made(fields: dict[str, object], reason: str) -> None:

@@ -1,0 +1,1 @@
+"""The review desk: a web application where experts label, blind and in peace."""

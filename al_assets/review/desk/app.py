@@ -1,0 +1,67 @@
+"""The desk as one application: everyone's pages behind one gate."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from al_assets.review.desk import audit_pages, entrance_pages, people_pages
+from al_assets.review.desk.access import person_of
+from al_assets.review.desk.desk import Desk
+from al_assets.review.desk.overview import adjudication_pages, dashboard_pages, events, policy_pages
+from al_assets.review.desk.rating import pages as rating_pages
+from al_assets.review.desk.security.access_log import AccessLog
+from al_assets.review.desk.security.addresses import Addresses
+from al_assets.review.desk.security.errors import HANDLERS, OnFailure
+from al_assets.review.desk.security.gate import Gate
+from al_assets.review.desk.security.headers import SecurityHeaders
+from al_assets.review.desk.security.identities import Identities, IdentityError
+from al_assets.review.desk.security.tokens import Cookies
+from al_assets.review.label_studio import webhook
+
+PAGES = (
+    entrance_pages, people_pages, audit_pages, rating_pages, adjudication_pages, policy_pages, dashboard_pages, events,
+    webhook,
+)  # fmt: skip
+
+
+def make_app(desk: Desk) -> Starlette:
+    """Return the desk's application; it uses the desk, and closes nothing of it."""
+    settings = desk.policy.desk
+    cookies, addresses = Cookies(desk.key, settings), Addresses(settings)
+    identities = Identities(desk.people, cookies, addresses, settings)
+    routes: list[BaseRoute] = [route for pages in PAGES for route in pages.routes(desk)]
+    routes.append(Mount("/static", StaticFiles(directory=static_folder()), name="static"))
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(SecurityHeaders, settings=settings),
+            Middleware(Gate, identities=identities, cookies=cookies, addresses=addresses, settings=settings),
+        ],
+        exception_handlers={**HANDLERS, Exception: OnFailure(settings)},
+    )
+    # Its redirects name the host that the request named.
+    app.router.redirect_slashes = False
+
+    async def still_signed_in(request: Request) -> bool:
+        try:
+            now = await identities.of(request)
+        except IdentityError:
+            return False
+        return now.person is not None and now.person == person_of(request)
+
+    app.state.still_signed_in = still_signed_in
+    app.state.cookies = cookies
+    app.state.identities = identities
+    return app
+
+
+@lru_cache
+def static_folder() -> str:
+    """Return the folder of the files that browsers load."""
+    return str(files("al_assets.review.desk").joinpath("static"))

@@ -1,0 +1,23 @@
+"""What every page of the desk needs, in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from al_assets.config import Policy
+from al_assets.review.desk.people.store import PeopleStore
+from al_assets.storage.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The desk of one policy.
+
+    :param key: what cookies, forms and question codes are signed with; 32 bytes that only this desk's host knows.
+    :param loop_waits_for: says in a sentence what the loop waits for; None where the desk does not know the loop.
+    """
+
+    policy: Policy
+    ledger: Ledger
+    people: PeopleStore
+    key: bytes
+    loop_waits_for: Callable[[], str] | None = None

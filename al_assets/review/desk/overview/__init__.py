@@ -1,0 +1,1 @@
+"""Pages for those who are not raters: adjudication, the policy owner's page, the dashboard, and live updates."""

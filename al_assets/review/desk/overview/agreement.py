@@ -1,0 +1,111 @@
+"""How far raters agree, by the functions of the kappa report and of `al raters`, so that the figures are theirs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from al_assets.agreement.gold import ALL
+from al_assets.agreement.rater_tables import OTHERS, comparison_rows
+from al_assets.agreement.raters import rated_items
+from al_assets.agreement.rows import Resampling
+from al_assets.agreement.scopes import expert_scope
+from al_assets.config import Policy
+from al_assets.review.gold import GoldError
+from al_assets.review.rater_quality import rater_quality
+from al_assets.storage.ledger import Ledger
+
+SHOWN = ("expert_expert_kappa", "observed_agreement", "positive_agreement", "undecided_share")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure with its 95 % interval.
+
+    :param note: why there is no figure, or no interval; "" if there are both.
+    """
+
+    name: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    items: int
+    note: str
+
+
+@dataclass(frozen=True)
+class RaterFigures:
+    """What is known of one rater over all iterations; None where nothing is."""
+
+    rater: str
+    gold: Measured | None
+    retest: Measured | None
+    others: Measured | None
+
+
+@dataclass(frozen=True)
+class RaterQuality:
+    """The figures of all raters.
+
+    :param problem: why hidden gold could not be read; "" if it could.
+    """
+
+    raters: tuple[RaterFigures, ...]
+    problem: str
+
+
+def agreement_of(votes: pl.DataFrame, policy: Policy) -> dict[str, Measured]:
+    """Return the figures of ``SHOWN`` for some votes, computed as scope ``loop`` of the kappa report.
+
+    :param votes: of ``Ledger.expert_labels``.
+    """
+    items = rated_items(votes).items
+    scope = expert_scope("loop", items, resamples=policy.stopping.resamples, seed=policy.stopping.seed)
+    found = {
+        figure.figure: Measured(
+            figure.figure, figure.estimate, figure.low, figure.high, figure.items or 0, _note(figure.low, figure.detail)
+        )
+        for figure in scope.figures()
+    }
+    return {name: found[name] for name in SHOWN if name in found}
+
+
+def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> RaterQuality:
+    """Return each rater's figures as of a place in the ledger, over all iterations."""
+    problem = ""
+    try:
+        quality = rater_quality(ledger, policy, watermark=watermark)
+        gold, retest = quality.gold.filter(iteration=ALL), quality.retest
+    except GoldError as error:
+        gold, retest, problem = pl.DataFrame(), pl.DataFrame(), str(error)
+    how = Resampling(policy.stopping.resamples, policy.stopping.seed)
+    rows = comparison_rows(rated_items(ledger.expert_labels(watermark=watermark)), None, how)
+    others = {
+        row.slice: Measured("others", row.estimate, row.low, row.high, row.items, _note(row.low, row.reason))
+        for row in rows
+        if row.against == OTHERS
+    }
+    by_gold = {row["rater"]: _of_gold(row) for row in gold.iter_rows(named=True)}
+    by_retest = {
+        row["slice"]: Measured("retest", row["estimate"], row["low"], row["high"], row["items"], row["reason"] or "")
+        for row in retest.iter_rows(named=True)
+        if row["slice_kind"] == "rater" and row["figure"] == "retest_agreement"
+    }
+    names = _in_order(ledger.raters, [*others, *by_gold, *by_retest])
+    return RaterQuality(
+        tuple(RaterFigures(name, by_gold.get(name), by_retest.get(name), others.get(name)) for name in names), problem
+    )
+
+
+def _of_gold(row: dict[str, object]) -> Measured:
+    estimate, low, high = (None if row[name] is None else float(str(row[name])) for name in ("accuracy", "low", "high"))
+    return Measured("gold", estimate, low, high, int(str(row["items"])), str(row["reason"] or ""))
+
+
+def _note(low: float | None, detail: str | None) -> str:
+    # Where there is an interval, the detail says how it was made.
+    return "" if low is not None else detail or ""
+
+
+def _in_order(first: Sequence[str], more: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*first, *sorted(more)]))

@@ -1,0 +1,44 @@
+"""Pages from templates: everything that comes from items, raters or the policy is escaped."""
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+
+@lru_cache(maxsize=100)
+def asset(name: str) -> str:
+    """Return the address of a static file; it changes with the file, so that browsers may keep it for ever."""
+    content = files("al_assets.review.desk").joinpath("static", name).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("al_assets.review.desk"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+ENVIRONMENT.globals["asset"] = asset
+
+
+def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """Return a rendered template.
+
+    It also knows ``person`` (None before signing in), ``csrf``, ``path``, ``by_proxy`` (somebody else signs people in
+    and out) and ``asset(name)``.
+    """
+    common = {
+        "person": getattr(request.state, "person", None),
+        "csrf": getattr(request.state, "csrf", ""),
+        "by_proxy": getattr(request.state, "by_proxy", False),
+        "path": request.url.path,
+    }
+    return HTMLResponse(ENVIRONMENT.get_template(template).render(**common, **context), status_code=status)
+
+
+def wants_fragment(request: Request) -> bool:
+    """Whether htmx asks for a part of the page only."""
+    return request.headers.get("HX-Request") == "true"

@@ -1,0 +1,45 @@
+"""Changes of people that the ledger must know of: who is a rater."""
+
+from collections.abc import Iterable
+
+from al_assets.review.desk.access import Role
+from al_assets.review.desk.people.records import checked_name
+from al_assets.review.desk.people.store import PeopleStore
+from al_assets.storage.ledger import Ledger
+
+
+def invite(people: PeopleStore, ledger: Ledger, name: str, roles: Iterable[str] | None, by: str) -> str:
+    """Invite somebody and return the token of the link; a rater joins the ledger's raters.
+
+    :raises PeopleError: the name or the roles cannot be.
+    """
+    name = checked_name(name)
+    token = people.invite(name, roles, by)
+    follow_roles(people, ledger, name, by)
+    return token
+
+
+def change_roles(people: PeopleStore, ledger: Ledger, name: str, roles: Iterable[str], by: str) -> None:
+    """Give a person other roles; who is no rater any more leaves the ledger's raters.
+
+    :raises PeopleError: nobody is called so, or the roles cannot be.
+    """
+    people.change_roles(name, roles, by)
+    follow_roles(people, ledger, name, by)
+
+
+def deactivate(people: PeopleStore, ledger: Ledger, name: str, by: str) -> None:
+    """Let a person in no more; a rater leaves, and what waits for the rater's vote is handed on.
+
+    :raises PeopleError: nobody is called so.
+    """
+    people.deactivate(name, by)
+    follow_roles(people, ledger, name, by)
+
+
+def follow_roles(people: PeopleStore, ledger: Ledger, name: str, by: str) -> None:
+    """Make the ledger's raters follow what the desk knows of a person; done again it changes nothing."""
+    member = people.member(name)
+    rates = member is not None and member.active and Role.RATER in member.roles
+    if rates != (name in ledger.raters):
+        ledger.change_rater(name, "joined" if rates else "left", by)

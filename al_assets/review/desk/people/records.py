@@ -1,0 +1,122 @@
+"""What the desk knows of people, and which names and roles it takes."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from al_assets.review.desk.access import Person, Role
+
+MAX_NAME = 100
+
+
+class PeopleError(ValueError):
+    """A change of people was refused; the message says why and what to do instead."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody who was invited.
+
+    :param joined_at: the first sign-in; None before it.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    active: bool
+    invited_at: datetime
+    joined_at: datetime | None
+
+    @property
+    def person(self) -> Person:
+        """The same as pages see it."""
+        return Person(self.name, self.roles)
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """An invitation that is good now."""
+
+    name: str
+    roles: frozenset[Role]
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class OpenInvitation:
+    """An invitation as an admin sees it: without its token, which nobody can read again."""
+
+    name: str
+    invited_by: str
+    made_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Session:
+    """A sign-in that is good now.
+
+    :param session_id: what pages call it; it opens nothing.
+    """
+
+    session_id: str
+    name: str
+    browser: str
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """A privileged act."""
+
+    seq: int
+    at: datetime
+    by: str
+    act: str
+    subject: str
+    detail: str
+
+
+def checked_name(name: str) -> str:
+    """Return a name in Unicode's composed form, without blanks around it.
+
+    :raises PeopleError: it is empty, too long, or holds characters that cannot be seen.
+    """
+    found = unicodedata.normalize("NFC", name).strip()
+    if not found:
+        raise PeopleError("name: empty; give the name under which the person's votes are recorded")
+    if len(found) > MAX_NAME:
+        raise PeopleError(f"name: {len(found)} characters; at most {MAX_NAME} are taken")
+    # Control characters, changes of direction, halves of surrogate pairs: two names must never look alike for them.
+    if not found.isprintable():
+        raise PeopleError(f"name: {ascii(found)} holds a character that cannot be seen; remove it")
+    return found
+
+
+def checked_roles(roles: Iterable[str]) -> frozenset[Role]:
+    """Return roles that one person may hold together.
+
+    :raises PeopleError: there is none, one is unknown, or a rater would hold another.
+    """
+    known = {role.value for role in Role}
+    asked = list(roles)
+    for role in asked:
+        if role not in known:
+            raise PeopleError(f"role: {role!r} is unknown; expected one of {', '.join(sorted(known))}")
+    found = frozenset(Role(role) for role in asked)
+    if not found:
+        raise PeopleError(f"role: none given; expected one of {', '.join(sorted(known))}")
+    if Role.RATER in found and len(found) > 1:
+        others = ", ".join(sorted(found - {Role.RATER}))
+        raise PeopleError(
+            f"role: a rater cannot also be {others}: those pages show votes and model output, and a rater must be "
+            "blind; give the other role to somebody else"
+        )
+    return found
+
+
+def written(roles: Iterable[Role]) -> str:
+    """Return roles as text, in a fixed order."""
+    held = set(roles)
+    return ", ".join(role.value for role in Role if role in held)

@@ -1,0 +1,170 @@
+"""The board of a running desk, kept up to date from its ledger; safe to use from many threads."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from al_assets.review.desk.desk import Desk
+from al_assets.review.desk.rating.board import Board, Survey
+from al_assets.review.desk.rating.codes import answer_key, question_code
+from al_assets.review.desk.rating.pace import pace
+from al_assets.review.desk.rating.rounds import Publication, QuestionId, publications, read_round
+from al_assets.storage.ledger.tail import VoteRow
+from al_assets.storage.ledger.votes import WITHDRAWN
+
+_LOOK_SECONDS = 2.0
+_PACE_OF = 40
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A question on a rater's page.
+
+    :param turn: how many rows the rater has on record for it.
+    :param taken_back: the answer he gave before and took back.
+    """
+
+    code: str
+    text: str
+    turn: int
+    taken_back: VoteRow | None
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a rater's page is made from; nothing in it tells of other raters' answers.
+
+    :param offer: None when nothing waits for him.
+    :param left: how many questions will be his, as far as can be told.
+    :param exact: whether ``left`` is certain; with more raters than votes it depends on who is faster.
+    :param last: code and turn of the answer he may take back.
+    :param is_rater: whether he may vote now.
+    :param now: when this was so.
+    """
+
+    offer: Offer | None
+    answered: int
+    left: int
+    exact: bool
+    time_left: timedelta | None
+    deadline: datetime | None
+    last: tuple[str, int] | None
+    is_rater: bool
+    now: datetime
+
+
+class Room:
+    """What all raters of a desk share.
+
+    :param clock: tells the time; another one in tests.
+    """
+
+    def __init__(self, desk: Desk, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        review = desk.policy.review
+        self._desk = desk
+        self._clock = clock
+        self._board = Board(desk.ledger.policy_name, review.votes_per_item, review.deadline_hours)
+        self._published: dict[str, Publication] = {}
+        self._codes: dict[str, dict[str, QuestionId]] = {}
+        self._look_at = 0.0
+        self._lock = threading.Lock()
+
+    def view(self, rater: str, *, claim: bool = True) -> View:
+        """Return what a rater sees now.
+
+        :param claim: whether the question now lies before him; without it this only looks.
+        :raises LedgerError: the ledger cannot be read.
+        """
+        with self._lock:
+            self._catch_up()
+            return self._view(rater, self._board.survey(rater, self._clock(), claim=claim))
+
+    def question(self, rater: str, code: str) -> QuestionId | None:
+        """Return the question that goes by a code on this rater's pages; None for all other codes."""
+        with self._lock:
+            known = self._codes.setdefault(rater, {})
+            if code not in known:
+                self._catch_up()
+                known.update((self._code(rater, each), each) for each in self._board.questions())
+                self._codes[rater] = known
+            return known.get(code)
+
+    def offer(self, rater: str, question: QuestionId) -> View:
+        """Return the page of one question, which now lies before the rater."""
+        with self._lock:
+            now = self._clock()
+            self._board.take_up(rater, question, now)
+            survey = self._board.survey(rater, now, claim=False)
+            return self._view(rater, Survey(question, survey.answered, survey.left, survey.share))
+
+    def skip(self, rater: str, question: QuestionId) -> None:
+        """Put a question behind all others of a rater."""
+        with self._lock:
+            self._board.skip(rater, question)
+
+    def leave(self, rater: str) -> None:
+        """Give up what lies before a rater: he signed out."""
+        with self._lock:
+            self._board.claims.give_up(rater)
+
+    def key(self, rater: str, question: QuestionId, turn: int) -> str:
+        """Return the ledger's key for an answer."""
+        return answer_key(self._desk.key, self._board.policy_name, *question, rater, turn)
+
+    def on_record(self, rater: str, question: QuestionId, key: str) -> VoteRow | None:
+        """Return what is on record under the key of an answer.
+
+        :raises LedgerError: the ledger cannot be read.
+        """
+        with self._lock:
+            self._catch_up()
+            return next((row for row in self._board.standing.rows(rater, question) if row.vote_key == key), None)
+
+    def _catch_up(self) -> None:
+        """Take in what happened since; the votes each time, the queues and raters every few seconds."""
+        ledger, board = self._desk.ledger, self._board
+        if time.monotonic() >= self._look_at:
+            board.set_raters(ledger.raters)
+            for iteration, published in publications(ledger).items():
+                if self._published.get(iteration) != published:
+                    board.publish(read_round(ledger, iteration, published.published_at))
+                    self._published[iteration] = published
+                    self._codes.clear()
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+        board.standing.apply(ledger.votes_since(board.standing.seq))
+
+    def _view(self, rater: str, survey: Survey) -> View:
+        now, board = self._clock(), self._board
+        share = round(survey.share)
+        left = min(survey.left, max(share, 1)) if survey.left else 0
+        own_pace = pace(board.standing.moments(rater, _PACE_OF))
+        rounds = board.open_rounds(now)
+        last = board.last_answer(rater, now)
+        question = survey.question
+        return View(
+            offer=None if question is None else self._offer(rater, question),
+            answered=survey.answered,
+            left=left,
+            exact=abs(survey.left - survey.share) < 0.5,
+            time_left=None if own_pace is None else own_pace * left,
+            deadline=self._deadline(question, rounds[0].iteration if rounds else None),
+            last=None if last is None else (self._code(rater, last), len(board.standing.rows(rater, last))),
+            is_rater=rater in board.raters,
+            now=now,
+        )
+
+    def _offer(self, rater: str, question: QuestionId) -> Offer:
+        rows = self._board.standing.rows(rater, question)
+        before = [row for row in rows if row.label != WITHDRAWN]
+        taken_back = before[-1] if rows and rows[-1].label == WITHDRAWN and before else None
+        return Offer(self._code(rater, question), self._board.text(question), len(rows), taken_back)
+
+    def _deadline(self, question: QuestionId | None, newest: str | None) -> datetime | None:
+        iteration = newest if question is None else question.iteration
+        hours = self._board.deadline_hours
+        return None if iteration is None else self._board.rounds[iteration].deadline(hours)
+
+    def _code(self, rater: str, question: QuestionId) -> str:
+        return question_code(self._desk.key, self._board.policy_name, *question, rater)

@@ -1,0 +1,129 @@
+"""What a rater sees, as responses: the whole page, or the part of it that htmx puts in."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from al_assets.config import PolicyText
+from al_assets.review.desk.pages import page, wants_fragment
+from al_assets.review.desk.rating.guideline import guideline
+from al_assets.review.desk.rating.pace import about, due
+from al_assets.review.desk.rating.room import View
+from al_assets.review.desk.rating.text import shown
+
+_READ = "desk_read"
+_YEAR_SECONDS = 365 * 86_400
+
+
+class Said(Enum):
+    """What the page says about what was done last."""
+
+    SAVED = ("saved", "Saved.")
+    FIRST_KEPT = ("kept", "You had answered that question before: the first answer stays. Undo takes it back.")
+    UNDONE = ("undone", "Your answer is taken back. Answer again.")
+    NOTHING = ("nothing", "That answer was taken back or replaced before.")
+    SKIPPED = ("skipped", "Skipped. It comes back at the end.")
+    NEWS = ("news", "New questions are here.")
+    CHANGED = ("changed", "Not saved: the guideline has changed. Read it, then answer again.", 409)
+    CORRECT = ("correct", "Not saved.", 422)
+    REFUSED = ("refused", "Not saved: you are not among the raters now. Ask whoever invited you.", 409)
+    NOT_SAVED = (
+        "not-saved", "Not saved: the desk cannot write now. Your answer is still here; send it again in a moment.", 503
+    )  # fmt: skip
+    NOT_UNDONE = ("not-undone", "Not taken back: the desk cannot write now. Try again in a moment.", 503)
+
+    def __init__(self, code: str, words: str, status: int = 200) -> None:
+        self.code = code
+        self.words = words
+        self.status = status
+
+    @classmethod
+    def of(cls, code: str | None) -> Self | None:
+        """Return what a code in an address stands for; None for any other text. Problems go by no address."""
+        return next((each for each in cls if each.code == code and each.status == 200), None)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An answer that was not recorded, to be sent again.
+
+    :param problem: what the rater has to correct.
+    """
+
+    label: str
+    reason: str | None
+    comment: str
+    turn: int
+    problem: str = ""
+
+    @property
+    def value(self) -> str:
+        """What the form's button holds."""
+        return f"undecided:{self.reason}" if self.reason else self.label
+
+
+class Screens:
+    """The raters' pages of one policy."""
+
+    def __init__(self, policy: PolicyText) -> None:
+        self._guideline = guideline(policy)
+        self._names = policy.labels
+        self.seen = self._guideline.seen
+
+    def of(
+        self,
+        request: Request,
+        view: View,
+        said: Said | None,
+        *,
+        seen: str | None = None,
+        draft: Draft | None = None,
+        status: int = 200,
+    ) -> Response:
+        """Return the page of a view, or its stage alone where only that has to change.
+
+        :param seen: the state of the guideline on the rater's screen, where that is known.
+        """
+        changed = self._has_changed(request, seen)
+        context = {
+            "view": view,
+            "said": said,
+            "draft": draft,
+            "changed": changed,
+            "names": self._names,
+            "text": None if view.offer is None else shown(view.offer.text),
+            "time_left": None if view.time_left is None or not view.left else about(view.time_left),
+            "deadline": view.deadline,
+            "due": None if view.deadline is None else due(view.deadline, view.now),
+        }
+        whole = "rating/desk.html" if changed else "rating/stage.html"
+        return self._response(request, whole if wants_fragment(request) else "rating/page.html", status, context)
+
+    def news(self, request: Request) -> Response:
+        """Return what tells an idle rater that there is something to do."""
+        return self._response(request, "rating/news.html", 200, {"said": Said.NEWS})
+
+    def with_cookie(self, response: Response) -> Response:
+        """Note in the browser which guideline the rater answered by, so that a later change is pointed out."""
+        response.set_cookie(_READ, self.seen, max_age=_YEAR_SECONDS, path="/questions", httponly=True, samesite="lax")
+        return response
+
+    def _has_changed(self, request: Request, seen: str | None) -> bool:
+        if wants_fragment(request):
+            return seen != self.seen
+        return request.cookies.get(_READ, self.seen) != self.seen or seen not in (None, self.seen)
+
+    def _response(self, request: Request, template: str, status: int, context: dict[str, Any]) -> Response:
+        response = page(request, template, status=status, guideline=self._guideline, **context)
+        # What was asked a moment ago must not come back from a cache.
+        response.headers["Cache-Control"] = "no-store"
+        if wants_fragment(request):
+            # The script swaps in what carries this, whatever its status.
+            response.headers["X-Desk"] = "stage"
+            if template == "rating/desk.html":
+                response.headers["HX-Retarget"] = "#desk"
+                response.headers["HX-Reswap"] = "outerHTML"
+        return response

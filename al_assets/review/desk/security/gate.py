@@ -1,0 +1,134 @@
+"""The gate every request passes: host, body, who it is, and whether a form is really from one of the desk's pages."""
+
+import hmac
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from al_assets.config import DeskSettings
+from al_assets.review.desk.security.addresses import Addresses
+from al_assets.review.desk.security.bodies import MAX_BODY, MAX_HOOK_BODY, BodyError, read_body, replay
+from al_assets.review.desk.security.errors import error_page, on_ledger_error
+from al_assets.review.desk.security.identities import Identities, Identity, IdentityError
+from al_assets.review.desk.security.tokens import Cookies
+from al_assets.storage.ledger import LedgerError
+
+READING = ("GET", "HEAD", "OPTIONS")
+# Other programs call these, without a cookie that a browser could be made to send; each has a secret of its own.
+HOOKS = "/hooks/"
+OUTDATED = "This page was out of date, so nothing was done. Go back, reload the page and try again."
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, detail: str | None = None) -> None:
+        super().__init__(str(status))
+        self.status = status
+        self.detail = detail
+
+
+class Gate:
+    """Lets through what may pass and answers the rest itself.
+
+    Pages find in ``request.state``: ``person``, ``csrf``, ``session_id``, ``by_proxy``, ``address`` (where the request
+    came from) and ``contact`` (whom to ask).
+    """
+
+    def __init__(
+        self, app: ASGIApp, identities: Identities, cookies: Cookies, addresses: Addresses, settings: DeskSettings
+    ) -> None:
+        self._app = app
+        self._identities = identities
+        self._cookies = cookies
+        self._addresses = addresses
+        self._contact = settings.contact
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        request.state.person, request.state.csrf, request.state.contact = None, "", self._contact
+        try:
+            receive = await self._checked(request, receive)
+        except _Refused as refused:
+            await error_page(request, refused.status, refused.detail)(scope, receive, send)
+        except LedgerError as error:
+            await (await on_ledger_error(request, error))(scope, receive, send)
+        except ClientDisconnect:
+            return
+        else:
+            await self._app(scope, receive, self._with_cookie(request, send))
+
+    async def _checked(self, request: Request, receive: Receive) -> Receive:
+        """Check everything and return what the page receives."""
+        if not self._addresses.knows_host(request):
+            raise _Refused(421)
+        request.state.address = self._addresses.client(request)
+        writing = request.method not in READING
+        hook = request.url.path.startswith(HOOKS)
+        body = await self._body(request, MAX_HOOK_BODY if hook else MAX_BODY) if writing else b""
+        if writing:
+            receive = replay(body, receive)
+        if hook or (not writing and request.url.path.startswith("/static/")):
+            request.state.session_id, request.state.by_proxy, request.state.new_cookie = None, False, None
+            return receive
+        identity = await self._identity(request)
+        request.state.person, request.state.csrf = identity.person, identity.csrf
+        request.state.session_id, request.state.by_proxy = identity.session_id, identity.by_proxy
+        request.state.new_cookie = identity.new_cookie
+        if writing:
+            await self._refuse_forged(request, body)
+        return receive
+
+    async def _body(self, request: Request, most: int) -> bytes:
+        try:
+            return await read_body(request, most)
+        except BodyError as error:
+            raise _Refused(error.status) from None
+
+    async def _identity(self, request: Request) -> Identity:
+        try:
+            return await self._identities.of(request)
+        except IdentityError as error:
+            raise _Refused(error.status, str(error)) from None
+
+    async def _refuse_forged(self, request: Request, body: bytes) -> None:
+        """Refuse what another site made the browser send, and forms of another session."""
+        site = request.headers.get("sec-fetch-site")
+        if site is not None and site != "same-origin":
+            raise _Refused(403, OUTDATED)
+        origin = request.headers.get("origin")
+        # Browsers say "null" for the desk's own forms, because of its Referrer-Policy; then the token decides.
+        if origin is not None and origin != "null" and not self._addresses.is_own_origin(request, origin):
+            raise _Refused(403, OUTDATED)
+        in_form = await _field(Request(request.scope, replay(body, request.receive)), "csrf")
+        given = request.headers.get("x-csrf-token", in_form)
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), request.state.csrf.encode()):
+            raise _Refused(403, OUTDATED)
+
+    def _with_cookie(self, request: Request, send: Send) -> Send:
+        """Return a ``send`` that gives a browser that has none the cookie to which the page's form is bound."""
+        token = request.state.new_cookie
+        if token is None or request.method != "GET" or not request.url.path.startswith("/join/"):
+            return send
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("set-cookie", self._cookies.header(token, keep=False))
+            await send(message)
+
+        return send_with_cookie
+
+
+async def _field(request: Request, name: str) -> str:
+    """Return a field of a form, empty if there is none; a form that cannot be read, or holds a file, is refused."""
+    try:
+        async with request.form(max_files=0, max_fields=1000, max_part_size=MAX_BODY) as form:
+            value = form.get(name)
+    except (HTTPException, MultiPartException, ValueError):
+        raise _Refused(400) from None
+    return value if isinstance(value, str) else ""

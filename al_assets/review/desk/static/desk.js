@@ -1,0 +1,148 @@
+// Makes the question page quicker: keys, focus, and words for what went wrong. Without it everything works by forms.
+(() => {
+  "use strict";
+
+  // A second press that was meant for the last question must not answer the next.
+  const SETTLE_MS = 150;
+  const remembered = {
+    get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
+    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } },
+  };
+  let busy = false;
+  let settling = 0;
+
+  const find = (id) => document.getElementById(id);
+  const keysAreOn = () => remembered.get("desk.keys") !== "off";
+  const isTyping = (element) => Boolean(element.closest("input, textarea, select, [contenteditable]"));
+
+  function say(words) {
+    const said = find("said");
+    if (said) said.textContent = words;
+  }
+
+  function prepare() {
+    document.documentElement.classList.add("scripted");
+    document.documentElement.classList.toggle("keys-on", keysAreOn());
+    const box = find("shortcuts");
+    if (box) box.checked = keysAreOn();
+    for (const details of document.querySelectorAll("details[data-remember]")) {
+      const state = remembered.get(`desk.fold.${details.dataset.remember}`);
+      const narrow = matchMedia("(max-width: 60rem)").matches;
+      details.open = state === null ? !narrow : state === "open";
+    }
+    for (const time of document.querySelectorAll("time.local")) {
+      const moment = new Date(time.dateTime);
+      const style = { weekday: "short", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" };
+      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString("en-GB", style);
+    }
+    settle();
+  }
+
+  function settle() {
+    const stage = find("stage");
+    if (!stage) return;
+    stage.dataset.ready = "no";
+    clearTimeout(settling);
+    settling = setTimeout(() => { stage.dataset.ready = "yes"; }, SETTLE_MS);
+  }
+
+  function focusHeading() {
+    const heading = find("heading");
+    if (!heading) return;
+    heading.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }
+
+  function press(control) {
+    if (control.tagName === "SUMMARY") {
+      const details = control.parentElement;
+      details.open = !details.open;
+      const field = details.querySelector("textarea");
+      (details.open && field ? field : control).focus();
+      return;
+    }
+    if (busy || find("stage").dataset.ready !== "yes") return;
+    control.click();
+  }
+
+  function escape(target) {
+    const opened = target.closest("details.comment, details.undecided, details.help");
+    if (opened && !(opened.matches(".comment") && opened.querySelector("textarea").value)) opened.open = false;
+    focusHeading();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const desk = find("desk");
+    if (!desk || event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "Escape") {
+      escape(event.target);
+      return;
+    }
+    if (event.repeat || !keysAreOn() || isTyping(event.target)) return;
+    const name = event.key.toUpperCase();
+    const controls = [...desk.querySelectorAll("[aria-keyshortcuts]")];
+    const control = controls.find((each) => each.getAttribute("aria-keyshortcuts").split(" ").includes(name));
+    // What lies in a folded part is not offered.
+    if (!control || control.parentElement.closest("details:not([open]) > :not(summary)")) return;
+    event.preventDefault();
+    press(control);
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id !== "shortcuts") return;
+    remembered.set("desk.keys", event.target.checked ? "on" : "off");
+    document.documentElement.classList.toggle("keys-on", event.target.checked);
+  });
+
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("summary");
+    const details = summary && summary.parentElement;
+    // After the click the state is the other one.
+    if (details && details.dataset.remember) {
+      remembered.set(`desk.fold.${details.dataset.remember}`, details.open ? "closed" : "open");
+    }
+  });
+
+  const isPoll = (event) => event.detail.requestConfig && event.detail.requestConfig.path === "/questions/wait";
+  const isOurs = (event) => Boolean(find("desk")) && find("desk").contains(event.target);
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!isOurs(event) || isPoll(event)) return;
+    busy = true;
+    find("stage").setAttribute("aria-busy", "true");
+  });
+
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (isPoll(event)) return;
+    busy = false;
+    const stage = find("stage");
+    if (stage) stage.removeAttribute("aria-busy");
+  });
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr } = event.detail;
+    if (xhr.getResponseHeader("X-Desk") === "stage") event.detail.shouldSwap = xhr.status !== 204;
+  });
+
+  document.addEventListener("htmx:responseError", (event) => {
+    const { xhr } = event.detail;
+    if (!isOurs(event) || isPoll(event) || xhr.getResponseHeader("X-Desk") === "stage") return;
+    const told = new DOMParser().parseFromString(xhr.responseText, "text/html").body.textContent.trim();
+    say(`Not saved. ${told || `The desk answered with an error (${xhr.status}).`}`);
+  });
+
+  document.addEventListener("htmx:sendError", (event) => {
+    if (isOurs(event) && !isPoll(event)) {
+      say("Not saved: no connection to the desk. Your answer is still here; send it again when the connection is back.");
+    }
+  });
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (!["stage", "desk"].includes(event.target.id)) return;
+    prepare();
+    // Someone who reads the guideline while new questions come in stays where he is.
+    if (event.detail.requestConfig.verb !== "get" || document.activeElement === document.body) focusHeading();
+  });
+
+  prepare();
+})();

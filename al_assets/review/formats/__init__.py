@@ -1,0 +1,1 @@
+"""Questions and votes in the forms of other labelling tools."""

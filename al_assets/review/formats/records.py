@@ -1,0 +1,109 @@
+"""What the forms of other tools have in common: files of JSON records, and questions that go by codes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from al_assets.config import Policy
+from al_assets.review.questions import question_code, questions
+from al_assets.review.vote_files import OPTIONAL, REQUIRED, Rejection, Row, UnreadableFileError, VoteFile, display_name
+from al_assets.storage.ledger import Ledger
+
+ANSWER, REASON, COMMENT = "answer", "undecided_reason", "comment"
+Answer = Mapping[str, str] | ValueError
+"""Columns of a file of votes, without a label where the rater gave no answer; or why there are none."""
+
+
+def read_record_file(
+    file: UPath, suffixes: Collection[str], read: Callable[[Mapping[str, Any]], Iterable[Answer]]
+) -> VoteFile:
+    """Read a file of JSON records: an array, or one object a line.
+
+    A row's number says which answer of the file it is, counted from 1; a record may hold several or none.
+
+    :param read: yields the answers of a record.
+    :raises UnreadableFileError: the file is missing, empty, of another kind or damaged.
+    """
+    if file.suffix.lower() not in suffixes:
+        raise UnreadableFileError(f"{file.name}: this form is read from {', '.join(suffixes)} files; rename it")
+    try:
+        data = file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise UnreadableFileError(f"{file.name}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(f"{file.name}: is not UTF-8; convert it with: iconv -t UTF-8") from error
+    rows: list[Row] = []
+    rejected: list[Rejection] = []
+    for record in _records(file.name, text):
+        for answer in _answers(record, read):
+            number = len(rows) + len(rejected) + 1
+            if isinstance(answer, ValueError):
+                rejected.append(Rejection(number, str(answer), {"record": json.dumps(record, default=str)[:500]}))
+            else:
+                rows.append(Row(number, _columns(answer)))
+    return VoteFile(display_name(file), hashlib.sha256(data).hexdigest(), tuple(rows), tuple(rejected))
+
+
+def coded_questions(ledger: Ledger, policy: Policy, iteration: str, rater: str | None) -> Iterator[tuple[str, str]]:
+    """Yield code and text of the questions that wait for a rater, in the rater's order; a code says nothing."""
+    sheet = questions(ledger, policy, iteration, rater)
+    for item_id, text in sheet.select("item_id", "text").iter_rows():
+        yield question_code(ledger.policy_name, iteration, item_id), text
+
+
+def coded_answers(ledger: Ledger, iterations: Collection[str] | None) -> pl.DataFrame:
+    """Return the raters' latest answers, as ``Ledger.answers`` does, with the column ``code``."""
+    answers = ledger.answers(iterations)
+    places = answers.select("iteration", "item_id").iter_rows()
+    codes = [question_code(ledger.policy_name, *place) for place in places]
+    return answers.with_columns(code=pl.Series(codes, dtype=pl.String))
+
+
+def text_of(record: Mapping[str, Any], name: str, way_out: str) -> str:
+    """Return a record's field that must be there.
+
+    :raises ValueError: it is missing or no text.
+    """
+    value = record.get(name)
+    if not isinstance(value, str) or not value.strip():
+        found = "missing" if value is None else f"{value!r} is not text"
+        raise ValueError(f"{name}: {found}; {way_out}")
+    return value.strip()
+
+
+def _answers(record: Any, read: Callable[[Mapping[str, Any]], Iterable[Answer]]) -> Iterator[Answer]:
+    if isinstance(record, ValueError):
+        yield record
+    elif not isinstance(record, dict):
+        yield ValueError(f"record: a JSON object was expected, not {type(record).__name__}; export the file again")
+    else:
+        try:
+            yield from read(record)
+        except ValueError as error:
+            yield error
+
+
+def _records(name: str, text: str) -> Iterator[Any]:
+    if not text.strip():
+        raise UnreadableFileError(f"{name}: is empty; export it again")
+    if text.lstrip().startswith("["):
+        try:
+            yield from json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableFileError(f"{name}: is not JSON ({error}); export it again") from error
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield ValueError(f"line {number}: is not JSON ({error}); correct it or export the file again")
+
+
+def _columns(values: Mapping[str, str]) -> dict[str, str]:
+    return {column: values.get(column, "").strip() for column in (*REQUIRED, *OPTIONAL)}

@@ -1,0 +1,84 @@
+"""The forms in which questions go out and votes come back, by name."""
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+
+from upath import UPath
+
+from al_assets.config import Policy
+from al_assets.review.exchange import (
+    ImportReport,
+    checked_target,
+    export_queue,
+    export_votes,
+    import_votes,
+    new_sheet,
+)
+from al_assets.review.formats import argilla, prodigy
+from al_assets.review.formats.forms import Form
+from al_assets.review.formats.records import coded_answers, coded_questions, read_record_file
+from al_assets.review.vote_files import VoteFile
+from al_assets.storage.atomic import write_bytes
+from al_assets.storage.ledger import Ledger
+
+_READ = {Form.ARGILLA: (".json", ".jsonl"), Form.PRODIGY: (".jsonl",)}
+_WRITTEN = {Form.ARGILLA: (".json",), Form.PRODIGY: (".jsonl",)}
+
+
+def import_from(
+    form: Form, file: UPath | Path | str, ledger: Ledger, policy: Policy, raters: Mapping[str, str] | None = None
+) -> ImportReport:
+    """Record the votes of a file in one of the forms; parameters and errors as of ``import_votes``.
+
+    :param raters: rater names by what the tool calls its users; the raters' own names need none.
+    """
+    if form is Form.PLAIN:
+        return import_votes(file, ledger, policy)
+    return import_votes(file, ledger, policy, partial(_read, form, _known(form, ledger, raters or {})))
+
+
+def export_questions(
+    form: Form, ledger: Ledger, policy: Policy, iteration: str, path: UPath | Path | str, rater: str | None = None
+) -> int:
+    """Write an iteration's questions in one of the forms, blind, and return their number.
+
+    In other tools' forms every question goes by its code; parameters and errors as of ``export_queue``.
+    """
+    if form is Form.PLAIN:
+        return export_queue(ledger, policy, iteration, path, rater)
+    target = new_sheet(ledger, path, rater, _WRITTEN[form])
+    asked = list(coded_questions(ledger, policy, iteration, rater))
+    if form is Form.ARGILLA:
+        text = argilla.write_questions(iter(asked))
+    else:
+        text = prodigy.write_questions(iter(asked), policy.policy.labels)
+    write_bytes(target, text.encode())
+    return len(asked)
+
+
+def export_answers(
+    form: Form,
+    ledger: Ledger,
+    policy: Policy,
+    path: UPath | Path | str,
+    iterations: Collection[str] | None = None,
+) -> int:
+    """Write each rater's latest answers in one of the forms and return their number; ``import_from`` reads them."""
+    if form is Form.PLAIN:
+        return export_votes(ledger, path, iterations)
+    target = checked_target(path, _WRITTEN[form])
+    answers = coded_answers(ledger, iterations)
+    text = argilla.write_votes(answers) if form is Form.ARGILLA else prodigy.write_votes(answers, policy.policy.labels)
+    write_bytes(target, text.encode())
+    return answers.height
+
+
+def _known(form: Form, ledger: Ledger, raters: Mapping[str, str]) -> dict[str, str]:
+    own = argilla.user_id if form is Form.ARGILLA else str
+    return {**{own(rater): rater for rater in ledger.raters}, **raters}
+
+
+def _read(form: Form, raters: Mapping[str, str], file: UPath) -> VoteFile:
+    read = argilla.read_answers if form is Form.ARGILLA else prodigy.read_answers
+    return read_record_file(file, _READ[form], lambda record: read(record, raters))

@@ -1,0 +1,149 @@
+"""What an annotation says: Label Studio's JSON into a vote, or why it is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from al_assets.config import Policy
+from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
+from al_assets.review.vote_files import Rejection
+from al_assets.storage.ledger import LABELS, Vote
+
+SOURCE = "label-studio"
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns the annotations of a project into votes.
+
+    :param raters: rater names by e-mail address.
+    :param emails: e-mail addresses by the numbers of Label Studio's users.
+    :param questions: iteration and item by question code.
+    :param asked: under which state of the policy the project asks; None takes the present one.
+    """
+
+    project: int
+    policy: Policy
+    raters: Mapping[str, str]
+    emails: Mapping[int, str]
+    questions: Mapping[str, tuple[str, str]]
+    asked: Asked | None
+
+    def vote(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Vote:
+        """Return the vote an annotation holds.
+
+        :raises ValueError: it holds none; the message names what is wrong and the way out.
+        """
+        iteration, item_id = self._question(task)
+        rater = self._rater(annotation)
+        given = _given(annotation)
+        label = _single(given, ANSWER)
+        if label not in LABELS:
+            raise ValueError(f"{ANSWER}: {label!r} is unknown; expected one of {', '.join(LABELS)}: submit it again")
+        moment = _moment(annotation["updated_at"])
+        if moment > datetime.now(UTC) + _CLOCK_SKEW:
+            raise ValueError(
+                f"updated_at: {moment.isoformat()} lies in the future; set the clock of Label Studio's host"
+            )
+        version, fingerprint = self._policy_state()
+        return Vote(
+            item_id=item_id,
+            iteration=iteration,
+            rater=rater,
+            label=label,
+            policy_version=version,
+            policy_fingerprint=fingerprint,
+            comment="\n".join(given.get(COMMENT, ())).strip() or None,
+            undecided_reason=_single(given, REASON) if label == "undecided" and given.get(REASON) else None,
+            voted_at=moment,
+            # Made from a prediction, or from somebody's annotation.
+            blind=not (annotation.get("parent_prediction") or annotation.get("parent_annotation")),
+            source=f"{SOURCE}:{self.project}",
+            vote_key=f"{SOURCE}:{self.project}:{annotation['id']}:{moment.isoformat()}",
+        )
+
+    def values(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a report shows of an annotation that became no vote."""
+        given = _given(annotation)
+        return {
+            "code": str((task["data"] or {}).get(CODE, "")),
+            "user": self._user(annotation.get("completed_by")),
+            **{name: ", ".join(values) for name, values in given.items()},
+        }
+
+    def _question(self, task: Mapping[str, Any]) -> tuple[str, str]:
+        code = (task["data"] or {}).get(CODE)
+        found = self.questions.get(str(code))
+        if found is None:
+            raise ValueError(
+                f"{CODE}: {code!r} of task {task['id']} is no question of policy {self.policy.policy.name!r}; only "
+                "tasks that 'al label-studio push' added count"
+            )
+        return found
+
+    def _rater(self, annotation: Mapping[str, Any]) -> str:
+        author = annotation.get("completed_by")
+        user = self._user(author)
+        changed_by = annotation.get("updated_by")
+        if changed_by is not None and changed_by != author:
+            raise ValueError(
+                f"updated_by: the annotation of {user} was last changed by {self._user(changed_by)}, so it is nobody's "
+                f"own answer; have {user} submit it again"
+            )
+        rater = self.raters.get(user)
+        if rater is None:
+            raise ValueError(
+                f"completed_by: {user} is no rater here; add a line to label_studio.raters, such as '{user}: "
+                f"{self.policy.review.raters[0]}', or delete the annotation"
+            )
+        return rater
+
+    def _user(self, number: Any) -> str:
+        return self.emails.get(number) or f"user {number}"
+
+    def _policy_state(self) -> tuple[str, str | None]:
+        text = self.policy.policy
+        if self.asked is None:
+            return text.version, text.fingerprint()
+        same = (self.asked.version, self.asked.text_fingerprint) == (text.version, text.text_fingerprint())
+        return self.asked.version, text.fingerprint() if same else None
+
+
+def is_answer(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation was submitted; a skipped one is no answer."""
+    return not annotation.get("was_cancelled")
+
+
+def annotation_of(vote_key: str, project: int) -> int | None:
+    """Return the number of the annotation that a vote was pulled from; None if it came from elsewhere."""
+    parts = vote_key.split(":", 3)
+    return int(parts[2]) if parts[:2] == [SOURCE, str(project)] and parts[2].isdigit() else None
+
+
+def rejection(annotation: Mapping[str, Any], reason: str, values: Mapping[str, str]) -> Rejection:
+    """Return an annotation that became no vote; its row is its number."""
+    return Rejection(int(annotation["id"]), reason, values)
+
+
+def _given(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what was chosen or written, by the name of the control."""
+    given: dict[str, list[str]] = {}
+    for each in annotation.get("result") or ():
+        value = each.get("value") or {}
+        found = value.get("choices") or value.get("text") or []
+        given.setdefault(str(each.get("from_name")), []).extend([found] if isinstance(found, str) else map(str, found))
+    return given
+
+
+def _single(given: Mapping[str, list[str]], name: str) -> str:
+    found = given.get(name, [])
+    if len(found) != 1:
+        raise ValueError(f"{name}: {', '.join(found) or 'nothing'} was chosen, expected one; submit it again")
+    return found[0]
+
+
+def _moment(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

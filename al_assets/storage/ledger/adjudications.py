@@ -1,0 +1,156 @@
+"""Adjudications: what an item is after raters disagreed about it, decided by one person who saw their votes.
+
+The votes stay as they are, and agreement is computed from them. An adjudicated label counts in fine-tuning alone.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import polars as pl
+from sqlalchemy import Connection, Select, func, insert, select
+
+from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.split import GUIDELINE_GAP
+from al_assets.partitions import iteration_number
+from al_assets.storage.ledger import queries
+from al_assets.storage.ledger.tables import ADJUDICATIONS
+from al_assets.storage.ledger.votes import MAX_COMMENT, is_storable
+
+ADJUDICATED_LABELS = ("positive", "negative", GUIDELINE_GAP)
+_MOMENT = pl.Datetime("us", "UTC")
+ADJUDICATIONS_SCHEMA = pl.Schema(
+    {
+        "seq": pl.Int64(), "iteration": pl.String(), "item_id": pl.String(), "label": pl.String(),
+        "adjudicator": pl.String(), "comment": pl.String(), "policy_version": pl.String(),
+        "decided_at": _MOMENT, "recorded_at": _MOMENT,
+    }
+)  # fmt: skip
+
+
+class AdjudicationError(ValueError):
+    """An adjudication was refused; nothing was recorded. The message names the field and the way out."""
+
+
+@dataclass(frozen=True)
+class Adjudication:
+    """One decision about one queued item.
+
+    :param label: one of ADJUDICATED_LABELS; "guideline gap" says that the policy as written does not tell.
+    :param decided_at: must have a time zone.
+    :param key: the sender's own name for this decision; sent again under the same key it counts once.
+    :raises AdjudicationError: a field is empty or not of its form.
+    """
+
+    iteration: str
+    item_id: str
+    label: str
+    adjudicator: str
+    comment: str | None
+    policy_version: str
+    decided_at: datetime
+    key: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no ledger could hold."""
+        if reason := _malformed(self):
+            raise AdjudicationError(reason)
+
+
+def record_adjudication(connection: Connection, policy: str, decision: Adjudication) -> int:
+    """Record a decision unless it is on record, and return its seq; the connection holds the write lock.
+
+    :raises AdjudicationError: the item is not in that iteration's queue or hidden in it, or the key was used before
+        for another decision.
+    """
+    asked = queries.asked_items(connection, policy, [decision.item_id])
+    if reason := _refusal(decision, asked):
+        raise AdjudicationError(reason)
+    if (seq := _seq_of_key(connection, policy, decision)) is not None:
+        return seq
+    seq = queries.next_seq(connection)
+    row = {
+        "seq": seq,
+        "adjudication_key": decision.key,
+        "policy": policy,
+        "item_id": decision.item_id,
+        "iteration": decision.iteration,
+        "label": decision.label,
+        "adjudicator": decision.adjudicator,
+        "comment": decision.comment,
+        "policy_version": decision.policy_version,
+        "decided_at": decision.decided_at,
+        "recorded_at": datetime.now(UTC),
+        "supersedes": connection.execute(_latest_of(policy, decision)).scalar(),
+    }
+    connection.execute(insert(ADJUDICATIONS), [row])
+    return seq
+
+
+def adjudications_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select the adjudications that count: the latest of each iteration and item."""
+    rows = ADJUDICATIONS.alias()
+    latest = select(func.max(rows.c.seq)).group_by(rows.c.iteration, rows.c.item_id)
+    chosen = queries.chosen(latest, rows, policy, iterations, watermark)
+    columns = (ADJUDICATIONS.c[name] for name in ADJUDICATIONS_SCHEMA)
+    return select(*columns).where(ADJUDICATIONS.c.seq.in_(chosen)).order_by(ADJUDICATIONS.c.seq)
+
+
+class _Decided(NamedTuple):
+    seq: int
+    iteration: str
+    item_id: str
+    label: str
+
+
+def _seq_of_key(connection: Connection, policy: str, decision: Adjudication) -> int | None:
+    columns = (ADJUDICATIONS.c[name] for name in _Decided._fields)
+    query = select(*columns).where(ADJUDICATIONS.c.policy == policy, ADJUDICATIONS.c.adjudication_key == decision.key)
+    found = connection.execute(query).first()
+    if found is None:
+        return None
+    known = _Decided(*found)
+    if known[1:] != (decision.iteration, decision.item_id, decision.label):
+        raise AdjudicationError(
+            f"key: {decision.key!r} is on record for another decision; send each decision under a key of its own"
+        )
+    return known.seq
+
+
+def _latest_of(policy: str, decision: Adjudication) -> Select[Any]:
+    rows = ADJUDICATIONS.c
+    place = (rows.policy == policy, rows.iteration == decision.iteration, rows.item_id == decision.item_id)
+    return select(func.max(rows.seq)).where(*place)
+
+
+def _refusal(decision: Adjudication, asked: dict[tuple[str, str], Any]) -> str | None:
+    row = asked.get((decision.iteration, decision.item_id))
+    if row is None:
+        return queries.not_queued(decision.iteration, decision.item_id, asked)
+    if row.reason in HIDDEN:
+        return (
+            f"item_id: {decision.item_id!r} is a hidden item of iteration {decision.iteration}, so its answers are "
+            "never labels; there is nothing to adjudicate"
+        )
+    return None
+
+
+def _malformed(decision: Adjudication) -> str | None:
+    try:
+        iteration_number(decision.iteration)
+    except ValueError as error:
+        return str(error)
+    if decision.label not in ADJUDICATED_LABELS:
+        return f"label: {decision.label!r} is unknown; expected one of {', '.join(ADJUDICATED_LABELS)}"
+    if decision.decided_at.tzinfo is None:
+        return f"decided_at: {decision.decided_at.isoformat()} has no time zone; add one, such as +00:00"
+    if len(decision.comment or "") > MAX_COMMENT:
+        return f"comment: {len(decision.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
+    for name in ("item_id", "adjudicator", "policy_version", "key"):
+        if not getattr(decision, name).strip():
+            return f"{name}: empty; every adjudication needs one"
+    for name in ("item_id", "adjudicator", "policy_version", "key", "comment"):
+        if not is_storable(getattr(decision, name) or ""):
+            return f"{name}: {getattr(decision, name)!r} holds a character no database stores; remove it"
+    return None

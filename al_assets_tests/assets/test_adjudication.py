@@ -1,0 +1,95 @@
+"""Adjudication through the loop: the student learns from it, no kappa does."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from al_assets.agreement.report import kappa_report
+from al_assets.automation.observe import observe
+from al_assets.report.explain import explain_figure
+from al_assets.report.sections import provenance
+from al_assets.report.tables import read_tables
+from al_assets.storage.ledger import Adjudication, Ledger
+from al_assets_tests.loops import SmallLoop, failure
+
+TABLES = ("expert_labels", "label_split", "evaluation_scores", "kappa_report", "sft_checkpoint")
+
+
+def decide(ledger: Ledger, item_id: str, label: str) -> int:
+    return ledger.adjudicate(
+        Adjudication("0000", item_id, label, "judge", None, "1", datetime.now(UTC), f"{item_id} {label}")
+    )
+
+
+def learn(loop: SmallLoop) -> dict[str, pl.DataFrame]:
+    done = loop.run("learn", "0000", selection=list(TABLES))
+    assert done.success, failure(done)
+    return {name: loop.root.read_table(name, "0000") for name in TABLES}
+
+
+def late(loop: SmallLoop) -> int:
+    current = observe(loop.instance, loop.loop, "iteration", look_at_pool=False).current
+    assert current is not None
+    return current.labels.late
+
+
+def figures(loop: SmallLoop, votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame) -> object:
+    return kappa_report(
+        iteration="0000", votes=votes, split=split, scores=scores, labels=split.height, resamples=50,
+        expected_prevalence=loop.policy.policy.expected_prevalence,
+    )  # fmt: skip
+
+
+def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop) -> None:
+    curated.answer("0000")
+    before = learn(curated)
+    assert late(curated) == 0
+    taught = before["label_split"].filter(pl.col("label").is_not_null(), split="fine-tuning").sort("item_id")
+    judged = before["label_split"].filter(pl.col("label").is_not_null(), split="panel").sort("item_id")
+    (overturned, gap), spared = taught["item_id"][:2], judged["item_id"][0]
+    opposite = {True: "negative", False: "positive"}
+    with curated.loop.ledger() as ledger:
+        decide(ledger, overturned, opposite[taught["label"][0]])
+        decide(ledger, gap, "guideline gap")
+        last = decide(ledger, spared, opposite[judged["label"][0]])
+        assert last == ledger.watermark()
+    assert late(curated) == 3
+    after = learn(curated)
+    assert late(curated) == 0
+
+    changed = before["label_split"].join(after["label_split"], on="item_id", validate="1:1")
+    changed = changed.filter(~pl.col("label").eq_missing(pl.col("label_right")))
+    assert dict(changed.select("item_id", "label_right").iter_rows()) == {overturned: not taught["label"][0], gap: None}
+    learned = [each["sft_checkpoint"]["training_items"][0] for each in (before, after)]
+    assert learned == [taught.height, taught.height - 1]
+
+    votes = [each["expert_labels"].drop("adjudicated", "as_of") for each in (before, after)]
+    assert votes[0].equals(votes[1])
+    experts = [
+        each["kappa_report"].filter(pl.col("figure").str.contains("expert_expert|rater")) for each in (before, after)
+    ]
+    assert experts[0].height > 2
+    assert experts[0].equals(experts[1])
+    # One student's kappas too: only the student may change, never what it is compared with.
+    scores = before["evaluation_scores"]
+    same = [figures(curated, each["expert_labels"], each["label_split"], scores) for each in (before, after)]
+    assert same[0] == same[1]
+
+    said = dict(provenance(read_tables(curated.policy, "0000")))["adjudicated"]
+    assert said.startswith("2 fine-tuning items, 1 against the majority of the votes, 1 left out as guideline gaps; 1 ")
+    assert explain_figure(read_tables(curated.policy, "0000"), "watermark").recomputed == last
+    event = curated.instance.get_latest_materialization_event(dg.AssetKey("label_split"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    counted = ("adjudicated", "overturned", "guideline_gaps", "adjudicated_in_evaluation")
+    assert [shown[name] for name in counted] == [2, 1, 1, 1]
+
+    then = before["expert_labels"]["as_of"][0]
+    done = curated.run(
+        "learn", "0000", selection=["expert_labels", "label_split"], config={"expert_labels": {"watermark": then}}
+    )
+    assert done.success, failure(done)
+    for name in ("expert_labels", "label_split"):
+        assert curated.root.read_table(name, "0000").equals(before[name])

@@ -1,0 +1,141 @@
+"""The review desk in a real browser, used as a rater would: a real server behind it, keys in front of it."""
+
+import contextlib
+import os
+import re
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
+from starlette.applications import Starlette
+
+from al_assets_tests.browser.ui import CHROMIUM, FLAGS
+
+DESKTOP, PHONE = (1280, 900), (360, 740)
+STEP_SECONDS = 15
+START_SECONDS = 20
+
+
+@contextlib.contextmanager
+def serve(app: Starlette) -> Iterator[str]:
+    """Serve an application on the loopback interface and yield its address."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    until = time.monotonic() + START_SECONDS
+    while not server.started and thread.is_alive() and time.monotonic() < until:
+        time.sleep(0.02)
+    try:
+        assert server.started, "the server did not start"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(START_SECONDS)
+        listening.close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Open one Chromium; each rater gets a context of his own in it."""
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, env={**os.environ, "HOME": profile}
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class RaterUi:
+    """A rater's browser window.
+
+    :param noise: what the browser's console said, and what scripts announced in dialogs.
+    :param strangers: addresses outside the desk that the page asked for.
+    """
+
+    page: Page
+    address: str
+    noise: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(STEP_SECONDS * 1000)
+        expect.set_options(timeout=STEP_SECONDS * 1000)
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        self.page.on("dialog", self._note_dialog)
+        self.page.on("request", self._note_stranger)
+
+    @classmethod
+    def join(cls, browser: Browser, address: str, token: str, size: tuple[int, int] = DESKTOP, **context: Any) -> "RaterUi":
+        """Come in by a personal link, as invited."""
+        opened: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
+        found = cls(opened.new_page(), address)
+        found.page.goto(f"{address}/join/{token}")
+        found.page.locator("main button[type=submit]").click()
+        found.expect_number(1)
+        return found
+
+    def expect_number(self, number: int) -> None:
+        """Wait until the question of this number is there and takes keys."""
+        expect(self.page.locator(".number-of")).to_have_text(f"Question {number}")
+        expect(self.page.locator("#stage")).to_have_attribute("data-ready", "yes")
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    @property
+    def text(self) -> str:
+        """The text of the question."""
+        return self.page.locator("#item-text").inner_text()
+
+    @property
+    def said(self) -> str:
+        """What the page says about what was done last."""
+        return self.page.locator("#said").inner_text()
+
+    @property
+    def focused(self) -> str:
+        """The id of the element that has the focus."""
+        return str(self.page.evaluate("document.activeElement.id"))
+
+    def violations(self) -> list[str]:
+        """Return what axe finds wrong with the page as it is now."""
+        axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+        # The page's policy forbids scripts of others; the browser's own console may run them all the same.
+        self.page.evaluate(axe)
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        found = self.page.evaluate("tags => axe.run({runOnly: tags})", tags)
+        return [
+            f"{each['id']}: {node['target']} {node['failureSummary']}"
+            for each in found["violations"]
+            for node in each["nodes"]
+        ]
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        self.noise.append(f"{message.type}: {message.text}")
+
+    def _note_dialog(self, dialog: Dialog) -> None:
+        self.noise.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _note_stranger(self, request: Request) -> None:
+        if not re.match(rf"{re.escape(self.address)}/|data:", request.url):
+            self.strangers.append(request.url)

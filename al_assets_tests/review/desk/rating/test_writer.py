@@ -1,0 +1,125 @@
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from al_assets.review.desk.rating.codes import answer_key, is_desk_key, question_code
+from al_assets.review.desk.rating.writer import VoteWriter
+from al_assets.storage.ledger import Ledger, LedgerError, RecordResult, Vote, VoteError
+from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, queue_frame, vote
+
+
+class SlowLedger(Ledger):
+    """Counts its transactions; the first waits until it may go on."""
+
+    go_on = threading.Event()
+    sizes: list[int]
+
+    def record(self, votes: Sequence[Vote], **arguments: Any) -> RecordResult:
+        self.sizes.append(len(votes))
+        assert self.go_on.wait(20)
+        return super().record(votes, **arguments)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SlowLedger:
+    ledger = SlowLedger(f"sqlite:///{tmp_path}/ledger.sqlite", "spam", RATERS)
+    ledger.publish("0000", queue_frame(items(40)), SELECTED_BY)
+    ledger.sizes, ledger.go_on = [], threading.Event()
+    return ledger
+
+
+def wait_for_first(ledger: SlowLedger) -> None:
+    for _ in range(2_000):
+        if ledger.sizes:
+            return
+        threading.Event().wait(0.005)
+    pytest.fail("nothing is being written")
+
+
+def test_votes_that_wait_are_committed_together(ledger: SlowLedger) -> None:
+    writer = VoteWriter(ledger)
+    outcomes = [writer.submit(vote(items(40)[0]))]
+    wait_for_first(ledger)
+    outcomes += [writer.submit(vote(item)) for item in items(40)[1:]]
+    assert not any(each.done() for each in outcomes)
+    ledger.go_on.set()
+    for each in outcomes:
+        assert each.result(20) is None
+    assert ledger.sizes == [1, 39]
+    assert len(labels(ledger)) == 40
+
+
+def test_a_refused_vote_does_not_take_the_others_with_it(ledger: SlowLedger) -> None:
+    writer = VoteWriter(ledger)
+    first = writer.submit(vote("item000", vote_key="k0"))
+    wait_for_first(ledger)
+    good = [writer.submit(vote(item, "ben")) for item in items(3)]
+    stranger = writer.submit(vote("item001", "zoe"))
+    nowhere = writer.submit(vote("item999"))
+    clash = writer.submit(vote("item000", label="negative", vote_key="k0"))
+    ledger.go_on.set()
+    for each in (first, *good):
+        assert each.result(20) is None
+    for each, reason in ((stranger, "rater: 'zoe'"), (nowhere, "item_id: 'item999'"), (clash, "vote_key: 'k0'")):
+        with pytest.raises(VoteError) as refused:
+            each.result(20)
+        assert refused.value.reasons[0][0] == 0
+        assert refused.value.reasons[0][1].startswith(reason)
+    assert labels(ledger) == {("item000", "anna"): "positive", **{(item, "ben"): "positive" for item in items(3)}}
+
+
+def test_when_nothing_can_be_written_every_vote_learns_it_and_the_next_try_counts(ledger: SlowLedger) -> None:
+    class Broken(SlowLedger):
+        broken = True
+
+        def record(self, votes: Sequence[Vote], **arguments: Any) -> RecordResult:
+            if self.broken:
+                raise LedgerError("ledger: disk full")
+            return super().record(votes, **arguments)
+
+    ledger.__class__ = Broken
+    ledger.go_on.set()
+    writer = VoteWriter(ledger)
+    failed: list[Future[None]] = [writer.submit(vote(item)) for item in items(3)]
+    for each in failed:
+        with pytest.raises(LedgerError, match="disk full"):
+            each.result(20)
+    ledger.broken = False  # type: ignore[attr-defined]
+    for each in [writer.submit(vote(item)) for item in items(3)]:
+        each.result(20)
+    assert len(labels(ledger)) == 3
+
+
+def test_a_vote_that_was_given_up_while_it_waited_is_not_written(ledger: SlowLedger) -> None:
+    writer = VoteWriter(ledger)
+    first = writer.submit(vote("item000"))
+    wait_for_first(ledger)
+    given_up = writer.submit(vote("item001"))
+    assert given_up.cancel()
+    assert not first.cancel()
+    ledger.go_on.set()
+    first.result(20)
+    writer.submit(vote("item002")).result(20)
+    assert set(labels(ledger)) == {("item000", "anna"), ("item002", "anna")}
+
+
+def test_codes_and_keys_name_one_thing_each_and_say_nothing() -> None:
+    key = b"k" * 32
+    codes = {
+        question_code(each, policy, iteration, item, rater)
+        for each in (key, b"l" * 32)
+        for policy in ("spam", "scam")
+        for iteration in ("0000", "0001")
+        for item in ("a", "a|b", "b")
+        for rater in ("anna", "b|anna")
+    }
+    assert len(codes) == 48
+    assert all(len(code) == 16 and set(code) <= set("0123456789abcdef") for code in codes)
+    keys = {answer_key(key, "spam", "0000", "a", "anna", turn) for turn in range(5)}
+    assert len(keys) == 5
+    assert all(is_desk_key(each) for each in keys)
+    assert not is_desk_key("file:1")
