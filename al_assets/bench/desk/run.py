@@ -96,7 +96,7 @@ def bench_desk(
     for database in databases:
         with tempfile.TemporaryDirectory(prefix="al_bench_desk_") as scratch, _ledgers(database, Path(scratch)) as new:
             progress(f"{database}: single votes without a desk")
-            floors[database] = _floor(make_place(_folder(scratch, "floor"), new(), 1, 5_000, seed))
+            floors[database] = _floor(make_place(_folder(scratch, "floor"), new(), 2, 5_000, seed))
             for name in ("paced", "flat out", "killed"):
                 progress(f"{database}: {raters} raters, {name}")
                 place = make_place(_folder(scratch, name), new(), raters, items, seed)
@@ -128,7 +128,7 @@ def _folder(scratch: str, name: str) -> Path:
 
 def _floor(place: Place) -> float:
     """Return how many single votes a second one process records durably."""
-    (rater,) = place.links
+    rater = next(iter(place.links))
     done, began = 0, time.perf_counter()
     with Ledger.of(place.policy) as ledger:
         for item in ledger.queue(ITERATION)["item_id"]:

@@ -161,7 +161,8 @@ def _sdk(settings: LabelStudioSettings, http: httpx.Client) -> Any:
         raise LabelStudioError(
             f"label_studio: the SDK cannot be imported ({error}); install it: pip install 'al_assets[label-studio]'"
         ) from error
-    return LabelStudio(base_url=settings.url, api_key=settings.api_key.get_secret_value().strip(), httpx_client=http)
+    client: Any = LabelStudio
+    return client(base_url=settings.url, api_key=settings.api_key.get_secret_value().strip(), httpx_client=http)
 
 
 def _passing(error: BaseException) -> bool:
@@ -189,6 +190,8 @@ def _no_label_studio(settings: LabelStudioSettings) -> str:
 
 def _refused(settings: LabelStudioSettings, error: Any) -> str:
     said = _said(error.body)
+    if error.status_code < 400 or (error.status_code == 404 and not _is_label_studios(error.body)):
+        return _no_label_studio(settings)
     if error.status_code in (401, 403):
         return (
             f"label_studio.api_key: {settings.url} does not let it in ({error.status_code}: {said}); copy an access "
@@ -200,6 +203,10 @@ def _refused(settings: LabelStudioSettings, error: Any) -> str:
             "see it; remove the setting, and push makes a new one"
         )
     return f"label_studio: {settings.url} refuses ({error.status_code}: {said})"
+
+
+def _is_label_studios(body: Any) -> bool:
+    return isinstance(body, dict) and "status_code" in body
 
 
 def _said(body: Any) -> str:

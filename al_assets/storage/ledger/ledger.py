@@ -18,7 +18,8 @@ from al_assets.storage.ledger.queue_rules import checked_queue
 from al_assets.storage.ledger.raters import Change, record_change
 from al_assets.storage.ledger.reader import LedgerReader
 from al_assets.storage.ledger.tables import IMPORTS, QUEUE, QUEUE_REASONS, VOTE_REASONS, VOTES
-from al_assets.storage.ledger.votes import Plan, Receipt, RecordResult, Vote, VoteError, plan_votes
+from al_assets.storage.ledger.vote_plan import Plan, plan_votes
+from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError
 from al_assets.storage.schemas import REVIEW_QUEUE
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.sql import FromClause
 
 from al_assets.curation.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.tables import ADJUDICATIONS, IMPORTS, QUEUE, VOTE_REASONS, VOTES
-from al_assets.storage.ledger.votes import WITHDRAWN, Known, Place, Vote
+from al_assets.storage.ledger.vote_plan import Known
+from al_assets.storage.ledger.votes import WITHDRAWN, Place, Vote
 from al_assets.storage.schemas import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).

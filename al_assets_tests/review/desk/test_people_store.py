@@ -12,6 +12,7 @@ from al_assets.config import DeskSettings
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.audit import AuditFilter
+from al_assets.review.desk.people.browsers import browser_name
 from al_assets.review.desk.people.records import PeopleError, checked_name, checked_roles
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
@@ -56,7 +57,7 @@ def test_an_invitation_signs_a_person_in_once(store: PeopleStore) -> None:
     shown = store.invitation(token)
     assert shown is not None
     assert (shown.name, shown.roles, shown.expires_at) == (
-        "Zoë", {Role.ADJUDICATOR, Role.ADMIN}, START + timedelta(hours=72),
+        "Zoë", frozenset({Role.ADJUDICATOR, Role.ADMIN}), START + timedelta(hours=72),
     )  # fmt: skip
     assert store.invitation(token) is not None, "looking at it does not use it up"
     session = store.redeem(token, "Firefox")
@@ -258,3 +259,20 @@ def test_the_ledger_learns_who_rates(store: PeopleStore, ledger_url: str) -> Non
         assert set(ledger.raters) == {"ben", "cleo"}
         changes.invite(store, ledger, "anna", None, "ada")
         assert set(ledger.raters) == set(RATERS)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 "
+         "Safari/537.36 Edg/141.0.0.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+         "Version/18.5 Mobile/15E148 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile "
+         "Safari/537.36", "Chrome on Android"),
+        ("curl/8.5.0", "curl/8.5.0"), ("", "unknown"), ("x" * 500, "x" * 40),
+    ],
+)  # fmt: skip
+def test_browsers_have_short_names(user_agent: str, name: str) -> None:
+    assert browser_name(user_agent) == name

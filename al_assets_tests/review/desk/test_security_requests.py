@@ -63,7 +63,7 @@ def ada(clients: list[DeskClient]) -> DeskClient:
     ],
 )  # fmt: skip
 def test_only_the_desks_own_hosts_are_answered(clients: list[DeskClient], host: str, status: int) -> None:
-    answer = clients[0].get("/", headers={"Host": host.encode("latin-1")})
+    answer = clients[0].get("/", headers=[(b"Host", host.encode("latin-1"))])
     assert answer.status_code == status
     assert "evil" not in answer.text
     assert "evil" not in str(answer.headers)
@@ -155,7 +155,7 @@ def test_a_body_that_is_too_large_is_refused(ada: DeskClient, size: int) -> None
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 500, " ", "\xb2"])
 def test_a_length_that_is_none_is_refused(ada: DeskClient, length: str) -> None:
-    headers = {"Content-Length": length.encode("latin-1"), "X-CSRF-Token": ada.csrf}
+    headers = [(b"Content-Length", length.encode("latin-1")), (b"X-CSRF-Token", ada.csrf.encode())]
     assert ada.post("/people/link", content=b"name=ada", headers=headers).status_code in (400, 413)
 
 
@@ -163,30 +163,39 @@ def test_a_malformed_form_is_refused_or_has_no_token(ada: DeskClient) -> None:
     kinds = ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x; charset=nope"]
     for kind in [*kinds, "application/x-www-form-urlencoded; charset=nope", "application/json", "\xfc"]:
         for body in (b"--x\r\nbroken", b"%", b"\xff\xfe", b"csrf=%ff", b"{}", b""):
-            headers = {"Content-Type": kind.encode("latin-1")}
+            headers = [(b"Content-Type", kind.encode("latin-1"))]
             assert ada.post("/people/link", content=body, headers=headers).status_code in (400, 403)
-            assert ada.post("/people/link", content=body, headers={**headers, "X-CSRF-Token": ada.csrf}).status_code in (
-                400, 404,
-            )  # fmt: skip
+            headers.append((b"X-CSRF-Token", ada.csrf.encode()))
+            assert ada.post("/people/link", content=body, headers=headers).status_code in (400, 404)
 
 
-PATHS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(["..", "0000", "item000", "%00", "\0", "a/b"])
+PATHS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["..", "0000", "item000", "%00", "\0", "a/b"]
+)
 TEXTS = st.text(max_size=30) | st.sampled_from(["\0", "=1+1", "\ud800", "-1", "9" * 40, "positive", "0000"])
-FIELDS = ["name", "role", "sure", "session", "label", "comment", "reason", "turn", "seen", "version", "question", "note",
-          "guideline", "code", "by", "act", "subject", "before", "iteration", "key", "examples", "after"]  # fmt: skip
+FIELDS = [
+    "name", "role", "sure", "session", "label", "comment", "reason", "turn", "seen", "version", "question", "note",
+    "guideline", "code", "by", "act", "subject", "before", "iteration", "key", "examples", "after",
+]  # fmt: skip
+# Nobody is to be signed out or thrown out by the way.
+THROWING_OUT = ["/sign-out", "/people/deactivate", "/people/end-session", "/people/end-sessions", "/people/roles"]
 KINDS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json", "text/plain", ""]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_is_sent_is_no_fault_of_the_desk(app: Starlette, clients: list[DeskClient], data: st.DataObject) -> None:
+def test_whatever_is_sent_is_no_fault_of_the_desk(
+    app: Starlette, clients: list[DeskClient], data: st.DataObject
+) -> None:
     routes = [route for route in app.routes if isinstance(route, Route) and route.path != ENDLESS]
     client = data.draw(st.sampled_from(clients))
     route = data.draw(st.sampled_from(routes))
     method = data.draw(st.sampled_from([*sorted(route.methods or ()), "PUT"]))
     path = re.sub(r"\{[^}]*\}", lambda _: quote(data.draw(PATHS), safe="") or "x", route.path)
     fields = data.draw(st.dictionaries(st.sampled_from(FIELDS), TEXTS, max_size=4))
-    encoded = "&".join(f"{name}={quote(value.encode('utf-8', 'surrogatepass'), safe='')}" for name, value in fields.items())
+    encoded = "&".join(
+        f"{name}={quote(value.encode('utf-8', 'surrogatepass'), safe='')}" for name, value in fields.items()
+    )
     if data.draw(st.booleans()):
         path = f"{path}?{encoded}"
     headers = {"X-CSRF-Token": client.csrf}
@@ -194,8 +203,13 @@ def test_whatever_is_sent_is_no_fault_of_the_desk(app: Starlette, clients: list[
         headers["HX-Request"] = "true"
     body = encoded.encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=200))
     headers["Content-Type"] = data.draw(st.sampled_from(KINDS))
-    # Nobody is to be signed out or thrown out by the way.
-    if route.path in ("/sign-out", "/people/deactivate", "/people/end-session", "/people/end-sessions", "/people/roles"):
+    if route.path in (
+        "/sign-out",
+        "/people/deactivate",
+        "/people/end-session",
+        "/people/end-sessions",
+        "/people/roles",
+    ):
         headers.pop("X-CSRF-Token")
     answer = client.request(method, path, content=body if method not in ("GET", "HEAD") else None, headers=headers)
     assert answer.status_code < 500
@@ -237,7 +251,9 @@ def test_attempts_are_counted_by_address_and_in_all() -> None:
     assert [attempts.wait(each) for each in "abc"] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("target", ["//evil", "https://evil", "/\\evil", "\\\\evil", "evil", "", "/a\nb", "javascript:x"])
+@pytest.mark.parametrize(
+    "target", ["//evil", "https://evil", "/\\evil", "\\\\evil", "evil", "", "/a\nb", "javascript:x"]
+)
 def test_a_redirect_elsewhere_is_never_sent(desk: Desk, target: str) -> None:
     assert not is_own_path(target)
 

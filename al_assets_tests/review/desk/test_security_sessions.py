@@ -52,9 +52,10 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Callable
 
 def test_under_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Path) -> None:
     origin = "https://desk.example.org"
-    with open_desk(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", desk={"public_url": origin}) as desk, running_app(
-        desk
-    ) as app:
+    with (
+        open_desk(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", desk={"public_url": origin}) as desk,
+        running_app(desk) as app,
+    ):
         client = client_of(app, desk, "ada", Role.ADMIN, origin=origin)
         assert status(client) == 200
         assert client.get("/people").headers["strict-transport-security"] == "max-age=31536000"
@@ -75,7 +76,7 @@ def test_a_forged_cookie_signs_nobody_in(sign_in: SignIn, visitor: Callable[[], 
         "other key": other, "other token": f"{token[:-1]}A.{signature}", "no signature": token, "cut": cookie[:-1],
         "empty": "", "not ascii": "\xfc.\xfc",
     }[change]  # fmt: skip
-    assert forger.get("/people", headers={"Cookie": f"al-desk={forged}".encode("latin-1")}).status_code == 401
+    assert forger.get("/people", headers=[(b"Cookie", f"al-desk={forged}".encode("latin-1"))]).status_code == 401
     assert forger.get("/people", headers={"Cookie": f"al-desk={cookie}"}).status_code == 200
 
 
@@ -144,10 +145,11 @@ def test_an_expired_session_is_over(tmp_path: Path) -> None:
     with open_desk(tmp_path, url) as desk:
         with running_app(desk) as app:
             cookie = client_of(app, desk, "ada", Role.ADMIN).cookies["al-desk"]
-        with PeopleStore(url, "spam", desk.policy.desk, lambda: late) as people:
-            with running_app(Desk(desk.policy, desk.ledger, people, KEY)) as app:
-                client = DeskClient(app, cookies={"al-desk": cookie})
-                assert status(client) == 401
+        with (
+            PeopleStore(url, "spam", desk.policy.desk, lambda: late) as people,
+            running_app(Desk(desk.policy, desk.ledger, people, KEY)) as app,
+        ):
+            assert status(DeskClient(app, cookies={"al-desk": cookie})) == 401
 
 
 def test_no_session_outlives_the_key(tmp_path: Path) -> None:

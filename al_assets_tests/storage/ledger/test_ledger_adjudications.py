@@ -156,7 +156,7 @@ def test_changes_of_labels_are_counted(ledger_url: str) -> None:
 def test_voting_and_adjudicating_processes_leave_no_gap(ledger_url: str) -> None:
     ledger = open_ledger(ledger_url, 40)
     writers = [start_writer(ledger_url, rater, 40) for rater in RATERS[:2]]
-    seqs = []
+    seqs: list[int] = []
     while any(writer.poll() is None for writer in writers) or len(seqs) < 5:
         seqs.append(ledger.adjudicate(decision("item001", minute=len(seqs))))
         if len(seqs) == 2_000:

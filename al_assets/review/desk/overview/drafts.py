@@ -84,10 +84,12 @@ class Known:
     def next_version(self) -> str:
         """Return a version that no text has had: the present one counted up."""
         found = _NUMBER.match(self.current.version)
-        stem, number = (found[1], int(found[2])) if found else (f"{self.current.version}.", 0)
-        while f"{stem}{number}" in self.versions or not number:
+        stem, digits = (found[1], found[2]) if found else (f"{self.current.version}.", "0")
+        number = int(digits) + 1
+        # Leading zeros stay, as in dates.
+        while (version := f"{stem}{number:0{len(digits)}}") in self.versions:
             number += 1
-        return f"{stem}{number}"
+        return version
 
 
 def draft_of(known: Known) -> Draft:

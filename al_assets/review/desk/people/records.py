@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from al_assets.review.desk.access import Person, Role
+from al_assets.review.desk.people.browsers import browser_name
 
 MAX_NAME = 100
 
@@ -64,6 +65,11 @@ class Session:
     browser: str
     started_at: datetime
     seen_at: datetime
+
+    @property
+    def browser_name(self) -> str:
+        """The browser in short."""
+        return browser_name(self.browser)
 
 
 @dataclass(frozen=True)

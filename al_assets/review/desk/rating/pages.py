@@ -108,9 +108,7 @@ class _Pages:
             raise HTTPException(404)
         return rater, question
 
-    def _vote(
-        self, rater: str, question: QuestionId, key: str, label: str, comment: str, reason: str | None
-    ) -> Vote:
+    def _vote(self, rater: str, question: QuestionId, key: str, label: str, comment: str, reason: str | None) -> Vote:
         text = self._desk.policy.policy
         return Vote(
             item_id=question.item_id,

@@ -63,5 +63,7 @@ class Standing:
 
     def moments(self, rater: str, count: int) -> list[datetime]:
         """Return when a rater last answered on the desk, in order."""
-        answers = (row.voted_at for _, row in self.latest(rater) if row.label != WITHDRAWN and is_desk_key(row.vote_key))
+        answers = (
+            row.voted_at for _, row in self.latest(rater) if row.label != WITHDRAWN and is_desk_key(row.vote_key)
+        )
         return sorted(islice(answers, count))

@@ -5,8 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
-FOLD_CHARACTERS = 1_200
-FOLD_LINES = 18
+FOLD_CHARACTERS = 800
+FOLD_LINES = 12
 _SLACK = 200
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _KEPT = frozenset("\n\t")

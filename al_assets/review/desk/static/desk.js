@@ -8,7 +8,6 @@
     get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
     set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } },
   };
-  let busy = false;
   let settling = 0;
 
   const find = (id) => document.getElementById(id);
@@ -61,7 +60,7 @@
       (details.open && field ? field : control).focus();
       return;
     }
-    if (busy || find("stage").dataset.ready !== "yes") return;
+    if (find("stage").dataset.ready !== "yes") return;
     control.click();
   }
 
@@ -108,15 +107,17 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (!isOurs(event) || isPoll(event)) return;
-    busy = true;
-    find("stage").setAttribute("aria-busy", "true");
+    const stage = find("stage");
+    clearTimeout(settling);
+    stage.dataset.ready = "no";
+    stage.setAttribute("aria-busy", "true");
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (isPoll(event)) return;
-    busy = false;
     const stage = find("stage");
-    if (stage) stage.removeAttribute("aria-busy");
+    if (!stage || isPoll(event)) return;
+    stage.removeAttribute("aria-busy");
+    settle();
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {

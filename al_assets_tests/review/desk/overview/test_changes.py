@@ -74,9 +74,9 @@ def test_a_ledger_that_is_away_ends_nothing() -> None:
 def test_a_person_has_so_many_streams_and_no_more() -> None:
     async def go() -> None:
         changes = Changes(Ledger(), most=2)
-        with changes.listening("anna"), changes.listening("anna"), changes.listening("ben"):
-            with pytest.raises(TooManyStreamsError), changes.listening("anna"):
-                pass
+        streams = [changes.listening(name) for name in ("anna", "anna", "ben", "anna")]
+        with streams[0], streams[1], streams[2], pytest.raises(TooManyStreamsError), streams[3]:
+            pass
         with changes.listening("anna"):
             assert changes.listeners == 1
 

@@ -98,7 +98,7 @@ def test_nothing_of_it_is_in_any_page_header_or_file(tmp_path: Path) -> None:
         shown = set(re.findall(f"{TEXT}[A-Z]", "\n".join(recorder.received)))
         # All of the second round, the repeat and the gold among it.
         assert shown >= {f"{TEXT}{letter}" for letter in "KLMAU"}
-    pages = [each for each in recorder.received if "text/html" in each]
+    pages = [each for each in recorder.received if "content-type: text/html" in each]
     assert len(pages) > 10
     for received in pages:
         # What is random, or the rater's own, may hold any of the signs by chance.
