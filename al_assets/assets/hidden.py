@@ -27,7 +27,7 @@ def hidden_items(loop: LoopResource, key: str, questions: int, now: datetime | N
         published = key in iterations
         earlier = [each for each in iterations if each < key]
         queue = ledger.queue().filter(pl.col("iteration") < key)
-        votes = ledger.votes(earlier)
+        votes, raters = ledger.votes(earlier), ledger.raters
     seed = settings.seed + int(key)
     gold = draw_gold(
         load_gold(policy),
@@ -39,7 +39,7 @@ def hidden_items(loop: LoopResource, key: str, questions: int, now: datetime | N
         votes,
         queue,
         wanted=0 if published else hidden_count(settings.repeat_share, questions),
-        raters=policy.review.raters,
+        raters=raters,
         version=policy.policy.version,
         before=(now or datetime.now(UTC)) - timedelta(days=settings.repeat_after_days),
         seed=seed,

@@ -56,7 +56,7 @@ class LabelProgress:
 
     :param complete: queued items with enough votes.
     :param hours_open: since the queue was published.
-    :param late: votes that arrived after the report was made.
+    :param late: answers and adjudications that came in or changed after the report was made.
     """
 
     queued: int = 0
@@ -169,7 +169,7 @@ def _learn_when_labelled(current: IterationState, state: LoopState) -> Step:
 
 def _after_the_end(current: IterationState, state: LoopState, occasion: Occasion) -> Step:
     if occasion is Occasion.NIGHTLY and current.labels.late:
-        reason = f"{current.labels.late} votes came in after the report"
+        reason = f"{current.labels.late} answers or adjudications came in or changed after the report"
         return _run(current.key, Job.LEARN, current.learn, state, reason)
     if occasion is Occasion.NIGHTLY and state.pool_growth > state.reopen_growth:
         reason = f"the pool has grown by {state.pool_growth:.0%} since {current.key}"

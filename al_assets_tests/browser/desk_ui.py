@@ -47,9 +47,7 @@ def serve(app: Starlette) -> Iterator[str]:
 def chromium() -> Iterator[Browser]:
     """Open one Chromium; each rater gets a context of his own in it."""
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS, env={**os.environ, "HOME": profile}
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, env={**os.environ, "HOME": profile})
         try:
             yield browser
         finally:
@@ -78,7 +76,9 @@ class RaterUi:
         self.page.on("request", self._note_stranger)
 
     @classmethod
-    def join(cls, browser: Browser, address: str, token: str, size: tuple[int, int] = DESKTOP, **context: Any) -> "RaterUi":
+    def join(
+        cls, browser: Browser, address: str, token: str, size: tuple[int, int] = DESKTOP, **context: Any
+    ) -> "RaterUi":
         """Come in by a personal link, as invited."""
         opened: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
         found = cls(opened.new_page(), address)

@@ -237,7 +237,7 @@ def check(rater: RaterUi) -> None:
     for width, height in (DESKTOP, PHONE):
         rater.page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
-            rater.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            rater.page.emulate_media(color_scheme=scheme)
             assert rater.violations() == []
             assert rater.overflow() == 0
 

@@ -27,5 +27,12 @@ select
     seq,
     voted_at
 from expert_labels
+-- A vote that was taken back since is in older files still: only files as of the ledger's latest place count.
+where
+    coalesce(as_of, 0) = (
+        select max(coalesce(newer.as_of, 0))
+        from expert_labels as newer
+        where newer.iteration >= expert_labels.queued_iteration
+    )
 qualify row_number() over (partition by item_id, rater order by seq desc, expert_labels.iteration desc) = 1
 order by seq

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from anyio.to_thread import run_sync
 
 LOOK_SECONDS = 1.0
-MAX_STREAMS = 6
+MAX_STREAMS = 4
 _LOG = logging.getLogger(__name__)
 _ALL: "weakref.WeakSet[Changes]" = weakref.WeakSet()
 

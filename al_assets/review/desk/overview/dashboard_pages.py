@@ -88,11 +88,8 @@ class _Pages:
 
     async def _labels_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
         found = await self._rounds.of(state)
-        chosen = _iteration(request, state)
         return {
-            "rounds": shown_rounds(found.value, chosen),
-            "all_rounds": found.value,
-            "chosen": chosen,
+            "rounds": shown_rounds(found.value, _iteration(request, state)),
             "now": self._now(),
             "deadline_hours": self._desk.policy.review.deadline_hours,
             "labels_again": found.ask_again,
@@ -129,6 +126,7 @@ class _Pages:
             mark=state.mark(self._desk.key),
             policy=self._desk.policy.policy,
             iterations=state.iterations,
+            chosen=_iteration(request, state),
             words=words,
             about=about,
             due=due,

@@ -12,7 +12,7 @@ from al_assets.config import PolicyText
 Kind = Literal["same", "inserted", "deleted"]
 _WORD = re.compile(r"\s*\S+|\s+")
 _MOST_WORDS = 2_000
-_ALIKE = 0.4
+_ALIKE = 0.3
 
 
 @dataclass(frozen=True)

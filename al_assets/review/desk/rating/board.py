@@ -16,14 +16,19 @@ others it would give itself away.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from al_assets.review.desk.rating.claims import Claims
-from al_assets.review.desk.rating.reach import Waiting, counted_with, reach
 from al_assets.review.desk.rating.rounds import QuestionId, Round
 from al_assets.review.desk.rating.standing import Standing
-from al_assets.review.ordering import MIN_GAP, blind_order
+from al_assets.review.desk.rating.tally import Tally
+from al_assets.review.ordering import MIN_GAP
+from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
+
+_Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,6 @@ class Survey:
     share: float
 
 
-class _Item(NamedTuple):
-    text: str
-    group_id: str
-
-
 @dataclass
 class Board:
     """The questions of one policy and how far each is.
@@ -61,29 +61,43 @@ class Board:
     standing: Standing = field(default_factory=Standing)
     raters: frozenset[str] = frozenset()
     rounds: dict[str, Round] = field(default_factory=dict)
-    _items: dict[QuestionId, _Item] = field(default_factory=dict)
-    _orders: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _tallies: dict[str, Tally] = field(default_factory=dict)
+    _texts: dict[QuestionId, str] = field(default_factory=dict)
+    _groups: dict[str, list[str]] = field(default_factory=dict)
     _skipped: dict[str, dict[QuestionId, int]] = field(default_factory=dict)
 
     def publish(self, found: Round) -> None:
         """Take in the queue of an iteration, or a new revision of it."""
         self.rounds[found.iteration] = found
-        for item_id, *item in found.queue.select("item_id", "text", "group_id").iter_rows():
-            self._items[QuestionId(found.iteration, item_id)] = _Item(*item)
-        self._orders = {whose: order for whose, order in self._orders.items() if whose[0] != found.iteration}
+        questions = [QuestionId(found.iteration, item_id) for item_id in found.queue["item_id"]]
+        self._texts.update(zip(questions, found.queue["text"], strict=True))
+        self._groups[found.iteration] = found.queue["group_id"].to_list()
+        answers = ((each.item_id, self.standing.answered_by(each)) for each in questions)
+        self._tallies[found.iteration] = Tally(found, self.policy_name, self.votes_per_item, answers, self.raters)
 
     def set_raters(self, raters: Iterable[str]) -> None:
         """Say who may vote now; whoever may not loses his claim."""
-        self.raters = frozenset(raters)
-        self.claims.keep_only(self.raters)
+        now = frozenset(raters)
+        if now != self.raters:
+            self.raters = now
+            self.claims.keep_only(now)
+            for each in self._tallies.values():
+                each.set_present(now)
+
+    def apply(self, rows: Iterable[VoteRow]) -> None:
+        """Take in what was recorded since."""
+        for row in rows:
+            if row.seq > self.standing.seq and row.iteration in self._tallies:
+                self._tallies[row.iteration].count(row.item_id, row.rater, is_answer=row.label != WITHDRAWN)
+            self.standing.apply([row])
 
     def text(self, question: QuestionId) -> str:
         """Return the text of a published question."""
-        return self._items[question].text
+        return self._texts[question]
 
     def questions(self) -> Iterator[QuestionId]:
         """Yield every question of every published iteration."""
-        return iter(self._items)
+        return iter(self._texts)
 
     def open_rounds(self, now: datetime) -> list[Round]:
         """Return the newest round, due or not, then the older ones that are not due yet, newest first."""
@@ -96,15 +110,14 @@ class Board:
         :param claim: keep others away from the question from now on; without it nothing changes.
         """
         answered, left, share = 0, 0, 0.0
-        rounds = self.open_rounds(now) if rater in self.raters else []
-        choice: list[tuple[int, Waiting]] = []
-        for age, each in enumerate(rounds):
-            found = reach(rater, each, self._order(rater, each), self.standing, self.raters, self.votes_per_item)
+        free: dict[str, _Numbers] = {}
+        for each in self.open_rounds(now) if rater in self.raters else []:
+            found = self._tallies[each.iteration].reach(rater)
             answered += found.answered
             left += len(found.waiting)
             share += found.share
-            choice += [(age, waiting) for waiting in found.waiting]
-        question = self._chosen(rater, self._free(rater, choice, now))
+            free[each.iteration] = self._free(rater, each.iteration, found.waiting, now)
+        question = self._chosen(rater, free)
         if claim and question is not None:
             self.claims.hold(rater, question, now)
         elif claim:
@@ -132,37 +145,49 @@ class Board:
         deadline = found.deadline(self.deadline_hours)
         return deadline is not None and deadline <= now
 
-    def _order(self, rater: str, found: Round) -> list[str]:
-        whose = (found.iteration, rater)
-        if whose not in self._orders:
-            ordered = blind_order(found.queue, self.policy_name, found.iteration, rater)
-            self._orders[whose] = ordered["item_id"].to_list()
-        return self._orders[whose]
-
-    def _free(self, rater: str, choice: list[tuple[int, Waiting]], now: datetime) -> list[tuple[int, Waiting]]:
+    def _free(self, rater: str, iteration: str, waiting: _Numbers, now: datetime) -> _Numbers:
         """Leave out what those who have it before them will complete."""
-        claimed = self.claims.of_others(rater, now)
+        tally = self._tallies[iteration]
+        taken = [
+            tally.numbers[question.item_id]
+            for question, others in self.claims.of_others(rater, now).items()
+            if question.iteration == iteration and tally.is_complete_with(tally.numbers[question.item_id], others)
+        ]
+        return waiting[~np.isin(waiting, taken)] if taken else waiting
 
-        def is_free(question: QuestionId) -> bool:
-            before = self.rounds[question.iteration].asked_again.get(question.item_id)
-            votes = self.standing.answered_by(question)
-            return counted_with(votes, claimed[question], before) < self.votes_per_item
+    def _chosen(self, rater: str, free: dict[str, _Numbers]) -> QuestionId | None:
+        held, skipped = self.claims.held(rater), self._skipped.get(rater, {})
+        special = [
+            *([held] if held else []),
+            *(each for each in self.standing.taken_back(rater) if each not in skipped),
+        ]
+        if question := next((each for each in special if self._is_among(each, free)), None):
+            return question
+        near = {self._group(each) for each in (*self.standing.last_answers(rater, MIN_GAP), *skipped)}
+        fallback = None
+        for iteration, numbers in free.items():
+            groups, tally = self._groups[iteration], self._tallies[iteration]
+            behind = {tally.numbers[each.item_id] for each in skipped if each.iteration == iteration}
+            fresh = numbers[~np.isin(numbers, list(behind))] if behind else numbers
+            close = [number for number in fresh if groups[number] in near] if near else []
+            apart = fresh[~np.isin(fresh, close)] if close else fresh
+            if apart.size:
+                return QuestionId(iteration, tally.items[tally.first(rater, apart)])
+            if fresh.size and fallback is None:
+                fallback = QuestionId(iteration, tally.items[tally.first(rater, fresh)])
+        if fallback is not None:
+            return fallback
+        return next((each for each in sorted(skipped, key=lambda it: skipped[it]) if self._is_among(each, free)), None)
 
-        return [each for each in choice if each[1].question not in claimed or is_free(each[1].question)]
+    def _is_among(self, question: QuestionId, free: dict[str, _Numbers]) -> bool:
+        numbers, number = free.get(question.iteration), self._number(question)
+        return numbers is not None and number is not None and bool((numbers == number).any())
 
-    def _chosen(self, rater: str, choice: list[tuple[int, Waiting]]) -> QuestionId | None:
-        if not choice:
-            return None
-        held = self.claims.held(rater)
-        if any(waiting.question == held for _, waiting in choice):
-            return held
-        skipped = self._skipped.get(rater, {})
-        taken_back = {question: row.seq for question, row in self.standing.latest(rater) if row.label == WITHDRAWN}
-        near = {self._items[each].group_id for each in (*self.standing.last_answers(rater, MIN_GAP), *skipped)}
+    def _number(self, question: QuestionId) -> int | None:
+        """Return a question's number; None for one that was published since and answered already."""
+        tally = self._tallies.get(question.iteration)
+        return None if tally is None else tally.numbers.get(question.item_id)
 
-        def rank(each: tuple[int, Waiting]) -> tuple[int, int, bool, int, int, int]:
-            age, (question, votes, place) = each
-            is_near = self._items[question].group_id in near
-            return skipped.get(question, 0), -taken_back.get(question, 0), is_near, age, -votes, place
-
-        return min(choice, key=rank)[1].question
+    def _group(self, question: QuestionId) -> str | None:
+        number = self._number(question)
+        return None if number is None else self._groups[question.iteration][number]

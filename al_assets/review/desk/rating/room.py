@@ -133,7 +133,7 @@ class Room:
                     self._published[iteration] = published
                     self._codes.clear()
             self._look_at = time.monotonic() + _LOOK_SECONDS
-        board.standing.apply(ledger.votes_since(board.standing.seq))
+        board.apply(ledger.votes_since(board.standing.seq))
 
     def _view(self, rater: str, survey: Survey) -> View:
         now, board = self._clock(), self._board

@@ -22,6 +22,7 @@ class Standing:
         self._answered: dict[QuestionId, set[str]] = defaultdict(set)
         # Of each rater the questions in the order of their latest rows.
         self._latest: dict[str, dict[QuestionId, VoteRow]] = defaultdict(dict)
+        self._taken_back: dict[str, dict[QuestionId, int]] = defaultdict(dict)
 
     def apply(self, rows: Iterable[VoteRow]) -> None:
         """Take in the rows that follow; rows seen before are passed over."""
@@ -36,8 +37,10 @@ class Standing:
             own[question] = row
             if row.label == WITHDRAWN:
                 self._answered[question].discard(row.rater)
+                self._taken_back[row.rater][question] = row.seq
             else:
                 self._answered[question].add(row.rater)
+                self._taken_back[row.rater].pop(question, None)
 
     def answered_by(self, question: QuestionId) -> set[str] | frozenset[str]:
         """Return whose answers to a question count."""
@@ -50,6 +53,11 @@ class Standing:
     def latest(self, rater: str) -> Iterator[tuple[QuestionId, VoteRow]]:
         """Yield a rater's questions with what he said last to each, the most recent first."""
         return reversed(self._latest.get(rater, {}).items())
+
+    def taken_back(self, rater: str) -> list[QuestionId]:
+        """Return the questions whose answers a rater took back and has not given again, the last one first."""
+        own = self._taken_back.get(rater, {})
+        return sorted(own, key=lambda question: -own[question])
 
     def last_answers(self, rater: str, count: int) -> list[QuestionId]:
         """Return the questions a rater answered most recently, without those taken back."""

@@ -32,7 +32,7 @@ class VoteWriter:
         return outcome
 
     def _write_waiting(self) -> None:
-        batch = []
+        batch: list[tuple[Vote, Future[None]]] = []
         while self._waiting and len(batch) < _MOST_AT_ONCE:
             vote, outcome = self._waiting.popleft()
             if outcome.set_running_or_notify_cancel():

@@ -40,8 +40,12 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder: Path = tmp_path_factory.mktemp("labelled")
     write(folder, "gold.csv", "item_id,text,label\ngold-1,a,yes\n")
     url = f"sqlite:///{folder}/ledger.sqlite"
-    with open_desk(folder, url, queue_frame(items(60)), selection={"gold": "gold.csv"}, storage={"root": str(folder), "ledger_url": url},
-                   review={"raters": ["anna", "ben", "cleo"], "deadline_hours": 48}) as desk:  # fmt: skip
+    sections = {
+        "selection": {"gold": "gold.csv"},
+        "storage": {"root": str(folder), "ledger_url": url},
+        "review": {"raters": ["anna", "ben", "cleo"], "deadline_hours": 48},
+    }
+    with open_desk(folder, url, queue_frame(items(60)), **sections) as desk:
         chance, now = random.Random(1), datetime.now(UTC)
         votes = []
         for number in range(40):

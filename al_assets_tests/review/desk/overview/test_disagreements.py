@@ -29,7 +29,7 @@ def test_only_complete_items_with_both_answers_are_disputed(ledger_url: str) -> 
             vote("item001", "anna", "positive"), vote("item001", "ben", "positive"),
             vote("item002", "anna", "positive"),
             vote("item003", "anna", "positive"), vote("item003", "ben", "undecided"),
-            vote("item004", "anna", "undecided"), vote("item004", "ben", "negative"), vote("item004", "cleo", "positive"),
+            vote("item004", "anna", "undecided"), vote("item004", "ben", "negative"), vote("item004", "cleo"),
             vote("gold-1", "anna", "positive", iteration="0001"), vote("gold-1", "ben", "negative", iteration="0001"),
         ]
     )  # fmt: skip

@@ -42,7 +42,7 @@ class Play:
         seq = len(self.rows) + 1
         row = VoteRow(seq, *question, rater, label, None, None, f"desk:{seq}", self.now, self.now)
         self.rows.append(row)
-        self.board.standing.apply([row])
+        self.board.apply([row])
 
     def answer(self, rater: str) -> QuestionId | None:
         question = self.look(rater)

@@ -32,7 +32,7 @@ def main() -> None:
     client = DeskClient(make_app(desk))
     client.cookies.set(client.cookies_of.name, cookie)
     response = client.submit(f"/questions/{code}/answer", answer="negative", turn=turn, seen=seen, comment="why")
-    print(response.status_code, response.text)
+    sys.exit(f"not killed: {response.status_code} {response.text}")
 
 
 if __name__ == "__main__":

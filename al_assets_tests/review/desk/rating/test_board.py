@@ -44,7 +44,7 @@ def act(play: Play, rater: str, what: str, present: set[str], shown: dict[str, Q
     st.lists(ACTS, max_size=120), st.integers(0, 4), st.integers(1, 6), st.integers(0, 3), st.integers(2, 3),
     st.integers(3, 5),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_raters_do(
     acts: list[tuple[str, str]], pairs: int, singles: int, repeated: int, votes: int, crowd: int
 ) -> None:
@@ -61,7 +61,9 @@ def test_whatever_raters_do(
     assert all(len(raters) <= votes for raters in answers.values())
     for item, raters in before.items():
         assert set(answers.get(QuestionId("0000", item), {})) <= raters
-    cast = [(question.item_id, rater, label, NOON) for question, each in answers.items() for rater, label in each.items()]
+    cast = [
+        (question.item_id, rater, label, NOON) for question, each in answers.items() for rater, label in each.items()
+    ]
     queued = [(item_id, NOON) for item_id in queue["item_id"]]
     assert count_progress("0000", votes, queued, cast, present, 0, before).is_complete
     given_once = [(row.item_id, row.rater) for row in play.rows]
@@ -72,7 +74,7 @@ def test_whatever_raters_do(
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_alone_a_rater_goes_through_the_queue_in_his_own_order(pairs: int, singles: int, seed: int) -> None:
     if pairs + singles == 0:
         return
@@ -172,7 +174,7 @@ def test_the_same_question_until_it_is_answered() -> None:
         play.answer("ben")
         assert play.look("anna") == shown
     restarted = Play(round_of(queue_frame(items(20))))
-    restarted.board.standing.apply(play.rows)
+    restarted.board.apply(play.rows)
     assert restarted.look("anna") is not None
 
 
@@ -193,16 +195,18 @@ def test_undo_survives_a_restart() -> None:
     second = play.answer("anna")
     play.take_back("anna")
     restarted = Play(round_of(queue_frame(items(10))))
-    restarted.board.standing.apply(play.rows)
+    restarted.board.apply(play.rows)
     assert restarted.look("anna") == second
 
 
 def test_skipped_questions_come_at_the_end_in_the_order_they_were_skipped() -> None:
     play = Play(round_of(queue_frame(items(6))))
-    skipped = [play.look("anna")]
-    play.board.skip("anna", skipped[0])
-    skipped.append(play.look("anna"))
-    play.board.skip("anna", skipped[1])
+    skipped = []
+    for _ in range(2):
+        question = play.look("anna")
+        assert question is not None
+        play.board.skip("anna", question)
+        skipped.append(question)
     assert [QuestionId("0000", item) for item in play.answer_all("anna")][-2:] == skipped
 
 
@@ -229,16 +233,33 @@ def test_a_reselect_joins_behind_and_what_was_answered_stays_answered() -> None:
     assert sorted(first + play.answer_all("anna")) == sorted(queue["item_id"])
 
 
+def test_votes_on_what_was_published_a_moment_ago_do_no_harm() -> None:
+    play = Play(round_of(queue_frame(items(3))))
+    for question in (QuestionId("0001", "new"), QuestionId("0000", "added")):
+        play.put("anna", question)
+        play.put("anna", question, "withdrawn")
+        play.put("anna", question)
+    assert play.look("anna") is not None
+    play.board.publish(round_of(queue_frame(["new"]), "0001"))
+    play.board.publish(round_of(queue_frame([*items(3), "added"])))
+    assert sorted(play.answer_all("anna")) == items(3)
+    order = play.answer_all("ben")
+    # What Anna had answered alone comes before what nobody had.
+    assert (order[0], sorted(order)) == ("new", sorted([*items(3), "added", "new"]))
+
+
 def test_the_survey_counts_what_is_likely_to_be_ones_own() -> None:
     play = Play(round_of(queue_frame(items(30))), raters=CROWD[:3])
     survey = play.board.survey("anna", play.now)
-    assert (survey.answered, survey.left, survey.share) == (0, 30, pytest.approx(20))
+    assert (survey.answered, survey.left) == (0, 30)
+    assert survey.share == pytest.approx(20)
     for _ in range(10):
         play.answer("ben")
     assert play.board.survey("anna", play.now).share == pytest.approx(20 * 2 / 3 + 10 / 2)
     for _ in range(10):
         play.answer("cleo")
     survey = play.board.survey("anna", play.now)
-    assert (survey.left, survey.share) == (20, pytest.approx(20 * 2 / 3))
+    assert survey.left == 20
+    assert survey.share == pytest.approx(20 * 2 / 3)
     stranger = play.board.survey("zoe", play.now)
     assert (stranger.question, stranger.left) == (None, 0)

@@ -26,7 +26,11 @@ def test_times_in_words(seconds: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "words"), [(50, "in 2 days"), (24, "in 1 day"), (5.5, "in 5 hours"), (0.5, "in 30 minutes"), (-3, "3 hours ago"), (0, "now")]
+    ("hours", "words"),
+    [
+        (50, "in 2 days"), (24, "in 1 day"), (5.5, "in 5 hours"), (0.5, "in 30 minutes"), (-3, "3 hours ago"),
+        (0, "now"),
+    ],
 )  # fmt: skip
 def test_deadlines_in_words(hours: float, words: str) -> None:
     assert due(NOON + timedelta(hours=hours), NOON) == words

@@ -6,15 +6,18 @@ from al_assets.review.desk.rating.guideline import Block, blocks
 from al_assets.review.desk.rating.text import FOLD_CHARACTERS, FOLD_LINES, Piece, pieces, shown
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+HEART_ON_FIRE = "\u2764\ufe0f\u200d\U0001f525"
+SCIENTIST = "\U0001f9d1\U0001f3fd\u200d\U0001f52c"
+HEBREW = "\u05e9\u05dc\u05d5\u05dd\u200f!"
+PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "plain <b>text</b> & more", "line\none\ttab", "e\u0301 n\u0303", FAMILY, SCOTLAND, "\u2764\ufe0f\u200d\U0001f525",
-        "\U0001f44d\U0001f3fd", "\U0001f9d1\U0001f3fd\u200d\U0001f52c", "\u05e9\u05dc\u05d5\u05dd\u200f!", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
-        "\u0915\u094d\u200d\u0937", "\u06dd\u0661", "", "https://evil.example/win?a=1&b=2",
+        "plain <b>text</b> & more", "line\none\ttab", "e\u0301 n\u0303", FAMILY, SCOTLAND, HEART_ON_FIRE, SCIENTIST,
+        HEBREW, PERSIAN, "\u0915\u094d\u200d\u0937", "\u06dd\u0661", "", "https://evil.example/win?a=1&b=2",
     ],
 )  # fmt: skip
 def test_what_belongs_to_a_text_stays(text: str) -> None:

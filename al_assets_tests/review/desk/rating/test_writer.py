@@ -1,6 +1,8 @@
+import resource
+import sqlite3
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +74,32 @@ def test_a_refused_vote_does_not_take_the_others_with_it(ledger: SlowLedger) -> 
     assert labels(ledger) == {("item000", "anna"): "positive", **{(item, "ben"): "positive" for item in items(3)}}
 
 
-def test_when_nothing_can_be_written_every_vote_learns_it_and_the_next_try_counts(ledger: SlowLedger) -> None:
-    class Broken(SlowLedger):
-        broken = True
+@contextmanager
+def full_disk(file: Path) -> Iterator[None]:
+    """Let no file of this process grow beyond the size of one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-        def record(self, votes: Sequence[Vote], **arguments: Any) -> RecordResult:
-            if self.broken:
-                raise LedgerError("ledger: disk full")
-            return super().record(votes, **arguments)
 
-    ledger.__class__ = Broken
+def test_on_a_full_disk_every_vote_learns_it_and_the_next_try_counts(tmp_path: Path, ledger: SlowLedger) -> None:
     ledger.go_on.set()
     writer = VoteWriter(ledger)
-    failed: list[Future[None]] = [writer.submit(vote(item)) for item in items(3)]
-    for each in failed:
-        with pytest.raises(LedgerError, match="disk full"):
-            each.result(20)
-    ledger.broken = False  # type: ignore[attr-defined]
-    for each in [writer.submit(vote(item)) for item in items(3)]:
-        each.result(20)
-    assert len(labels(ledger)) == 3
+    # An open connection keeps the log of what is not yet in the file.
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
+        other.execute("select count(*) from votes").fetchone()
+        writer.submit(vote("item039")).result(20)
+        with full_disk(tmp_path / "ledger.sqlite-wal"):
+            for outcome in [writer.submit(vote(item)) for item in items(3)]:
+                with pytest.raises(LedgerError, match="could not be written"):
+                    outcome.result(20)
+    assert set(labels(ledger)) == {("item039", "anna")}
+    for outcome in [writer.submit(vote(item)) for item in items(3)]:
+        outcome.result(20)
+    assert len(labels(ledger)) == 4
 
 
 def test_a_vote_that_was_given_up_while_it_waited_is_not_written(ledger: SlowLedger) -> None:
