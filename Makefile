@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 FOLDER ?= .al/demo
+DESK_PORT ?= 8200
+DESK_FOLDER ?= .al/demo-desk
 AL_VLLM_PYTHON ?= $(wildcard $(CURDIR)/.venv-vllm/bin/python)
 # Processes that share the tests: one a core, at most four, as each holds one or two GB; 0 runs all of them in one.
 WORKERS ?= logical
@@ -11,10 +13,11 @@ PYTEST_ARGS ?=
 AL_LABEL_STUDIO_PYTHON ?= $(wildcard $(CURDIR)/.venv-label-studio/bin/python)
 export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 
-.PHONY: help demo dev test check format clean
+.PHONY: help demo demo-desk dev test check format clean
 
 help:
 	@echo "make demo    run three iterations on real text with real models (12 to 20 minutes on two cores)"
+	@echo "make demo-desk   label the demo's first queue by hand on http://127.0.0.1:$(DESK_PORT)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   lint, types, import directions"
@@ -32,6 +35,9 @@ $(VENV)/.dev: $(VENV)/.demo
 
 demo: $(VENV)/.demo
 	$(BIN)/al demo --folder $(FOLDER)
+
+demo-desk: $(VENV)/.demo
+	$(BIN)/al demo-desk --folder $(DESK_FOLDER) --port $(DESK_PORT)
 
 dev: $(VENV)/.demo
 	@if [ -z "$(AL_POLICY)" ]; then $(BIN)/al demo --prepare-only --folder $(FOLDER); fi

@@ -115,6 +115,30 @@ def demo(
     say("open the result in the UI: make dev")
 
 
+@app.command("demo-desk")
+def demo_desk(
+    folder: Annotated[Path, typer.Option(help="Where this demo lives.")] = Path(".al/demo-desk"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the desk.")] = 8200,
+    quick: Annotated[bool, typer.Option(help="A small pool and a small embedder.")] = False,
+) -> None:
+    """Open the review desk on the demo's queue: two simulated experts have answered it, the third is you."""
+    from al_assets.commands.desk import serve
+    from al_assets.demo.by_hand import prepare_desk_demo
+    from al_assets.demo.prepare import DemoSize
+    from al_assets.demo.run import DemoError
+
+    size = DemoSize.quickest() if quick else DemoSize()
+    try:
+        made = prepare_desk_demo(folder, size, lambda line: console.log(line, markup=False))
+    except DemoError as error:
+        fail(str(error))
+    say("Open a link, each in a browser of its own (a private window will do); it is good once:")
+    for name, link in made.links.items():
+        say(f"  {name}: http://127.0.0.1:{port}{link}")
+    say(f"To let the loop go on when you have answered all: make dev FOLDER={folder}")
+    serve(made.folder.policy, port=port, access_log=False)
+
+
 def main() -> None:
     """Run the command; what a user can mend is said in a line, without a traceback."""
     warnings.filterwarnings("ignore", category=FutureWarning)
