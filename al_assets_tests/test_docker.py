@@ -69,7 +69,7 @@ def environment(name: str) -> dict[str, str]:
 
 
 def test_the_services_of_a_deployment_are_there() -> None:
-    assert set(SERVICES) == {"postgres", "code", "webserver", "daemon"}
+    assert set(SERVICES) == {"postgres", "code", "desk", "webserver", "daemon"}
     assert set(COMPOSE["volumes"]) == {
         mount.split(":")[0]
         for service in SERVICES.values()
@@ -147,19 +147,20 @@ def test_no_password_has_a_default() -> None:
     secrets = [
         value for name in SERVICES for key, value in environment(name).items() if "PASSWORD" in key
     ]  # fmt: skip
-    assert len(secrets) == 6
+    assert len(secrets) == 8
     assert all(re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value) for value in secrets)
     required = set(re.findall(r"\$\{([A-Z_]+):\?", text))
     example = (DOCKER / "example.env").read_text()
     assert set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE)) == required
-    assert set(re.findall(r"\$\{([A-Z_]+)", text)) - required == {"AL_POSTGRES_PORT", "AL_WEBSERVER_PORT"}
+    with_defaults = {"AL_POSTGRES_PORT", "AL_WEBSERVER_PORT", "AL_DESK_PORT", "AL_DESK_URL"}
+    assert set(re.findall(r"\$\{([A-Z_]+)", text)) - required == with_defaults
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert service["healthcheck"]["test"][0] == "CMD"
-    needed = {"postgres": set(), "code": {"postgres"}}.get(name, {"postgres", "code"})
+    needed = {"postgres": set(), "code": {"postgres"}, "desk": {"postgres"}}.get(name, {"postgres", "code"})
     waits = service.get("depends_on", {})
     assert set(waits) == needed
     assert all(each == {"condition": "service_healthy"} for each in waits.values())
