@@ -63,7 +63,7 @@ def test_the_loop_rests_when_it_has_ended(journal: Journal) -> None:
 def test_late_votes_are_learned_from_at_night_in_a_run_of_their_own(journal: Journal) -> None:
     request = journal.request("late votes, night")
     assert request.run_key == "0001/learn/1"
-    assert "40 votes came in" in request.tags["al/reason"]
+    assert "40 answers or adjudications came in" in request.tags["al/reason"]
     report = journal.loop.root.read_table("kappa_report", "0001")
     assert report.filter(figure="watermark")["estimate"].to_list() == [5 * 40]
 

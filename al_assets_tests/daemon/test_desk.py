@@ -1,4 +1,4 @@
-"""From the last vote in a browser to the next queue in the same browser, with nothing in between but the loop itself."""
+"""From the last vote in a browser to the next queue in it, with nothing in between but the loop itself."""
 
 import time
 from collections.abc import Iterator

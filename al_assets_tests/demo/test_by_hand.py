@@ -1,5 +1,4 @@
 from collections import Counter
-from pathlib import Path
 
 import polars as pl
 import pytest

@@ -1,7 +1,7 @@
 """What every page of the desk needs, in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from al_assets.config import Policy
 from al_assets.review.desk.people.store import PeopleStore
@@ -14,6 +14,7 @@ class Desk:
 
     :param key: what cookies, forms and question codes are signed with; 32 bytes that only this desk's host knows.
     :param loop_waits_for: says in a sentence what the loop waits for; None where the desk does not know the loop.
+    :param on_sign_out: told the name of each person who signs out.
     """
 
     policy: Policy
@@ -21,3 +22,4 @@ class Desk:
     people: PeopleStore
     key: bytes
     loop_waits_for: Callable[[], str] | None = None
+    on_sign_out: list[Callable[[str], None]] = field(default_factory=list, compare=False)

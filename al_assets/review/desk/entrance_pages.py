@@ -102,6 +102,8 @@ class _Pages:
         if request.state.session_id is not None:
             await run_in_threadpool(self._desk.people.end_session, request.state.session_id, person.name)
             request.app.state.identities.forget()
+        for tell in self._desk.on_sign_out:
+            tell(person.name)
         response = RedirectResponse("/", 303)
         request.app.state.cookies.sign_out(response)
         return response

@@ -38,19 +38,27 @@ class Ledger(LedgerReader):
     :param raters: who may vote, besides those who joined by ``change_rater``; where there is nobody the ledger is good
         for reading and publishing.
     :param text: what raters read now; put on record with the next queue, vote or adjudication.
+    :param keep_connections: for a process that serves for long: SQLite's connections stay open between transactions.
     :raises LedgerError: the database cannot be opened.
     """
 
     def __init__(
-        self, url: str, policy_name: str, raters: Collection[str] = (), text: PolicyText | None = None
+        self,
+        url: str,
+        policy_name: str,
+        raters: Collection[str] = (),
+        text: PolicyText | None = None,
+        *,
+        keep_connections: bool = False,
     ) -> None:
-        super().__init__(url, policy_name, raters)
+        super().__init__(url, policy_name, raters, keep_connections=keep_connections)
         self._text = text
 
     @classmethod
-    def of(cls, policy: Policy) -> Self:
+    def of(cls, policy: Policy, *, keep_connections: bool = False) -> Self:
         """Open the ledger that a policy file names, for the raters it names."""
-        return cls(policy.ledger_url, policy.policy.name, policy.review.raters, policy.policy)
+        named, text = policy.policy.name, policy.policy
+        return cls(policy.ledger_url, named, policy.review.raters, text, keep_connections=keep_connections)
 
     def publish(
         self, iteration: str, queue: pl.DataFrame, selected_by: Mapping[str, str], *, append: bool = False

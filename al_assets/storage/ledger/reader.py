@@ -11,6 +11,7 @@ from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA, adjudic
 from al_assets.storage.ledger.labels import changed_labels, read_labels
 from al_assets.storage.ledger.policy_texts import POLICY_TEXTS_SCHEMA, texts_query
 from al_assets.storage.ledger.progress import Progress, count_progress
+from al_assets.storage.ledger.publications import Publication, read_publications
 from al_assets.storage.ledger.queue_rows import read_queue
 from al_assets.storage.ledger.raters import raters_of
 from al_assets.storage.ledger.retests import join_retests
@@ -26,10 +27,12 @@ class LedgerReader:
     :raises LedgerError: the database cannot be opened.
     """
 
-    def __init__(self, url: str, policy_name: str, raters: Collection[str] = ()) -> None:
+    def __init__(
+        self, url: str, policy_name: str, raters: Collection[str] = (), *, keep_connections: bool = False
+    ) -> None:
         self.policy_name = policy_name
         self._named_raters = tuple(raters)
-        self._store = Store(url)
+        self._store = Store(url, keep_connections=keep_connections)
 
     def close(self) -> None:
         """Give back the database connections."""
@@ -62,6 +65,11 @@ class LedgerReader:
         query = select(QUEUE.c.iteration).where(QUEUE.c.policy == self.policy_name).distinct()
         with self._store.read() as connection:
             return sorted(connection.execute(query).scalars())
+
+    def publications(self) -> dict[str, Publication]:
+        """Return when each iteration's queue was published last, the oldest iteration first: one cheap query."""
+        with self._store.read() as connection:
+            return read_publications(connection, self.policy_name)
 
     def refusals(self, votes: Sequence[Vote]) -> list[str | None]:
         """Return for each vote why ``record`` would refuse it for its rater or item, None where it would not."""

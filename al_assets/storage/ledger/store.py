@@ -12,13 +12,17 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
+from al_assets.storage.ledger.kept_file import KeptFile
 from al_assets.storage.ledger.tables import METADATA
 
 # Any constant would do; it only has to be the same in every process that writes.
 WRITE_LOCK = 0x616C5F6C6564676
 LOCK_TIMEOUT_MS = "30000"
+KEPT_CONNECTIONS = 8
+# Connections of parent processes. Dropped, they would be closed here, and the parent's locks with them.
+_OF_PARENTS: list[Pool] = []
 _TRIGGER = re.compile(r"(?:--[^\n]*\n)*CREATE TRIGGER \w+ BEFORE [A-Z ]+? ON (?P<table>\w+)")
 
 
@@ -37,16 +41,19 @@ class Store:
 
     A ledger of an earlier release gets the tables that came later; what it holds is left as it is.
 
+    :param keep_connections: keep SQLite's connections open between transactions, which makes each several times
+        faster: for a process that serves for long. The file must then stay in its place until ``close``.
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keep_connections: bool = False) -> None:
         self._url = _checked(url)
         self._shown = self._url.render_as_string(hide_password=True)
-        self._engine = _sqlite(self._url) if self._is_sqlite else _postgresql(self._url)
+        self._kept = KeptFile(Path(str(self._url.database))) if keep_connections and self._is_sqlite else None
+        self._engine = _sqlite(self._url, self._kept) if self._is_sqlite else _postgresql(self._url)
         self._process = os.getpid()
         # A ledger that nobody closed gives its connections back all the same.
-        weakref.finalize(self, self._engine.dispose)
+        weakref.finalize(self, _give_back, self._engine, self._process)
         self._prepare()
 
     @property
@@ -60,7 +67,10 @@ class Store:
             with self._open(writing=True) as connection, connection.begin():
                 self._lock(connection)
                 yield connection
+            # What was written into a file that somebody took away meanwhile counts for nothing.
+            self._check_place()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self._start_afresh()
             raise LedgerError(
                 f"ledger: {self._shown} could not be written: {_explained(error)}; nothing of this was recorded unless "
                 "an earlier try got through, so repeat it: what is already there counts once"
@@ -73,17 +83,40 @@ class Store:
             with self._open(writing=False) as connection, connection.begin():
                 yield connection
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self._start_afresh()
             raise LedgerError(f"ledger: {self._shown} could not be read: {_explained(error)}") from error
 
     def close(self) -> None:
         """Give back the connections."""
-        self._engine.dispose()
+        _give_back(self._engine, self._process)
+
+    def _check_place(self) -> None:
+        """Refuse to go on when the file of kept connections is no longer the one in its place."""
+        if self._kept is None or self._kept.is_there:
+            return
+        try:
+            # SQLite's write-ahead log stays behind where the file was; what is only there goes after the file.
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (SQLAlchemyError, sqlite3.Error):
+            pass
+        raise LedgerError(
+            f"ledger: {self._kept.path} was moved, deleted or replaced while this process had it open, so nothing more "
+            "is read from it or recorded; stop the process, put the right file there and start again"
+        )
+
+    def _start_afresh(self) -> None:
+        """After an error, let the next transaction have a connection of its own, whatever became of this one."""
+        if self._kept is not None:
+            self._engine.dispose()
 
     def _open(self, *, writing: bool) -> Connection:
         if self._process != os.getpid():
             # Two processes on one connection would read each other's answers: a forked one opens its own.
+            _OF_PARENTS.append(self._engine.pool)
             self._engine.dispose(close=False)
             self._process = os.getpid()
+        self._check_place()
         options: dict[str, Any] = {"al_write": writing}
         if not self._is_sqlite:
             # A writer must see what was committed while it waited for the lock; a reader one moment only.
@@ -154,9 +187,19 @@ def _checked(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL) -> Engine:
-    # No pool: a connection must never be carried into a forked process.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": int(LOCK_TIMEOUT_MS) / 1000})
+def _give_back(engine: Engine, process: int) -> None:
+    """Close the connections, unless they are those of a parent process."""
+    if os.getpid() == process:
+        engine.dispose()
+
+
+def _sqlite(url: URL, kept: KeptFile | None) -> Engine:
+    # Without a pool no connection can be carried into a forked process.
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if kept is not None:
+        # One more for each thread that finds all of them busy, closed afterwards; the last one used comes first.
+        pool = {"poolclass": QueuePool, "pool_size": KEPT_CONNECTIONS, "max_overflow": -1, "pool_use_lifo": True}
+    engine = create_engine(url, connect_args={"timeout": int(LOCK_TIMEOUT_MS) / 1000}, **pool)
     pragmas = statements("connect.sqlite.sql")
 
     @event.listens_for(engine, "connect")
@@ -165,6 +208,8 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma)
+        if kept is not None:
+            kept.note()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -48,6 +49,7 @@ class _Pages:
         self._docket = Docket(desk)
         self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
+        self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}
         self._raters: Recent[LedgerState, RaterQuality] = Recent(self._judge)
         self._course: Recent[int, Course] = Recent(self._read_course)
 
@@ -145,11 +147,17 @@ class _Pages:
 
     def _measure(self, state: LedgerState) -> _Agreement:
         votes = self._desk.ledger.expert_labels(watermark=state.watermark)
-        by_iteration = {
-            iteration: agreement_of(votes.filter(iteration=iteration), self._desk.policy)
-            for iteration in state.iterations
-        }
-        return agreement_of(votes, self._desk.policy), by_iteration
+        by_iteration = {each: self._measured(votes.filter(iteration=each), each) for each in state.iterations}
+        if len(by_iteration) == 1:
+            return by_iteration[state.iterations[0]], by_iteration
+        return self._measured(votes, ""), by_iteration
+
+    def _measured(self, votes: pl.DataFrame, name: str) -> dict[str, Measured]:
+        """Return the figures of some votes, those of before if the votes are the same: most iterations are finished."""
+        now = tuple(votes["seq"])
+        if name not in self._known or self._known[name][0] != now:
+            self._known[name] = (now, agreement_of(votes, self._desk.policy))
+        return self._known[name][1]
 
     def _judge(self, state: LedgerState) -> RaterQuality:
         return raters_of(self._desk.ledger, self._desk.policy, state.watermark)

@@ -96,7 +96,7 @@ def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
     places = [case.code for case in found]
     start = places.index(after) if after in places else -1
     later = [case for case in waiting if places.index(case.code) > start]
-    return (later or waiting or [None])[0]
+    return next(iter(later or waiting), None)
 
 
 def neutral_order(key: bytes, item: str, raters: Sequence[str]) -> list[str]:

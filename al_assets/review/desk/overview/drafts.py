@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 import yaml
+from starlette.datastructures import FormData
 
 from al_assets.config import Example, PolicyText
 from al_assets.storage.ledger.votes import is_storable
@@ -15,18 +16,6 @@ MAX_EXAMPLES = 60
 LONGEST = {"version": 40, "question": 1_000, "guideline": 30_000, "text": 10_000, "why": 2_000, "note": 5_000}
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NUMBER = re.compile(r"(.*?)(\d+)$")
-
-
-class Fields(Protocol):
-    """A submitted form: one value, or all values, of a field."""
-
-    def get(self, key: str, default: str = "") -> Any:
-        """Return the last value of a field."""
-        ...
-
-    def getlist(self, key: Any) -> list[Any]:
-        """Return every value of a field."""
-        ...
 
 
 class DraftError(ValueError):
@@ -99,7 +88,7 @@ def draft_of(known: Known) -> Draft:
     return Draft(known.next_version(), now.question, now.guideline, examples)
 
 
-def draft_from(fields: Fields) -> Draft:
+def draft_from(fields: FormData) -> Draft:
     """Return what was submitted."""
     columns = [[_plain(each) for each in fields.getlist(f"example_{name}")] for name in ("text", "label", "why")]
     rows = zip(*columns, strict=False)

@@ -10,6 +10,7 @@ from anyio.to_thread import run_sync
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Recent(Generic[Key, Value]):
     but serve votes.
 
     :param compute: what is done for a state.
-    :param pause: the least time between two computations, as a multiple of how long the last one took.
+    :param pause: the least time between two computations, as a multiple of how long the last one took. Who asks within
+        a second of its end waits for the present value.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Recent(Generic[Key, Value]):
         async with self._lock:
             if found := self._at_hand(key):
                 return found
+            await anyio.sleep(max(self._rest_until - self._clock(), 0.0))
             start = self._clock()
             value = await run_sync(self._compute, key)
             end = self._clock()
@@ -60,4 +63,4 @@ class Recent(Generic[Key, Value]):
         if known == key:
             return Found(value, None)
         left = self._rest_until - self._clock()
-        return Found(value, max(left, 1.0)) if left > 0 else None
+        return Found(value, left) if left > PATIENCE else None

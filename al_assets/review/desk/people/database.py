@@ -13,12 +13,13 @@ DESK_LOCK = 0x616C5F6465736B
 class DeskDatabase(Store):
     """Creates its tables when they are missing, each with the triggers in ``sql/TABLE.DIALECT.sql`` if there are any.
 
+    :param keep_connections: as of ``Store``.
     :raises LedgerError: the database cannot be opened.
     """
 
-    def __init__(self, url: str, metadata: MetaData) -> None:
+    def __init__(self, url: str, metadata: MetaData, *, keep_connections: bool = False) -> None:
         self._metadata = metadata
-        super().__init__(url)
+        super().__init__(url, keep_connections=keep_connections)
 
     def _lock(self, connection: Connection) -> None:
         if self._is_sqlite:

@@ -39,6 +39,7 @@ class PeopleStore:
     :param url: of the ledger's database; the desk's tables are created there when missing.
     :param policy_name: the desks of one database do not see each other's people.
     :param clock: tells the time.
+    :param keep_connections: for a process that serves for long: SQLite's connections stay open between transactions.
     :raises LedgerError: here and in every method: the database cannot be opened, read or written.
     """
 
@@ -48,18 +49,20 @@ class PeopleStore:
         policy_name: str,
         settings: DeskSettings | None = None,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        keep_connections: bool = False,
     ) -> None:
         settings = settings or DeskSettings()
         self.policy_name = policy_name
-        self._database = DeskDatabase(url, METADATA)
+        self._database = DeskDatabase(url, METADATA, keep_connections=keep_connections)
         self._invite_time = timedelta(hours=settings.invite_hours)
         self._lifetime = Lifetime(timedelta(hours=settings.session_idle_hours), timedelta(hours=settings.session_hours))
         self._clock = clock
 
     @classmethod
-    def of(cls, policy: Policy) -> Self:
+    def of(cls, policy: Policy, *, keep_connections: bool = False) -> Self:
         """Open the store of a policy file."""
-        return cls(policy.ledger_url, policy.policy.name, policy.desk)
+        return cls(policy.ledger_url, policy.policy.name, policy.desk, keep_connections=keep_connections)
 
     def close(self) -> None:
         """Give back the database connections."""

@@ -27,7 +27,9 @@ _LOG = logging.getLogger(__name__)
 
 def routes(desk: Desk) -> list[Route]:
     """Return the raters' pages."""
-    pages = _Pages(desk, Room(desk), VoteWriter(desk.ledger))
+    room = Room(desk)
+    desk.on_sign_out.append(room.leave)
+    pages = _Pages(desk, room, VoteWriter(desk.ledger))
     rater = needs(Role.RATER)
     code = "/questions/{code:str}"
     return [

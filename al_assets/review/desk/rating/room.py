@@ -10,7 +10,8 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.rating.board import Board, Survey
 from al_assets.review.desk.rating.codes import answer_key, question_code
 from al_assets.review.desk.rating.pace import pace
-from al_assets.review.desk.rating.rounds import Publication, QuestionId, publications, read_round
+from al_assets.review.desk.rating.rounds import QuestionId, read_round
+from al_assets.storage.ledger.publications import Publication
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 
@@ -127,7 +128,7 @@ class Room:
         ledger, board = self._desk.ledger, self._board
         if time.monotonic() >= self._look_at:
             board.set_raters(ledger.raters)
-            for iteration, published in publications(ledger).items():
+            for iteration, published in ledger.publications().items():
                 if self._published.get(iteration) != published:
                     board.publish(read_round(ledger, iteration, published.published_at))
                     self._published[iteration] = published

@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import polars as pl
-from sqlalchemy import func, select
 
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.ledger.tables import QUEUE
 
 
 class QuestionId(NamedTuple):
@@ -17,13 +15,6 @@ class QuestionId(NamedTuple):
 
     iteration: str
     item_id: str
-
-
-class Publication(NamedTuple):
-    """When an iteration's queue was published last, and under which revision."""
-
-    revision: int
-    published_at: datetime
 
 
 @dataclass(frozen=True)
@@ -43,14 +34,6 @@ class Round:
     def deadline(self, hours: float | None) -> datetime | None:
         """Return when the answers are due, None if they never are."""
         return None if hours is None or self.published_at is None else self.published_at + timedelta(hours=hours)
-
-
-def publications(ledger: Ledger) -> dict[str, Publication]:
-    """Return each published iteration's last publication, oldest iteration first: one cheap query."""
-    query = select(QUEUE.c.iteration, func.max(QUEUE.c.revision), func.max(QUEUE.c.published_at))
-    query = query.where(QUEUE.c.policy == ledger.policy_name).group_by(QUEUE.c.iteration).order_by(QUEUE.c.iteration)
-    with ledger._store.read() as connection:
-        return {iteration: Publication(*last) for iteration, *last in connection.execute(query)}
 
 
 def read_round(ledger: Ledger, iteration: str, published_at: datetime) -> Round:

@@ -77,8 +77,8 @@ def test_a_vote_is_heard_of_within_two_seconds_and_nothing_of_it(served: Served,
         answer(desk, "item000", "ben", "positive", comment="secret")
         heard = [next(each) for each in (rater, other)]
         assert time.monotonic() - start < 2
-        for each in heard:
-            name, *rest = each.split("\n")
+        for event in heard:
+            name, *rest = event.split("\n")
             assert rest == ["event: changed", "data: changed"]
             assert len(name.removeprefix("id: ")) == 16
 

@@ -43,9 +43,9 @@ def test_while_states_follow_quickly_the_older_value_is_given() -> None:
         assert (await recent.of(1)).ask_again is None
         stale = await recent.of(2)
         assert (stale.value, stale.ask_again) == ("value 1", 18.0)
-        work.now += 17.5
-        assert (await recent.of(3)).ask_again == 1.0
-        work.now += 1
+        work.now += 16.5
+        assert (await recent.of(3)).ask_again == 1.5
+        work.now += 1.4
         fresh = await recent.of(3)
         assert (fresh.value, fresh.ask_again) == ("value 3", None)
 

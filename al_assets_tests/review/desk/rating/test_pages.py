@@ -338,3 +338,14 @@ def test_deadline_and_pace_in_words(tmp_path: Path) -> None:
             page = rater.answer()
         assert "less than a minute<" in page.html
         assert "7 answered by you" in page.html
+
+
+def test_what_lay_before_a_rater_who_signs_out_is_handed_on(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
+    with open_desk(tmp_path, url, queue_frame(items(1))) as desk:
+        app = make_app(desk)
+        anna, ben, cleo = (Rater(client_of(app, desk, name)) for name in ("anna", "ben", "cleo"))
+        assert all(item_of(each.look()) == "item000" for each in (anna, ben))
+        assert "Nothing waits for you" in cleo.look().html
+        assert anna.client.submit("/sign-out").status_code == 303
+        assert item_of(cleo.look()) == "item000"
