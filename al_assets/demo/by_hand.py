@@ -21,7 +21,7 @@ from al_assets.review.desk.people.store import PeopleStore
 
 YOU = "you"
 _SIMULATED = "raters: [expert_1, expert_2, expert_3]"
-_BY_HAND = f"raters: [{YOU}, expert_2, expert_3]"
+_BY_HAND = f"raters: [{YOU}, simulated_2, simulated_3]"
 _PEOPLE = {
     YOU: Role.RATER,
     "an adjudicator": Role.ADJUDICATOR,

@@ -77,14 +77,21 @@ class RaterUi:
 
     @classmethod
     def join(
-        cls, browser: Browser, address: str, token: str, size: tuple[int, int] = DESKTOP, **context: Any
+        cls,
+        browser: Browser,
+        address: str,
+        token: str,
+        size: tuple[int, int] = DESKTOP,
+        *,
+        number: int = 1,
+        **context: Any,
     ) -> "RaterUi":
-        """Come in by a personal link, as invited."""
+        """Come in by a personal link, as invited, and wait for the question of a number."""
         opened: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
         found = cls(opened.new_page(), address)
         found.page.goto(f"{address}/join/{token}")
         found.page.locator("main button[type=submit]").click()
-        found.expect_number(1)
+        found.expect_number(number)
         return found
 
     def expect_number(self, number: int) -> None:

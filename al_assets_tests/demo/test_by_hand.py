@@ -37,9 +37,9 @@ def test_every_item_waits_for_you_alone(made: DeskDemo) -> None:
         votes = ledger.votes()
         progress = ledger.progress("0000", 3)
 
-    assert Counter(votes["rater"]) == {"expert_2": 30, "expert_3": 30}
+    assert Counter(votes["rater"]) == {"simulated_2": 30, "simulated_3": 30}
     assert {rater: len(items) for rater, items in progress.open_items.items()} == {
-        YOU: 30, "expert_2": 0, "expert_3": 0,
+        YOU: 30, "simulated_2": 0, "simulated_3": 0,
     }  # fmt: skip
     assert votes.filter(pl.col("source").str.starts_with("file:")).height == 60
 
@@ -55,4 +55,4 @@ def test_your_link_leads_to_the_first_question(made: DeskDemo) -> None:
 
     assert "strongly negative" in page.lower()
     assert "Question 1" in page
-    assert "expert_2" not in page
+    assert "simulated_2" not in page
