@@ -42,6 +42,7 @@ def init(path: Annotated[Path, typer.Argument(help="Where to write the policy fi
     console.print("  1. fill in the lines marked 'fill in': the guideline, the pool, the labeler, the raters")
     console.print(f"  2. al check --policy {path}")
     console.print(f"  3. {POLICY_VARIABLE}={path} make dev, then materialize iteration 0000", highlight=False)
+    console.print(f"  4. al desk serve --policy {path}, where the raters answer its queue", highlight=False)
 
 
 @app.command()
