@@ -10,6 +10,7 @@ PREFIX = "al_assets_tests/"
 # go to one process. Those that take longest come first, so that none is left alone at the end.
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("daemon/test_loop.py", "daemon/test_embedding_change.py"),
+    ("daemon/test_desk.py",),
     ("models/labelers/test_vllm.py",),
     (
         "assets/test_loop_in_process.py", "assets/test_selection.py", "automation/test_sensor_and_schedule.py",
@@ -17,10 +18,14 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ),
     ("scale/test_ray_runner.py", "scale/test_embed_shards.py", "bench/test_selection_ray.py"),
     ("models/students/test_sft.py",),
+    ("browser/test_desk_rating.py",),
     ("browser/test_first_iteration.py",),
+    ("review/label_studio/test_label_studio.py",),
     ("demo/test_run.py",),
     ("daemon/test_failed_iteration.py",),
+    ("demo/test_by_hand.py",),
     ("bench/test_coverage.py",),
+    ("browser/test_desk_overview.py",),
     ("study/test_docs.py",),
     ("automation/test_schedule_on_disk.py",),
     ("study/test_run.py",),
