@@ -141,7 +141,7 @@ def cold_start(
 def desk(
     raters: Annotated[int, typer.Option(min=1, help="At once.")] = 50,
     items: Annotated[int, typer.Option(min=1, help="Of the queue; each takes two votes.")] = 6_000,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each phase.")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each phase, not counting restarts.")] = 10,
     kills: Annotated[int, typer.Option(min=0, help="Of the server, in the last phase.")] = 3,
     database: Annotated[list[str] | None, typer.Option(help="sqlite or postgresql; both if left out.")] = None,
     seed: SeedOption = 0,

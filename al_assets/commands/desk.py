@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from al_assets.review.desk.people.store import PeopleStore
 
 desk_app = typer.Typer(help="The review desk: serve it, and say who may come.", no_args_is_help=True)
+SWITCH_SECONDS = 0.0005
 LOCAL = "http://127.0.0.1:8200"
 NameArgument = Annotated[str, typer.Argument(help="The name under which the person's votes are recorded.")]
 PublicUrlOption = Annotated[
@@ -51,7 +53,10 @@ def serve(
     settings = settings.model_copy(update={"desk": settings_at(place, settings.desk, public_url)})
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("al_assets.desk.access").setLevel(logging.INFO if access_log else logging.WARNING)
-    with Ledger.of(settings) as ledger, PeopleStore.of(settings) as people:
+    # A vote is made durable by a thread that waits its turn in Python dozens of times; the default is for other work.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    ledgers, stores = Ledger.of(settings, keep_connections=True), PeopleStore.of(settings, keep_connections=True)
+    with ledgers as ledger, stores as people:
         app = make_app(Desk(settings, ledger, people, desk_key(settings), LoopWatch(policy)))
         server = desk_server(app, place)
         listener = bound_socket(place)

@@ -7,14 +7,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import unescape
+from http import HTTPStatus
 
-import httpx
+from al_assets.bench.desk.browser import BrokenConnectionError, Browser
+from al_assets.review.desk.rating.screens import Said
 
 GIVE_UP_SECONDS = 60.0
 _RETRY_SECONDS = 0.05
 _FORM = re.compile(r'<form\b[^>]*\baction="(?P<action>/questions/[^"]+/answer)"[^>]*>(?P<inside>.*?)</form>', re.DOTALL)
 _HIDDEN = re.compile(r"<input\b[^>]*>")
 _ATTRIBUTE = re.compile(r'\b(type|name|value)="([^"]*)"')
+_SAVED = re.compile(rf'<p id="said"[^>]*>{re.escape(Said.SAVED.words)}</p>')
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,16 @@ class Question:
 
     action: str
     fields: Mapping[str, str]
+
+
+@dataclass
+class Shift:
+    """How long the raters work.
+
+    :param ends: of ``time.monotonic``; put off by the time for which there is no server.
+    """
+
+    ends: float
 
 
 @dataclass
@@ -42,67 +55,67 @@ class Diary:
 
 
 class Rater:
-    """One rater with a browser of his own; he signs in with his link."""
+    """One rater with a browser of his own; he signs in with his link.
 
-    def __init__(self, name: str, address: str) -> None:
+    :param port: of the server on the loopback interface.
+    """
+
+    def __init__(self, name: str, port: int) -> None:
         self.name = name
-        self._browser = httpx.AsyncClient(base_url=address, timeout=30, headers={"Origin": address})
+        self._question: Question | None = None
+        self._browser = Browser("127.0.0.1", port, {"Origin": f"http://127.0.0.1:{port}", "HX-Request": "true"})
 
     async def sign_in(self, link: str) -> None:
-        """Follow an invitation.
+        """Follow an invitation and open the first question.
 
         :raises RuntimeError: it was refused.
         """
-        page = await self._browser.get(link)
-        csrf = _hidden(page.text).get("csrf", "")
-        answer = await self._browser.post(link, data={"csrf": csrf})
-        if answer.status_code != httpx.codes.SEE_OTHER:
-            raise RuntimeError(f"{self.name} was not let in: {answer.status_code}")
+        page = await self._browser.request("GET", link)
+        answer = await self._browser.request("POST", link, {"csrf": _hidden(page.text).get("csrf", "")})
+        if answer.status != HTTPStatus.SEE_OTHER:
+            raise RuntimeError(f"{self.name} was not let in: {answer.status}")
+        self._question = question_of((await self._browser.request("GET", "/questions")).text)
 
-    async def work(self, until: float, think_seconds: float, diary: Diary) -> None:
-        """Answer question after question until a moment, or until nothing is left.
+    async def work(self, shift: Shift, think_seconds: float, diary: Diary) -> None:
+        """Answer question after question until the shift ends, or until nothing is left.
 
-        :param until: of ``time.monotonic``.
         :param think_seconds: between two answers.
         """
-        page = await self._patiently("GET", "/questions", {}, diary)
-        question = question_of(page)
-        while question is not None and time.monotonic() < until:
+        while (question := self._question) is not None and time.monotonic() < shift.ends:
             if think_seconds:
                 await asyncio.sleep(think_seconds * (0.5 + _share(f"{self.name}{question.action}")))
-            page = await self._patiently("POST", question.action, self._answer(question), diary)
-            if "saved" in page.lower():
+            page = await self._patiently(question.action, self._answer(question), diary)
+            if _SAVED.search(page):
                 diary.accepted.append((self.name, question.action))
-            question = question_of(page)
+            self._question = question_of(page)
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Close the browser."""
-        await self._browser.aclose()
+        self._browser.close()
 
     def _answer(self, question: Question) -> dict[str, str]:
         chosen = "positive" if _share(question.action) < 0.4 else "negative"
         return {**question.fields, "answer": chosen, "comment": ""}
 
-    async def _patiently(self, method: str, path: str, data: Mapping[str, str], diary: Diary) -> str:
-        """Send a request, again after a crash of the server, and return the page."""
+    async def _patiently(self, action: str, data: Mapping[str, str], diary: Diary) -> str:
+        """Send an answer, again after a crash of the server, and return the page."""
         began = time.monotonic()
         crashed = False
         while True:
             sent = time.monotonic()
             try:
-                found = await self._browser.request(method, path, data=data or None, headers={"HX-Request": "true"})
-            except httpx.TransportError as error:
+                found = await self._browser.request("POST", action, data)
+            except BrokenConnectionError as error:
                 crashed = True
                 if time.monotonic() - began > GIVE_UP_SECONDS:
-                    diary.errors.append(f"{method} {path}: {type(error).__name__} for {GIVE_UP_SECONDS:.0f} s")
+                    diary.errors.append(f"{error} for {GIVE_UP_SECONDS:.0f} s")
                     return ""
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if found.status_code != httpx.codes.OK:
-                diary.errors.append(f"{method} {path}: {found.status_code}")
-            if method == "POST":
-                now = time.monotonic()
-                (diary.outages if crashed else diary.seconds).append(now - (began if crashed else sent))
+            if found.status != HTTPStatus.OK:
+                diary.errors.append(f"POST {action}: {found.status}")
+            now = time.monotonic()
+            (diary.outages if crashed else diary.seconds).append(now - (began if crashed else sent))
             return found.text
 
 

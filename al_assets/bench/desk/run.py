@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from al_assets.bench.desk.check import check_ledger
+from al_assets.bench.desk.meter import Effort, Meter
 from al_assets.bench.desk.place import ITERATION, Place, make_place
-from al_assets.bench.desk.raters import Diary, Rater
+from al_assets.bench.desk.raters import Diary, Rater, Shift
 from al_assets.bench.desk.server import DeskServer, running_desk
 from al_assets.bench.throwaway_postgres import running_cluster
 from al_assets.review.desk.security.key import desk_key
 from al_assets.storage.ledger import Ledger, Vote
 
 DATABASES = ("sqlite", "postgresql")
+PHASES = ("paced", "flat out", "killed")
 THINK_SECONDS = 2.0
 _FLOOR_SECONDS = 2.0
 Say = Callable[[str], None]
@@ -37,7 +39,14 @@ class Phase:
     :param errors: answers of the server that were none of a working desk, and raters who gave up.
     :param lost: answers that the page called saved and that are not on record.
     :param doubled: rows on record beyond one for each rater and question.
-    :param too_many: votes beyond those asked for each item.
+    :param too_many: votes beyond those asked for each item. Without kills there are none: what lies before one rater
+        is given to no third. A kill makes the desk forget what lay before whom, so that after each as many votes too
+        many may come in as questions lay before raters.
+    :param kills: times that the server was killed.
+    :param server_cpu_ms: processor time of the server for each vote, starting left out.
+    :param server_peak_mb: the server's largest resident size.
+    :param cores_of_raters: how many cores the raters themselves kept busy on average; they run on the same machine.
+    :param cores_of_others: how many cores all other processes kept busy, a database server among them.
     """
 
     database: str
@@ -55,7 +64,10 @@ class Phase:
     doubled: int
     too_many: int
     kills: int
+    server_cpu_ms: float
     server_peak_mb: float
+    cores_of_raters: float
+    cores_of_others: float
     first_errors: tuple[str, ...]
 
 
@@ -63,10 +75,10 @@ class Phase:
 class DeskBench:
     """All phases, and the floor they are compared with.
 
-    :param floor_votes_per_s: single votes that one process records durably one after the other, without a desk, in the
-        same run, by database.
-    :param ratio: votes a second of the desk flat out for each of the floor, by database; above 1 because the desk makes
-        the votes of several raters durable together.
+    :param floor_votes_per_s: single votes that one process records durably one after the other, without a desk, over
+        connections such as the desk's, in the same run, by database.
+    :param ratio: votes a second of the desk flat out for each of the floor, by database; it may be above 1, because the
+        desk makes the votes of several raters durable together.
     """
 
     phases: tuple[Phase, ...]
@@ -81,30 +93,32 @@ def bench_desk(
     seconds: float = 10.0,
     kills: int = 3,
     databases: Sequence[str] = DATABASES,
+    phases: Sequence[str] = PHASES,
     seed: int = 0,
     progress: Say = lambda line: None,
 ) -> DeskBench:
     """Let raters answer through a real server and count what the ledger has of it.
 
     :param items: of the queue; each takes two votes, and a phase ends early when none is left.
-    :param seconds: of each phase.
-    :param kills: times that the server is killed and started again in the last phase.
+    :param seconds: of each phase; the times without a server come on top.
+    :param kills: times that the server is killed and started again in the phase killed.
+    :param phases: some of PHASES.
     :raises MissingPostgresError: PostgreSQL is wanted and its programs are not installed.
     """
-    phases: list[Phase] = []
+    found: list[Phase] = []
     floors = {}
     for database in databases:
         with tempfile.TemporaryDirectory(prefix="al_bench_desk_") as scratch, _ledgers(database, Path(scratch)) as new:
             progress(f"{database}: single votes without a desk")
-            floors[database] = _floor(make_place(_folder(scratch, "floor"), new(), 2, 5_000, seed))
-            for name in ("paced", "flat out", "killed"):
+            single = make_place(_folder(scratch, "floor"), new(), 2, 5_000, seed)
+            floors[database] = _floor(single, min(seconds, _FLOOR_SECONDS))
+            for name in phases:
                 progress(f"{database}: {raters} raters, {name}")
                 place = make_place(_folder(scratch, name), new(), raters, items, seed)
                 think, wanted = (THINK_SECONDS if name == "paced" else 0.0), (kills if name == "killed" else 0)
-                phases.append(_phase(database, name, place, seconds, think, wanted))
-    flat_out = {each.database: each.votes_per_s for each in phases if each.name == "flat out"}
-    ratio = {database: flat_out[database] / floor for database, floor in floors.items()}
-    return DeskBench(tuple(phases), floors, ratio)
+                found.append(_phase(database, name, place, seconds, think, wanted))
+    ratio = {each.database: each.votes_per_s / floors[each.database] for each in found if each.name == "flat out"}
+    return DeskBench(tuple(found), floors, ratio)
 
 
 @contextmanager
@@ -126,13 +140,13 @@ def _folder(scratch: str, name: str) -> Path:
     return folder
 
 
-def _floor(place: Place) -> float:
+def _floor(place: Place, seconds: float) -> float:
     """Return how many single votes a second one process records durably."""
     rater = next(iter(place.links))
     done, began = 0, time.perf_counter()
-    with Ledger.of(place.policy) as ledger:
+    with Ledger.of(place.policy, keep_connections=True) as ledger:
         for item in ledger.queue(ITERATION)["item_id"]:
-            if time.perf_counter() - began > _FLOOR_SECONDS:
+            if time.perf_counter() - began > seconds:
                 break
             ledger.record([Vote(item, ITERATION, rater, "negative", "1", datetime.now(UTC))])
             done += 1
@@ -142,7 +156,7 @@ def _floor(place: Place) -> float:
 def _phase(database: str, name: str, place: Place, seconds: float, think: float, kills: int) -> Phase:
     diary = Diary()
     with running_desk(place.policy_file, place.policy_file.parent / "desk.log") as server:
-        worked = asyncio.run(_work(place, server, seconds, think, kills, diary))
+        effort = asyncio.run(_work(place, server, seconds, think, kills, diary))
         server.note_memory()
         peak = server.peak_mb
     found = check_ledger(place, desk_key(place.policy), diary.accepted)
@@ -151,9 +165,9 @@ def _phase(database: str, name: str, place: Place, seconds: float, think: float,
         database=database,
         name=name,
         raters=len(place.links),
-        seconds=worked,
+        seconds=effort.seconds,
         votes=found.votes,
-        votes_per_s=found.votes / worked,
+        votes_per_s=found.votes / effort.seconds,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
@@ -162,25 +176,33 @@ def _phase(database: str, name: str, place: Place, seconds: float, think: float,
         lost=found.lost,
         doubled=found.doubled,
         too_many=found.too_many,
-        kills=kills,
+        kills=effort.kills,
+        server_cpu_ms=effort.server / max(found.votes, 1) * 1_000,
         server_peak_mb=peak,
+        cores_of_raters=effort.raters / effort.seconds,
+        cores_of_others=effort.others / effort.seconds,
         first_errors=tuple(diary.errors[:3]),
     )
 
 
-async def _work(place: Place, server: DeskServer, seconds: float, think: float, kills: int, diary: Diary) -> float:
-    """Let everybody sign in and work; return the seconds from the first question to the last answer."""
-    raters = [Rater(name, server.address) for name in place.links]
+async def _work(place: Place, server: DeskServer, seconds: float, think: float, kills: int, diary: Diary) -> Effort:
+    """Let everybody sign in and work; return what it took from the first question to the last answer."""
+    raters = [Rater(name, server.port) for name in place.links]
     for rater in raters:
         await rater.sign_in(place.links[rater.name])
-    began = time.monotonic()
-    at_work = [asyncio.create_task(rater.work(began + seconds, think, diary)) for rater in raters]
-    for number in range(kills):
-        await asyncio.sleep(max(0.0, began + seconds * (number + 1) / (kills + 1) - time.monotonic()))
+    meter = Meter(server)
+    shift = Shift(meter.began + seconds)
+    at_work = [asyncio.create_task(rater.work(shift, think, diary)) for rater in raters]
+    for _ in range(kills):
+        # Each server lives equally long, or the next ones would not get far enough to lose anything.
+        await asyncio.sleep(seconds / (kills + 1))
+        killed_at = time.monotonic()
         server.kill()
         await asyncio.to_thread(server.start)
+        shift.ends += time.monotonic() - killed_at
+        meter.kills += 1
     await asyncio.gather(*at_work)
-    worked = time.monotonic() - began
+    effort = meter.effort()
     for rater in raters:
-        await rater.leave()
-    return worked
+        rater.leave()
+    return effort

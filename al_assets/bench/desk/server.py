@@ -27,6 +27,7 @@ class DeskServer:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.peak_mb = 0.0
+        self._cpu_seconds = 0.0
 
     @property
     def address(self) -> str:
@@ -48,6 +49,8 @@ class DeskServer:
             if self.process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the desk did not start:\n{self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
+        # Starting is no part of the work.
+        self._cpu_seconds -= self._used()
 
     def kill(self) -> None:
         """Kill it at once, as a crash of the machine would."""
@@ -57,15 +60,26 @@ class DeskServer:
         """Ask it to end."""
         self._end(signal.SIGTERM)
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time used so far, without starting."""
+        return self._cpu_seconds + self._used()
+
     def note_memory(self) -> None:
         """Keep the largest resident size seen so far, in MB."""
         if self.process is not None and self.process.poll() is None:
-            self.peak_mb = max(self.peak_mb, psutil.Process(self.process.pid).memory_info().rss / 2**20)
+            self.peak_mb = max(self.peak_mb, _peak_mb(self.process.pid))
+
+    def _used(self) -> float:
+        if self.process is None or self.process.poll() is not None:
+            return 0.0
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def _end(self, how: signal.Signals) -> None:
         if self.process is None:
             return
         self.note_memory()
+        self._cpu_seconds += self._used()
         self.process.send_signal(how)
         try:
             self.process.wait(15)
@@ -88,6 +102,15 @@ def running_desk(policy_file: Path, log: Path) -> Iterator[DeskServer]:
         yield server
     finally:
         server.stop()
+
+
+def _peak_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status")
+    if status.is_file():
+        # The kernel remembers the largest size in between.
+        line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return float(psutil.Process(process).memory_info().rss / 2**20)
 
 
 def free_port() -> int:

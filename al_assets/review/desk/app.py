@@ -1,5 +1,6 @@
 """The desk as one application: everyone's pages behind one gate."""
 
+import logging
 from functools import lru_cache
 from importlib.resources import files
 
@@ -13,6 +14,7 @@ from al_assets.review.desk import audit_pages, entrance_pages, people_pages
 from al_assets.review.desk.access import person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import adjudication_pages, dashboard_pages, events, policy_pages
+from al_assets.review.desk.people.changes import keep_raters_blind
 from al_assets.review.desk.rating import pages as rating_pages
 from al_assets.review.desk.security.access_log import AccessLog
 from al_assets.review.desk.security.addresses import Addresses
@@ -23,6 +25,7 @@ from al_assets.review.desk.security.identities import Identities, IdentityError
 from al_assets.review.desk.security.tokens import Cookies
 from al_assets.review.label_studio import webhook
 
+_LOG = logging.getLogger("al_assets.desk")
 PAGES = (
     entrance_pages, people_pages, audit_pages, rating_pages, adjudication_pages, policy_pages, dashboard_pages, events,
     webhook,
@@ -32,6 +35,8 @@ PAGES = (
 def make_app(desk: Desk) -> Starlette:
     """Return the desk's application; it uses the desk, and closes nothing of it."""
     settings = desk.policy.desk
+    for name in keep_raters_blind(desk.people, desk.ledger, "the desk"):
+        _LOG.warning("review.raters: %s has another role at the desk or was deactivated, and may not vote", name)
     cookies, addresses = Cookies(desk.key, settings), Addresses(settings)
     identities = Identities(desk.people, cookies, addresses, settings)
     routes: list[BaseRoute] = [route for pages in PAGES for route in pages.routes(desk)]

@@ -19,7 +19,7 @@ def asset(name: str) -> str:
 
 ENVIRONMENT = Environment(
     loader=PackageLoader("al_assets.review.desk"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
+    lstrip_blocks=True, auto_reload=False,
 )  # fmt: skip
 ENVIRONMENT.globals["asset"] = asset
 

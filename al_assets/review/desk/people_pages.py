@@ -16,7 +16,7 @@ from al_assets.review.desk.access import Person, Role, needs, person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.pages import page
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.people.records import Member, PeopleError, checked_name, written
+from al_assets.review.desk.people.records import Member, PeopleError, checked_name, checked_roles, written
 
 ROLES_SAID = {
     Role.RATER: "answers questions, blind",
@@ -62,6 +62,7 @@ class _Pages:
         name, roles = _text(form, "name"), [str(role) for role in form.getlist("role")]
         try:
             self._refuse_self(request, name, "give yourself other roles")
+            await self._refuse_other_roles(name, roles)
             token = await self._change(request, changes.invite, name, roles)
         except PeopleError as error:
             return await self._everybody(request, status=400, problem=str(error), name=name, roles=roles)
@@ -177,6 +178,15 @@ class _Pages:
         # So the last admin cannot lock everybody out by a slip.
         if checked_name(name) == person_of(request).name:
             raise PeopleError(f"You cannot {what}: another admin, or the command 'al desk', can.")
+
+    async def _refuse_other_roles(self, name: str, roles: list[str]) -> None:
+        # A rater who was given another role by a slip can never be one again.
+        known = await run_in_threadpool(self._desk.people.member, checked_name(name))
+        if known is not None and checked_roles(roles) != known.roles:
+            raise PeopleError(
+                f"name: {known.name!r} is known as {written(known.roles)}; to give the person other roles, use the "
+                "page behind the name"
+            )
 
     def _link(self, request: Request, token: str) -> str:
         # Without a public address only this machine's own names get past the gate.

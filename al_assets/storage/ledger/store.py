@@ -21,6 +21,7 @@ from al_assets.storage.ledger.tables import METADATA
 WRITE_LOCK = 0x616C5F6C6564676
 LOCK_TIMEOUT_MS = "30000"
 KEPT_CONNECTIONS = 8
+MOST_CONNECTIONS = 15
 # Connections of parent processes. Dropped, they would be closed here, and the parent's locks with them.
 _OF_PARENTS: list[Pool] = []
 _TRIGGER = re.compile(r"(?:--[^\n]*\n)*CREATE TRIGGER \w+ BEFORE [A-Z ]+? ON (?P<table>\w+)")
@@ -41,8 +42,9 @@ class Store:
 
     A ledger of an earlier release gets the tables that came later; what it holds is left as it is.
 
-    :param keep_connections: keep SQLite's connections open between transactions, which makes each several times
-        faster: for a process that serves for long. The file must then stay in its place until ``close``.
+    :param keep_connections: keep more connections open between transactions, of SQLite some at all, which makes each
+        several times faster: for a process that serves for long. A SQLite file must then stay in its place until
+        ``close``.
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
 
@@ -50,7 +52,9 @@ class Store:
         self._url = _checked(url)
         self._shown = self._url.render_as_string(hide_password=True)
         self._kept = KeptFile(Path(str(self._url.database))) if keep_connections and self._is_sqlite else None
-        self._engine = _sqlite(self._url, self._kept) if self._is_sqlite else _postgresql(self._url)
+        self._engine = (
+            _sqlite(self._url, self._kept) if self._is_sqlite else _postgresql(self._url, keep_all=keep_connections)
+        )
         self._process = os.getpid()
         # A ledger that nobody closed gives its connections back all the same.
         weakref.finalize(self, _give_back, self._engine, self._process)
@@ -219,8 +223,16 @@ def _sqlite(url: URL, kept: KeptFile | None) -> Engine:
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+def _postgresql(url: URL, *, keep_all: bool) -> Engine:
+    # As many at once in both cases; opening one takes as long as several transactions.
+    kept = MOST_CONNECTIONS if keep_all else MOST_CONNECTIONS // 3
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=kept,
+        max_overflow=MOST_CONNECTIONS - kept,
+        connect_args={"connect_timeout": 10},
+    )
 
 
 def _explained(error: BaseException) -> str:

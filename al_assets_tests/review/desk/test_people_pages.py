@@ -48,6 +48,18 @@ def test_what_cannot_be_is_refused_with_the_reason(
     assert desk.ledger.raters == ("anna", "ben", "cleo")
 
 
+def test_an_invitation_under_a_known_name_changes_no_roles_by_a_slip(
+    ada: DeskClient, sign_in: SignIn, desk: Desk
+) -> None:
+    anna = sign_in("anna")
+    refused = ada.submit("/people/invite", name=" anna", role="adjudicator")
+    assert refused.status_code == 400
+    assert "is known as rater; to give the person other roles, use the page behind the name" in refused.text
+    assert anna.get("/questions").status_code == 200
+    assert "anna" in desk.ledger.raters
+    assert ada.submit("/people/invite", name="anna", role="rater").status_code == 200
+
+
 def test_roles_are_changed_and_felt_at_once(ada: DeskClient, sign_in: SignIn, desk: Desk) -> None:
     olga = sign_in("olga", Role.POLICY_OWNER)
     assert olga.get("/people").status_code == 404

@@ -180,9 +180,13 @@ def test_names_that_are_easily_confused_are_refused(store: PeopleStore) -> None:
     store.invite("Zoë", ["rater"], "root")
     with pytest.raises(PeopleError, match="easily confused"):
         store.invite("ZOË", ["rater"], "root")
+    store.invite("Finn O", ["rater"], "root")
+    for name in ("Finn  O", "\ufb01nn o", "\uff26inn O"):
+        with pytest.raises(PeopleError, match="easily confused"):
+            store.invite(name, ["adjudicator"], "root")
     # The same name written with a combining mark is the same person.
     store.invite("Zoe\u0308", None, "root")
-    assert [each.name for each in store.people()] == ["Zoë"]
+    assert [each.name for each in store.people()] == ["Finn O", "Zoë"]
 
 
 def test_nobody_who_has_seen_votes_becomes_a_rater(store: PeopleStore) -> None:
@@ -197,6 +201,22 @@ def test_nobody_who_has_seen_votes_becomes_a_rater(store: PeopleStore) -> None:
     store.change_roles("anna", ["adjudicator"], "root")
     with pytest.raises(PeopleError, match="cannot be a blind rater"):
         store.change_roles("anna", ["rater"], "root")
+
+
+def test_whoever_votes_elsewhere_gets_no_second_name_here(store: PeopleStore, ledger_url: str) -> None:
+    with Ledger(ledger_url, "spam", ["anna"]) as ledger, pytest.raises(PeopleError, match="'anna', who is known"):
+        changes.invite(store, ledger, "Anna", ["adjudicator"], "root")
+    assert store.people() == []
+
+
+def test_a_policy_file_makes_no_rater_of_somebody_with_another_role(store: PeopleStore, ledger_url: str) -> None:
+    for name, role in (("judy", "adjudicator"), ("ben", "rater"), ("gone", "rater")):
+        store.invite(name, [role], "root")
+    store.deactivate("gone", "root")
+    with Ledger(ledger_url, "spam", ["anna", "judy", "ben", "gone"]) as ledger:
+        assert changes.keep_raters_blind(store, ledger, "the desk") == ["judy", "gone"]
+        assert ledger.raters == ("anna", "ben")
+        assert changes.keep_raters_blind(store, ledger, "the desk") == []
 
 
 def test_a_change_of_roles_is_felt_by_open_sessions(store: PeopleStore) -> None:

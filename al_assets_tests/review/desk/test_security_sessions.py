@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from al_assets.review.desk.people.store import PeopleStore, utc_now
 from al_assets.review.desk.security.identities import REMEMBERED_SECONDS
 from al_assets.review.desk.security.tokens import Cookies
 from al_assets_tests.review.desk.conftest import KEY, DeskClient, SignIn, client_of, open_desk, running_app
+
+COOKIE = Cookies(KEY, DeskSettings()).name
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Callable
     before = client.get(f"/join/{token}").headers["set-cookie"]
     after = client.submit(f"/join/{token}").headers["set-cookie"]
     for each in (before, after):
-        assert each.startswith("al-desk=")
+        assert each.startswith(f"{COOKIE}=")
         assert "HttpOnly; " in each
         assert "Path=/; " in each
         assert "SameSite=lax" in each
@@ -48,6 +52,24 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Callable
     assert "Max-Age" not in before
     assert "Max-Age=2592000" in after
     assert before.split(";")[0] != after.split(";")[0], "signing in makes a new token"
+
+
+def test_desks_of_one_machine_leave_each_others_sessions_alone(tmp_path: Path) -> None:
+    # A browser sends a cookie to every port of a host.
+    with ExitStack() as stack:
+        clients = []
+        for name, key in (("one", KEY), ("two", bytes(32))):
+            (tmp_path / name).mkdir()
+            made = stack.enter_context(open_desk(tmp_path / name, f"sqlite:///{tmp_path}/{name}.sqlite"))
+            app = stack.enter_context(running_app(replace(made, key=key)))
+            clients.append(client_of(app, made, "ada", Role.ADMIN))
+        one, two = clients
+        both = "; ".join(f"{name}={value}" for each in clients for name, value in each.cookies.items())
+        for client in clients:
+            client.cookies.clear()
+            assert client.get("/people", headers={"Cookie": both}).status_code == 200
+        assert one.get("/join/x", headers={"Cookie": both}).headers.get("set-cookie") is None
+        assert one.cookies_of.name != two.cookies_of.name
 
 
 def test_under_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Path) -> None:
@@ -62,22 +84,22 @@ def test_under_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Path) 
         link = client.submit("/people/link", name="ada").text
         assert "https://desk.example.org/join/" in link
         header = client.post("/sign-out", data={"csrf": client.csrf}).headers["set-cookie"]
-        assert header.startswith("__Host-al-desk=")
+        assert header.startswith(f"__Host-{COOKIE}=")
         assert "Secure" in header
 
 
 @pytest.mark.parametrize("change", ["other key", "other token", "no signature", "cut", "empty", "not ascii"])
 def test_a_forged_cookie_signs_nobody_in(sign_in: SignIn, visitor: Callable[[], DeskClient], change: str) -> None:
     ada, forger = sign_in("ada", Role.ADMIN), visitor()
-    cookie = ada.cookies["al-desk"]
+    cookie = ada.cookies[COOKIE]
     token, _, signature = cookie.rpartition(".")
     other = Cookies(bytes(32), DeskSettings()).header(token, keep=True).split(";")[0].partition("=")[2]
     forged = {
         "other key": other, "other token": f"{token[:-1]}A.{signature}", "no signature": token, "cut": cookie[:-1],
         "empty": "", "not ascii": "\xfc.\xfc",
     }[change]  # fmt: skip
-    assert forger.get("/people", headers=[(b"Cookie", f"al-desk={forged}".encode("latin-1"))]).status_code == 401
-    assert forger.get("/people", headers={"Cookie": f"al-desk={cookie}"}).status_code == 200
+    assert forger.get("/people", headers=[(b"Cookie", f"{COOKIE}={forged}".encode("latin-1"))]).status_code == 401
+    assert forger.get("/people", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 200
 
 
 def test_a_token_that_was_never_given_out_signs_nobody_in(visitor: Callable[[], DeskClient]) -> None:
@@ -95,18 +117,18 @@ def test_the_key_of_the_cookie_is_not_that_of_the_forms(app: Starlette) -> None:
 def test_a_swapped_cookie_is_another_persons_and_its_forms_are_void(sign_in: SignIn) -> None:
     ada, anna = sign_in("ada", Role.ADMIN), sign_in("anna")
     csrf = ada.csrf
-    swapped = {"Cookie": f"al-desk={anna.cookies['al-desk']}", "X-CSRF-Token": csrf}
+    swapped = {"Cookie": f"{COOKIE}={anna.cookies[COOKIE]}", "X-CSRF-Token": csrf}
     assert ada.post("/people/link", data={"name": "ada"}, headers=swapped).status_code == 403
 
 
 def test_signing_out_ends_the_session_at_once(sign_in: SignIn) -> None:
     ada = sign_in("ada", Role.ADMIN)
-    kept = ada.cookies["al-desk"]
+    kept = ada.cookies[COOKIE]
     assert status(ada) == 200
     answer = ada.submit("/sign-out")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert "al-desk" not in ada.cookies
-    assert ada.get("/people", headers={"Cookie": f"al-desk={kept}"}).status_code == 401
+    assert COOKIE not in ada.cookies
+    assert ada.get("/people", headers={"Cookie": f"{COOKIE}={kept}"}).status_code == 401
 
 
 def test_a_session_that_an_admin_ends_is_over_at_once(sign_in: SignIn, desk: Desk) -> None:
@@ -144,18 +166,18 @@ def test_an_expired_session_is_over(tmp_path: Path) -> None:
     late = utc_now() + timedelta(hours=721)
     with open_desk(tmp_path, url) as desk:
         with running_app(desk) as app:
-            cookie = client_of(app, desk, "ada", Role.ADMIN).cookies["al-desk"]
+            cookie = client_of(app, desk, "ada", Role.ADMIN).cookies[COOKIE]
         with (
             PeopleStore(url, "spam", desk.policy.desk, lambda: late) as people,
             running_app(Desk(desk.policy, desk.ledger, people, KEY)) as app,
         ):
-            assert status(DeskClient(app, cookies={"al-desk": cookie})) == 401
+            assert status(DeskClient(app, cookies={COOKIE: cookie})) == 401
 
 
 def test_no_session_outlives_the_key(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.sqlite"
     with open_desk(tmp_path, url) as desk:
         with running_app(desk) as app:
-            cookie = client_of(app, desk, "ada", Role.ADMIN).cookies["al-desk"]
+            cookie = client_of(app, desk, "ada", Role.ADMIN).cookies[COOKIE]
         with running_app(Desk(desk.policy, desk.ledger, desk.people, bytes(32))) as app:
-            assert status(DeskClient(app, cookies={"al-desk": cookie})) == 401
+            assert status(DeskClient(app, cookies={Cookies(bytes(32), DeskSettings()).name: cookie})) == 401

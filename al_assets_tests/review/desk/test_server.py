@@ -143,7 +143,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
         with running(desk, place) as port:
             answer = httpx2.get(f"https://localhost:{port}/join/{token}", verify=trusted)
     assert answer.status_code == 200
-    assert answer.headers["set-cookie"].startswith("__Host-al-desk=")
+    assert answer.headers["set-cookie"].startswith("__Host-al-desk-")
     assert "Secure" in answer.headers["set-cookie"]
     assert "strict-transport-security" not in answer.headers, "of this machine's own name other servers may have need"
     with pytest.raises(ServerError, match="belong together"):

@@ -21,7 +21,8 @@ def routes(desk: Desk) -> list[Route]:
     """Return the stream of events; ``changes.end_streams`` ends all of them when the server stops."""
     changes = Changes(lambda: ledger_state(desk.ledger).mark(desk.key))
 
-    @needs(*Role)
+    # Not for raters: when others answer is nothing they should know, and their page asks for questions by itself.
+    @needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
     async def events(request: Request) -> Response:
         async def is_signed_in() -> bool:
             return bool(await request.app.state.still_signed_in(request))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from al_assets.review.desk.access import Role
-from al_assets.review.desk.people.records import checked_name
+from al_assets.review.desk.people.records import checked_name, refuse_confusable
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
 
@@ -14,6 +14,8 @@ def invite(people: PeopleStore, ledger: Ledger, name: str, roles: Iterable[str] 
     :raises PeopleError: the name or the roles cannot be.
     """
     name = checked_name(name)
+    # Also those who vote by files or another tool, and were never invited here.
+    refuse_confusable(name, ledger.raters)
     token = people.invite(name, roles, by)
     follow_roles(people, ledger, name, by)
     return token
@@ -35,6 +37,18 @@ def deactivate(people: PeopleStore, ledger: Ledger, name: str, by: str) -> None:
     """
     people.deactivate(name, by)
     follow_roles(people, ledger, name, by)
+
+
+def keep_raters_blind(people: PeopleStore, ledger: Ledger, by: str) -> list[str]:
+    """Take whoever holds another role at the desk off the ledger's raters, and return who that was.
+
+    The policy file may have named such a person a rater since.
+    """
+    known = {each.name for each in people.people() if not (each.active and Role.RATER in each.roles)}
+    unfit = [name for name in ledger.raters if name in known]
+    for name in unfit:
+        ledger.change_rater(name, "left", by)
+    return unfit
 
 
 def follow_roles(people: PeopleStore, ledger: Ledger, name: str, by: str) -> None:

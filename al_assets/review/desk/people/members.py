@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from al_assets.review.desk.access import Role
-from al_assets.review.desk.people.records import Member, PeopleError, written
+from al_assets.review.desk.people.records import Member, PeopleError, refuse_confusable, written
 from al_assets.review.desk.people.tables import PEOPLE
 
 
@@ -26,11 +26,9 @@ def read_member(connection: Connection, policy: str, name: str) -> Member | None
 def add_member(connection: Connection, policy: str, name: str, roles: frozenset[Role], now: datetime) -> None:
     """Add somebody new.
 
-    :raises PeopleError: the name differs from a known one only by capital letters.
+    :raises PeopleError: the name is easily taken for a known one.
     """
-    for other in read_members(connection, policy):
-        if other.name.casefold() == name.casefold():
-            raise PeopleError(f"name: {name!r} and {other.name!r}, who is known, are easily confused; choose another")
+    refuse_confusable(name, (other.name for other in read_members(connection, policy)))
     row = {
         "policy": policy, "name": name, "roles": written(roles), "active": True, "invited_at": now, "joined_at": None,
     }  # fmt: skip

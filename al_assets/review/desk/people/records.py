@@ -100,6 +100,21 @@ def checked_name(name: str) -> str:
     return found
 
 
+def likeness(name: str) -> str:
+    """Return what two names share that are easily taken for each other: capitals, widths, ligatures, blanks."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
+
+
+def refuse_confusable(name: str, known: Iterable[str]) -> None:
+    """Keep two names apart.
+
+    :raises PeopleError: the name is another than a known one, and easily taken for it.
+    """
+    for other in known:
+        if other != name and likeness(other) == likeness(name):
+            raise PeopleError(f"name: {name!r} and {other!r}, who is known, are easily confused; choose another")
+
+
 def checked_roles(roles: Iterable[str]) -> frozenset[Role]:
     """Return roles that one person may hold together.
 

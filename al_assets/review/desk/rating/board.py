@@ -13,7 +13,8 @@ A repeat may need fewer votes than other items. It is ranked by the votes it has
 others it would give itself away.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -64,6 +65,7 @@ class Board:
     _tallies: dict[str, Tally] = field(default_factory=dict)
     _texts: dict[QuestionId, str] = field(default_factory=dict)
     _groups: dict[str, list[str]] = field(default_factory=dict)
+    _members: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     _skipped: dict[str, dict[QuestionId, int]] = field(default_factory=dict)
 
     def publish(self, found: Round) -> None:
@@ -71,7 +73,11 @@ class Board:
         self.rounds[found.iteration] = found
         questions = [QuestionId(found.iteration, item_id) for item_id in found.queue["item_id"]]
         self._texts.update(zip(questions, found.queue["text"], strict=True))
-        self._groups[found.iteration] = found.queue["group_id"].to_list()
+        self._groups[found.iteration] = groups = found.queue["group_id"].to_list()
+        members: dict[str, list[int]] = defaultdict(list)
+        for number, group in enumerate(groups):
+            members[group].append(number)
+        self._members[found.iteration] = dict(members)
         answers = ((each.item_id, self.standing.answered_by(each)) for each in questions)
         self._tallies[found.iteration] = Tally(found, self.policy_name, self.votes_per_item, answers, self.raters)
 
@@ -98,6 +104,15 @@ class Board:
     def questions(self) -> Iterator[QuestionId]:
         """Yield every question of every published iteration."""
         return iter(self._texts)
+
+    def is_ready_for(self, rater: str) -> bool:
+        """Whether the rater's order of the newest round is known, so that surveys take no time."""
+        return not self._tallies or self._tallies[max(self._tallies)].is_ordered_for(rater)
+
+    def get_ready_for(self, rater: str) -> None:
+        """Work out the rater's order of the newest round; other threads may use the board meanwhile."""
+        if tallies := dict(self._tallies):
+            tallies[max(tallies)].order_for(rater)
 
     def open_rounds(self, now: datetime) -> list[Round]:
         """Return the newest round, due or not, then the older ones that are not due yet, newest first."""
@@ -153,7 +168,7 @@ class Board:
             for question, others in self.claims.of_others(rater, now).items()
             if question.iteration == iteration and tally.is_complete_with(tally.numbers[question.item_id], others)
         ]
-        return waiting[~np.isin(waiting, taken)] if taken else waiting
+        return _without(waiting, taken)
 
     def _chosen(self, rater: str, free: dict[str, _Numbers]) -> QuestionId | None:
         held, skipped = self.claims.held(rater), self._skipped.get(rater, {})
@@ -163,14 +178,13 @@ class Board:
         ]
         if question := next((each for each in special if self._is_among(each, free)), None):
             return question
-        near = {self._group(each) for each in (*self.standing.last_answers(rater, MIN_GAP), *skipped)}
+        recent = (*self.standing.last_answers(rater, MIN_GAP), *skipped)
+        near = {group for each in recent if (group := self._group(each)) is not None}
         fallback = None
         for iteration, numbers in free.items():
-            groups, tally = self._groups[iteration], self._tallies[iteration]
-            behind = {tally.numbers[each.item_id] for each in skipped if each.iteration == iteration}
-            fresh = numbers[~np.isin(numbers, list(behind))] if behind else numbers
-            close = [number for number in fresh if groups[number] in near] if near else []
-            apart = fresh[~np.isin(fresh, close)] if close else fresh
+            members, tally = self._members[iteration], self._tallies[iteration]
+            fresh = _without(numbers, [tally.numbers[each.item_id] for each in skipped if each.iteration == iteration])
+            apart = _without(fresh, [number for group in near for number in members.get(group, ())])
             if apart.size:
                 return QuestionId(iteration, tally.items[tally.first(rater, apart)])
             if fresh.size and fallback is None:
@@ -191,3 +205,12 @@ class Board:
     def _group(self, question: QuestionId) -> str | None:
         number = self._number(question)
         return None if number is None else self._groups[question.iteration][number]
+
+
+def _without(numbers: _Numbers, some: Sequence[int]) -> _Numbers:
+    """Leave out some of ascending numbers; with marks, since numpy's ``isin`` takes ten times as long for so few."""
+    if not some or not numbers.size:
+        return numbers
+    keep = np.ones(max(int(numbers[-1]), *some) + 1, dtype=np.bool_)
+    keep[some] = False
+    return numbers[keep[numbers]]

@@ -1,6 +1,5 @@
 """Names that say nothing: the code a question goes by on a rater's page, and the key of each answer."""
 
-import hashlib
 import hmac
 import json
 
@@ -26,4 +25,4 @@ def is_desk_key(vote_key: str) -> bool:
 
 
 def _digest(key: bytes, *parts: str) -> str:
-    return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, json.dumps(parts).encode(), "sha256").hex()

@@ -14,11 +14,12 @@ from al_assets.review.desk.access import Role, needs, person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.pages import wants_fragment
 from al_assets.review.desk.rating.forms import AnswerForm, act_form, answer_form
-from al_assets.review.desk.rating.room import Room
+from al_assets.review.desk.rating.room import Room, View
 from al_assets.review.desk.rating.rounds import QuestionId
 from al_assets.review.desk.rating.screens import Draft, Said, Screens
 from al_assets.review.desk.rating.writer import VoteWriter
 from al_assets.storage.ledger import LedgerError, Vote, VoteError
+from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 
 PATIENCE_SECONDS = 10.0
@@ -29,7 +30,7 @@ def routes(desk: Desk) -> list[Route]:
     """Return the raters' pages."""
     room = Room(desk)
     desk.on_sign_out.append(room.leave)
-    pages = _Pages(desk, room, VoteWriter(desk.ledger))
+    pages = _Pages(desk, room, VoteWriter(desk.ledger, then=room.catch_up))
     rater = needs(Role.RATER)
     code = "/questions/{code:str}"
     return [
@@ -50,12 +51,14 @@ class _Pages:
 
     async def show(self, request: Request) -> Response:
         """Show the question that lies before the rater."""
+        await run_in_threadpool(self._room.catch_up)
         said = Said.of(request.query_params.get("after"))
         return await self._now(request, said, request.query_params.get("seen"))
 
     async def wait(self, request: Request) -> Response:
         """Answer 204 as long as nothing waits for the rater; looking claims nothing."""
-        view = await run_in_threadpool(self._room.view, person_of(request).name, claim=False)
+        await run_in_threadpool(self._room.catch_up)
+        view = await self._view(person_of(request).name, claim=False)
         return Response(status_code=204) if view.offer is None else self._screens.news(request)
 
     async def answer(self, request: Request) -> Response:
@@ -71,41 +74,47 @@ class _Pages:
         failed = await self._write(vote)
         if isinstance(failed, LedgerError):
             return await self._again(request, question, form, Said.NOT_SAVED)
-        try:
-            found = await run_in_threadpool(self._room.on_record, rater, question, key)
-        except LedgerError as error:
-            _LOG.warning("recorded, but not seen: %s", error)
-            return await self._again(request, question, form, Said.NOT_SAVED)
+        found = self._room.on_record(rater, question, key)
         if found is None and failed is not None:
             return await self._again(request, question, form, Said.REFUSED)
-        given = (form.label, form.reason, form.comment or None)
-        is_first = found is None or (found.label, found.undecided_reason, found.comment or None) == given
-        said = Said.SAVED if is_first else Said.FIRST_KEPT
+        said = self._said(rater, question, form, found)
         return self._screens.with_cookie(await self._next(request, said, form.seen))
 
     async def withdraw(self, request: Request) -> Response:
         """Take the rater's last answer back and show its question again."""
         rater, question = await self._asked(request)
         turn, seen = await act_form(request)
-        failed = await self._write(
-            self._vote(rater, question, self._room.key(rater, question, turn), WITHDRAWN, "", None)
-        )
+        key = self._room.key(rater, question, turn)
+        failed = await self._write(self._vote(rater, question, key, WITHDRAWN, "", None))
         if isinstance(failed, LedgerError):
             return await self._now(request, Said.NOT_UNDONE, seen, status=503)
-        if failed is None:
-            await run_in_threadpool(self._room.offer, rater, question)
-        return await self._next(request, Said.UNDONE if failed is None else Said.NOTHING, seen)
+        undone = failed is None and self._room.stands(rater, question, key)
+        if undone:
+            self._room.offer(rater, question)
+        return await self._next(request, Said.UNDONE if undone else Said.NOTHING, seen)
 
     async def skip(self, request: Request) -> Response:
         """Put the question behind all others."""
         rater, question = await self._asked(request)
         _, seen = await act_form(request)
-        await run_in_threadpool(self._room.skip, rater, question)
+        await run_in_threadpool(self._room.catch_up)
+        self._room.skip(rater, question)
         return await self._next(request, Said.SKIPPED, seen)
+
+    def _said(self, rater: str, question: QuestionId, form: AnswerForm, found: VoteRow | None) -> Said:
+        """Return what is true of an answer of which ``found`` is on record; None if it repeats the one that counts."""
+        if found is None:
+            return Said.SAVED
+        if not self._room.stands(rater, question, found.vote_key):
+            return Said.OLD_PAGE
+        given = (form.label, form.reason, form.comment or None)
+        is_first = (found.label, found.undecided_reason, found.comment or None) == given
+        return Said.SAVED if is_first else Said.FIRST_KEPT
 
     async def _asked(self, request: Request) -> tuple[str, QuestionId]:
         rater = person_of(request).name
-        question = await run_in_threadpool(self._room.question, rater, request.path_params["code"])
+        code = request.path_params["code"]
+        question = self._room.question(rater, code) or await run_in_threadpool(self._room.look_up, rater, code)
         if question is None:
             raise HTTPException(404)
         return rater, question
@@ -126,20 +135,38 @@ class _Pages:
         )
 
     async def _write(self, vote: Vote) -> ValueError | None:
-        """Return once the vote is durable, or why it is not."""
+        """Return once the vote is durable and the room knows of it, or why it is not."""
         outcome = self._writer.submit(vote)
         try:
             await asyncio.wait_for(asyncio.wrap_future(outcome), PATIENCE_SECONDS)
-        except (VoteError, LedgerError) as error:
+        except VoteError as error:
             _LOG.warning("not recorded: %s", error)
+            # It may have been refused because of what came in meanwhile.
+            return await self._caught_up() or error
+        except LedgerError as error:
+            _LOG.warning("not recorded, or not seen afterwards: %s", error)
             return error
         except TimeoutError:
             _LOG.warning("not recorded within %.0f s", PATIENCE_SECONDS)
             return LedgerError("ledger: still being written")
         return None
 
+    async def _caught_up(self) -> LedgerError | None:
+        """Let the room know what is on record, or say why it cannot be known."""
+        try:
+            await run_in_threadpool(self._room.catch_up)
+        except LedgerError as error:
+            _LOG.warning("not recorded, and what is on record cannot be seen: %s", error)
+            return error
+        return None
+
+    async def _view(self, rater: str, *, claim: bool = True) -> View:
+        if not self._room.is_ready_for(rater):
+            await run_in_threadpool(self._room.get_ready_for, rater)
+        return self._room.view(rater, claim=claim)
+
     async def _now(self, request: Request, said: Said | None, seen: str | None, status: int = 200) -> Response:
-        view = await run_in_threadpool(self._room.view, person_of(request).name)
+        view = await self._view(person_of(request).name)
         return self._screens.of(request, view, said, seen=seen, status=status)
 
     async def _next(self, request: Request, said: Said, seen: str) -> Response:
@@ -151,6 +178,6 @@ class _Pages:
         self, request: Request, question: QuestionId, form: AnswerForm, said: Said, problem: str = ""
     ) -> Response:
         """Show the question again with what the rater had typed; this needs no ledger."""
-        view = await run_in_threadpool(self._room.offer, person_of(request).name, question)
+        view = self._room.offer(person_of(request).name, question)
         draft = Draft(form.label, form.reason, form.comment, form.turn, problem)
         return self._screens.of(request, view, said, seen=form.seen, draft=draft, status=said.status)

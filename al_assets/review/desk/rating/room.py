@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from al_assets.review.desk.rating.board import Board, Survey
 from al_assets.review.desk.rating.codes import answer_key, question_code
 from al_assets.review.desk.rating.pace import pace
 from al_assets.review.desk.rating.rounds import QuestionId, read_round
+from al_assets.review.desk.rating.shared_read import SharedRead
 from al_assets.storage.ledger.publications import Publication
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
@@ -59,6 +61,9 @@ class View:
 class Room:
     """What all raters of a desk share.
 
+    Only ``catch_up`` and ``look_up`` ask the ledger, and so belong in a thread; all else answers at once, from what
+    the last ``catch_up`` found.
+
     :param clock: tells the time; another one in tests.
     """
 
@@ -68,29 +73,52 @@ class Room:
         self._clock = clock
         self._board = Board(desk.ledger.policy_name, review.votes_per_item, review.deadline_hours)
         self._published: dict[str, Publication] = {}
-        self._codes: dict[str, dict[str, QuestionId]] = {}
+        # Of each rater the codes that stood on a page of his since the start.
+        self._codes: dict[str, dict[str, QuestionId]] = defaultdict(dict)
         self._look_at = 0.0
+        # Never held while the ledger is asked: the desk's only event loop waits for it.
         self._lock = threading.Lock()
+        self._read_shared = SharedRead(self._read)
+
+    def catch_up(self) -> None:
+        """Take in what happened up to now: the votes each time, the queues and raters every few seconds.
+
+        :raises LedgerError: the ledger cannot be read.
+        """
+        self._read_shared()
+
+    def is_ready_for(self, rater: str) -> bool:
+        """Whether the rater's view takes no time."""
+        return self._board.is_ready_for(rater)
+
+    def get_ready_for(self, rater: str) -> None:
+        """Work out what a rater's first view takes; in a thread, since it needs a moment."""
+        self._board.get_ready_for(rater)
 
     def view(self, rater: str, *, claim: bool = True) -> View:
         """Return what a rater sees now.
 
         :param claim: whether the question now lies before him; without it this only looks.
-        :raises LedgerError: the ledger cannot be read.
         """
         with self._lock:
-            self._catch_up()
             return self._view(rater, self._board.survey(rater, self._clock(), claim=claim))
 
     def question(self, rater: str, code: str) -> QuestionId | None:
-        """Return the question that goes by a code on this rater's pages; None for all other codes."""
+        """Return the question that went by a code on this rater's pages since the desk was started."""
+        return self._codes[rater].get(code)
+
+    def look_up(self, rater: str, code: str) -> QuestionId | None:
+        """Return the question that goes by a code on this rater's pages at any time; None for all other codes.
+
+        :raises LedgerError: the ledger cannot be read.
+        """
+        self.catch_up()
         with self._lock:
-            known = self._codes.setdefault(rater, {})
-            if code not in known:
-                self._catch_up()
-                known.update((self._code(rater, each), each) for each in self._board.questions())
-                self._codes[rater] = known
-            return known.get(code)
+            questions = list(self._board.questions())
+        found = next((each for each in questions if self._code(rater, each) == code), None)
+        if found is not None:
+            self._codes[rater][code] = found
+        return found
 
     def offer(self, rater: str, question: QuestionId) -> View:
         """Return the page of one question, which now lies before the rater."""
@@ -115,26 +143,31 @@ class Room:
         return answer_key(self._desk.key, self._board.policy_name, *question, rater, turn)
 
     def on_record(self, rater: str, question: QuestionId, key: str) -> VoteRow | None:
-        """Return what is on record under the key of an answer.
-
-        :raises LedgerError: the ledger cannot be read.
-        """
+        """Return what is on record under the key of an answer."""
         with self._lock:
-            self._catch_up()
             return next((row for row in self._board.standing.rows(rater, question) if row.vote_key == key), None)
 
-    def _catch_up(self) -> None:
-        """Take in what happened since; the votes each time, the queues and raters every few seconds."""
+    def stands(self, rater: str, question: QuestionId, key: str) -> bool:
+        """Whether what was said under a key is the rater's last word on a question."""
+        with self._lock:
+            return [row.vote_key for row in self._board.standing.rows(rater, question)][-1:] == [key]
+
+    def _read(self) -> None:
         ledger, board = self._desk.ledger, self._board
         if time.monotonic() >= self._look_at:
-            board.set_raters(ledger.raters)
+            raters = ledger.raters
+            with self._lock:
+                board.set_raters(raters)
             for iteration, published in ledger.publications().items():
                 if self._published.get(iteration) != published:
-                    board.publish(read_round(ledger, iteration, published.published_at))
+                    found = read_round(ledger, iteration, published.published_at)
+                    with self._lock:
+                        board.publish(found)
                     self._published[iteration] = published
-                    self._codes.clear()
             self._look_at = time.monotonic() + _LOOK_SECONDS
-        board.apply(ledger.votes_since(board.standing.seq))
+        rows = ledger.votes_since(board.standing.seq)
+        with self._lock:
+            board.apply(rows)
 
     def _view(self, rater: str, survey: Survey) -> View:
         now, board = self._clock(), self._board
@@ -151,7 +184,7 @@ class Room:
             exact=abs(survey.left - survey.share) < 0.5,
             time_left=None if own_pace is None else own_pace * left,
             deadline=self._deadline(question, rounds[0].iteration if rounds else None),
-            last=None if last is None else (self._code(rater, last), len(board.standing.rows(rater, last))),
+            last=None if last is None else (self._shown(rater, last), len(board.standing.rows(rater, last))),
             is_rater=rater in board.raters,
             now=now,
         )
@@ -160,12 +193,18 @@ class Room:
         rows = self._board.standing.rows(rater, question)
         before = [row for row in rows if row.label != WITHDRAWN]
         taken_back = before[-1] if rows and rows[-1].label == WITHDRAWN and before else None
-        return Offer(self._code(rater, question), self._board.text(question), len(rows), taken_back)
+        return Offer(self._shown(rater, question), self._board.text(question), len(rows), taken_back)
 
     def _deadline(self, question: QuestionId | None, newest: str | None) -> datetime | None:
         iteration = newest if question is None else question.iteration
         hours = self._board.deadline_hours
         return None if iteration is None else self._board.rounds[iteration].deadline(hours)
+
+    def _shown(self, rater: str, question: QuestionId) -> str:
+        """Return the code of a question that is put on a page, and remember it."""
+        code = self._code(rater, question)
+        self._codes[rater][code] = question
+        return code
 
     def _code(self, rater: str, question: QuestionId) -> str:
         return question_code(self._desk.key, self._board.policy_name, *question, rater)

@@ -1,5 +1,6 @@
 """What a rater sees, as responses: the whole page, or the part of it that htmx puts in."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
@@ -14,7 +15,7 @@ from al_assets.review.desk.rating.pace import about, due
 from al_assets.review.desk.rating.room import View
 from al_assets.review.desk.rating.text import shown
 
-_READ = "desk_read"
+_READ = "desk_read_"
 _YEAR_SECONDS = 365 * 86_400
 
 
@@ -23,6 +24,10 @@ class Said(Enum):
 
     SAVED = ("saved", "Saved.")
     FIRST_KEPT = ("kept", "You had answered that question before: the first answer stays. Undo takes it back.")
+    OLD_PAGE = (
+        "old-page",
+        "Nothing was changed: that page was older than what you did last with its question, and that stands.",
+    )
     UNDONE = ("undone", "Your answer is taken back. Answer again.")
     NOTHING = ("nothing", "That answer was taken back or replaced before.")
     SKIPPED = ("skipped", "Skipped. It comes back at the end.")
@@ -72,6 +77,8 @@ class Screens:
         self._guideline = guideline(policy)
         self._names = policy.labels
         self.seen = self._guideline.seen
+        # Another for each policy: browsers send a cookie to every port of a host.
+        self._read = _READ + hashlib.sha256(policy.name.encode()).hexdigest()[:8]
 
     def of(
         self,
@@ -108,13 +115,15 @@ class Screens:
 
     def with_cookie(self, response: Response) -> Response:
         """Note in the browser which guideline the rater answered by, so that a later change is pointed out."""
-        response.set_cookie(_READ, self.seen, max_age=_YEAR_SECONDS, path="/questions", httponly=True, samesite="lax")
+        response.set_cookie(
+            self._read, self.seen, max_age=_YEAR_SECONDS, path="/questions", httponly=True, samesite="lax"
+        )
         return response
 
     def _has_changed(self, request: Request, seen: str | None) -> bool:
         if wants_fragment(request):
             return seen != self.seen
-        return request.cookies.get(_READ, self.seen) != self.seen or seen not in (None, self.seen)
+        return request.cookies.get(self._read, self.seen) != self.seen or seen not in (None, self.seen)
 
     def _response(self, request: Request, template: str, status: int, context: dict[str, Any]) -> Response:
         response = page(request, template, status=status, guideline=self._guideline, **context)

@@ -93,13 +93,28 @@ class Tally:
 
     def is_complete_with(self, number: int, others: Collection[str]) -> bool:
         """Whether a question has enough votes once those others have answered it."""
+        if int(self.votes[number]) + len(others) < self._enough:
+            return False
         new = [rater for rater in others if not self._answers_of(rater)[number] and not self._closed(rater)[number]]
         return int(self.votes[number]) + len(new) >= self._enough
 
     def first(self, rater: str, among: _Numbers) -> int:
         """Return which of some questions comes first: the one with most votes, between equals by the rater's order."""
-        places = self._places_of(rater)[among]
+        places = self.order_for(rater)[among]
         return int(among[np.argmin(places - self.votes[among] * len(self.items))])
+
+    def is_ordered_for(self, rater: str) -> bool:
+        """Whether the rater's order is known already: working it out takes a moment."""
+        return rater in self._places
+
+    def order_for(self, rater: str) -> _Numbers:
+        """Return the place of each question in the rater's own order; any thread may ask at any time."""
+        if rater not in self._places:
+            ordered = blind_order(self._round.queue, self._policy_name, self._round.iteration, rater)
+            places = np.empty(len(self.items), dtype=np.int64)
+            places[[self.numbers[item_id] for item_id in ordered["item_id"]]] = np.arange(len(self.items))
+            self._places[rater] = places
+        return self._places[rater]
 
     def _answers_of(self, rater: str) -> _Marks:
         if rater not in self._answered:
@@ -115,11 +130,3 @@ class Tally:
                     closed[self.numbers[item_id]] = rater not in before
             self._closed_to[rater] = closed
         return self._closed_to[rater]
-
-    def _places_of(self, rater: str) -> _Numbers:
-        if rater not in self._places:
-            ordered = blind_order(self._round.queue, self._policy_name, self._round.iteration, rater)
-            places = np.empty(len(self.items), dtype=np.int64)
-            places[[self.numbers[item_id] for item_id in ordered["item_id"]]] = np.arange(len(self.items))
-            self._places[rater] = places
-        return self._places[rater]

@@ -1,7 +1,7 @@
 """Votes into the ledger: one thread commits whatever waits, together, and each vote learns what became of it."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from al_assets.storage.ledger import Ledger, Vote, VoteError
@@ -13,10 +13,13 @@ class VoteWriter:
     """Group commit: while one transaction is being made durable, the votes that come meanwhile wait for the next.
 
     The thread starts with the first vote. Nothing needs to be closed: a process that ends writes what waits first.
+
+    :param then: called after each transaction, before anybody is told of it; if it fails, they are told that.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, then: Callable[[], None] = lambda: None) -> None:
         self._ledger = ledger
+        self._then = then
         self._waiting: deque[tuple[Vote, Future[None]]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="votes")
 
@@ -43,6 +46,7 @@ class VoteWriter:
     def _write(self, batch: Sequence[tuple[Vote, Future[None]]]) -> None:
         try:
             self._ledger.record([vote for vote, _ in batch])
+            self._then()
         except VoteError as error:
             self._write_the_rest(batch, error)
         except Exception as error:

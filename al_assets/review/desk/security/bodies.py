@@ -5,6 +5,9 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 MAX_BODY = 64 * 1024
+# A policy with its examples, or a long comment: a letter of many scripts takes nine bytes in a form.
+MAX_LONG_BODY = 1024 * 1024
+_LONG = ("/policy/", "/adjudication/")
 # Other programs report here, and wrap what they report in a lot of their own.
 MAX_HOOK_BODY = 1024 * 1024
 SECONDS_TO_ARRIVE = 20
@@ -19,6 +22,11 @@ class BodyError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(str(status))
         self.status = status
+
+
+def most_of(path: str) -> int:
+    """Return how many bytes a form may have that is sent to a path."""
+    return MAX_LONG_BODY if path.startswith(_LONG) else MAX_BODY
 
 
 async def read_body(request: Request, most: int) -> bytes:

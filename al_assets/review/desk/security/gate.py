@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.security.addresses import Addresses
-from al_assets.review.desk.security.bodies import MAX_BODY, MAX_HOOK_BODY, BodyError, read_body, replay
+from al_assets.review.desk.security.bodies import MAX_HOOK_BODY, MAX_LONG_BODY, BodyError, most_of, read_body, replay
 from al_assets.review.desk.security.errors import error_page, on_ledger_error
 from al_assets.review.desk.security.identities import Identities, Identity, IdentityError
 from al_assets.review.desk.security.tokens import Cookies
@@ -70,7 +70,7 @@ class Gate:
         request.state.address = self._addresses.client(request)
         writing = request.method not in READING
         hook = request.url.path.startswith(HOOKS)
-        body = await self._body(request, MAX_HOOK_BODY if hook else MAX_BODY) if writing else b""
+        body = await self._body(request, MAX_HOOK_BODY if hook else most_of(request.url.path)) if writing else b""
         if writing:
             receive = replay(body, receive)
         if hook or (not writing and request.url.path.startswith("/static/")):
@@ -127,7 +127,7 @@ class Gate:
 async def _field(request: Request, name: str) -> str:
     """Return a field of a form, empty if there is none; a form that cannot be read, or holds a file, is refused."""
     try:
-        async with request.form(max_files=0, max_fields=1000, max_part_size=MAX_BODY) as form:
+        async with request.form(max_files=0, max_fields=1000, max_part_size=MAX_LONG_BODY) as form:
             value = form.get(name)
     except (HTTPException, MultiPartException, ValueError):
         raise _Refused(400) from None

@@ -23,8 +23,10 @@ class Cookies:
         self._key = key
         self._signer = Signer(key, salt=b"al desk cookie", key_derivation="hmac", digest_method=hashlib.sha256)
         self.secure = (settings.public_url or "").startswith("https://")
+        # Browsers send a cookie to every port of a host: desks of one machine must not sign each other's people out.
+        own = hmac.new(key, b"cookie name", hashlib.sha256).hexdigest()[:8]
         # Browsers take a cookie of this prefix only over TLS, for this host alone: a neighbour host cannot plant one.
-        self.name = "__Host-al-desk" if self.secure else "al-desk"
+        self.name = f"__Host-al-desk-{own}" if self.secure else f"al-desk-{own}"
         self._most = int(settings.session_hours * 3600)
 
     def token(self, connection: HTTPConnection) -> str | None:

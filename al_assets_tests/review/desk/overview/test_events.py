@@ -69,13 +69,16 @@ def blocks(response: httpx.Response) -> Iterator[str]:
 
 
 def test_a_vote_is_heard_of_within_two_seconds_and_nothing_of_it(served: Served, sign_in: SignIn, desk: Desk) -> None:
-    with stream(served, sign_in("anna")) as rater, stream(served, sign_in("addy", Role.ADJUDICATOR)) as other:
-        for each in (rater, other):
+    with (
+        stream(served, sign_in("olga", Role.POLICY_OWNER)) as one,
+        stream(served, sign_in("addy", Role.ADJUDICATOR)) as two,
+    ):
+        for each in (one, two):
             assert next(each) == "retry: 3000"
             assert next(each).startswith("id: ")
         start = time.monotonic()
         answer(desk, "item000", "ben", "positive", comment="secret")
-        heard = [next(each) for each in (rater, other)]
+        heard = [next(each) for each in (one, two)]
         assert time.monotonic() - start < 2
         for event in heard:
             name, *rest = event.split("\n")
@@ -101,17 +104,21 @@ def test_a_stream_ends_when_the_session_was_revoked(
     served: Served, sign_in: SignIn, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events.EventStream.__init__, "__defaults__", (0.3,))
-    with stream(served, sign_in("anna")) as found:
+    with stream(served, sign_in("addy", Role.ADJUDICATOR)) as found:
         next(found)
-        desk.people.end_sessions("anna", "ada")
+        desk.people.end_sessions("addy", "ada")
         start = time.monotonic()
         assert all(each.startswith((":", "id:")) for each in found)
         assert time.monotonic() - start < 5
 
 
+def test_a_rater_hears_nothing_of_when_others_answer(sign_in: SignIn) -> None:
+    assert sign_in("anna").get("/events").status_code == 404
+
+
 def test_strangers_have_no_stream_and_nobody_has_many(served: Served, sign_in: SignIn) -> None:
     assert httpx.get(f"{served.address}/events", timeout=LONGEST).status_code == 401
-    client = sign_in("anna")
+    client = sign_in("addy", Role.ADJUDICATOR)
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     with ExitStack() as stack:
         # Kept, because a stream that nobody holds any more is closed.
@@ -122,7 +129,7 @@ def test_strangers_have_no_stream_and_nobody_has_many(served: Served, sign_in: S
 
 
 def test_streams_end_when_the_server_stops(served: Served, sign_in: SignIn) -> None:
-    with stream(served, sign_in("anna")) as found:
+    with stream(served, sign_in("addy", Role.ADJUDICATOR)) as found:
         next(found)
         start = time.monotonic()
         served.server.should_exit = True

@@ -52,6 +52,19 @@ def test_what_could_not_be_decided_is_grouped_by_reason_without_names(sign_in: S
     assert not re.search(r"\b(ben|cleo|addy)\b", text)
 
 
+def test_a_long_policy_in_any_script_can_be_proposed(sign_in: SignIn) -> None:
+    client, long = owner(sign_in), "\u6f22" * 29_000
+    form = {
+        **EDITED,
+        "guideline": long,
+        "example_text": ["\u5b57" * 9_000],
+        "example_label": ["positive"],
+        "example_why": [""],
+    }
+    assert client.submit("/policy/propose", step="propose", **form).status_code == 303
+    assert client.submit("/policy/propose", note="x" * 1024 * 1024).status_code == 413
+
+
 def test_a_proposal_is_shown_as_a_diff_and_can_be_downloaded(sign_in: SignIn, desk: Desk) -> None:
     client = owner(sign_in)
     form = client.get("/policy/propose").text

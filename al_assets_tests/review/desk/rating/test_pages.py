@@ -273,7 +273,8 @@ def test_a_guideline_that_changed_meanwhile_is_read_before_the_answer_counts(tmp
     text = {**desk.policy.policy.model_dump(), "version": "2", "guideline": "Spam sells, or begs."}
     with open_desk(tmp_path, url, policy=text) as desk:
         client = client_of(make_app(desk), desk, "anna")
-        client.cookies.set("desk_read", cookies["desk_read"], path="/questions")
+        (read,) = [name for name in cookies if name.startswith("desk_read_")]
+        client.cookies.set(read, cookies[read], path="/questions")
         anna = Rater(client)
         assert "The guideline has changed since your last answer. It is now version 2" in anna.look().notice
         again = anna.send(page, "negative", comment="as before")

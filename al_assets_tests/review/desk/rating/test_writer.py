@@ -102,6 +102,24 @@ def test_on_a_full_disk_every_vote_learns_it_and_the_next_try_counts(tmp_path: P
     assert len(labels(ledger)) == 4
 
 
+def test_nobody_is_told_before_the_room_has_caught_up(ledger: SlowLedger) -> None:
+    ledger.go_on.set()
+    seen: list[int] = []
+    writer = VoteWriter(ledger, then=lambda: seen.append(ledger.watermark()))
+    for number, item in enumerate(items(5), 1):
+        writer.submit(vote(item)).result(20)
+        assert seen[-1] == number
+
+    def fail() -> None:
+        raise LedgerError("ledger: cannot be read")
+
+    # It is on record, and sending it again says so.
+    with pytest.raises(LedgerError, match="cannot be read"):
+        VoteWriter(ledger, then=fail).submit(vote("item005", vote_key="k")).result(20)
+    writer.submit(vote("item005", vote_key="k")).result(20)
+    assert len(labels(ledger)) == ledger.watermark() == 6
+
+
 def test_a_vote_that_was_given_up_while_it_waited_is_not_written(ledger: SlowLedger) -> None:
     writer = VoteWriter(ledger)
     first = writer.submit(vote("item000"))
