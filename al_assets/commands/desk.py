@@ -49,15 +49,15 @@ def serve(
     from al_assets.storage.ledger import Ledger
 
     place = Place(host, port, certificate, private_key, behind_proxy)
-    settings = load_policy(policy)
-    settings = settings.model_copy(update={"desk": settings_at(place, settings.desk, public_url)})
+    as_read = load_policy(policy)
+    settings = as_read.model_copy(update={"desk": settings_at(place, as_read.desk, public_url)})
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("al_assets.desk.access").setLevel(logging.INFO if access_log else logging.WARNING)
     # A vote is made durable by a thread that waits its turn in Python dozens of times; the default is for other work.
     sys.setswitchinterval(SWITCH_SECONDS)
     ledgers, stores = Ledger.of(settings, keep_connections=True), PeopleStore.of(settings, keep_connections=True)
     with ledgers as ledger, stores as people:
-        app = make_app(Desk(settings, ledger, people, desk_key(settings), LoopWatch(policy)))
+        app = make_app(Desk(settings, ledger, people, desk_key(settings), LoopWatch(policy, as_read)))
         server = desk_server(app, place)
         listener = bound_socket(place)
         address = settings.desk.public_url or place.origin(listener.getsockname()[1])
@@ -166,11 +166,13 @@ def audit_log(
 class LoopWatch:
     """Says what the loop waits for, as it was some seconds ago; looking takes no time of who asks.
 
-    Dagster is imported by the first look, so that a desk whose dashboard nobody opens does without it.
+    Dagster is imported by the first look, so that a desk whose dashboard nobody opens does without it. It also says when
+    the policy file was edited since, as a desk goes by what it read when it was started.
     """
 
-    def __init__(self, policy: Path, seconds: float = 10) -> None:
+    def __init__(self, policy: Path, started_with: Policy | None = None, seconds: float = 10) -> None:
         self._policy = policy
+        self._started_with = started_with
         self._seconds = seconds
         self._said = "The loop is being looked at."
         self._looked_at = float("-inf")
@@ -188,7 +190,11 @@ class LoopWatch:
             from al_assets.assets.resource import LoopResource
             from al_assets.automation.status import loop_status
 
-            self._said = loop_status(LoopResource(policy_path=str(self._policy))).next
+            loop = LoopResource(policy_path=str(self._policy))
+            said = loop_status(loop).next
+            if self._started_with not in (None, loop.policy):
+                said += ". The policy file was edited since this desk was started: start it again."
+            self._said = said
         except Exception as error:
             # Whatever keeps the loop from being looked at, the desk goes on.
             self._said = f"The loop cannot be looked at: {error}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -47,7 +48,7 @@ class Served:
     address: str
     browser: Browser
 
-    def join(self, name: str, size: tuple[int, int] = DESKTOP, **context: object) -> RaterUi:
+    def join(self, name: str, size: tuple[int, int] = DESKTOP, **context: Any) -> RaterUi:
         token = changes.invite(self.desk.people, self.desk.ledger, name, (Role.RATER,), "the tests")
         return RaterUi.join(self.browser, self.address, token, size, **context)
 

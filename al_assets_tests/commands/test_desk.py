@@ -109,3 +109,14 @@ def test_the_loop_is_looked_at_behind_the_page(policy: str, file: str, said: str
         time.sleep(0.05)
     assert first == "The loop is being looked at."
     assert said in watch()
+
+
+def test_an_edited_policy_file_is_told_on_the_dashboard(policy: str) -> None:
+    as_read = load_policy(policy)
+    Path(policy).write_text(POLICY.replace("Spam sells.", "Spam sells what nobody asked for."))
+    watch = LoopWatch(Path(policy), as_read)
+    first = watch()
+    until = time.monotonic() + 60
+    while watch() == first and time.monotonic() < until:
+        time.sleep(0.05)
+    assert watch().endswith(". The policy file was edited since this desk was started: start it again.")

@@ -79,6 +79,8 @@ class Room:
         # Never held while the ledger is asked: the desk's only event loop waits for it.
         self._lock = threading.Lock()
         self._read_shared = SharedRead(self._read)
+        # After a restart everybody needs what takes long at once: one after the other, so that the first can go on.
+        self._long_work = threading.Lock()
 
     def catch_up(self) -> None:
         """Take in what happened up to now: the votes each time, the queues and raters every few seconds.
@@ -93,7 +95,8 @@ class Room:
 
     def get_ready_for(self, rater: str) -> None:
         """Work out what a rater's first view takes; in a thread, since it needs a moment."""
-        self._board.get_ready_for(rater)
+        with self._long_work:
+            self._board.get_ready_for(rater)
 
     def view(self, rater: str, *, claim: bool = True) -> View:
         """Return what a rater sees now.
@@ -115,7 +118,8 @@ class Room:
         self.catch_up()
         with self._lock:
             questions = list(self._board.questions())
-        found = next((each for each in questions if self._code(rater, each) == code), None)
+        with self._long_work:
+            found = next((each for each in questions if self._code(rater, each) == code), None)
         if found is not None:
             self._codes[rater][code] = found
         return found

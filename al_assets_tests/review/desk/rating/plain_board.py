@@ -1,7 +1,5 @@
 """The board's rules word by word: every look goes through all questions and all rows. Slow, and easy to read."""
 
-from collections.abc import Collection
-
 from al_assets.review.desk.rating.board import Board
 from al_assets.review.desk.rating.rounds import QuestionId, Round
 from al_assets.review.ordering import MIN_GAP, blind_order
@@ -66,7 +64,7 @@ class PlainBoard:
         counted = together if before is None else together & before
         return bool(others) and len(counted) >= self.board.votes_per_item
 
-    def asked(self, question: QuestionId, found: Round) -> Collection[str]:
+    def asked(self, question: QuestionId, found: Round) -> frozenset[str]:
         return self.board.raters & found.asked_again.get(question.item_id, self.board.raters)
 
     def votes(self, question: QuestionId, found: Round) -> set[str]:
