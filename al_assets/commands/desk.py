@@ -166,8 +166,8 @@ def audit_log(
 class LoopWatch:
     """Says what the loop waits for, as it was some seconds ago; looking takes no time of who asks.
 
-    Dagster is imported by the first look, so that a desk whose dashboard nobody opens does without it. It also says when
-    the policy file was edited since, as a desk goes by what it read when it was started.
+    Dagster is imported by the first look, so that a desk whose dashboard nobody opens does without it. It also says
+    when the policy file was edited since, as a desk goes by what it read when it was started.
     """
 
     def __init__(self, policy: Path, started_with: Policy | None = None, seconds: float = 10) -> None:

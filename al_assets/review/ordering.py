@@ -37,10 +37,15 @@ def _spread(rows: Sequence[int], groups: Sequence[str], generator: np.random.Gen
     recent: deque[str] = deque(maxlen=max(gap, 0))
     order = []
     for part in parts:
-        waiting = [part[at] for at in generator.permutation(len(part))]
+        waiting = deque(part[at] for at in generator.permutation(len(part)).tolist())
         while waiting:
-            at = next((at for at, row in enumerate(waiting) if groups[row] not in recent), 0)
-            row = waiting.pop(at)
+            row = waiting[0]
+            # Mostly the first will do.
+            if groups[row] in recent:
+                row = next((each for each in waiting if groups[each] not in recent), row)
+                waiting.remove(row)
+            else:
+                waiting.popleft()
             recent.append(groups[row])
             order.append(row)
     return order
@@ -53,11 +58,18 @@ def _parts(rows: Sequence[int], groups: Sequence[str], generator: np.random.Gene
         members[groups[row]].append(row)
     parts: list[list[int]] = [[] for _ in range(max(len(each) for each in members.values()))]
     ordered = sorted(members)
-    for at in generator.permutation(len(ordered)):
+    dealt = generator.permutation(len(ordered)).tolist()
+    if len(parts) == 1:
+        # As below, where a single item costs one random number.
+        generator.random(len(ordered))
+        return [[members[ordered[at]][0] for at in dealt]]
+    for at in dealt:
         group = members[ordered[at]]
         # Large groups fill every part, single items go where there is most room; chance decides between equals.
-        chance = generator.random(len(parts))
+        chance = generator.random(len(parts)).tolist()
         emptiest = sorted(range(len(parts)), key=lambda part: (len(parts[part]), chance[part]))[: len(group)]
-        for row, part in zip(generator.permutation(group), emptiest, strict=True):
-            parts[part].append(int(row))
+        # Shuffling one item takes no chance, only time.
+        shuffled = generator.permutation(group).tolist() if len(group) > 1 else group
+        for row, part in zip(shuffled, emptiest, strict=True):
+            parts[part].append(row)
     return parts

@@ -93,9 +93,10 @@ def test_a_forged_cookie_signs_nobody_in(sign_in: SignIn, visitor: Callable[[], 
     ada, forger = sign_in("ada", Role.ADMIN), visitor()
     cookie = ada.cookies[COOKIE]
     token, _, signature = cookie.rpartition(".")
+    last = "E" if token.endswith("A") else "A"
     other = Cookies(bytes(32), DeskSettings()).header(token, keep=True).split(";")[0].partition("=")[2]
     forged = {
-        "other key": other, "other token": f"{token[:-1]}A.{signature}", "no signature": token, "cut": cookie[:-1],
+        "other key": other, "other token": f"{token[:-1]}{last}.{signature}", "no signature": token, "cut": cookie[:-1],
         "empty": "", "not ascii": "\xfc.\xfc",
     }[change]  # fmt: skip
     assert forger.get("/people", headers=[(b"Cookie", f"{COOKIE}={forged}".encode("latin-1"))]).status_code == 401
