@@ -169,7 +169,7 @@ def test_learning_from_late_votes_is_another_run_than_the_first() -> None:
     step = next_step(loop_state(current), Occasion.NIGHTLY)
     assert step.action is Action.RUN
     assert step.run_key == "0002/learn/1"
-    assert "4 votes" in step.reason
+    assert "4 answers" in step.reason
 
 
 @pytest.mark.parametrize("failures", range(MAX_ATTEMPTS + 2))

@@ -145,7 +145,7 @@ def test_the_log_that_is_written_ahead_does_not_grow_for_ever(tmp_path: Path) ->
     reader.start()
     sizes, written = [], 0
     try:
-        for batch in range(50):
+        for batch in range(80):
             comment = f"{batch} " + os.urandom(20_000).hex()[: 10_000 - 4]
             ledger.record([vote(name, rater, comment=comment) for name in items(5) for rater in RATERS])
             written += 15 * len(comment)
@@ -154,9 +154,9 @@ def test_the_log_that_is_written_ahead_does_not_grow_for_ever(tmp_path: Path) ->
         stop.set()
         reader.join()
     ledger.close()
-    # SQLite empties it at about 4 MB.
-    assert written > 7_000_000
-    assert max(sizes) < 6_000_000
+    # SQLite empties it at about 4 MB, once no reader is in the way for a moment.
+    assert written > 11_000_000
+    assert max(sizes) < 9_000_000
 
 
 def test_a_full_file_loses_no_reported_vote_and_the_next_one_counts(
