@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from al_assets.bench.ports import free_port
 
 USER = "postgres"
 
@@ -116,7 +117,7 @@ def running_cluster(*, durable: bool = False) -> Iterator[Cluster]:
         raise MissingPostgresError("PostgreSQL's programs are not installed: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="al_postgres_"))
     try:
-        cluster = Cluster(programs, folder, secrets.token_hex(16), _free_port(), durable)
+        cluster = Cluster(programs, folder, secrets.token_hex(16), free_port(), durable)
         _initialise(cluster)
         try:
             cluster.start()
@@ -141,9 +142,3 @@ def _initialise(cluster: Cluster) -> None:
 def _identity() -> list[str]:
     """Return the options that turn root into the postgres user, whom PostgreSQL insists on."""
     return [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

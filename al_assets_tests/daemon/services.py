@@ -16,6 +16,7 @@ from typing import TypeVar
 import pytest
 import yaml
 
+from al_assets.bench.ports import free_port
 from al_assets_tests.daemon.gated import GATE_VARIABLE, Gate
 from al_assets_tests.daemon.webserver import LOCATION, Webserver
 
@@ -189,10 +190,3 @@ def running(services: Services) -> Iterator[Services]:
     finally:
         services.stop()
         RUNNING.remove(services)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from al_assets.bench.ports import free_port
+
 START_SECONDS = 60.0
 
 
@@ -111,10 +113,3 @@ def _peak_mb(process: int) -> float:
         line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
     return float(psutil.Process(process).memory_info().rss / 2**20)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -145,13 +145,16 @@ class Store:
             return
         with self.write() as connection:
             # Another process may have made them while this one waited.
-            missing = self._missing_tables(connection)
-            METADATA.create_all(connection)
-            for statement in statements(f"append_only.{connection.dialect.name}.sql"):
-                guarded = _TRIGGER.match(statement)
-                # The function behind the triggers came with the first tables.
-                if (guarded["table"] if guarded else "votes") in missing:
-                    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            self._create(connection, self._missing_tables(connection))
+
+    def _create(self, connection: Connection, missing: Collection[str]) -> None:
+        """Create the missing tables with their triggers."""
+        METADATA.create_all(connection)
+        for statement in statements(f"append_only.{connection.dialect.name}.sql"):
+            guarded = _TRIGGER.match(statement)
+            # The function behind the triggers came with the first tables.
+            if (guarded["table"] if guarded else "votes") in missing:
+                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def _make_folder(self) -> None:
         folder = Path(str(self._url.database)).parent

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from al_assets.bench.ports import free_port
 
 ADMIN = "admin@example.org"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -104,12 +105,6 @@ def label_studio_server(python: str, folder: Path) -> Iterator[LabelStudioServer
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

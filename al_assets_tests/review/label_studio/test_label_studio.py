@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from al_assets.bench.ports import free_port
 from al_assets.cli import app
 from al_assets.config import Policy
 from al_assets.review.desk.app import make_app
@@ -31,7 +32,6 @@ from al_assets_tests.review.label_studio.running import (
     TOKEN,
     Annotator,
     LabelStudioServer,
-    free_port,
     label_studio_server,
 )
 from al_assets_tests.storage.ledger.cases import SELECTED_BY, labels, queue_frame

@@ -1,5 +1,6 @@
 """The desk's tables in the ledger's database, over connections of their own."""
 
+from collections.abc import Collection
 from importlib.resources import files
 
 from sqlalchemy import Connection, MetaData, func, inspect, select
@@ -27,22 +28,13 @@ class DeskDatabase(Store):
         connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT_MS, True)))
         connection.execute(select(func.pg_advisory_xact_lock(DESK_LOCK)))
 
-    def _prepare(self) -> None:
-        if self._is_sqlite:
-            self._make_folder()
-        with self.read() as connection:
-            missing = self._missing_tables(connection)
-        if not missing:
-            return
-        with self.write() as connection:
-            # Another process may have made them while this one waited.
-            missing = self._missing_tables(connection)
-            self._metadata.create_all(connection)
-            for table in sorted(missing):
-                name = f"{table}.{connection.dialect.name}.sql"
-                if files("al_assets.storage").joinpath("sql", name).is_file():
-                    for statement in statements(name):
-                        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    def _create(self, connection: Connection, missing: Collection[str]) -> None:
+        self._metadata.create_all(connection)
+        for table in sorted(missing):
+            name = f"{table}.{connection.dialect.name}.sql"
+            if files("al_assets.storage").joinpath("sql", name).is_file():
+                for statement in statements(name):
+                    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def _missing_tables(self, connection: Connection) -> set[str]:
         inspector = inspect(connection)
