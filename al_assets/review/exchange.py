@@ -20,7 +20,7 @@ from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
 from al_assets.storage.ledger.queries import VOTES_SCHEMA
 
 SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "undecided_reason", "comment")
-_CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class _RowReader:
                 f"voted_at: {value!r} is not an ISO 8601 time, such as 2026-05-31T14:05:00+02:00; correct or empty it"
             ) from None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if moment > self._now + _CLOCK_SKEW:
+        if moment > self._now + CLOCK_SKEW:
             raise ValueError(
                 f"voted_at: {value!r} lies in the future; without an offset a time is taken as UTC: add it, or empty it"
             )

@@ -15,10 +15,9 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.pages import page
 from al_assets.review.desk.people.audit import AuditFilter
 from al_assets.review.desk.people.records import AuditEntry
+from al_assets.review.vote_files import escape_cell
 
 ON_A_PAGE = 100
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -59,12 +58,8 @@ def as_csv(entries: Iterable[AuditEntry]) -> str:
     writer.writerow(["seq", "at", "by", "act", "subject", "detail"])
     for each in entries:
         texts = (each.by, each.act, each.subject, each.detail)
-        writer.writerow([each.seq, each.at.isoformat(), *(_as_text(text) for text in texts)])
+        writer.writerow([each.seq, each.at.isoformat(), *(escape_cell(text) for text in texts)])
     return stream.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _filter(request: Request) -> AuditFilter:

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from al_assets.config import Policy
+from al_assets.review.exchange import CLOCK_SKEW
 from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
 from al_assets.review.vote_files import Rejection
 from al_assets.storage.ledger import LABELS, Vote
 
 SOURCE = "label-studio"
-_CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Reader:
         if label not in LABELS:
             raise ValueError(f"{ANSWER}: {label!r} is unknown; expected one of {', '.join(LABELS)}: submit it again")
         moment = _moment(annotation["updated_at"])
-        if moment > datetime.now(UTC) + _CLOCK_SKEW:
+        if moment > datetime.now(UTC) + CLOCK_SKEW:
             raise ValueError(
                 f"updated_at: {moment.isoformat()} lies in the future; set the clock of Label Studio's host"
             )

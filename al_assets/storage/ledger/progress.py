@@ -14,6 +14,7 @@ class Progress:
     :param complete: items with at least ``votes_per_item`` current votes by distinct raters; "undecided" is an answer.
         A repeat is asked of those only who answered the item before, so it may need fewer.
     :param decisive: items with at least ``votes_per_item`` votes that are positive or negative, repeats likewise.
+    :param missing: votes that the incomplete items still need.
     :param votes: current votes, one per item and rater, those on hidden gold and repeats included.
     :param undecided_votes: of them undecided.
     :param first_published_at: None when the iteration has not been published.
@@ -26,6 +27,7 @@ class Progress:
     queued: int
     complete: int
     decisive: int
+    missing: int
     votes: int
     undecided_votes: int
     first_published_at: datetime | None
@@ -82,7 +84,8 @@ def count_progress(
     for item_id, before in asked_again.items():
         # Whoever has left since will not answer again, unless he did so before he left.
         needed[item_id] = min(votes_per_item, len({*answers[item_id], *(set(before) & set(raters))}))
-    waiting = [item_id for item_id in items if len(answers[item_id]) < needed[item_id]]
+    lacking = {item_id: needed[item_id] - len(answers[item_id]) for item_id in items}
+    waiting = [item_id for item_id in items if lacking[item_id] > 0]
     published = [moment for _, moment in queue]
     return Progress(
         iteration=iteration,
@@ -90,6 +93,7 @@ def count_progress(
         queued=len(items),
         complete=len(items) - len(waiting),
         decisive=sum(_decisive(answers[item_id].values()) >= needed[item_id] for item_id in items),
+        missing=sum(lacking[item_id] for item_id in waiting),
         votes=len(votes),
         undecided_votes=sum(label == "undecided" for _, _, label, _ in votes),
         first_published_at=min(published, default=None),

@@ -17,8 +17,6 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool
 from al_assets.storage.ledger.kept_file import KeptFile
 from al_assets.storage.ledger.tables import METADATA
 
-# Any constant would do; it only has to be the same in every process that writes.
-WRITE_LOCK = 0x616C5F6C6564676
 LOCK_TIMEOUT_MS = "30000"
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 15
@@ -47,6 +45,10 @@ class Store:
         ``close``.
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
+
+    # Writers of one store take turns by it; any constant would do, as long as it is the same in every process.
+    write_lock = 0x616C5F6C6564676
+    metadata = METADATA
 
     def __init__(self, url: str, *, keep_connections: bool = False) -> None:
         self._url = _checked(url)
@@ -134,7 +136,7 @@ class Store:
         # A server set to lose the last moments on a crash must not do so with votes.
         setting = func.current_setting("synchronous_commit")
         connection.execute(select(func.set_config("synchronous_commit", "on", True)).where(setting == "off"))
-        connection.execute(select(func.pg_advisory_xact_lock(WRITE_LOCK)))
+        connection.execute(select(func.pg_advisory_xact_lock(self.write_lock)))
 
     def _prepare(self) -> None:
         if self._is_sqlite:
@@ -149,7 +151,7 @@ class Store:
 
     def _create(self, connection: Connection, missing: Collection[str]) -> None:
         """Create the missing tables with their triggers."""
-        METADATA.create_all(connection)
+        self.metadata.create_all(connection)
         for statement in statements(f"append_only.{connection.dialect.name}.sql"):
             guarded = _TRIGGER.match(statement)
             # The function behind the triggers came with the first tables.
@@ -167,7 +169,7 @@ class Store:
 
     def _missing_tables(self, connection: Connection) -> set[str]:
         inspector = inspect(connection)
-        present = [table for table in METADATA.sorted_tables if inspector.has_table(table.name)]
+        present = [table for table in self.metadata.sorted_tables if inspector.has_table(table.name)]
         for table in present:
             found = {column["name"] for column in inspector.get_columns(table.name)}
             if missing := [column.name for column in table.columns if column.name not in found]:
@@ -175,7 +177,7 @@ class Store:
                     f"ledger: {self._shown} has a table {table.name!r} without the columns {', '.join(missing)}: it "
                     "belongs to another program; name a database of the ledger's own in storage.ledger_url"
                 )
-        return {table.name for table in METADATA.sorted_tables if table not in present}
+        return {table.name for table in self.metadata.sorted_tables if table not in present}
 
 
 def _checked(url: str) -> URL:

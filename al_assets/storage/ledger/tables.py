@@ -41,7 +41,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 METADATA = MetaData()
 # SQLite numbers rows by itself only in a column declared exactly INTEGER.
-_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 QUEUE = Table(
     "queue",
@@ -77,7 +77,7 @@ VOTES = Table(
     "votes",
     METADATA,
     # Numbered by the writer, who holds the write lock: seq order is commit order and has no gaps.
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
     Column("vote_key", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("item_id", String, nullable=False),
@@ -93,7 +93,7 @@ VOTES = Table(
     Column("source", String, nullable=False),
     Column("voted_at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    Column("supersedes", _ROW_NUMBER),
+    Column("supersedes", ROW_NUMBER),
     UniqueConstraint("policy", "vote_key", name="votes_vote_key"),
     Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
 )
@@ -102,7 +102,7 @@ VOTES = Table(
 VOTE_REASONS = Table(
     "vote_reasons",
     METADATA,
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
     Column("policy", String, nullable=False),
     Column("undecided_reason", String, nullable=False),
 )
@@ -111,7 +111,7 @@ ADJUDICATIONS = Table(
     "adjudications",
     METADATA,
     # Numbered together with the votes: one watermark covers both.
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
     Column("adjudication_key", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("item_id", String, nullable=False),
@@ -122,7 +122,7 @@ ADJUDICATIONS = Table(
     Column("policy_version", String, nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    Column("supersedes", _ROW_NUMBER),
+    Column("supersedes", ROW_NUMBER),
     UniqueConstraint("policy", "adjudication_key", name="adjudications_key"),
     Index("adjudications_by_item", "policy", "iteration", "item_id", "seq"),
 )
@@ -130,7 +130,7 @@ ADJUDICATIONS = Table(
 RATER_CHANGES = Table(
     "rater_changes",
     METADATA,
-    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("policy", String, nullable=False),
     Column("rater", String, nullable=False),
     Column("change", String, nullable=False),
@@ -153,7 +153,7 @@ POLICY_TEXTS = Table(
 IMPORTS = Table(
     "imports",
     METADATA,
-    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("policy", String, nullable=False),
     Column("content_hash", String, nullable=False),
     Column("name", String, nullable=False),

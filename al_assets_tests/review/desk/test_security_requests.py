@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.entrance_pages import FAILURES_OF_ONE
@@ -24,28 +22,17 @@ from al_assets.review.desk.security.bodies import MAX_BODY
 from al_assets.review.desk.security.headers import is_own_path
 from al_assets.review.desk.security.rate_limit import Attempts
 from al_assets.storage.ledger import LedgerError
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk, running_app
+from al_assets_tests.review.desk.conftest import DeskClient, client_of, running_app
+from al_assets_tests.review.desk.one_desk import NAMES, app, desk
+
+__all__ = ["app", "desk"]
 
 ENDLESS = "/events"
-WHO = {Role.RATER: "anna", Role.ADJUDICATOR: "judy", Role.POLICY_OWNER: "olga", Role.ADMIN: "ada"}
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
-    with open_desk(folder, f"sqlite:///{folder}/ledger.sqlite") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def app(desk: Desk) -> Iterator[Starlette]:
-    with running_app(desk) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
 def clients(app: Starlette, desk: Desk) -> list[DeskClient]:
-    return [DeskClient(app), *(client_of(app, desk, name, role) for role, name in WHO.items())]
+    return [DeskClient(app), *(client_of(app, desk, name, role) for role, name in NAMES.items())]
 
 
 @pytest.fixture(scope="module")

@@ -9,25 +9,14 @@ from starlette.routing import Route
 
 from al_assets.review.desk.access import Role, needed_by
 from al_assets.review.desk.desk import Desk
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk, running_app
+from al_assets_tests.review.desk.conftest import DeskClient, client_of
+from al_assets_tests.review.desk.one_desk import NAMES, app, desk
 from al_assets_tests.storage.ledger.cases import items
+
+__all__ = ["app", "desk"]
 
 OPEN = {"/", "/healthz", "/join/{token}", "/sign-out"}
 ENDLESS = {"/events"}
-NAMES = {Role.RATER: "anna", Role.ADJUDICATOR: "judy", Role.POLICY_OWNER: "olga", Role.ADMIN: "ada"}
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
-    with open_desk(folder, f"sqlite:///{folder}/ledger.sqlite") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def app(desk: Desk) -> Iterator[Starlette]:
-    with running_app(desk) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

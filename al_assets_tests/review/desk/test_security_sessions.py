@@ -1,7 +1,7 @@
 """Cookies and sessions: forged, swapped, ended, expired; and what the cookie is like."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -17,21 +17,11 @@ from al_assets.review.desk.people.store import PeopleStore, utc_now
 from al_assets.review.desk.security.identities import REMEMBERED_SECONDS
 from al_assets.review.desk.security.tokens import Cookies
 from al_assets_tests.review.desk.conftest import KEY, DeskClient, SignIn, client_of, open_desk, running_app
+from al_assets_tests.review.desk.one_desk import app, desk
+
+__all__ = ["app", "desk"]
 
 COOKIE = Cookies(KEY, DeskSettings()).name
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
-    with open_desk(folder, f"sqlite:///{folder}/ledger.sqlite") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def app(desk: Desk) -> Iterator[Starlette]:
-    with running_app(desk) as made:
-        yield made
 
 
 def status(client: DeskClient, path: str = "/people") -> int:

@@ -1,6 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger.progress import count_progress
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
 
 
@@ -100,3 +103,23 @@ def test_votes_of_another_iteration_do_not_count(ledger_url: str) -> None:
 def test_votes_per_item_below_one_is_refused(ledger_url: str) -> None:
     with pytest.raises(ValueError, match="votes_per_item: 0 is below 1"):
         open_ledger(ledger_url).progress("0000", 0)
+
+
+@pytest.mark.parametrize(
+    ("answered", "repeats", "expected"),
+    [
+        ({}, {}, 4),
+        ({"a": ["anna"], "b": ["anna", "ben", "cleo"]}, {}, 1),
+        ({}, {"a": ["anna"]}, 3),
+        ({"a": ["anna", "ben"]}, {"a": ["anna"]}, 2),
+        ({}, {"a": ["gone"]}, 2),
+        ({"a": ["gone"]}, {"a": ["gone", "anna"]}, 3),
+    ],
+)
+def test_missing_answers_are_those_that_incomplete_items_lack(
+    answered: dict[str, list[str]], repeats: dict[str, list[str]], expected: int
+) -> None:
+    now = datetime.now(UTC)
+    votes = [(item, rater, "positive", now) for item, raters in answered.items() for rater in raters]
+    found = count_progress("0000", 2, [("a", now), ("b", now)], votes, ["anna", "ben", "cleo"], 0, repeats)
+    assert found.missing == expected

@@ -53,7 +53,11 @@ class Docket:
     async def now(self) -> tuple[LedgerState, list[Case]]:
         """Return the cases as they are now, with the state they rest on."""
         state = await run_in_threadpool(ledger_state, self._desk.ledger)
-        return state, (await self._recent.of(state)).value
+        return state, await self.at(state)
+
+    async def at(self, state: LedgerState) -> list[Case]:
+        """Return the cases at a state of the ledger."""
+        return (await self._recent.of(state)).value
 
     def _read(self, state: LedgerState) -> list[Case]:
         ledger, policy = self._desk.ledger, self._desk.policy
@@ -74,7 +78,7 @@ class _Pages:
     async def next(self, request: Request) -> Response:
         """Show the next item that waits for a decision."""
         state, found = await self._docket.now()
-        chosen = _of_iteration(found, _iteration(request, state))
+        chosen = _of_iteration(found, state.chosen(request))
         case = next_open(chosen, request.query_params.get("after"))
         if case is None:
             return self._page(request, "nothing_left.html", state, found)
@@ -88,7 +92,7 @@ class _Pages:
     async def decided(self, request: Request) -> Response:
         """List what was decided, the latest decision first."""
         state, found = await self._docket.now()
-        chosen = [case for case in _of_iteration(found, _iteration(request, state)) if case.decision]
+        chosen = [case for case in _of_iteration(found, state.chosen(request)) if case.decision]
         # A list comprehension tells no type checker that there is a decision.
         chosen.sort(key=lambda case: case.decision.decided_at if case.decision else datetime.min, reverse=True)
         return self._page(request, "decided.html", state, found, cases=chosen, shown=shown)
@@ -99,7 +103,7 @@ class _Pages:
         label, comment, mark, key = (str(form.get(name) or "") for name in ("label", "comment", "mark", "key"))
         state, found = await self._docket.now()
         case, comment = _named(found, request), comment.replace("\r\n", "\n").strip()
-        after = {"after": case.code} | ({"iteration": chosen} if (chosen := _iteration(request, state)) else {})
+        after = {"after": case.code} | ({"iteration": chosen} if (chosen := state.chosen(request)) else {})
         onward = RedirectResponse(f"/adjudication?{urlencode(after)}", 303)
         if _says_so_already(case, label, comment, person_of(request).name):
             return onward
@@ -159,7 +163,7 @@ class _Pages:
     def _page(
         self, request: Request, template: str, state: LedgerState, found: list[Case], status: int = 200, **context: Any
     ) -> Response:
-        iteration = _iteration(request, state)
+        iteration = state.chosen(request)
         chosen = _of_iteration(found, iteration)
         return page(
             request,
@@ -186,12 +190,6 @@ def _named(found: Sequence[Case], request: Request) -> Case:
     if case is None:
         raise HTTPException(404)
     return case
-
-
-def _iteration(request: Request, state: LedgerState) -> str | None:
-    """Return the iteration that was chosen, None for all."""
-    asked = request.query_params.get("iteration")
-    return asked if asked in state.iterations else None
 
 
 def _of_iteration(found: Sequence[Case], iteration: str | None) -> list[Case]:

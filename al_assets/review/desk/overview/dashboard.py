@@ -1,11 +1,10 @@
 """What the dashboard shows of the labelling: each open iteration's completion and pace, read from the ledger."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from al_assets.review.desk.overview.pace import Hour, Pace, hourly, pace_of, votes_missing
+from al_assets.review.desk.overview.pace import Hour, Pace, hourly, pace_of
 from al_assets.review.desk.overview.state import LedgerState
 from al_assets.storage.ledger import Ledger
 
@@ -69,13 +68,9 @@ def shown_rounds(rounds: tuple[RoundStatus, ...], chosen: str | None) -> tuple[R
 
 def _round(ledger: Ledger, iteration: str, state: LedgerState, votes_per_item: int) -> RoundStatus:
     progress = ledger.progress(iteration, votes_per_item)
-    answers = ledger.answers([iteration], state.watermark).select("item_id", "rater", "voted_at")
-    answered: Mapping[str, set[str]] = defaultdict(set)
-    for item_id, rater, _ in answers.iter_rows():
-        answered[item_id].add(rater)
+    answers = ledger.answers([iteration], state.watermark).select("rater", "voted_at")
     given = Counter(answers["rater"].to_list())
     waiting = {rater: len(items) for rater, items in progress.open_items.items()}
-    items = ledger.queue(iteration)["item_id"].to_list()
     assert progress.first_published_at is not None
     assert progress.last_published_at is not None
     return RoundStatus(
@@ -83,7 +78,7 @@ def _round(ledger: Ledger, iteration: str, state: LedgerState, votes_per_item: i
         queued=progress.queued,
         complete=progress.complete,
         votes=answers.height,
-        missing=votes_missing(items, answered, votes_per_item, state.raters, ledger.repeat_raters(iteration)),
+        missing=progress.missing,
         published_at=progress.first_published_at,
         last_published_at=progress.last_published_at,
         moments=tuple(answers["voted_at"].to_list()),

@@ -91,7 +91,7 @@ class _Pages:
     async def _labels_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
         found = await self._rounds.of(state)
         return {
-            "rounds": shown_rounds(found.value, _iteration(request, state)),
+            "rounds": shown_rounds(found.value, state.chosen(request)),
             "now": self._now(),
             "deadline_hours": self._desk.policy.review.deadline_hours,
             "labels_again": found.ask_again,
@@ -100,8 +100,8 @@ class _Pages:
     async def _agreement_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
         found = await self._agreement.of(state)
         in_all, by_iteration = found.value
-        newest = _iteration(request, state) or (state.iterations[-1] if state.iterations else "")
-        _, cases = await self._docket.now()
+        newest = state.chosen(request) or (state.iterations[-1] if state.iterations else "")
+        cases = await self._docket.at(state)
         return {
             "agreement": in_all,
             "agreement_newest": by_iteration.get(newest, {}),
@@ -128,7 +128,7 @@ class _Pages:
             mark=state.mark(self._desk.key),
             policy=self._desk.policy.policy,
             iterations=state.iterations,
-            chosen=_iteration(request, state),
+            chosen=state.chosen(request),
             words=words,
             about=about,
             due=due,
@@ -164,8 +164,3 @@ class _Pages:
 
     def _read_course(self, _moment: int) -> Course:
         return course_of(self._desk.policy.root, self._desk.loop_waits_for)
-
-
-def _iteration(request: Request, state: LedgerState) -> str | None:
-    asked = request.query_params.get("iteration")
-    return asked if asked in state.iterations else None

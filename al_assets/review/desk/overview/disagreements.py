@@ -1,7 +1,5 @@
 """Items on which raters disagree: what the adjudicator sees, under names that say nothing."""
 
-import hashlib
-import hmac
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from al_assets.curation.hidden import HIDDEN
+from al_assets.review.desk.digests import keyed_digest
 from al_assets.review.desk.rating.text import Shown, shown
 
 
@@ -101,7 +100,7 @@ def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
 
 def neutral_order(key: bytes, item: str, raters: Sequence[str]) -> list[str]:
     """Return raters in an order that is random for each item, and the same each time."""
-    return sorted(raters, key=lambda rater: _digest(key, "order", item, rater))
+    return sorted(raters, key=lambda rater: keyed_digest(key, "order", item, rater))
 
 
 def neutral_name(place: int) -> str:
@@ -145,10 +144,6 @@ def _case(
             outdated=last > decided["seq"],
         )
     seen = sorted(row["seq"] for row in given)
-    mark = _digest(key, "mark", str(seen), str(decided["seq"] if decided else 0))
-    code = _digest(key, "adjudication", policy, iteration, item_id)
+    mark = keyed_digest(key, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
+    code = keyed_digest(key, "adjudication", policy, iteration, item_id)[:16]
     return Case(code, iteration, item_id, given[0]["text"], tuple(opinions), decision, disputed, mark)
-
-
-def _digest(key: bytes, *parts: str) -> str:
-    return hmac.new(key, "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """How fast labels come in, and when an iteration will be done at that pace."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,27 +61,3 @@ def pace_of(moments: Sequence[datetime], now: datetime, missing: int) -> Pace:
     per_hour = len(recent) * (_HOUR / window)
     done_at = now + missing / per_hour * _HOUR if missing else None
     return Pace(per_hour, window, missing, done_at)
-
-
-def votes_missing(
-    items: Collection[str],
-    answered: Mapping[str, Collection[str]],
-    votes_per_item: int,
-    raters: Collection[str],
-    repeats: Mapping[str, Collection[str]],
-) -> int:
-    """Return how many answers an iteration still needs, counted as ``ledger.progress`` counts complete items.
-
-    :param answered: for each item the raters who answered it.
-    :param repeats: for each repeat who answered it before: nobody else is asked.
-    """
-    total = 0
-    for item in items:
-        given = set(answered.get(item, ()))
-        needed = votes_per_item
-        if item in repeats:
-            asked = set(repeats[item])
-            given &= asked
-            needed = min(needed, len(given | (asked & set(raters))))
-        total += max(needed - len(given), 0)
-    return total

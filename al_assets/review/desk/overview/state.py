@@ -1,9 +1,10 @@
 """What of the ledger the pages of the overview rest on: when it is the same, so are they."""
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
+from al_assets.review.desk.digests import keyed_digest
 from al_assets.storage.ledger import Ledger
 
 
@@ -15,9 +16,14 @@ class LedgerState:
     iterations: tuple[str, ...]
     raters: tuple[str, ...]
 
+    def chosen(self, request: Request) -> str | None:
+        """Return the iteration that a request asks for, None for all: it names none, or none that is published."""
+        asked = request.query_params.get("iteration")
+        return asked if asked in self.iterations else None
+
     def mark(self, key: bytes) -> str:
         """Return a name of the state that tells nothing of it."""
-        return hmac.new(key, f"state\x1f{self}".encode(), hashlib.sha256).hexdigest()[:16]
+        return keyed_digest(key, "state", str(self))[:16]
 
 
 def ledger_state(ledger: Ledger) -> LedgerState:

@@ -1,17 +1,15 @@
 """The tables of what a policy owner proposes, beside the ledger's in the same database."""
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Column, Index, MetaData, String, Table
 
-from al_assets.storage.ledger.tables import UtcDateTime
+from al_assets.storage.ledger.tables import ROW_NUMBER, UtcDateTime
 
 METADATA = MetaData()
-_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 PROPOSALS = Table(
     "desk_policy_proposals",
     METADATA,
-    Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("policy", String, nullable=False),
     Column("proposal_key", String, nullable=False),
     Column("version", String, nullable=False),
@@ -30,7 +28,7 @@ PROPOSALS = Table(
 WITHDRAWALS = Table(
     "desk_policy_withdrawals",
     METADATA,
-    Column("proposal_id", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    Column("proposal_id", ROW_NUMBER, primary_key=True, autoincrement=False),
     Column("withdrawn_by", String, nullable=False),
     Column("withdrawn_at", UtcDateTime, nullable=False),
 )

@@ -14,13 +14,13 @@ from al_assets.review.desk.people.tables import PEOPLE
 def read_members(connection: Connection, policy: str) -> list[Member]:
     """Return everybody ever invited, by name."""
     query = select(PEOPLE).where(PEOPLE.c.policy == policy).order_by(PEOPLE.c.name)
-    return [_member(row) for row in connection.execute(query)]
+    return [member_of(row) for row in connection.execute(query)]
 
 
 def read_member(connection: Connection, policy: str, name: str) -> Member | None:
     """Return one person, None if nobody of that name was ever invited."""
     row = connection.execute(select(PEOPLE).where(PEOPLE.c.policy == policy, PEOPLE.c.name == name)).one_or_none()
-    return None if row is None else _member(row)
+    return None if row is None else member_of(row)
 
 
 def add_member(connection: Connection, policy: str, name: str, roles: frozenset[Role], now: datetime) -> None:
@@ -57,5 +57,6 @@ def roles_of(text: str) -> frozenset[Role]:
     return frozenset(Role(each) for each in text.split(", "))
 
 
-def _member(row: Row[Any]) -> Member:
+def member_of(row: Row[Any]) -> Member:
+    """Return the person of a row that has the columns of PEOPLE."""
     return Member(row.name, roles_of(row.roles), row.active, row.invited_at, row.joined_at)

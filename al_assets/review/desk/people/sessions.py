@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from al_assets.review.desk.people.members import roles_of
+from al_assets.review.desk.people.members import member_of
 from al_assets.review.desk.people.records import Member, Session
 from al_assets.review.desk.people.tables import PEOPLE, SESSIONS
 from al_assets.review.desk.people.tokens import token_hash
@@ -54,10 +54,7 @@ def read_session(connection: Connection, policy: str, token: str, now: datetime,
         .where(SESSIONS.c.token_hash == token_hash(token), PEOPLE.c.active, *_good(policy, now, lifetime))
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    member = Member(row.name, roles_of(row.roles), row.active, row.invited_at, row.joined_at)
-    return SignedIn(_session(row), member)
+    return None if row is None else SignedIn(_session(row), member_of(row))
 
 
 def note_seen(connection: Connection, token: str, now: datetime) -> None:

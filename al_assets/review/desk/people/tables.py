@@ -1,12 +1,10 @@
 """The desk's own tables, beside the ledger's in the same database."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
-from sqlalchemy.types import BigInteger
+from sqlalchemy import Boolean, Column, Index, MetaData, String, Table
 
-from al_assets.storage.ledger.tables import UtcDateTime
+from al_assets.storage.ledger.tables import ROW_NUMBER, UtcDateTime
 
 METADATA = MetaData()
-_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 PEOPLE = Table(
     "desk_people",
@@ -52,7 +50,7 @@ SESSIONS = Table(
 AUDIT = Table(
     "desk_audit",
     METADATA,
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("policy", String, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("by", String, nullable=False),

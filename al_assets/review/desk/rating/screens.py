@@ -127,8 +127,6 @@ class Screens:
 
     def _response(self, request: Request, template: str, status: int, context: dict[str, Any]) -> Response:
         response = page(request, template, status=status, guideline=self._guideline, **context)
-        # What was asked a moment ago must not come back from a cache.
-        response.headers["Cache-Control"] = "no-store"
         if wants_fragment(request):
             # The script swaps in what carries this, whatever its status.
             response.headers["X-Desk"] = "stage"

@@ -1,10 +1,9 @@
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from al_assets.review.desk.overview.charts import hour_chart, interval_bar, tick_step
-from al_assets.review.desk.overview.pace import Hour, hourly, pace_of, votes_missing
+from al_assets.review.desk.overview.pace import Hour, hourly, pace_of
 
 NOW = datetime(2026, 5, 2, 10, 30, tzinfo=UTC)
 
@@ -40,23 +39,6 @@ def test_from_few_answers_nothing_is_foretold() -> None:
     assert pace_of(ago(1, 2, 3, 4), NOW, 9) == pace_of([], NOW, 9).__class__(None, timedelta(minutes=15), 9, None)
     assert pace_of([], NOW, 9).per_hour is None
     assert pace_of(ago(*range(10)), NOW, 0).done_at is None
-
-
-@pytest.mark.parametrize(
-    ("answered", "repeats", "expected"),
-    [
-        ({}, {}, 4),
-        ({"a": ["anna"], "b": ["anna", "ben", "cleo"]}, {}, 1),
-        ({}, {"a": ["anna"]}, 3),
-        ({"a": ["anna", "ben"]}, {"a": ["anna"]}, 2),
-        ({}, {"a": ["gone"]}, 2),
-        ({"a": ["gone"]}, {"a": ["gone", "anna"]}, 3),
-    ],
-)
-def test_missing_answers_are_counted_as_progress_counts_them(
-    answered: dict[str, Collection[str]], repeats: dict[str, Collection[str]], expected: int
-) -> None:
-    assert votes_missing(["a", "b"], answered, 2, ["anna", "ben", "cleo"], repeats) == expected
 
 
 @pytest.mark.parametrize(("most", "step"), [(0, 1), (5, 1), (6, 2), (11, 5), (26, 10), (51, 20), (101, 50), (999, 200)])
