@@ -97,6 +97,17 @@ class RaterUi:
     def expect_number(self, number: int) -> None:
         """Wait until the question of this number is there and takes keys."""
         expect(self.page.locator(".number-of")).to_have_text(f"Question {number}")
+        self._expect_ready()
+
+    def take_new_questions(self, within_seconds: float = STEP_SECONDS) -> None:
+        """Wait until the page says that there are new questions, and go on to them by keyboard."""
+        news = self.page.get_by_role("heading", name="New questions are here")
+        expect(news).to_be_visible(timeout=within_seconds * 1000)
+        self._expect_ready()
+        self.press("g")
+
+    def _expect_ready(self) -> None:
+        # Keys pressed right after a swap are dropped, as they were meant for what stood there before.
         expect(self.page.locator("#stage")).to_have_attribute("data-ready", "yes")
 
     def press(self, *keys: str) -> None:

@@ -83,9 +83,7 @@ def answer_everything(made: Deployment, windows: list[RaterUi]) -> None:
 def test_the_last_vote_in_the_browser_brings_the_next_queue_into_it(voted: Voted) -> None:
     made = voted.deployment
     for window in voted.windows:
-        news = window.page.get_by_role("heading", name="New questions are here")
-        news.wait_for(timeout=RUN_SECONDS * 1000)
-        window.press("g")
+        window.take_new_questions(RUN_SECONDS)
         # What the round before asked is counted too.
         window.expect_number(QUEUE + 1)
 
