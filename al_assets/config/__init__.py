@@ -1,0 +1,60 @@
+"""The policy file: one YAML file per policy, its sections as pydantic models, and their fingerprints."""
+
+from al_assets.config.labelers import (
+    CausalLMLabeler,
+    ClassifierLabeler,
+    CombinationLabeler,
+    FunctionsLabeler,
+    KeywordsLabeler,
+    LabelerSettings,
+    OpenAILabeler,
+    PromptSettings,
+    VLLMLabeler,
+)
+from al_assets.config.policy import Policy
+from al_assets.config.policy_text import Example, LabelNames, PolicyText
+from al_assets.config.pool import ClusteringSettings, EmbeddingSettings, PoolSource
+from al_assets.config.reading import POLICY_VARIABLE, load_policy, load_sections, policy_from_environment
+from al_assets.config.review import DeskSettings, is_loopback
+from al_assets.config.section import LATER, OPERATIONAL, PolicyError, Positive, Section, Share, Text, fingerprint_of
+from al_assets.config.selection import SelectionSettings, Shares, StrategyName
+from al_assets.config.students import LinearStudent, SFTStudent, StudentSettings
+
+__all__ = [
+    "LATER",
+    "OPERATIONAL",
+    "POLICY_VARIABLE",
+    "CausalLMLabeler",
+    "ClassifierLabeler",
+    "ClusteringSettings",
+    "CombinationLabeler",
+    "DeskSettings",
+    "EmbeddingSettings",
+    "Example",
+    "FunctionsLabeler",
+    "KeywordsLabeler",
+    "LabelNames",
+    "LabelerSettings",
+    "LinearStudent",
+    "OpenAILabeler",
+    "Policy",
+    "PolicyError",
+    "PolicyText",
+    "PoolSource",
+    "Positive",
+    "PromptSettings",
+    "SFTStudent",
+    "Section",
+    "SelectionSettings",
+    "Share",
+    "Shares",
+    "StrategyName",
+    "StudentSettings",
+    "Text",
+    "VLLMLabeler",
+    "fingerprint_of",
+    "is_loopback",
+    "load_policy",
+    "load_sections",
+    "policy_from_environment",
+]

@@ -1,0 +1,40 @@
+"""The pool of items, its vectors and its clusters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from al_assets.config.section import OPERATIONAL, Positive, Section, Text
+
+
+class PoolSource(Section):
+    """Where the unlabelled items are: JSONL, CSV or Parquet, a path, glob or fsspec URL."""
+
+    path: Text
+    id_column: Text = "id"
+    text_column: Text = "text"
+    source_column: str | None = None
+    arrived_at_column: str | None = None
+    max_characters: Positive = 20_000
+    near_duplicate_similarity: Annotated[float, Field(gt=0.3, le=1)] = 0.8
+
+
+class EmbeddingSettings(Section):
+    """The embedder. Its fingerprint is the code version of ``embeddings``."""
+
+    kind: Literal["sentence_transformers", "static"] = "sentence_transformers"
+    model: Text
+    revision: str = ""
+    max_tokens: Positive = 256
+    batch_size: Annotated[Positive, OPERATIONAL] = 64
+    device: Annotated[str, OPERATIONAL] = "cpu"
+
+
+class ClusteringSettings(Section):
+    """Macro clusters (hdbscan after PCA) for names and coverage, micro cells (spherical k-means) for picking."""
+
+    min_cluster_size: Annotated[int, Field(ge=2)] = 15
+    pca_dimensions: Positive = 16
+    exact_below: Positive = 10_000
+    items_per_cell: Positive = 20
+    seed: int = 0

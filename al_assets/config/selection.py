@@ -1,0 +1,98 @@
+"""What the experts are asked next, and how their answers are divided."""
+
+import difflib
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from al_assets.config.section import LATER, Positive, Section, Share, Text
+
+
+class Shares(Section):
+    """How the round's budget is divided; the three shares add up to 1."""
+
+    boundary: Share = 0.6
+    audit: Share = 0.25
+    control: Share = 0.15
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.boundary + self.audit + self.control
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"shares: boundary + audit + control is {total:g}; they must add up to 1")
+        return self
+
+
+StrategyName = Literal[
+    "boundary_pairs", "random", "margin", "entropy", "top_scored", "disagreement", "k_center", "facility_location",
+    "typiclust", "probcover", "badge", "contrastive", "rho", "jest",
+]  # fmt: skip
+
+
+class SelectionSettings(Section):
+    """What the experts are asked next.
+
+    ``strategy`` fills the boundary share: a name, or several with their shares of it, such as ``{boundary_pairs: 0.7,
+    typiclust: 0.3}``. ``exploration`` is the part of what it picks that is drawn by lot from a short list.
+
+    Hidden items come on top of the budget: ``gold_share`` of it from the file ``gold`` (item_id, text, label, why),
+    ``repeat_share`` of it from what a rater answered at least ``repeat_after_days`` ago.
+    """
+
+    budget: Annotated[int, Field(ge=2)] = 120
+    shares: Shares = Shares()
+    neighbours: Positive = 8
+    min_mixing: Share = 0.2
+    target_positive_share: Share = 0.4
+    strategy: Annotated[StrategyName | dict[StrategyName, Share], LATER] = "boundary_pairs"
+    exploration: Annotated[Share, LATER] = 0.25
+    audit_strata: Positive = 5
+    gold: Annotated[Text | None, LATER] = None
+    gold_share: Annotated[Share, LATER] = 0
+    repeat_share: Annotated[Share, LATER] = 0
+    repeat_after_days: Annotated[float, Field(ge=0), LATER] = 7
+    seed: int = 0
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _known_strategies(cls, strategy: Any) -> Any:
+        names = [strategy] if isinstance(strategy, str) else strategy
+        for name in names if isinstance(names, (list, dict)) else ():
+            if name not in get_args(StrategyName):
+                near = difflib.get_close_matches(str(name), get_args(StrategyName), n=1, cutoff=0)
+                raise ValueError(
+                    f"{name!r} is no strategy; did you mean {near[0]!r}? known: {', '.join(get_args(StrategyName))}"
+                )
+        return strategy
+
+    @property
+    def strategy_shares(self) -> dict[str, float]:
+        """The strategies and their shares of the boundary budget; one alone has all of it."""
+        return (
+            {self.strategy: 1.0}
+            if isinstance(self.strategy, str)
+            else {str(name): share for name, share in self.strategy.items()}
+        )
+
+    @model_validator(mode="after")
+    def _strategy_shares_add_up(self) -> Self:
+        if isinstance(self.strategy, dict) and abs(sum(self.strategy.values()) - 1) > 1e-6:
+            raise ValueError(
+                f"strategy: {' + '.join(self.strategy)} is {sum(self.strategy.values()):g}; the shares must add up to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gold_has_a_file(self) -> Self:
+        if self.gold_share and self.gold is None:
+            raise ValueError(
+                f"gold_share: {self.gold_share:g} of gold items, but no file of them; name one in selection.gold"
+            )
+        return self
+
+
+class SplitSettings(Section):
+    """How labelled boundary and control items are divided; audit items are always evaluation items."""
+
+    evaluation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    seed: int = 0
