@@ -16,7 +16,7 @@ export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 .PHONY: help demo demo-desk dev test check format clean
 
 help:
-	@echo "make demo    run three iterations on real text with real models (12 to 30 minutes on two cores)"
+	@echo "make demo    run three iterations on real text with real models (20 to 30 minutes on two cores)"
 	@echo "make demo-desk   label the demo's first queue by hand on http://127.0.0.1:$(DESK_PORT)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
 	@echo "make test    run every test that this machine can run"

@@ -20,7 +20,11 @@ def test_init_writes_a_policy_that_loads_and_says_what_is_next(tmp_path: Path) -
     result = run(app, ["init", str(target)])
     assert result.exit_code == 0
     assert "al check" in result.output
-    assert load_policy(target).policy.name == "my_policy"
+    policy = load_policy(target)
+    assert policy.policy.name == "my_policy"
+    # What only the file's author should read is no part of what raters read.
+    assert "fill in" in target.read_text()
+    assert "fill in" not in str(policy.policy.read_by_raters())
 
 
 def test_init_does_not_overwrite(tmp_path: Path) -> None:

@@ -165,9 +165,12 @@ def desk(
     if as_json:
         print_json(asdict(found))
         return
-    shown = pl.DataFrame([asdict(each) for each in found.phases]).drop("first_errors")
-    whole = [name for name in shown.columns if name.endswith(("_ms", "_mb", "_per_s"))]
-    console.print(frame_table(shown.with_columns(pl.col(whole).round(0).cast(pl.Int64)), f"{raters} raters at once"))
+    figures = pl.DataFrame([asdict(each) for each in found.phases]).drop("raters", "first_errors")
+    for (name,), phases in figures.group_by("database", maintain_order=True):
+        # Of one type, so that counts stay whole numbers when the columns become rows.
+        words = phases.drop("database").with_columns(pl.selectors.float().round(2)).cast(pl.String)
+        shown = words.transpose(include_header=True, header_name="figure", column_names="name")
+        console.print(frame_table(shown, f"{name}, {raters} raters at once"))
     for database_name, floor in found.floor_votes_per_s.items():
         say(
             f"{database_name}: without a desk one process records {floor:.0f} single votes a second; "

@@ -141,7 +141,8 @@ def second_look(
     if not votes.height:
         say("every vote that counts was cast under the policy's present text")
         return
-    console.print(frame_table(votes.head(most), f"{min(most, votes.height)} of {votes.height} votes"))
+    shown = votes.head(most).select("rank", "item_id", "rater", "label", "policy_version", "p_positive", "text")
+    console.print(frame_table(shown, f"{min(most, votes.height)} of {votes.height} votes; --json has all columns"))
 
 
 def _raters(given: list[str]) -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""What README.md and docs/ tell to run and to open is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from al_assets.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
+_COMMAND = re.compile(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?al ([^#|]*)")
+NAMED = [page.name for page in PAGES]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the arguments of each ``al`` command that stands in a block of code."""
+    joined = text.replace("\\\n", " ")
+    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", joined, re.DOTALL | re.MULTILINE)
+    lines = [line for line in joined.splitlines() if line.startswith("    ")]
+    lines += [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(found[1]) for line in lines if (found := _COMMAND.match(line))]
+
+
+def is_known(arguments: list[str]) -> bool:
+    """Whether ``al`` has the command and all its options; nothing of it is run."""
+    return CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMED)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMED)
+def test_every_command_and_its_options_are_there(page: Path) -> None:
+    assert [each for each in commands(page.read_text(encoding="utf-8")) if not is_known(each)] == []
+
+
+def test_commands_are_found_and_wrong_ones_are_told() -> None:
+    text = (
+        "    .venv/bin/al desk people -p p.yaml   # who\n\n```sh\nal desk serve \\\n  --port 1\n```\n    alpha beta\n"
+    )
+    assert commands(text) == [["desk", "people", "-p", "p.yaml"], ["desk", "serve", "--port", "1"]]
+    assert not is_known(["desk", "open"])
+    assert not is_known(["desk", "people", "-p", "p.yaml", "--all"])
+    assert len([each for page in PAGES for each in commands(page.read_text(encoding="utf-8"))]) > 20
