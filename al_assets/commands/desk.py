@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import os
 import sys
 import threading
 import time
@@ -210,7 +211,14 @@ def _store(settings: Policy) -> "PeopleStore":
 
 
 def _by() -> str:
-    return f"{getpass.getuser()} (command line)"
+    from al_assets.review.desk.people.records import BY_COMMAND
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number that no file gives a name.
+        user = f"user {os.getuid()}"
+    return user + BY_COMMAND
 
 
 def _steady(text: str) -> str:

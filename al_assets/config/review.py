@@ -1,5 +1,6 @@
 """Who votes, and the desk at which they do."""
 
+import re
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -59,6 +60,11 @@ class DeskSettings(Section):
         host = (parts.hostname or "").lower()
         if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.username:
             raise ValueError(f"{value!r} must be https://HOST or https://HOST:PORT, without a path")
+        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
+            raise ValueError(
+                f"{value!r}: {host!r} is not how browsers send a host; write it in ASCII, such as "
+                "xn--mnchen-3ya.example for münchen.example"
+            )
         if parts.scheme == "http" and not is_loopback(host):
             raise ValueError(f"{value!r} would send sign-ins unencrypted; use https, or an address of this machine")
         shown = f"[{host}]" if ":" in host else host

@@ -99,6 +99,11 @@ class RaterUi:
         expect(self.page.locator(".number-of")).to_have_text(f"Question {number}")
         self._expect_ready()
 
+    def expect_done(self) -> None:
+        """Wait until nothing is left and the page looks for new questions by itself."""
+        expect(self.page.get_by_role("heading", name="Nothing waits for you")).to_be_focused()
+        self._expect_ready()
+
     def take_new_questions(self, within_seconds: float = STEP_SECONDS) -> None:
         """Wait until the page says that there are new questions, and go on to them by keyboard."""
         news = self.page.get_by_role("heading", name="New questions are here")

@@ -1,6 +1,7 @@
 """``al desk``: people and the log from the command line, and what the loop waits for."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -72,6 +73,15 @@ def test_the_audit_log_is_listed_and_cannot_steer_the_terminal(policy: str) -> N
     (entry,) = json.loads(al("desk", "audit-log", "-p", policy, "--act", "invite", "--json"))
     assert entry["by"].endswith("(command line)")
     assert entry["subject"] == "ada"
+
+
+def test_a_user_without_a_name_is_in_the_log_by_number(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2_000_000_000)
+    al("desk", "invite", "ada", "--role", "admin", "-p", policy)
+    (entry,) = json.loads(al("desk", "audit-log", "-p", policy, "--json"))
+    assert entry["by"] == "user 2000000000 (command line)"
 
 
 def test_a_role_that_cannot_be_is_refused(policy: str) -> None:

@@ -41,11 +41,12 @@ def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(ledger_url:
         f"item004,ben,no,,,{future}\n"
         "item004,ben,no,x,,\n"
         ",ben,no,,,\n"
+        "item004,ben,no,,,0001-01-01T00:00:00+14:00\n"
     )
     report = import_votes(write(tmp_path, "v.csv", content), ledger, policy)
     assert (report.accepted, report.repeated, report.superseding, report.blank) == (2, 0, 0, 1)
     reasons = {each.row: each.reason for each in report.rejected}
-    assert list(reasons) == [3, 4, 5, 8, 9, 10, 11, 12]
+    assert list(reasons) == [3, 4, 5, 8, 9, 10, 11, 12, 13]
     expected = {
         3: "label: 'maybe' is unknown; expected 'yes', 'no', 'cannot decide' (or positive, negative, undecided)",
         4: "rater: 'mallory' may not vote; known are anna, ben, cleo",
@@ -55,6 +56,7 @@ def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(ledger_url:
         10: "lies in the future; without an offset a time is taken as UTC",
         11: "iteration: 'x' is not an iteration key",
         12: "item_id: '' is in no queue",
+        13: "voted_at: 0001-01-01T00:00:00+14:00 is not of the years 1970 to 9998; correct it",
     }
     for row, reason in expected.items():
         assert reason in reasons[row]

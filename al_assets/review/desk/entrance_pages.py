@@ -18,7 +18,7 @@ FAILURES_OF_ONE = 10
 FAILURES_OF_ALL = 500
 FAILURE_SECONDS = 600
 USED_UP = (
-    "This link is good for nothing (any more): a link is good once, for a while, and the newest counts. "
+    "This link is good for nothing (any more): a link is good once, for a while. "
     "If you have just used it on this browser, go to the start page; if not, ask for a new one."
 )
 PLACES = (
@@ -109,12 +109,15 @@ class _Pages:
         return response
 
     def _too_many(self, request: Request) -> Response | None:
+        # Who is in guesses nothing, and must not keep out those who share the address.
+        if request.state.person is not None:
+            return None
         wait = self._attempts.wait(limited_as(request.state.address))
         return error_page(request, 429, headers={"Retry-After": str(wait)}) if wait else None
 
     def _failed(self, request: Request) -> Response:
-        self._attempts.failed(limited_as(request.state.address))
         if request.state.person is not None:
             # Who comes by the same old link every day is in already.
             return RedirectResponse("/", 303)
+        self._attempts.failed(limited_as(request.state.address))
         return error_page(request, 404, USED_UP)

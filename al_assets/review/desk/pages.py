@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -37,6 +38,12 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
         "path": request.url.path,
     }
     return HTMLResponse(ENVIRONMENT.get_template(template).render(**common, **context), status_code=status)
+
+
+async def form_of(request: Request) -> FormData:
+    """Return the form of a request: as the gate has read it, or read now where there is no gate."""
+    read = getattr(request.state, "form", None)
+    return read if isinstance(read, FormData) else await request.form()
 
 
 def wants_fragment(request: Request) -> bool:

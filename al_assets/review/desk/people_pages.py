@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from al_assets.review.desk.access import Person, Role, needs, person_of
 from al_assets.review.desk.desk import Desk
-from al_assets.review.desk.pages import page
+from al_assets.review.desk.pages import form_of, page
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.records import Member, PeopleError, checked_name, checked_roles, written
 
@@ -58,7 +58,7 @@ class _Pages:
 
     async def invite(self, request: Request) -> Response:
         """Invite somebody and show the link, once."""
-        form = await request.form()
+        form = await form_of(request)
         name, roles = _text(form, "name"), [str(role) for role in form.getlist("role")]
         try:
             self._refuse_self(request, name, "give yourself other roles")
@@ -70,16 +70,14 @@ class _Pages:
 
     async def link(self, request: Request) -> Response:
         """Show a new link for somebody who is known, once."""
-        name = _text(await request.form(), "name")
-        await self._member(name)
+        name = await self._named(await form_of(request))
         token = await self._change(request, changes.invite, name, None)
         return await self._person(request, name, link=self._link(request, token))
 
     async def change_roles(self, request: Request) -> Response:
         """Give a person other roles."""
-        form = await request.form()
-        name, roles = _text(form, "name"), [str(role) for role in form.getlist("role")]
-        await self._member(name)
+        form = await form_of(request)
+        name, roles = await self._named(form), [str(role) for role in form.getlist("role")]
         try:
             self._refuse_self(request, name, "change your own roles")
             await self._change(request, changes.change_roles, name, roles)
@@ -89,14 +87,13 @@ class _Pages:
 
     async def revoke_invitations(self, request: Request) -> Response:
         """Make a person's open links useless."""
-        name = _text(await request.form(), "name")
-        await self._member(name)
+        name = await self._named(await form_of(request))
         await run_in_threadpool(self._desk.people.revoke_invitations, name, person_of(request).name)
         return _to_person(name)
 
     async def end_session(self, request: Request) -> Response:
         """Sign a person out of one browser."""
-        session_id = _text(await request.form(), "session")
+        session_id = _text(await form_of(request), "session")
         if not _SESSION_ID.fullmatch(session_id):
             raise HTTPException(404)
         name = await run_in_threadpool(self._desk.people.end_session, session_id, person_of(request).name)
@@ -107,17 +104,15 @@ class _Pages:
 
     async def end_sessions(self, request: Request) -> Response:
         """Sign a person out everywhere."""
-        name = _text(await request.form(), "name")
-        await self._member(name)
+        name = await self._named(await form_of(request))
         await run_in_threadpool(self._desk.people.end_sessions, name, person_of(request).name)
         request.app.state.identities.forget()
         return _to_person(name)
 
     async def deactivate(self, request: Request) -> Response:
         """Let a person in no more."""
-        form = await request.form()
-        name = _text(form, "name")
-        await self._member(name)
+        form = await form_of(request)
+        name = await self._named(form)
         try:
             self._refuse_self(request, name, "deactivate yourself")
             if _text(form, "sure") != "yes":
@@ -131,12 +126,13 @@ class _Pages:
         people = await run_in_threadpool(self._desk.people.people)
         seen = {each.name: each.seen_at for each in await run_in_threadpool(self._desk.people.sessions)}
         known = {each.name for each in people}
+        raters = await run_in_threadpool(lambda: self._desk.ledger.raters)
         return page(
             request,
             "people.html",
             status=status,
             people=[(each, written(each.roles), seen.get(each.name)) for each in people],
-            not_invited=[name for name in self._desk.ledger.raters if name not in known],
+            not_invited=[name for name in raters if name not in known],
             roles_said=ROLES_SAID,
             by_header=self._desk.policy.desk.identity_header,
             **{"problem": None, "link": None, "invited": None, "name": "", "roles": [], **said},
@@ -157,6 +153,10 @@ class _Pages:
             roles_said=ROLES_SAID,
             **{"problem": None, "link": None, **said},
         )
+
+    async def _named(self, form: FormData) -> str:
+        """Return the name that a form holds, as it is on record."""
+        return (await self._member(_text(form, "name"))).name
 
     async def _member(self, name: str) -> Member:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from al_assets.config import DeskSettings, is_loopback
@@ -59,7 +60,12 @@ def settings_at(place: Place, settings: DeskSettings, public_url: str | None = N
     wanted = public_url or settings.public_url
     if wanted is None and place.certificate and is_loopback(place.host) and place.port:
         wanted = place.origin(place.port)
-    found = DeskSettings.model_validate({**settings.model_dump(), "public_url": wanted})
+    try:
+        found = DeskSettings.model_validate({**settings.model_dump(), "public_url": wanted})
+    except ValidationError as error:
+        raise ServerError(f"--public-url: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    if place.certificate and found.public_url is not None and not found.public_url.startswith("https://"):
+        raise ServerError(f"--public-url {found.public_url}: with --certificate it must be https")
     if is_loopback(place.host):
         return found
     if not place.certificate and not place.behind_proxy:
@@ -72,8 +78,6 @@ def settings_at(place: Place, settings: DeskSettings, public_url: str | None = N
             f"--host {place.host}: say under which address browsers find the desk, since no other is answered: "
             "--public-url https://HOST, or desk.public_url in the policy file"
         )
-    if place.certificate and not found.public_url.startswith("https://"):
-        raise ServerError(f"--public-url {found.public_url}: with --certificate it must be https")
     return found
 
 
@@ -88,7 +92,9 @@ def bound_socket(place: Place) -> socket.socket:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((place.host, place.port))
-    except (OSError, OverflowError) as error:
+        # Two servers can be bound to one port; only one can listen.
+        listener.listen()
+    except (OSError, OverflowError, TypeError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
         raise ServerError(f"{place.host}:{place.port}: {reason}; name another with --host or --port") from error
@@ -96,7 +102,10 @@ def bound_socket(place: Place) -> socket.socket:
 
 
 class DeskServer(uvicorn.Server):
-    """Stops within seconds of being asked to, even while pages listen to its events."""
+    """Stops within seconds of being asked to, even while pages listen to its events.
+
+    Only what is being written to the database is waited for, as long as that waits for another writer.
+    """
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End event streams first: nothing else would."""

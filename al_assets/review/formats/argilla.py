@@ -77,7 +77,10 @@ def _by_user(record: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         )
     by_user: dict[str, dict[str, str]] = {}
     for question in _QUESTIONS:
-        for response in responses.get(question) or ():
+        given = responses.get(question) or []
+        if not isinstance(given, list):
+            raise ValueError(f"responses.{question}: {given!r} is no list of responses; export the records again")
+        for response in given:
             user, value = _response(question, response)
             by_user.setdefault(user, {})[question] = value
     return by_user

@@ -1,6 +1,6 @@
 """Pull: what the raters submitted in Label Studio becomes votes; pulled again it counts once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from al_assets.review.label_studio.settings import LabelStudioError, LabelStudio
 from al_assets.review.questions import coded_items
 from al_assets.review.vote_files import Rejection
 from al_assets.storage.ledger import Ledger, Vote, VoteError
-from al_assets.storage.ledger.votes import WITHDRAWN
+from al_assets.storage.ledger.votes import WITHDRAWN, Place
 
 
 class Gone(NamedTuple):
@@ -75,19 +75,27 @@ def pull_project(
     """Record what was submitted in a project, see ``pull``."""
     number = int(project.id)
     settings = server.settings
+    # Before the annotations: what another pull records meanwhile is not among them, and yet not gone.
+    asked_at, on_record = datetime.now(UTC), _on_record(ledger)
     reader = Reader(number, policy, settings.raters, server.emails(), coded_items(ledger), asked_under(project))
     tasks = list(server.tasks(number, annotations=True))
     answers = [(task, each) for task in tasks for each in task["annotations"] or ()]
     submitted = [(task, each) for task, each in answers if is_answer(each)]
     read, rejected = _read(reader, submitted)
-    outcome = _record(ledger, read, reader, rejected)
-    gone = _gone(ledger, number, {int(each["id"]) for _, each in submitted})
-    if withdraw_deleted and gone:
-        _withdraw(ledger, reader, gone)
+    # Those pulled before stay, even of somebody who has left since and may give no new answer.
+    fresh = [each for each in read if on_record.get(each.vote.key) != _said(each.vote)]
+    outcome = _record(ledger, fresh, reader, rejected)
+    present, standing = {int(each["id"]) for _, each in submitted}, {_said(each.vote) for each in read}
+    gone = tuple(
+        each for each, said in _counting(ledger, number, on_record)
+        if each.annotation not in present and said not in standing
+    )  # fmt: skip
+    if withdraw_deleted:
+        gone = _withdrawn(ledger, reader, gone, asked_at, rejected)
     report = ImportReport(
         f"Label Studio project {number}",
         accepted=outcome.accepted,
-        repeated=outcome.repeated,
+        repeated=outcome.repeated + len(read) - len(fresh),
         superseding=outcome.superseding,
         blank=len(answers) - len(submitted),
         rejected=tuple(sorted(rejected, key=lambda each: each.row)),
@@ -101,10 +109,25 @@ class _Outcome(NamedTuple):
     superseding: int
 
 
+class _Said(NamedTuple):
+    place: Place
+    label: str
+
+
 class _Read(NamedTuple):
     task: Mapping[str, Any]
     annotation: Mapping[str, Any]
     vote: Vote
+
+
+def _said(vote: Vote) -> _Said:
+    return _Said(vote.place, vote.label)
+
+
+def _on_record(ledger: Ledger) -> dict[str, _Said]:
+    """Return what every vote ever recorded says, by its key."""
+    votes = ledger.history().select("vote_key", "label", *Place._fields)
+    return {key: _Said(Place(*place), label) for key, label, *place in votes.iter_rows()}
 
 
 def _read(
@@ -141,14 +164,28 @@ def _record(ledger: Ledger, read: Sequence[_Read], reader: Reader, rejected: lis
     return _Outcome(result.new, result.repeated, result.superseding)
 
 
-def _gone(ledger: Ledger, project: int, present: set[int]) -> tuple[Gone, ...]:
-    votes = ledger.answers().select("vote_key", "iteration", "item_id", "rater")
-    found = ((annotation_of(key, project), *place) for key, *place in votes.iter_rows())
-    return tuple(Gone(number, *place) for number, *place in found if number is not None and number not in present)
+def _counting(ledger: Ledger, project: int, on_record: Collection[str]) -> Iterator[tuple[Gone, _Said]]:
+    """Yield the votes that count and were pulled from a project before, each as it would be if it were gone."""
+    votes = ledger.answers().select("vote_key", "label", *Place._fields)
+    for key, label, *place in votes.iter_rows():
+        number = annotation_of(key, project)
+        if number is not None and key in on_record:
+            yield Gone(number, *place), _Said(Place(*place), label)
 
 
-def _withdraw(ledger: Ledger, reader: Reader, gone: Iterable[Gone]) -> None:
-    now = datetime.now(UTC)
+def _withdrawn(
+    ledger: Ledger, reader: Reader, gone: Sequence[Gone], asked_at: datetime, rejected: list[Rejection]
+) -> tuple[Gone, ...]:
+    """Take back the votes of those who may vote, return these, and add the others to the rejected ones.
+
+    :param asked_at: the moment as of which they were gone; what is submitted after it supersedes the withdrawal.
+    """
+    raters = ledger.raters
+    for each in gone:
+        if each.rater not in raters:
+            reason = f"rater: {each.rater!r} has left, so the vote stays; let him join again to take it back"
+            rejected.append(Rejection(each.annotation, reason, {"rater": each.rater}))
+    taken = tuple(each for each in gone if each.rater in raters)
     version = reader.policy.policy.version
     votes = [
         Vote(
@@ -157,13 +194,15 @@ def _withdraw(ledger: Ledger, reader: Reader, gone: Iterable[Gone]) -> None:
             rater=each.rater,
             label=WITHDRAWN,
             policy_version=version,
-            voted_at=now,
+            voted_at=asked_at,
             source=f"{SOURCE}:{reader.project}",
-            vote_key=f"{SOURCE}:{reader.project}:{each.annotation}:withdrawn {now.isoformat()}",
+            vote_key=f"{SOURCE}:{reader.project}:{each.annotation}:withdrawn {asked_at.isoformat()}",
         )
-        for each in gone
+        for each in taken
     ]
-    ledger.record(votes)
+    if votes:
+        ledger.record(votes)
+    return taken
 
 
 def _reason(error: ValueError) -> str:

@@ -1,7 +1,7 @@
 """The expert-label ledger: what was asked, and every vote ever given, append-only, in SQLite or PostgreSQL."""
 
 from al_assets.agreement.policy_gaps import UNDECIDED_REASONS
-from al_assets.storage.ledger.adjudications import ADJUDICATED_LABELS, Adjudication, AdjudicationError
+from al_assets.storage.ledger.adjudications import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 from al_assets.storage.ledger.ledger import Ledger
 from al_assets.storage.ledger.progress import Progress
 from al_assets.storage.ledger.store import LedgerError
@@ -17,6 +17,7 @@ __all__ = [
     "AdjudicationError",
     "Ledger",
     "LedgerError",
+    "OvertakenError",
     "Progress",
     "Receipt",
     "RecordResult",

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, Table, func, insert, select
 
 from al_assets.curation.hidden import HIDDEN
 from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
-from al_assets.storage.ledger.tables import ADJUDICATIONS
-from al_assets.storage.ledger.votes import MAX_COMMENT, is_storable
+from al_assets.storage.ledger.tables import ADJUDICATIONS, VOTES
+from al_assets.storage.ledger.votes import MAX_COMMENT, is_storable, wrong_moment
 
 ADJUDICATED_LABELS = ("positive", "negative", GUIDELINE_GAP)
 _MOMENT = pl.Datetime("us", "UTC")
@@ -31,6 +31,10 @@ ADJUDICATIONS_SCHEMA = pl.Schema(
 
 class AdjudicationError(ValueError):
     """An adjudication was refused; nothing was recorded. The message names the field and the way out."""
+
+
+class OvertakenError(AdjudicationError):
+    """Since the adjudicator saw the item, an answer to it came in or changed, or somebody decided it."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,25 @@ class Adjudication:
             raise AdjudicationError(reason)
 
 
-def record_adjudication(connection: Connection, policy: str, decision: Adjudication) -> int:
+def record_adjudication(connection: Connection, policy: str, decision: Adjudication, seen: int | None) -> int:
     """Record a decision unless it is on record, and return its seq; the connection holds the write lock.
 
+    :param seen: see ``Ledger.adjudicate``.
     :raises AdjudicationError: the item is not in that iteration's queue or hidden in it, or the key was used before
         for another decision.
+    :raises OvertakenError: the item has changed since ``seen``.
     """
     asked = queries.asked_items(connection, policy, [decision.item_id])
     if reason := _refusal(decision, asked):
         raise AdjudicationError(reason)
     if (seq := _seq_of_key(connection, policy, decision)) is not None:
         return seq
+    before = _latest_of(connection, ADJUDICATIONS, policy, decision)
+    if seen is not None and max(before or 0, _latest_of(connection, VOTES, policy, decision) or 0) > seen:
+        raise OvertakenError(
+            f"item_id: {decision.item_id!r} of iteration {decision.iteration} changed after seq {seen}, up "
+            "to which it was read; look at it again, then decide"
+        )
     seq = queries.next_seq(connection)
     row = {
         "seq": seq,
@@ -82,7 +94,7 @@ def record_adjudication(connection: Connection, policy: str, decision: Adjudicat
         "policy_version": decision.policy_version,
         "decided_at": decision.decided_at,
         "recorded_at": datetime.now(UTC),
-        "supersedes": connection.execute(_latest_of(policy, decision)).scalar(),
+        "supersedes": before,
     }
     connection.execute(insert(ADJUDICATIONS), [row])
     return seq
@@ -118,10 +130,12 @@ def _seq_of_key(connection: Connection, policy: str, decision: Adjudication) -> 
     return known.seq
 
 
-def _latest_of(policy: str, decision: Adjudication) -> Select[Any]:
-    rows = ADJUDICATIONS.c
+def _latest_of(connection: Connection, table: Table, policy: str, decision: Adjudication) -> int | None:
+    """Return the largest seq of what a table holds of the decision's item, withdrawn and superseded rows included."""
+    rows = table.c
     place = (rows.policy == policy, rows.iteration == decision.iteration, rows.item_id == decision.item_id)
-    return select(func.max(rows.seq)).where(*place)
+    found: int | None = connection.execute(select(func.max(rows.seq)).where(*place)).scalar()
+    return found
 
 
 def _refusal(decision: Adjudication, asked: dict[tuple[str, str], Any]) -> str | None:
@@ -143,8 +157,8 @@ def _malformed(decision: Adjudication) -> str | None:
         return str(error)
     if decision.label not in ADJUDICATED_LABELS:
         return f"label: {decision.label!r} is unknown; expected one of {', '.join(ADJUDICATED_LABELS)}"
-    if decision.decided_at.tzinfo is None:
-        return f"decided_at: {decision.decided_at.isoformat()} has no time zone; add one, such as +00:00"
+    if reason := wrong_moment("decided_at", decision.decided_at):
+        return reason
     if len(decision.comment or "") > MAX_COMMENT:
         return f"comment: {len(decision.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
     for name in ("item_id", "adjudicator", "policy_version", "key"):

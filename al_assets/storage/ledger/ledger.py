@@ -129,19 +129,21 @@ class Ledger(LedgerReader):
             watermark = queries.watermark_of(connection, self.policy_name)
         return RecordResult(plan.new, plan.repeated, plan.superseding, tuple(plan.outdated), watermark)
 
-    def adjudicate(self, decision: Adjudication) -> int:
+    def adjudicate(self, decision: Adjudication, *, seen: int | None = None) -> int:
         """Record what an item is, decided by one person who saw the votes, and return the decision's ``seq``.
 
         The votes stay as they are. The later decision about an item of an iteration supersedes the earlier; the same
         key again counts once and returns the ``seq`` it had.
 
+        :param seen: the ``seq`` up to which the adjudicator saw the item; None does not ask whether it changed since.
         :raises AdjudicationError: the item is not in that iteration's queue or hidden in it, or the key was used before
             for another decision.
+        :raises OvertakenError: an answer to the item or a decision on it came after ``seen``.
         :raises LedgerError: the database could not be written.
         """
         with self._store.write() as connection:
             self._note_text(connection)
-            return record_adjudication(connection, self.policy_name, decision)
+            return record_adjudication(connection, self.policy_name, decision, seen)
 
     def change_rater(self, name: str, change: Change, by: str) -> None:
         """Let somebody vote from now on ("joined"), or no more ("left"); what is so already is not recorded again.

@@ -30,6 +30,7 @@ VOTES_SCHEMA = pl.Schema(
 LABELS_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in EXPERT_LABELS.schema.items() if name not in ("adjudicated", "as_of")}
 )
+WITHDRAWALS_SCHEMA = pl.Schema({"iteration": pl.String(), "item_id": pl.String(), "seq": pl.Int64()})
 ANSWERS_SCHEMA = pl.Schema(
     {**VOTES_SCHEMA, "reason": pl.String(), "group_id": pl.String(), "text": pl.String(), "published_at": _MOMENT}
 )
@@ -131,6 +132,13 @@ def answers_query(policy: str, iterations: Collection[str] | None, watermark: in
 def asked_votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with all that is known of the question."""
     return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
+
+
+def withdrawals_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+    """Select where an answer was ever taken back, and when last."""
+    columns = (VOTES.c.iteration, VOTES.c.item_id)
+    query = select(*columns, func.max(VOTES.c.seq)).where(VOTES.c.label == WITHDRAWN).group_by(*columns)
+    return chosen(query, VOTES, policy, iterations, watermark)
 
 
 def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:

@@ -153,6 +153,13 @@ class LedgerReader:
         """
         return self._votes(adjudications_query, ADJUDICATIONS_SCHEMA, iterations, watermark)
 
+    def withdrawals(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
+        """Return where answers were taken back, with the ``seq`` of the last withdrawal; parameters as of ``votes``.
+
+        :return: iteration, item_id, seq; another answer may have come since.
+        """
+        return self._votes(queries.withdrawals_query, queries.WITHDRAWALS_SCHEMA, iterations, watermark)
+
     def expert_labels(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the queue row that asked for each, as an EXPERT_LABELS frame."""
         return self._as_of(

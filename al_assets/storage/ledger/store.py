@@ -157,6 +157,10 @@ class Store:
             # The function behind the triggers came with the first tables.
             if (guarded["table"] if guarded else "votes") in missing:
                 connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        # Ledgers of the first release have votes, and now get the other table that shares their order.
+        if {"votes", "adjudications"} & set(missing):
+            for statement in statements(f"shared_seq.{connection.dialect.name}.sql"):
+                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     def _make_folder(self) -> None:
         folder = Path(str(self._url.database)).parent

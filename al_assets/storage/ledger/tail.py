@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from al_assets.storage.ledger.tables import VOTE_REASONS, VOTES
 
@@ -27,6 +27,7 @@ def votes_after(connection: Connection, policy: str, seq: int) -> list[VoteRow]:
     """Return every vote with a larger seq, in order."""
     columns = [VOTES.c[name] if name in VOTES.c else VOTE_REASONS.c[name] for name in VoteRow._fields]
     joined = VOTES.outerjoin(VOTE_REASONS, VOTE_REASONS.c.seq == VOTES.c.seq)
-    query = select(*columns, VOTES.c.policy).select_from(joined).where(VOTES.c.seq > seq).order_by(VOTES.c.seq)
-    # By seq alone: told the policy too, SQLite would walk all of its votes by another index.
-    return [VoteRow(*row[:-1]) for row in connection.execute(query) if row.policy == policy]
+    # Not the bare column: SQLite would walk all of the policy's votes by another index instead of going by seq.
+    of_policy = func.coalesce(VOTES.c.policy, "") == policy
+    query = select(*columns).select_from(joined).where(VOTES.c.seq > seq, of_policy).order_by(VOTES.c.seq)
+    return [VoteRow(*row) for row in connection.execute(query)]

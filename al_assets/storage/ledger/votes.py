@@ -15,6 +15,7 @@ LABELS: tuple[str, ...] = get_args(Label)
 WITHDRAWN = "withdrawn"
 """Stands in place of a label where a rater takes the answer back: no answer counts there until the next one."""
 MAX_COMMENT = 10_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 
 class VoteError(ValueError):
@@ -98,8 +99,8 @@ def _malformed(vote: Vote) -> str | None:
         return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}, or {WITHDRAWN} to take one back"
     if reason := _wrong_undecided_reason(vote):
         return reason
-    if vote.voted_at.tzinfo is None:
-        return f"voted_at: {vote.voted_at.isoformat()} has no time zone; add one, such as +00:00"
+    if reason := wrong_moment("voted_at", vote.voted_at):
+        return reason
     if len(vote.comment or "") > MAX_COMMENT:
         return f"comment: {len(vote.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
     for name in ("item_id", "rater", "policy_version", "source"):
@@ -121,6 +122,16 @@ def _wrong_undecided_reason(vote: Vote) -> str | None:
         return (
             f"undecided_reason: {vote.undecided_reason!r} with label {vote.label!r}; only undecided has one: empty it"
         )
+    return None
+
+
+def wrong_moment(name: str, moment: datetime) -> str | None:
+    """Return why no ledger could hold a time; None if it could."""
+    if moment.tzinfo is None:
+        return f"{name}: {moment.isoformat()} has no time zone; add one, such as +00:00"
+    # At the ends of the calendar some time zones have no name for a moment: stored, it could not be read again.
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        return f"{name}: {moment.isoformat()} is not of the years {_FIRST_YEAR} to {_LAST_YEAR}; correct it"
     return None
 
 

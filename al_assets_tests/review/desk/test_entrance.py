@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.desk import Desk
+from al_assets.review.desk.entrance_pages import FAILURES_OF_ONE
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn, open_desk, running_app
 
 
@@ -89,6 +90,22 @@ def test_who_is_not_signed_in_is_told_how_to_get_in(tmp_path: Path) -> None:
             assert "Ada &lt;ada@example.org&gt;" in page.text
             assert "set-cookie" not in page.headers
         assert DeskClient(app).get("/healthz").text == "ok\n"
+
+
+def test_who_is_in_may_come_by_the_old_link_and_keeps_nobody_out(
+    sign_in: SignIn, visitor: Callable[[], DeskClient], desk: Desk
+) -> None:
+    anna, old = sign_in("anna"), desk.people.invite("anna", None, "root")
+    desk.people.redeem(old)
+    for _ in range(FAILURES_OF_ONE + 1):
+        assert anna.get(f"/join/{old}").headers["location"] == "/"
+    token = desk.people.invite("ben", ["rater"], "root")
+    assert visitor().get(f"/join/{token}").status_code == 200, "the same address"
+    stranger = visitor()
+    for _ in range(FAILURES_OF_ONE):
+        assert stranger.get(f"/join/{old}").status_code == 404
+    assert stranger.get(f"/join/{token}").status_code == 429
+    assert anna.get(f"/join/{old}").headers["location"] == "/"
 
 
 def test_signing_out_twice_is_harmless(sign_in: SignIn) -> None:

@@ -104,6 +104,13 @@ def test_names_of_all_kinds_have_a_page(ada: DeskClient) -> None:
         assert ada.get(moved.headers["location"]).status_code == 200
 
 
+def test_a_name_counts_as_it_is_on_record(ada: DeskClient, sign_in: SignIn, desk: Desk) -> None:
+    zoe = sign_in("Zoë")
+    assert ada.submit("/people/end-sessions", name=" Zoe\u0308 ").headers["location"] == "/people/person?name=Zo%C3%AB"
+    assert zoe.get("/questions").status_code == 401
+    assert desk.people.audit_log()[0].subject == "Zoë"
+
+
 @pytest.mark.parametrize("path", ["link", "roles", "revoke-invitations", "end-sessions", "deactivate"])
 def test_of_somebody_unknown_there_is_no_page(ada: DeskClient, path: str) -> None:
     for name in ("nobody", "", "a\0b", "x" * 1000):

@@ -16,6 +16,7 @@ from al_assets.review.desk.people.browsers import browser_name
 from al_assets.review.desk.people.records import PeopleError, checked_name, checked_roles
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger.raters import Change
 from al_assets_tests.storage.ledger.cases import RATERS
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -162,7 +163,9 @@ def test_roles_that_cannot_be_are_refused(roles: list[str], message: str) -> Non
         checked_roles(roles)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "an\u202ena", "an\x00na", "an\nna", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "x" * 101, "an\u202ena", "an\x00na", "an\nna", "\ud800", "root (Command  line)"]
+)
 def test_names_that_could_deceive_are_refused(name: str) -> None:
     with pytest.raises(PeopleError, match="name"):
         checked_name(name)
@@ -207,6 +210,10 @@ def test_whoever_votes_elsewhere_gets_no_second_name_here(store: PeopleStore, le
     with Ledger(ledger_url, "spam", ["anna"]) as ledger, pytest.raises(PeopleError, match="'anna', who is known"):
         changes.invite(store, ledger, "Anna", ["adjudicator"], "root")
     assert store.people() == []
+    # Whoever is here already gets a new link, whatever the policy file says since.
+    store.invite("Anna", ["adjudicator"], "root")
+    with Ledger(ledger_url, "spam", ["anna"]) as ledger:
+        assert store.redeem(changes.invite(store, ledger, "Anna", None, "root")) is not None
 
 
 def test_a_policy_file_makes_no_rater_of_somebody_with_another_role(store: PeopleStore, ledger_url: str) -> None:
@@ -217,6 +224,7 @@ def test_a_policy_file_makes_no_rater_of_somebody_with_another_role(store: Peopl
         assert changes.keep_raters_blind(store, ledger, "the desk") == ["judy", "gone"]
         assert ledger.raters == ("anna", "ben")
         assert changes.keep_raters_blind(store, ledger, "the desk") == []
+    assert {each.subject for each in store.audit_log(AuditFilter(by="the desk"))} == {"judy", "gone"}
 
 
 def test_a_change_of_roles_is_felt_by_open_sessions(store: PeopleStore) -> None:
@@ -279,6 +287,20 @@ def test_the_ledger_learns_who_rates(store: PeopleStore, ledger_url: str) -> Non
         assert set(ledger.raters) == {"ben", "cleo"}
         changes.invite(store, ledger, "anna", None, "ada")
         assert set(ledger.raters) == set(RATERS)
+
+
+def test_of_two_admins_at_once_the_last_word_is_the_ledgers(store: PeopleStore, ledger_url: str) -> None:
+    class Overtaken(Ledger):
+        def change_rater(self, name: str, change: Change, by: str) -> None:
+            if by == "ada":
+                with Ledger(ledger_url, "spam", RATERS) as other:
+                    changes.deactivate(store, other, name, "eve")
+            super().change_rater(name, change, by)
+
+    with Overtaken(ledger_url, "spam", RATERS) as ledger:
+        store.invite("dora", ["adjudicator"], "root")
+        changes.change_roles(store, ledger, "dora", ["rater"], "ada")
+        assert "dora" not in ledger.raters, "nothing waits for somebody who was let go"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The desk's key: made once, read by nobody else."""
 
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -47,6 +48,29 @@ def test_a_key_that_others_can_reach_is_refused(policy: Policy, mode: int) -> No
     file.chmod(mode)
     with pytest.raises(KeyFileError, match=f"chmod 600 {file}"):
         desk_key(policy)
+
+
+def test_a_place_that_cannot_hold_a_key_is_named_with_the_way_out(policy: Policy) -> None:
+    file = Path(policy.root) / "desk.key"
+    file.mkdir(parents=True)
+    with pytest.raises(KeyFileError, match=f"{file}: .*Is a directory.*set AL_DESK_KEY"):
+        desk_key(policy)
+    file.rmdir()
+    file.symlink_to(file.with_name("gone"))
+    with pytest.raises(KeyFileError, match="No such file"):
+        desk_key(policy)
+
+
+def test_a_full_disk_leaves_no_part_of_a_key(policy: Policy) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(KeyFileError, match=r"desk\.key: .*too large.*set AL_DESK_KEY"):
+            desk_key(policy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(Path(policy.root).iterdir()) == []
+    assert len(desk_key(policy)) == 32
 
 
 @pytest.mark.parametrize("content", ["", "abc", "00" * 31, "00" * 33, "zz" * 32, "ü" * 64])

@@ -13,6 +13,9 @@ from al_assets.config import DeskSettings
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
+from al_assets.review.desk.people.audit import AuditFilter
+from al_assets.review.desk.people.records import Member
+from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security.addresses import Addresses, limited_as
 from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk, running_app
 
@@ -53,6 +56,9 @@ def test_a_trusted_proxy_says_who_it_is(app: Starlette, desk: Desk) -> None:
     joined = desk.people.member("Zoë")
     assert joined is not None
     assert joined.joined_at is not None
+    asked(app, "/", "Zoë")
+    (entry,) = desk.people.audit_log(AuditFilter(act="sign in", subject="Zoë"))
+    assert (entry.by, entry.detail) == ("Zoë", "as rater, for the first time, by the word of a proxy")
 
 
 @pytest.mark.parametrize("name", ["nobody", "ADA@example.org", "ada", "an\u202ena", ""])
@@ -69,6 +75,42 @@ def test_others_are_not_believed(app: Starlette) -> None:
         assert asked(app, "/", "ada@example.org", peer=peer).status_code == 403
         forwarded = [("X-Forwarded-For", PROXY)]
         assert asked(app, "/people", "ada@example.org", peer=peer, headers=forwarded).status_code == 403
+
+
+def test_a_first_visit_counts_with_the_roles_of_that_moment(desk: Desk) -> None:
+    class Overtaken(PeopleStore):
+        def member(self, name: str) -> Member | None:
+            before = super().member(name)
+            desk.people.change_roles(name, ["rater"], "ada")
+            return before
+
+    desk.people.invite("kim", ["adjudicator"], "root")
+    with Overtaken.of(desk.policy) as people:
+        found = people.identified("kim")
+    assert found is not None
+    assert found.roles == {Role.RATER}, "no page of an adjudicator was shown to a rater"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "origin", "is_own"),
+    [
+        ("https://desk.example.org:443", "https://desk.example.org", True),
+        ("https://desk.example.org", "https://desk.example.org:443", True),
+        ("https://desk.example.org:8443", "https://desk.example.org:8443", True),
+        ("https://desk.example.org:8443", "https://desk.example.org", False),
+        ("https://desk.example.org", "https://desk.example.org.evil", False),
+        ("https://desk.example.org", "https://evil@desk.example.org", False),
+        ("https://desk.example.org", "null", False),
+        (None, "http://127.0.0.1:8200", True),
+        (None, "https://127.0.0.1:8200", False),
+        (None, "http://127.0.0.1", False),
+    ],
+)
+def test_an_origin_is_the_desks_own_whether_or_not_the_usual_port_is_said(
+    public_url: str | None, origin: str, is_own: bool
+) -> None:
+    connection = HTTPConnection({"type": "http", "scheme": "http", "headers": [(b"host", b"127.0.0.1:8200")]})
+    assert Addresses(DeskSettings(public_url=public_url)).is_own_origin(connection, origin) is is_own
 
 
 def test_two_names_are_none(app: Starlette) -> None:
@@ -131,6 +173,7 @@ def test_who_is_deactivated_is_out_at_once(app: Starlette, desk: Desk) -> None:
         ("10.1.2.3", [" "], "10.1.2.3"),
         ("198.51.100.7", ["1.1.1.1"], "198.51.100.7"),
         ("::ffff:10.1.2.3", ["1.1.1.1"], "1.1.1.1"),
+        ("10.1.2.3", ["1.1.1.1, 10.1.2.4:80"], "1.1.1.1"),
         ("10.1.2.3", ["<script>"], "<script>"),
     ],
 )
@@ -145,6 +188,8 @@ def test_the_address_is_the_one_that_the_last_trusted_proxy_saw(peer: str, forwa
     [
         ("203.0.113.9", "203.0.113.9"), ("::ffff:203.0.113.9", "203.0.113.9"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("<script>", "unknown"), ("", "unknown"),
+        ("203.0.113.9:5678", "203.0.113.9"), ("[2001:db8:1:2::9]:443", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
     ],
 )  # fmt: skip
 def test_of_ipv6_the_network_is_counted(address: str, counted: str) -> None:
@@ -160,6 +205,8 @@ def test_of_ipv6_the_network_is_counted(address: str, counted: str) -> None:
         ({"public_url": "desk.example.org"}, "https://HOST"),
         ({"public_url": "https://desk.example.org/path"}, "without a path"),
         ({"public_url": "https://h:x"}, "no address"),
+        ({"public_url": "https://münchen.example"}, "xn--"),
+        ({"public_url": "https://a b.example"}, "in ASCII"),
         ({"identity_header": "X User"}, "identity_header"),
     ],
 )

@@ -1,5 +1,6 @@
 """Requests that nobody sends by accident: foreign hosts, paths that climb, bodies of all kinds, guessed invitations."""
 
+import logging
 import re
 import secrets
 from typing import Any
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.entrance_pages import FAILURES_OF_ONE
+from al_assets.review.desk.pages import form_of
 from al_assets.review.desk.security.access_log import shown_path
 from al_assets.review.desk.security.bodies import MAX_BODY
 from al_assets.review.desk.security.headers import is_own_path
@@ -47,6 +50,7 @@ def ada(clients: list[DeskClient]) -> DeskClient:
         ("evil.example", 421), ("127.0.0.1.evil.example", 421), ("localhost.evil.example:8200", 421),
         ("127.0.0.1@evil.example", 421), ("evil.example#127.0.0.1", 421), ("127.0.0.1:x", 421), ("", 421),
         ("[::1", 421), ("10.0.0.1", 421), ("localhost\\evil", 421), ("127.0.0.1:99999999", 421), ("loc\xe4lhost", 421),
+        ("evil.example[::1]", 421), ("[::1]evil.example", 421), ("[::1].evil.example:8200", 421), ("127.0.0.1:", 200),
     ],
 )  # fmt: skip
 def test_only_the_desks_own_hosts_are_answered(clients: list[DeskClient], host: str, status: int) -> None:
@@ -54,6 +58,26 @@ def test_only_the_desks_own_hosts_are_answered(clients: list[DeskClient], host: 
     assert answer.status_code == status
     assert "evil" not in answer.text
     assert "evil" not in str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("site", "kind", "status"),
+    [
+        ("cross-site", "image", 403), ("cross-site", "iframe", 403), ("same-site", "empty", 403),
+        ("cross-site", "", 403), ("cross-site", "document", 404), ("none", "document", 404),
+        ("same-origin", "empty", 404),
+    ],
+)  # fmt: skip
+def test_another_site_can_link_to_the_desk_and_no_more(
+    clients: list[DeskClient], site: str, kind: str, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": kind}
+    assert clients[-1].get("/none", headers=headers).status_code == status
+
+
+def test_what_only_looks_like_a_hook_needs_a_token(clients: list[DeskClient]) -> None:
+    # Readers of URLs leave line ends out.
+    assert clients[0].post("/h%0aooks/label-studio").status_code == 403
 
 
 def test_two_hosts_are_none(clients: list[DeskClient]) -> None:
@@ -154,6 +178,20 @@ def test_a_malformed_form_is_refused_or_has_no_token(ada: DeskClient) -> None:
             assert ada.post("/people/link", content=body, headers=headers).status_code in (400, 403)
             headers.append((b"X-CSRF-Token", ada.csrf.encode()))
             assert ada.post("/people/link", content=body, headers=headers).status_code in (400, 404)
+
+
+def test_a_form_is_read_once(desk: Desk) -> None:
+    async def same(request: Request) -> Response:
+        form = await form_of(request)
+        return PlainTextResponse(f"{form['label']} {form is getattr(request.state, 'form', None)}")
+
+    app = make_app(desk)
+    app.router.routes.insert(0, Route("/same", same, methods=["POST"]))
+    client = DeskClient(app)
+    client.get("/join/x")
+    assert client.submit("/same", label="positive").text == "positive True"
+    ungated = TestClient(Starlette(routes=[Route("/same", same, methods=["POST"])]))
+    assert ungated.post("/same", data={"label": "negative"}).text == "negative False"
 
 
 PATHS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
@@ -264,7 +302,9 @@ def test_no_page_redirects_to_what_its_address_says(clients: list[DeskClient], q
             assert "evil" not in client.get(f"{path}?{query}").headers.get("location", "")
 
 
-def test_errors_say_what_to_do_and_nothing_else(desk: Desk) -> None:
+def test_errors_say_what_to_do_and_nothing_else(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "al_assets.desk.access")
+
     async def broken(_: Request) -> Response:
         raise RuntimeError("secret detail")
 
@@ -284,6 +324,7 @@ def test_errors_say_what_to_do_and_nothing_else(desk: Desk) -> None:
         assert "secret" not in answer.text
         assert "Traceback" not in answer.text
         assert headers_are_set(answer)
+        assert f" GET {path} {status} " in caplog.messages[-1]
     assert "&lt;b&gt;Say&lt;/b&gt; which." in client.get("/refused").text
     fragment = client.get("/refused", headers={"HX-Request": "true"}).text
     assert fragment.startswith('<p class="error" role="alert">')
@@ -295,6 +336,8 @@ def test_errors_say_what_to_do_and_nothing_else(desk: Desk) -> None:
     [
         ("/join/secret-token", "/join/..."), ("/join/secret/more", "/join/..."), ("/people", "/people"),
         ("/a\nb \x1b[2J", "/a%0Ab%20%1B%5B2J"), ("/join/", "/join/"), ("/join/s\ntoken", "/join/..."),
+        ("//Join/secret", "//Join/..."), ("http://localhost/join/secret", "http%3A//localhost/join/..."),
+        ("/join%2Fsecret", "/join..."), (f"/jion/{'x-' * 21}x/", "/jion/.../"),
     ],
 )  # fmt: skip
 def test_the_access_log_shows_no_token_and_no_forged_line(path: str, shown: str) -> None:

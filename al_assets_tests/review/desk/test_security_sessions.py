@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from starlette.applications import Starlette
 
 from al_assets.config import DeskSettings
@@ -163,6 +164,25 @@ def test_an_expired_session_is_over(tmp_path: Path) -> None:
             running_app(Desk(desk.policy, desk.ledger, people, KEY)) as app,
         ):
             assert status(DeskClient(app, cookies={COOKIE: cookie})) == 401
+
+
+def test_whose_sign_of_life_cannot_be_written_may_still_read(sign_in: SignIn, desk: Desk) -> None:
+    ada = sign_in("ada", Role.ADMIN)
+    token = ada.cookies[COOKIE].rpartition(".")[0]
+    full = create_engine(desk.policy.ledger_url)
+    with full.begin() as connection:
+        refuse = "CREATE TRIGGER full BEFORE UPDATE ON desk_sessions BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        connection.exec_driver_sql(refuse)
+    late = utc_now() + timedelta(hours=100)
+    with PeopleStore(desk.policy.ledger_url, "spam", desk.policy.desk, lambda: late) as people:
+        found = people.session(token)
+        assert found is not None
+        with full.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER full")
+        people.session(token)
+        (seen,) = [each.seen_at for each in people.sessions() if each.session_id == found.session.session_id]
+    full.dispose()
+    assert seen == late
 
 
 def test_no_session_outlives_the_key(tmp_path: Path) -> None:

@@ -123,7 +123,11 @@ def test_the_server_says_nothing_of_itself(port: int) -> None:
 
 def test_a_body_that_does_not_arrive_is_not_waited_for_long(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "SECONDS_TO_ARRIVE", 0.3)
-    answer = raw(port, b"POST /sign-out HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"POST /sign-out HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
+        with connection.makefile("rb") as stream:
+            # Only a server that closes lets this end.
+            answer = stream.read()
     assert status_of(answer) == 408
 
 
@@ -159,6 +163,8 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
         (Place(certificate=Path("c")), None, "both files"), (Place(private_key=Path("k")), None, "both files"),
         (Place("0.0.0.0", behind_proxy=True), "http://desk.example", "unencrypted"),
         (Place("0.0.0.0", 8200, Path("c"), Path("k")), "http://127.0.0.1", "must be https"),
+        (Place("127.0.0.1", 8443, Path("c"), Path("k")), "http://127.0.0.1:8443", "must be https"),
+        (Place(), "ftp://desk.example", r"^--public-url: 'ftp://desk.example' must be https://HOST .*without a path$"),
     ],
 )  # fmt: skip
 def test_what_would_go_unencrypted_is_refused(place: Place, public_url: str | None, message: str) -> None:
@@ -182,8 +188,12 @@ def test_a_taken_port_is_said(port: int) -> None:
         number = taken.getsockname()[1]
         with pytest.raises(ServerError, match=f"127.0.0.1:{number}: .*--port"):
             bound_socket(Place(port=number))
-    with pytest.raises(ServerError, match="192.0.2.1"):
-        bound_socket(Place("192.0.2.1", 0))
+    with bound_socket(Place(port=0)) as first, pytest.raises(ServerError, match="--port"):
+        # Another desk that is only just starting.
+        bound_socket(Place(port=first.getsockname()[1]))
+    for host in ("192.0.2.1", "\xe9" * 80):
+        with pytest.raises(ServerError, match=f"{host}:0: .*--host"):
+            bound_socket(Place(host, 0))
 
 
 def started(folder: Path, policy: dict[str, Any]) -> tuple[subprocess.Popen[str], str, list[str]]:

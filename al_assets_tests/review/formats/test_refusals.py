@@ -74,6 +74,7 @@ def test_drafts_and_discarded_responses_are_no_answers(ledger: Ledger, policy: P
         ({"id": CODE}, "responses: missing; export records with responses"),
         ({"id": CODE, "responses": {"label": []}}, "responses: no question is named 'answer' .found label.; give the"),
         ({"id": CODE, "responses": {"answer": [{"value": "yes"}]}}, "responses.answer: user_id is missing"),
+        ({"id": CODE, "responses": {"answer": True}}, "responses.answer: True is no list of responses; export the"),
         ({"id": CODE, "responses": {"answer": [{"value": 1, "user_id": ANNA}]}}, "responses.answer: 1 is not text"),
         ({"id": CODE, "responses": {"answer": [{"value": "hm", "user_id": ANNA}]}}, "label: 'hm' is unknown"),
         ({"id": "q0", "responses": {"answer": [{"value": "yes", "user_id": ANNA}]}}, "item_id: 'q0' is in no queue"),

@@ -6,7 +6,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from al_assets.config import Policy
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
-from al_assets.review.label_studio.pull import pull
+from al_assets.review.label_studio.pull import pull, pull_project
 from al_assets.review.label_studio.push import push
-from al_assets.review.label_studio.settings import LabelStudioError
+from al_assets.review.label_studio.server import Server
+from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.webhook import PATH
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.processes import wait_until
@@ -133,6 +134,77 @@ def test_what_is_no_ones_own_answer_is_named_and_what_is_gone_stays_until_told(
     assert pull(ledger, policy, settings).gone == ()
     assert {kept, skipped}.isdisjoint(reasons)
     ledger.close()
+
+
+class Meanwhile(Server):
+    """A server at which something happens right after its annotations were read."""
+
+    def __init__(self, settings: LabelStudioSettings, happens: Callable[[], object]) -> None:
+        super().__init__(settings)
+        self.happens = happens
+
+    def tasks(self, project: int, *, annotations: bool) -> Iterator[dict[str, Any]]:
+        yield from super().tasks(project, annotations=annotations)
+        self.happens()
+
+
+def test_what_is_submitted_while_votes_are_taken_back_is_not_lost(server: LabelStudioServer, tmp_path: Path) -> None:
+    ledger, policy = published(tmp_path, "meanwhile", count=2)
+    settings = make_settings(server.url, api_key=TOKEN)
+    number = push(ledger, policy, settings, "0000").project
+    first, second = (each["id"] for each in server.tasks(number))
+    deleted = server.anna.submit(first, "positive")
+    assert pull(ledger, policy, settings).votes.accepted == 1
+    server.anna.delete(deleted)
+
+    def submit_and_have_one_pulled() -> None:
+        server.ben.submit(second, "negative")
+        assert pull(ledger, policy, settings).votes.accepted == 1
+        server.anna.submit(first, "negative")
+
+    with ledger:
+        with Meanwhile(settings, submit_and_have_one_pulled) as slow:
+            report = pull_project(slow, slow.project(number), ledger, policy, withdraw_deleted=True)
+        assert [each.annotation for each in report.gone] == [deleted]
+        last = pull(ledger, policy, settings)
+        assert (last.votes.accepted, last.votes.repeated, last.votes.rejected, last.gone) == (1, 1, (), ())
+        assert sorted(ledger.votes().select("rater", "label").rows()) == [("anna", "negative"), ("ben", "negative")]
+
+
+def test_a_second_annotation_that_says_the_same_keeps_the_vote(server: LabelStudioServer, tmp_path: Path) -> None:
+    ledger, policy = published(tmp_path, "second", count=1)
+    settings = make_settings(server.url, api_key=TOKEN)
+    task = server.tasks(push(ledger, policy, settings, "0000").project)[0]["id"]
+    first, second = server.anna.submit(task, "positive"), server.anna.submit(task, "positive")
+    with ledger:
+        assert pull(ledger, policy, settings).votes.accepted == 1
+        server.anna.delete(first)
+        assert pull(ledger, policy, settings, withdraw_deleted=True).gone == ()
+        assert len(labels(ledger)) == 1
+        server.anna.delete(second)
+        assert len(pull(ledger, policy, settings, withdraw_deleted=True).gone) == 1
+        assert labels(ledger) == {}
+
+
+def test_votes_of_a_rater_who_left_stay_and_are_no_rejections(server: LabelStudioServer, tmp_path: Path) -> None:
+    ledger, policy = published(tmp_path, "left", count=2)
+    settings = make_settings(server.url, api_key=TOKEN)
+    project = push(ledger, policy, settings, "0000").project
+    tasks = [each["id"] for each in server.tasks(project)]
+    bens = [server.ben.submit(task, "negative") for task in tasks]
+    annas = server.anna.submit(tasks[0], "positive")
+    with ledger:
+        assert pull(ledger, policy, settings).votes.accepted == 3
+        ledger.change_rater("ben", "left", "the tests")
+        again = pull(ledger, policy, settings)
+        assert (again.votes.repeated, again.votes.rejected) == (3, ())
+        server.ben.delete(bens[0])
+        server.anna.delete(annas)
+        report = pull(ledger, policy, settings, withdraw_deleted=True)
+        assert [each.annotation for each in report.gone] == [annas]
+        assert [each.row for each in report.votes.rejected] == [bens[0]]
+        assert "'ben' has left, so the vote stays" in report.votes.rejected[0].reason
+        assert ledger.votes()["rater"].to_list() == ["ben", "ben"]
 
 
 def test_how_blind_the_community_edition_is(server: LabelStudioServer, tmp_path: Path) -> None:

@@ -92,5 +92,12 @@ def test_its_guards_still_stand_and_the_new_tables_have_their_own(old_ledger: st
     for change in guarded:
         with pytest.raises(DBAPIError, match="append-only"):
             run_sql(old_ledger, change)
+    # That release counts its votes only, so it would write over the place that the decision has.
+    columns = (
+        "policy, item_id, iteration, rater, label, policy_version, selected_by, blind, source, voted_at, recorded_at"
+    )
+    late = f"INSERT INTO votes (seq, vote_key, {columns}) SELECT 8, 'late', {columns} FROM votes WHERE seq = 7"
+    with pytest.raises(DBAPIError, match="already taken by"):
+        run_sql(old_ledger, late)
     kept = Ledger(old_ledger, "spam").history()
     assert kept.filter(pl.col("seq") <= 5)["vote_key"].n_unique() == 5

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from al_assets.storage.ledger import AdjudicationError, Ledger, LedgerError
+from al_assets.storage.ledger import AdjudicationError, Ledger, LedgerError, OvertakenError
 from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, START, decision, open_ledger, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import reported, start_writer
@@ -46,6 +46,22 @@ def test_votes_and_decisions_share_one_order(ledger_url: str) -> None:
     assert ledger.votes(watermark=4).equals(before)
     with pytest.raises(LedgerError, match="watermark: 7 lies ahead"):
         ledger.adjudications(watermark=7)
+
+
+def test_a_decision_on_what_has_changed_since_it_was_seen_is_refused(ledger_url: str) -> None:
+    ledger = disputed(ledger_url)
+    seen = ledger.watermark()
+    ledger.record([vote("item002", "ben")])
+    first = decision("item001", key="first")
+    assert ledger.adjudicate(first, seen=seen) == 5
+    with pytest.raises(OvertakenError, match="item_id: 'item001' of iteration 0000 changed after seq 3, up to which"):
+        ledger.adjudicate(decision("item001", "negative"), seen=seen)
+    assert ledger.adjudicate(first, seen=seen) == 5
+    ledger.record([vote("item001", "ben", "withdrawn")])
+    with pytest.raises(OvertakenError, match="changed after seq 5"):
+        ledger.adjudicate(decision("item001", "negative"), seen=5)
+    assert ledger.adjudicate(decision("item001", "negative"), seen=6) == 7
+    assert ledger.adjudications()["label"].to_list() == ["negative"]
 
 
 def test_the_later_decision_supersedes_and_a_read_as_of_before_stays(ledger_url: str) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
-from al_assets.storage.ledger.tables import METADATA
+from al_assets.storage.ledger.tables import ADJUDICATIONS, METADATA, VOTES
 from al_assets_tests.postgres import Cluster, running_cluster
 from al_assets_tests.storage.ledger.cases import (
     RATERS,
@@ -220,6 +220,21 @@ def test_replacing_and_emptying_is_refused_too(ledger_url: str) -> None:
             with pytest.raises(DBAPIError, match="append-only"):
                 run_sql(ledger_url, f"TRUNCATE {table}")
     assert ledger.votes().height == 1
+
+
+def test_the_database_itself_gives_each_place_in_the_order_once(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url)
+    ledger.record([vote("item001")])
+    ledger.adjudicate(decision("item001"))
+    engine = create_engine(ledger_url)
+    # As a writer without the lock would, or one that does not know of the other table.
+    for table, key, taken in ((VOTES, "vote_key", 2), (ADJUDICATIONS, "adjudication_key", 1)):
+        with engine.connect() as connection:
+            row = dict(connection.execute(select(table)).mappings().one())
+        with pytest.raises(DBAPIError, match="this seq is already taken by"), engine.begin() as connection:
+            connection.execute(insert(table), [{**row, "seq": taken, key: "another"}])
+    engine.dispose()
+    assert ledger.record([vote("item002")]).watermark == 3
 
 
 def run_sql(url: str, statement: str) -> None:

@@ -207,6 +207,10 @@ def test_a_ledger_opened_without_raters_records_nothing(ledger_url: str) -> None
         ({"label": "maybe"}, "label: 'maybe' is unknown; expected one of positive, negative, undecided"),
         ({"iteration": "3"}, "iteration: '3' is not an iteration key"),
         ({"voted_at": datetime(2026, 5, 1)}, "voted_at: 2026-05-01T00:00:00 has no time zone"),
+        (
+            {"voted_at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")},
+            r"voted_at: 0001-01-01T00:00:00\+14:00 is not of the years 1970 to 9998; correct it",
+        ),
         ({"comment": "x" * 10_001}, "comment: 10001 characters"),
         ({"comment": "a\0b"}, "comment: 'a.x00b' holds a character no database stores"),
         ({"comment": "\ud800"}, "comment: .* holds a character no database stores"),

@@ -16,18 +16,22 @@ from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.review.desk.access import Role, needs, person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import words
-from al_assets.review.desk.overview.disagreements import Case, cases, next_open
-from al_assets.review.desk.overview.recent import Recent
-from al_assets.review.desk.overview.state import LedgerState, ledger_state
-from al_assets.review.desk.pages import page
+from al_assets.review.desk.overview.disagreements import Case, case_code, next_open
+from al_assets.review.desk.overview.docket import Docket
+from al_assets.review.desk.overview.state import LedgerState
+from al_assets.review.desk.pages import form_of, page
 from al_assets.review.desk.rating.guideline import guideline
 from al_assets.review.desk.rating.text import shown
-from al_assets.storage.ledger import ADJUDICATED_LABELS, Adjudication, AdjudicationError
+from al_assets.storage.ledger import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 
 KEYS = {"positive": "Y 1", "negative": "N 2", GUIDELINE_GAP: "G 3"}
 OVERTAKEN = (
     "Somebody answered or decided this item while you read it, so your decision was not kept. This is what stands now: "
     "decide again."
+)
+AGREED = (
+    "The raters no longer disagree about the item that you read, so nothing is left to decide about it, and your "
+    "decision was not kept."
 )
 
 
@@ -42,47 +46,15 @@ def routes(desk: Desk) -> list[Route]:
     ]
 
 
-class Docket:
-    """The cases of a desk, read once for each state of the ledger."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        # Never an older one: whoever has just decided wants the next.
-        self._recent = Recent(self._read, pause=0.0)
-
-    async def now(self) -> tuple[LedgerState, list[Case]]:
-        """Return the cases as they are now, with the state they rest on."""
-        state = await run_in_threadpool(ledger_state, self._desk.ledger)
-        return state, await self.at(state)
-
-    async def at(self, state: LedgerState) -> list[Case]:
-        """Return the cases at a state of the ledger."""
-        return (await self._recent.of(state)).value
-
-    def _read(self, state: LedgerState) -> list[Case]:
-        ledger, policy = self._desk.ledger, self._desk.policy
-        return cases(
-            ledger.answers(watermark=state.watermark),
-            ledger.adjudications(watermark=state.watermark),
-            votes_per_item=policy.review.votes_per_item,
-            key=self._desk.key,
-            policy=policy.policy.name,
-        )
-
-
 class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._docket = Docket(desk)
+        self._docket = Docket.of(desk)
 
     async def next(self, request: Request) -> Response:
         """Show the next item that waits for a decision."""
         state, found = await self._docket.now()
-        chosen = _of_iteration(found, state.chosen(request))
-        case = next_open(chosen, request.query_params.get("after"))
-        if case is None:
-            return self._page(request, "nothing_left.html", state, found)
-        return self._case(request, state, found, case)
+        return self._next(request, state, found)
 
     async def one(self, request: Request) -> Response:
         """Show one item, decided or not."""
@@ -99,9 +71,11 @@ class _Pages:
 
     async def decide(self, request: Request) -> Response:
         """Keep a decision and go on to the next item."""
-        form = await request.form()
+        form = await form_of(request)
         label, comment, mark, key = (str(form.get(name) or "") for name in ("label", "comment", "mark", "key"))
         state, found = await self._docket.now()
+        if await run_in_threadpool(self._has_settled, request, found):
+            return self._next(request, state, found, status=409, problem=AGREED)
         case, comment = _named(found, request), comment.replace("\r\n", "\n").strip()
         after = {"after": case.code} | ({"iteration": chosen} if (chosen := state.chosen(request)) else {})
         onward = RedirectResponse(f"/adjudication?{urlencode(after)}", 303)
@@ -111,12 +85,23 @@ class _Pages:
         if mark != case.mark:
             return self._case(request, state, found, case, status=409, problem=OVERTAKEN, entered=entered)
         try:
-            await run_in_threadpool(self._keep, request, case, label, comment, key)
+            await run_in_threadpool(self._keep, request, state, case, label, comment, key)
+        except OvertakenError:
+            # Between the look at the ledger and the decision; looked at again, the item says so.
+            return await self.decide(request)
         except AdjudicationError as error:
             return self._case(request, state, found, case, status=422, problem=str(error), entered=entered)
         return onward
 
-    def _keep(self, request: Request, case: Case, label: str, comment: str, key: str) -> None:
+    def _has_settled(self, request: Request, found: Sequence[Case]) -> bool:
+        """Whether a queued item is neither disputed nor decided any more."""
+        code, key, policy = request.path_params["code"], self._desk.key, self._desk.policy.policy.name
+        if any(case.code == code for case in found):
+            return False
+        queue = self._desk.ledger.queue().select("iteration", "item_id")
+        return any(case_code(key, policy, *place) == code for place in queue.iter_rows())
+
+    def _keep(self, request: Request, state: LedgerState, case: Case, label: str, comment: str, key: str) -> None:
         name, desk = person_of(request).name, self._desk
         desk.ledger.adjudicate(
             Adjudication(
@@ -128,10 +113,20 @@ class _Pages:
                 policy_version=desk.policy.policy.version,
                 decided_at=datetime.now(UTC),
                 key=f"desk:{key}" if key else "",
-            )
+            ),
+            seen=state.watermark,
         )
         before = f", was {case.decision.label} by {case.decision.adjudicator}" if case.decision else ""
         desk.people.audit(name, "adjudicate", f"{case.iteration}/{case.item_id}", f"{label}{before}")
+
+    def _next(
+        self, request: Request, state: LedgerState, found: list[Case], *, status: int = 200, problem: str = ""
+    ) -> Response:
+        chosen = _of_iteration(found, state.chosen(request))
+        case = next_open(chosen, request.query_params.get("after"))
+        if case is None:
+            return self._page(request, "nothing_left.html", state, found, status=status, problem=problem)
+        return self._case(request, state, found, case, status=status, problem=problem)
 
     def _case(
         self,

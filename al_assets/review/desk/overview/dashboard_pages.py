@@ -14,11 +14,11 @@ from starlette.routing import Route
 from al_assets.review.desk.access import Role, needs, person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import words
-from al_assets.review.desk.overview.adjudication_pages import Docket
 from al_assets.review.desk.overview.agreement import Measured, RaterQuality, agreement_of, raters_of
 from al_assets.review.desk.overview.charts import hour_chart, interval_bar
 from al_assets.review.desk.overview.course import Course, course_of
 from al_assets.review.desk.overview.dashboard import RoundStatus, rounds_of, shown_rounds
+from al_assets.review.desk.overview.docket import Docket
 from al_assets.review.desk.overview.recent import Found, Recent
 from al_assets.review.desk.overview.state import LedgerState, ledger_state
 from al_assets.review.desk.pages import page, wants_fragment
@@ -46,7 +46,7 @@ def routes(desk: Desk, now: Callable[[], datetime] = lambda: datetime.now(UTC)) 
 class _Pages:
     def __init__(self, desk: Desk, now: Callable[[], datetime]) -> None:
         self._desk, self._now = desk, now
-        self._docket = Docket(desk)
+        self._docket = Docket.of(desk)
         self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
         self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}
@@ -101,14 +101,15 @@ class _Pages:
         found = await self._agreement.of(state)
         in_all, by_iteration = found.value
         newest = state.chosen(request) or (state.iterations[-1] if state.iterations else "")
-        cases = await self._docket.at(state)
+        cases = await self._docket.lately(state)
+        again = [each for each in (found.ask_again, cases.ask_again) if each is not None]
         return {
             "agreement": in_all,
             "agreement_newest": by_iteration.get(newest, {}),
             "newest": newest,
-            "disputed_left": sum(case.is_open for case in cases),
-            "decided": sum(case.decision is not None for case in cases),
-            "agreement_again": found.ask_again,
+            "disputed_left": sum(case.is_open for case in cases.value),
+            "decided": sum(case.decision is not None for case in cases.value),
+            "agreement_again": max(again, default=None),
             "least_kappa": self._desk.policy.stopping.min_expert_kappa,
         }
 

@@ -32,7 +32,7 @@ class Opinion:
 class Decision:
     """What an adjudicator decided last.
 
-    :param outdated: an answer to the item came in, or changed, after it.
+    :param outdated: an answer to the item came in, changed or was taken back after it.
     """
 
     label: str
@@ -67,16 +67,24 @@ class Case:
 
 
 def cases(
-    answers: pl.DataFrame, adjudications: pl.DataFrame, *, votes_per_item: int, key: bytes, policy: str
+    answers: pl.DataFrame,
+    adjudications: pl.DataFrame,
+    withdrawals: pl.DataFrame,
+    *,
+    votes_per_item: int,
+    key: bytes,
+    policy: str,
 ) -> list[Case]:
     """Return the items that raters disagree on or that were decided, in an order that tells nothing and stays.
 
     :param answers: of ``Ledger.answers``: the latest of each iteration, item and rater; hidden items are left out.
     :param adjudications: of ``Ledger.adjudications``.
+    :param withdrawals: of ``Ledger.withdrawals``.
     :param votes_per_item: answers, "cannot decide" among them, from which an item is complete.
     :param key: what codes, order and neutral names are derived from.
     """
     decided = {(row["iteration"], row["item_id"]): row for row in adjudications.iter_rows(named=True)}
+    taken_back = {(iteration, item_id): seq for iteration, item_id, seq in withdrawals.iter_rows()}
     rows: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in answers.filter(~pl.col("reason").is_in(HIDDEN)).iter_rows(named=True):
         rows[row["iteration"], row["item_id"]].append(row)
@@ -85,8 +93,14 @@ def cases(
         labels = {row["label"] for row in given}
         disputed = len(given) >= votes_per_item and {"positive", "negative"} <= labels
         if disputed or place in decided:
-            found.append(_case(place, given, decided.get(place), disputed, key, policy))
+            last = max(taken_back.get(place, 0), *(row["seq"] for row in given))
+            found.append(_case(place, given, last, decided.get(place), disputed, key, policy))
     return sorted(found, key=lambda case: (case.iteration, case.code))
+
+
+def case_code(key: bytes, policy: str, iteration: str, item_id: str) -> str:
+    """Return the name by which the desk's pages know an item."""
+    return keyed_digest(key, "adjudication", policy, iteration, item_id)[:16]
 
 
 def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
@@ -116,6 +130,7 @@ def neutral_name(place: int) -> str:
 def _case(
     place: tuple[str, str],
     given: Sequence[Mapping[str, Any]],
+    last: int,
     decided: Mapping[str, Any] | None,
     disputed: bool,
     key: bytes,
@@ -133,7 +148,6 @@ def _case(
         )
         for number, rater in enumerate(order)
     ]
-    last = max(row["seq"] for row in given)
     decision = None
     if decided is not None:
         decision = Decision(
@@ -145,5 +159,5 @@ def _case(
         )
     seen = sorted(row["seq"] for row in given)
     mark = keyed_digest(key, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
-    code = keyed_digest(key, "adjudication", policy, iteration, item_id)[:16]
+    code = case_code(key, policy, *place)
     return Case(code, iteration, item_id, given[0]["text"], tuple(opinions), decision, disputed, mark)

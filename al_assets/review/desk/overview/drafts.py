@@ -15,6 +15,7 @@ from al_assets.storage.ledger.votes import is_storable
 MAX_EXAMPLES = 60
 LONGEST = {"version": 40, "question": 1_000, "guideline": 30_000, "text": 10_000, "why": 2_000, "note": 5_000}
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_RARE_LINE_END = re.compile("[\x85\u2028\u2029]")
 _NUMBER = re.compile(r"(.*?)(\d+)$")
 
 
@@ -147,7 +148,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    # Line ends that YAML would make blanks of, or lose; in double quotes they are escaped.
+    style = '"' if _RARE_LINE_END.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

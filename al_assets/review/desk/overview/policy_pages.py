@@ -25,7 +25,7 @@ from al_assets.review.desk.overview.drafts import (
 from al_assets.review.desk.overview.gaps import gaps_now
 from al_assets.review.desk.overview.proposals import Proposal, ProposalStore
 from al_assets.review.desk.overview.wording import changes_between, policy_changes
-from al_assets.review.desk.pages import page
+from al_assets.review.desk.pages import form_of, page
 from al_assets.review.desk.rating.guideline import guideline
 from al_assets.review.desk.rating.text import shown
 from al_assets.review.policy_versions import second_look, version_notes
@@ -65,7 +65,7 @@ class _Pages:
 
     async def propose(self, request: Request) -> Response:
         """Add an empty example, show what would change, or keep the proposal."""
-        form = await request.form()
+        form = await form_of(request)
         draft, known = draft_from(form), await run_in_threadpool(self._known)
         step = str(form.get("step") or "preview")
         if step == "add":

@@ -1,5 +1,6 @@
 """Proposed versions of the policy: kept for ever, withdrawn or adopted, never changed."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +64,12 @@ class ProposalStore:
         self._database.close()
 
     def propose(self, text: PolicyText, current: PolicyText, note: str, by: str, key: str) -> int:
-        """Keep a proposal and return its number; the same key again gives the number it has."""
+        """Keep a proposal and return its number; the same once more gives the number it has.
+
+        :param key: the form's; with another text or note, as after going back in the browser, it is another proposal.
+        """
+        content = json.dumps([key, text.model_dump_json(), note])
+        key = hashlib.sha256(content.encode()).hexdigest()[:32]
         row = {
             "policy": self._policy,
             "proposal_key": key,

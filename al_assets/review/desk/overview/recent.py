@@ -36,19 +36,30 @@ class Recent(Generic[Key, Value]):
         self, compute: Callable[[Key], Value], *, pause: float = 9.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._compute, self._pause, self._clock = compute, pause, clock
-        self._lock = anyio.Lock()
+        self._lock, self._patient = anyio.Lock(), anyio.Lock()
         self._known: tuple[Key, Value] | None = None
         self._rest_until = float("-inf")
 
-    async def of(self, key: Key) -> Found[Value]:
-        """Return the value of a state, or that of an older one with when to ask again."""
-        if found := self._at_hand(key):
+    async def of(self, key: Key, *, fresh: bool = False) -> Found[Value]:
+        """Return the value of a state, or that of an older one with when to ask again.
+
+        :param fresh: never that of an older one, and at once: for somebody who goes on from what he finds.
+        """
+        if found := self._at_hand(key, fresh):
             return found
+        if fresh:
+            return await self._computed(key, fresh)
         # Those who wait do so here and not in threads, which votes need.
-        async with self._lock:
-            if found := self._at_hand(key):
+        async with self._patient:
+            if found := self._at_hand(key, fresh):
                 return found
             await anyio.sleep(max(self._rest_until - self._clock(), 0.0))
+            return await self._computed(key, fresh)
+
+    async def _computed(self, key: Key, fresh: bool) -> Found[Value]:
+        async with self._lock:
+            if found := self._at_hand(key, fresh):
+                return found
             start = self._clock()
             value = await run_sync(self._compute, key)
             end = self._clock()
@@ -56,11 +67,13 @@ class Recent(Generic[Key, Value]):
             self._known = (key, value)
             return Found(value, None)
 
-    def _at_hand(self, key: Key) -> Found[Value] | None:
+    def _at_hand(self, key: Key, fresh: bool) -> Found[Value] | None:
         if self._known is None:
             return None
         known, value = self._known
         if known == key:
             return Found(value, None)
+        if fresh:
+            return None
         left = self._rest_until - self._clock()
         return Found(value, left) if left > PATIENCE else None

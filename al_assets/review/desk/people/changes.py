@@ -14,8 +14,9 @@ def invite(people: PeopleStore, ledger: Ledger, name: str, roles: Iterable[str] 
     :raises PeopleError: the name or the roles cannot be.
     """
     name = checked_name(name)
-    # Also those who vote by files or another tool, and were never invited here.
-    refuse_confusable(name, ledger.raters)
+    if people.member(name) is None:
+        # Also those who vote by files or another tool, and were never invited here.
+        refuse_confusable(name, ledger.raters)
     token = people.invite(name, roles, by)
     follow_roles(people, ledger, name, by)
     return token
@@ -47,13 +48,18 @@ def keep_raters_blind(people: PeopleStore, ledger: Ledger, by: str) -> list[str]
     known = {each.name for each in people.people() if not (each.active and Role.RATER in each.roles)}
     unfit = [name for name in ledger.raters if name in known]
     for name in unfit:
+        people.audit(by, "keep from voting", name, "named a rater by the policy file; deactivated or in another role")
         ledger.change_rater(name, "left", by)
     return unfit
 
 
 def follow_roles(people: PeopleStore, ledger: Ledger, name: str, by: str) -> None:
     """Make the ledger's raters follow what the desk knows of a person; done again it changes nothing."""
-    member = people.member(name)
-    rates = member is not None and member.active and Role.RATER in member.roles
-    if rates != (name in ledger.raters):
+    # Looked at again after a change: another admin may have changed the person meanwhile.
+    while (rates := _rates(people, name)) != (name in ledger.raters):
         ledger.change_rater(name, "joined" if rates else "left", by)
+
+
+def _rates(people: PeopleStore, name: str) -> bool:
+    member = people.member(name)
+    return member is not None and member.active and Role.RATER in member.roles

@@ -9,6 +9,8 @@ from al_assets.review.desk.access import Person, Role
 from al_assets.review.desk.people.browsers import browser_name
 
 MAX_NAME = 100
+# The audit log calls those so who act by commands; nobody at the desk may pass for one of them.
+BY_COMMAND = " (command line)"
 
 
 class PeopleError(ValueError):
@@ -97,6 +99,8 @@ def checked_name(name: str) -> str:
     # Control characters, changes of direction, halves of surrogate pairs: two names must never look alike for them.
     if not found.isprintable():
         raise PeopleError(f"name: {ascii(found)} holds a character that cannot be seen; remove it")
+    if likeness(found).endswith(likeness(BY_COMMAND)):
+        raise PeopleError(f"name: {found!r} ends as the audit log calls those who act by commands; choose another")
     return found
 
 

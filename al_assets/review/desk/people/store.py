@@ -1,6 +1,7 @@
 """People, invitations, sessions and the audit log of one policy's desk."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -23,6 +24,7 @@ from al_assets.review.desk.people.records import (
 from al_assets.review.desk.people.sessions import Lifetime, SignedIn
 from al_assets.review.desk.people.tables import METADATA
 from al_assets.review.desk.people.tokens import new_token
+from al_assets.storage.ledger import LedgerError
 
 # A sign of life is written once in so many parts of the idle time: every page view would be a write.
 SEEN_PARTS = 50
@@ -176,7 +178,8 @@ class PeopleStore:
         with self._database.read() as connection:
             found = sessions.read_session(connection, self.policy_name, token, now, self._lifetime)
         if found and now - found.session.seen_at > self._lifetime.idle / SEEN_PARTS:
-            with self._database.write() as connection:
+            # A full disk must not keep people from reading: what fails here is tried again at the next visit.
+            with suppress(LedgerError), self._database.write() as connection:
                 sessions.note_seen(connection, token, now)
         return found
 
@@ -206,12 +209,9 @@ class PeopleStore:
     def identified(self, name: str) -> Person | None:
         """Return the person whom a trusted proxy names, None if nobody active is called so."""
         found = self.member(name)
-        if found is None or not found.active:
-            return None
-        if found.joined_at is None:
-            with self._database.write() as connection:
-                members.change_member(connection, self.policy_name, name, {"joined_at": self._clock()})
-        return found.person
+        if found is not None and found.active and found.joined_at is None:
+            found = self._joined(name)
+        return found.person if found is not None and found.active else None
 
     def audit(self, by: str, act: str, subject: str, detail: str = "") -> None:
         """Put a privileged act on record.
@@ -232,6 +232,17 @@ class PeopleStore:
         """Return the kinds of acts in the audit log."""
         with self._database.read() as connection:
             return known_acts(connection, self.policy_name)
+
+    def _joined(self, name: str) -> Member | None:
+        """Note the first visit and return the person as of then: with these roles the desk was seen."""
+        now = self._clock()
+        with self._database.write() as connection:
+            found = members.read_member(connection, self.policy_name, name)
+            if found is not None and found.active and found.joined_at is None:
+                members.change_member(connection, self.policy_name, name, {"joined_at": now})
+                detail = f"as {written(found.roles)}, for the first time, by the word of a proxy"
+                add_entry(connection, self.policy_name, now, name, "sign in", name, detail)
+        return found
 
     def _known(self, member: Member | None, name: str) -> Member:
         if member is None:

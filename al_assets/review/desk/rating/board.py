@@ -151,10 +151,14 @@ class Board:
         self._skipped.get(rater, {}).pop(question, None)
         self.claims.hold(rater, question, now)
 
+    def is_open(self, rater: str, question: QuestionId, now: datetime) -> bool:
+        """Whether a rater is asked a question's round at all: he may vote, and the round is not over."""
+        return rater in self.raters and question.iteration in {each.iteration for each in self.open_rounds(now)}
+
     def last_answer(self, rater: str, now: datetime) -> QuestionId | None:
         """Return the question that a rater answered last, if its round is open: that answer he may take back."""
         last = self.standing.last_on_desk(rater)
-        return last if last and last.iteration in {each.iteration for each in self.open_rounds(now)} else None
+        return last if last and self.is_open(rater, last, now) else None
 
     def _is_due(self, found: Round, now: datetime) -> bool:
         deadline = found.deadline(self.deadline_hours)

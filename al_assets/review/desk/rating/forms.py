@@ -7,6 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from al_assets.review.desk.pages import form_of
 from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, UNDECIDED_REASONS, is_storable
 
 _UNDECIDED = "undecided:"
@@ -42,7 +43,7 @@ async def answer_form(request: Request) -> AnswerForm:
 
     :raises HTTPException: 400, the form is none of ours.
     """
-    form = await request.form()
+    form = await form_of(request)
     label, reason = _answer(_field(form, "answer"))
     # Browsers send line ends as CR LF.
     comment = _field(form, "comment").replace("\r\n", "\n").strip()
@@ -54,7 +55,7 @@ async def act_form(request: Request) -> tuple[int, str]:
 
     :raises HTTPException: 400, the form is none of ours.
     """
-    form = await request.form()
+    form = await form_of(request)
     return _turn(form), _field(form, "seen")
 
 

@@ -85,7 +85,12 @@ class _Pages:
         rater, question = await self._asked(request)
         turn, seen = await act_form(request)
         key = self._room.key(rater, question, turn)
-        failed = await self._write(self._vote(rater, question, key, WITHDRAWN, "", None))
+        failed: ValueError | None = await self._caught_up()
+        if failed is None:
+            # Sent twice it was done before, and says so again.
+            if not self._room.on_record(rater, question, key) and not self._room.go_back(rater, question, turn):
+                return await self._next(request, Said.NOTHING, seen)
+            failed = await self._write(self._vote(rater, question, key, WITHDRAWN, "", None))
         if isinstance(failed, LedgerError):
             return await self._now(request, Said.NOT_UNDONE, seen, status=503)
         undone = failed is None and self._room.stands(rater, question, key)

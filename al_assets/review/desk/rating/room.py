@@ -137,6 +137,19 @@ class Room:
         with self._lock:
             self._board.skip(rater, question)
 
+    def go_back(self, rater: str, question: QuestionId, turn: int) -> bool:
+        """Put a question before a rater who is about to take his answer back, so that nobody else gets it meanwhile.
+
+        :return: whether he may: not when there is more on record than on the page he saw, nor when its round is over
+            for him, since he could not answer again.
+        """
+        with self._lock:
+            now = self._clock()
+            is_seen = len(self._board.standing.rows(rater, question)) == turn
+            if may := is_seen and self._board.is_open(rater, question, now):
+                self._board.take_up(rater, question, now)
+            return may
+
     def leave(self, rater: str) -> None:
         """Give up what lies before a rater: he signed out."""
         with self._lock:

@@ -29,7 +29,10 @@ class Said(Enum):
         "Nothing was changed: that page was older than what you did last with its question, and that stands.",
     )
     UNDONE = ("undone", "Your answer is taken back. Answer again.")
-    NOTHING = ("nothing", "That answer was taken back or replaced before.")
+    NOTHING = (
+        "nothing",
+        "Nothing was changed: that answer was taken back or replaced before, or can be taken back no more.",
+    )
     SKIPPED = ("skipped", "Skipped. It comes back at the end.")
     NEWS = ("news", "New questions are here.")
     CHANGED = ("changed", "Not saved: the guideline has changed. Read it, then answer again.", 409)

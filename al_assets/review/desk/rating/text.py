@@ -8,6 +8,8 @@ from typing import NamedTuple
 FOLD_CHARACTERS = 800
 FOLD_LINES = 12
 _SLACK = 200
+# What joins and marks without end is no character any more.
+_LONGEST_CHARACTER = 40
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _KEPT = frozenset("\n\t")
 # Letters and blanks without any ink, which no category tells from others.
@@ -93,7 +95,8 @@ def _is_selector(character: str) -> bool:
 
 def _joins(text: str, at: int) -> bool:
     """Whether a joiner stands between two emoji, or beside a letter of a script that shapes its letters."""
-    before = text[:at].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")[-1:]
+    near = text[max(0, at - 4) : at]
+    before = near.rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")[-1:]
     after = text[at + 1 : at + 2]
     if not before or not after:
         return False
@@ -121,7 +124,8 @@ def _fold_at(text: str) -> int:
     gap = max(text.rfind(" ", limit - _SLACK, limit + 1), text.rfind("\n", limit - _SLACK, limit + 1))
     if gap > 0:
         return gap
-    while limit < len(text) and _continues(text[limit - 1], text[limit]):
+    last = min(len(text), limit + _LONGEST_CHARACTER)
+    while limit < last and _continues(text[limit - 1], text[limit]):
         limit += 1
     return limit
 

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("al_assets.desk.access")
-_SECRET = re.compile(r"^(/join/).+", re.DOTALL)
+# Also of a link that somebody mistyped: it is still good.
+_SECRET = re.compile(r"(join/?+).+|[\w-]{40,}", re.DOTALL | re.IGNORECASE)
 
 
 class AccessLog:
@@ -32,6 +33,10 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except Exception:
+            # Answered outside of here.
+            status = status or 500
+            raise
         finally:
             took = 1000 * (time.perf_counter() - started)
             client = scope["client"][0] if scope.get("client") else "-"

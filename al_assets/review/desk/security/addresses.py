@@ -1,11 +1,16 @@
 """Where a request comes from and what it calls the desk."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
 from al_assets.config import DeskSettings, is_loopback
+
+# What stands outside the brackets of an IPv6 address is nothing that a reader of URLs may overlook.
+_NETLOC = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{0,5}))?", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
 
 
 class Addresses:
@@ -17,13 +22,8 @@ class Addresses:
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Whether a peer is one of ``desk.trusted_proxies``."""
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._trusted)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
 
     def client(self, connection: HTTPConnection) -> str:
         """Return the address a request came from: past trusted proxies, the one that the last of them saw."""
@@ -47,31 +47,41 @@ class Addresses:
 
     def is_own_origin(self, connection: HTTPConnection, origin: str) -> bool:
         """Whether an Origin header names this desk."""
-        own = {f"{connection.url.scheme}://{connection.headers.get('host', '')}".lower()}
+        asked = _origin_of(origin)
+        own = [f"{connection.scope['scheme']}://{connection.headers.get('host', '')}"]
         if self._public is not None:
-            own.add(f"{self._public.scheme}://{self._public.netloc}")
-        return origin.lower() in own
+            own.append(self._public.geturl())
+        return asked is not None and asked in map(_origin_of, own)
 
 
 def limited_as(address: str) -> str:
     """Return what of an address attempts are counted by: of IPv6 the network, since one customer has all of it."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = _parsed(address)
+    if parsed is None:
         return "unknown"
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((parsed, 64), strict=False))
+    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, of IPv4 within IPv6 the former; some proxies write the port behind it."""
+    with_port = _NETLOC.fullmatch(address)
+    try:
+        found = ip_address(with_port["host"].strip("[]") if with_port else address)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return found if mapped is None else mapped
 
 
 def _host_of(netloc: str) -> str | None:
-    if any(each in netloc for each in "@/\\?#") or not netloc.isascii():
+    found = _NETLOC.fullmatch(netloc)
+    return None if found is None else found["host"].strip("[]").lower()
+
+
+def _origin_of(text: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port, which browsers leave out where it is the usual one."""
+    scheme, _, netloc = text.lower().partition("://")
+    found = _NETLOC.fullmatch(netloc)
+    if found is None or scheme not in _PORTS:
         return None
-    try:
-        parts = urlsplit(f"//{netloc}")
-        # Reading the port checks it.
-        return parts.hostname if parts.port is None or parts.port > 0 else None
-    except ValueError:
-        return None
+    return scheme, found["host"], int(found["port"] or _PORTS[scheme])

@@ -2,7 +2,7 @@
 
 import hmac
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import FormData, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +33,7 @@ class Gate:
     """Lets through what may pass and answers the rest itself.
 
     Pages find in ``request.state``: ``person``, ``csrf``, ``session_id``, ``by_proxy``, ``address`` (where the request
-    came from) and ``contact`` (whom to ask).
+    came from), ``contact`` (whom to ask) and ``form`` (what ``form_of`` gives them).
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Gate:
         try:
             receive = await self._checked(request, receive)
         except _Refused as refused:
-            await error_page(request, refused.status, refused.detail)(scope, receive, send)
+            # What was slow for so long is not listened to any longer.
+            headers = {"Connection": "close"} if refused.status == 408 else None
+            await error_page(request, refused.status, refused.detail, headers)(scope, receive, send)
         except LedgerError as error:
             await (await on_ledger_error(request, error))(scope, receive, send)
         except ClientDisconnect:
@@ -68,20 +70,22 @@ class Gate:
         if not self._addresses.knows_host(request):
             raise _Refused(421)
         request.state.address = self._addresses.client(request)
-        writing = request.method not in READING
-        hook = request.url.path.startswith(HOOKS)
-        body = await self._body(request, MAX_HOOK_BODY if hook else most_of(request.url.path)) if writing else b""
+        writing, path = request.method not in READING, request.scope["path"]
+        hook = path.startswith(HOOKS)
+        body = await self._body(request, MAX_HOOK_BODY if hook else most_of(path)) if writing else b""
         if writing:
             receive = replay(body, receive)
-        if hook or (not writing and request.url.path.startswith("/static/")):
+        if hook or (not writing and path.startswith("/static/")):
             request.state.session_id, request.state.by_proxy, request.state.new_cookie = None, False, None
             return receive
         identity = await self._identity(request)
         request.state.person, request.state.csrf = identity.person, identity.csrf
         request.state.session_id, request.state.by_proxy = identity.session_id, identity.by_proxy
         request.state.new_cookie = identity.new_cookie
+        self._refuse_foreign(request, writing)
         if writing:
-            await self._refuse_forged(request, body)
+            request.state.form = await _form(Request(request.scope, replay(body, request.receive)))
+            self._refuse_forged(request)
         return receive
 
     async def _body(self, request: Request, most: int) -> bytes:
@@ -96,24 +100,31 @@ class Gate:
         except IdentityError as error:
             raise _Refused(error.status, str(error)) from None
 
-    async def _refuse_forged(self, request: Request, body: bytes) -> None:
-        """Refuse what another site made the browser send, and forms of another session."""
-        site = request.headers.get("sec-fetch-site")
-        if site is not None and site != "same-origin":
+    def _refuse_foreign(self, request: Request, writing: bool) -> None:
+        """Refuse what another site made the browser send; its readers may follow a link to here, no more."""
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if not writing:
+            # A picture or a frame elsewhere that names a false link would count against whoever looks at it.
+            if site not in ("same-origin", "none") and request.headers.get("sec-fetch-dest") != "document":
+                raise _Refused(403)
+            return
+        if site != "same-origin":
             raise _Refused(403, OUTDATED)
         origin = request.headers.get("origin")
         # Browsers say "null" for the desk's own forms, because of its Referrer-Policy; then the token decides.
         if origin is not None and origin != "null" and not self._addresses.is_own_origin(request, origin):
             raise _Refused(403, OUTDATED)
-        in_form = await _field(Request(request.scope, replay(body, request.receive)), "csrf")
-        given = request.headers.get("x-csrf-token", in_form)
+
+    def _refuse_forged(self, request: Request) -> None:
+        """Refuse forms of another session."""
+        given = request.headers.get("x-csrf-token", str(request.state.form.get("csrf", "")))
         if not hmac.compare_digest(given.encode("utf-8", "replace"), request.state.csrf.encode()):
             raise _Refused(403, OUTDATED)
 
     def _with_cookie(self, request: Request, send: Send) -> Send:
         """Return a ``send`` that gives a browser that has none the cookie to which the page's form is bound."""
         token = request.state.new_cookie
-        if token is None or request.method != "GET" or not request.url.path.startswith("/join/"):
+        if token is None or request.method != "GET" or not request.scope["path"].startswith("/join/"):
             return send
 
         async def send_with_cookie(message: Message) -> None:
@@ -124,11 +135,9 @@ class Gate:
         return send_with_cookie
 
 
-async def _field(request: Request, name: str) -> str:
-    """Return a field of a form, empty if there is none; a form that cannot be read, or holds a file, is refused."""
+async def _form(request: Request) -> FormData:
+    """Return a form; one that cannot be read, or holds a file, is refused."""
     try:
-        async with request.form(max_files=0, max_fields=1000, max_part_size=MAX_LONG_BODY) as form:
-            value = form.get(name)
+        return await request.form(max_files=0, max_fields=1000, max_part_size=MAX_LONG_BODY)
     except (HTTPException, MultiPartException, ValueError):
         raise _Refused(400) from None
-    return value if isinstance(value, str) else ""

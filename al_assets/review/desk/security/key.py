@@ -18,7 +18,8 @@ class KeyFileError(ValueError):
 def desk_key(policy: Policy) -> bytes:
     """Return the key: from ``AL_DESK_KEY`` if set, else from a file under the policy's root, made when missing.
 
-    :raises KeyFileError: the variable or the file is wrong, others can read the file, or the root is remote.
+    :raises KeyFileError: the variable or the file is wrong, others can read the file, it cannot be made, or the root is
+        remote.
     """
     text = os.environ.get(KEY_VARIABLE)
     if text is not None:
@@ -30,9 +31,15 @@ def desk_key(policy: Policy) -> bytes:
             "hex digits, such as those of: python -c 'import secrets; print(secrets.token_hex(32))'"
         )
     path = root.local_path("desk.key")
-    if not path.exists():
-        _make(path)
-    return _read(path)
+    try:
+        if not path.exists():
+            _make(path)
+        return _read(path)
+    except OSError as error:
+        raise KeyFileError(
+            f"{path}: the desk's key cannot be kept there ({error.strerror or error}); mend that, or set "
+            f"{KEY_VARIABLE} to {2 * KEY_BYTES} random hex digits"
+        ) from error
 
 
 def _make(path: Path) -> None:
@@ -54,12 +61,13 @@ def _make(path: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
-    if others := path.stat().st_mode & 0o077:
-        raise KeyFileError(f"{path}: others can read or write it (mode {others:03o}); run: chmod 600 {path}")
-    try:
-        return _decoded(path.read_text(encoding="ascii"), str(path))
-    except UnicodeDecodeError:
-        raise KeyFileError(_malformed(str(path))) from None
+    with path.open(encoding="ascii") as stream:
+        if others := os.fstat(stream.fileno()).st_mode & 0o077:
+            raise KeyFileError(f"{path}: others can read or write it (mode {others:03o}); run: chmod 600 {path}")
+        try:
+            return _decoded(stream.read(), str(path))
+        except UnicodeDecodeError:
+            raise KeyFileError(_malformed(str(path))) from None
 
 
 def _decoded(text: str, where: str) -> bytes:

@@ -4,25 +4,37 @@
 
   // A second press that was meant for the last question must not answer the next.
   const SETTLE_MS = 150;
-  const remembered = {
-    get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
-    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } },
-  };
-  let settling = 0;
+  const shelf = (storage) => ({
+    get: (name) => { try { return storage().getItem(name); } catch { return null; } },
+    set: (name, value) => { try { storage().setItem(name, value); } catch { /* private window */ } },
+    drop: (name) => { try { storage().removeItem(name); } catch { /* private window */ } },
+    names: () => { try { return Object.keys(storage()); } catch { return []; } },
+  });
+  const remembered = shelf(() => localStorage);
+  // Comments that are not on record yet, by the address of their answer: they outlive a reload, and signing in again.
+  const COMMENT = "desk.comment.";
+  const comments = shelf(() => sessionStorage);
+  let settling = 0, sent = "", typed = null;
 
   const find = (id) => document.getElementById(id);
+  const findComment = () => document.querySelector("#answer textarea");
   const keysAreOn = () => remembered.get("desk.keys") !== "off";
   const isTyping = (element) => Boolean(element.closest("input, textarea, select, [contenteditable]"));
 
-  function say(words) {
+  function fail(words) {
     const said = find("said");
-    if (said) said.textContent = words;
+    if (!said) return;
+    said.textContent = words;
+    said.classList.add("failed");
+    // Where the rater has scrolled to he would not see it.
+    said.scrollIntoView({ block: "nearest" });
   }
 
   function prepare() {
     document.documentElement.classList.add("scripted");
     document.documentElement.classList.toggle("keys-on", keysAreOn());
-    const box = find("shortcuts");
+    const said = find("said"), box = find("shortcuts");
+    if (said) said.classList.remove("failed");
     if (box) box.checked = keysAreOn();
     for (const details of document.querySelectorAll("details[data-remember]")) {
       const state = remembered.get(`desk.fold.${details.dataset.remember}`);
@@ -34,7 +46,21 @@
       const style = { weekday: "short", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" };
       if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString("en-GB", style);
     }
+    const field = findComment();
+    const kept = field && comments.get(COMMENT + field.form.getAttribute("action"));
+    if (kept && !field.value) fill(field, kept);
     settle();
+  }
+
+  function fill(field, words) {
+    field.value = words;
+    field.closest("details").open = true;
+    keep(field);
+  }
+
+  function keep(field) {
+    const name = COMMENT + field.form.getAttribute("action");
+    if (field.value) comments.set(name, field.value); else comments.drop(name);
   }
 
   function settle() {
@@ -87,6 +113,19 @@
     press(control);
   });
 
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("#stage button");
+    // Nor must the second half of a double click, wherever it lands.
+    if (button && (event.detail > 1 || find("stage").dataset.ready !== "yes")) event.preventDefault();
+  }, true);
+
+  document.addEventListener("input", (event) => { if (event.target === findComment()) keep(event.target); });
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") !== "/sign-out") return;
+    comments.names().filter((name) => name.startsWith(COMMENT)).forEach(comments.drop);
+  });
+
   document.addEventListener("change", (event) => {
     if (event.target.id !== "shortcuts") return;
     remembered.set("desk.keys", event.target.checked ? "on" : "off");
@@ -107,7 +146,8 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (!isOurs(event) || isPoll(event)) return;
-    const stage = find("stage");
+    const stage = find("stage"), field = findComment();
+    sent = field ? field.value : "";
     clearTimeout(settling);
     stage.dataset.ready = "no";
     stage.setAttribute("aria-busy", "true");
@@ -116,31 +156,58 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     const stage = find("stage");
     if (!stage || isPoll(event)) return;
+    const { successful, requestConfig } = event.detail;
+    if (successful && requestConfig.path.endsWith("/answer")) comments.drop(COMMENT + requestConfig.path);
     stage.removeAttribute("aria-busy");
     settle();
   });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { xhr } = event.detail;
-    if (xhr.getResponseHeader("X-Desk") === "stage") event.detail.shouldSwap = xhr.status !== 204;
+    const { xhr, requestConfig } = event.detail;
+    if (xhr.getResponseHeader("X-Desk") !== "stage") return;
+    // News for a page on which the rater went back to a question meanwhile would take it from him.
+    event.detail.shouldSwap = xhr.status !== 204 && !(isPoll(event) && !requestConfig.elt.isConnected);
+    const field = findComment();
+    const words = field && field === document.activeElement ? field.value : null;
+    typed = words !== null && words.startsWith(sent) ? words.slice(sent.length) : words;
   });
 
   document.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;
-    if (!isOurs(event) || isPoll(event) || xhr.getResponseHeader("X-Desk") === "stage") return;
+    if (!isOurs(event) || xhr.getResponseHeader("X-Desk") === "stage") return;
     const told = new DOMParser().parseFromString(xhr.responseText, "text/html").body.textContent.trim();
-    say(`Not saved. ${told || `The desk answered with an error (${xhr.status}).`}`);
+    const field = findComment();
+    if (!isPoll(event)) {
+      const stays = field && field.value ? " Your comment stays in this window." : "";
+      fail(`Not saved. ${told || `The desk answered with an error (${xhr.status}).`}${stays}`);
+    } else if (xhr.status === 401 && find("said").textContent !== told) {
+      // New questions would never show up.
+      fail(told);
+    }
+  });
+
+  document.addEventListener("htmx:timeout", (event) => {
+    if (isOurs(event) && !isPoll(event)) {
+      fail("The desk does not answer, so this may not be saved. Your answer is still here; send it again, it counts once.");
+    }
   });
 
   document.addEventListener("htmx:sendError", (event) => {
     if (isOurs(event) && !isPoll(event)) {
-      say("Not saved: no connection to the desk. Your answer is still here; send it again when the connection is back.");
+      fail("Not saved: no connection to the desk. Your answer is still here; send it again when the connection is back.");
     }
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
     if (!["stage", "desk"].includes(event.target.id)) return;
     prepare();
+    const field = findComment();
+    if (field && typed !== null) {
+      // What is typed while an answer is on its way must not become keys of the question that comes.
+      fill(field, field.value + typed);
+      field.focus();
+      return;
+    }
     // Someone who reads the guideline while new questions come in stays where he is.
     if (event.detail.requestConfig.verb !== "get" || document.activeElement === document.body) focusHeading();
   });

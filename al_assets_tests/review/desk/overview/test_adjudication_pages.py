@@ -1,9 +1,16 @@
 import html
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
 
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.audit import AuditFilter
+from al_assets.storage.ledger import Ledger
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.review.desk.overview.cases import SCRIPT, answer, disagree
 
@@ -102,6 +109,52 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_kept(sign_in: SignIn, d
     assert "a third answer" in refused.text
     assert "mine</textarea>" in refused.text
     assert desk.ledger.adjudications().height == 0
+
+
+def test_of_two_who_decide_at_the_same_moment_the_second_is_asked_again(
+    sign_in: SignIn, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disagree(desk, "item000")
+    clients = [sign_in(name, Role.ADJUDICATOR) for name in ("addy", "bert")]
+    forms = [fields_of(client.get("/adjudication").text) for client in clients]
+    both_looked, keep = threading.Barrier(2, timeout=20), Ledger.adjudicate
+
+    def keep_when_both_looked(ledger: Ledger, *arguments: Any, **fields: Any) -> int:
+        both_looked.wait()
+        return keep(ledger, *arguments, **fields)
+
+    monkeypatch.setattr(Ledger, "adjudicate", keep_when_both_looked)
+
+    def decides(client: DeskClient, form: dict[str, str], label: str) -> httpx2.Response:
+        return client.submit(form.pop("action"), label=label, comment=label, **form)
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(decides, clients, forms, ("positive", "negative")))
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert sorted(answer.status_code for answer in answers) == [303, 409]
+    assert "your decision was not kept" in refused.text
+    assert len(desk.people.audit_log(AuditFilter(act="adjudicate"))) == 1
+    monkeypatch.setattr(Ledger, "adjudicate", keep)
+    other = clients[answers.index(refused)]
+    decide(other, "guideline gap", page=refused.text)
+    assert desk.ledger.adjudications()["label"].to_list() == ["guideline gap"]
+
+
+def test_a_decision_on_what_raters_agree_on_meanwhile_is_not_kept_and_the_page_says_so(
+    sign_in: SignIn, desk: Desk
+) -> None:
+    disagree(desk, "item000")
+    client = adjudicator(sign_in)
+    fields = fields_of(client.get("/adjudication").text)
+    action = fields.pop("action")
+    answer(desk, "item000", "ben", "positive")
+    refused = client.submit(action, label="negative", **fields)
+    assert (refused.status_code, desk.ledger.adjudications().height) == (409, 0)
+    assert "raters no longer disagree about the item that you read" in refused.text
+    assert "Nothing waits for a decision" in refused.text
+    assert 'hx-get="/adjudication"' in refused.text
+    disagree(desk, "item001")
+    assert fields_of(client.submit(action, label="negative", **fields).text)["action"] != action
 
 
 def test_a_button_pressed_twice_decides_once(sign_in: SignIn, desk: Desk) -> None:

@@ -11,7 +11,8 @@ START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def found(ledger: Ledger) -> list[Case]:
-    return cases(ledger.answers(), ledger.adjudications(), votes_per_item=2, key=KEY, policy="spam")
+    tables = (ledger.answers(), ledger.adjudications(), ledger.withdrawals())
+    return cases(*tables, votes_per_item=2, key=KEY, policy="spam")
 
 
 def decide(ledger: Ledger, item: str, label: str = "positive", iteration: str = "0000") -> None:
@@ -52,6 +53,22 @@ def test_a_decision_closes_a_case_and_a_later_answer_calls_for_another_look(tmp_
     assert (later.decision.outdated, later.disputed) == (True, False)
     assert len({before.mark, decided.mark, later.mark}) == 3
     assert before.code == decided.code == later.code
+
+
+def test_an_answer_taken_back_calls_for_another_look_too(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 2)
+    for item in ("item000", "item001"):
+        ledger.record([vote(item, "anna"), vote(item, "ben", "negative"), vote(item, "cleo", "negative")])
+    ledger.record([vote("item000", "cleo", "withdrawn")])
+    decide(ledger, "item000")
+    decide(ledger, "item001")
+    ledger.record([vote("item001", "cleo", "withdrawn", 5)])
+    outdated = {case.item_id: case.decision.outdated for case in found(ledger) if case.decision}
+    assert outdated == {"item000": False, "item001": True}
+    before = ledger.watermark() - 1
+    assert ledger.withdrawals(watermark=before).rows() == [("0000", "item000", 7)]
+    decide(ledger, "item001")
+    assert not any(case.decision.outdated for case in found(ledger) if case.decision)
 
 
 def test_names_say_nothing_and_stay() -> None:

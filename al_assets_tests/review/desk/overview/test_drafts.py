@@ -125,6 +125,12 @@ def test_the_yaml_is_read_back_as_it_was(guideline: str, example: str, version: 
     assert PolicyText.model_validate(yaml.safe_load(yaml_section(text))["policy"]) == text
 
 
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029"])
+def test_line_ends_that_yaml_knows_and_browsers_do_not_stay(end: str) -> None:
+    text = NOW.model_copy(update={"question": f"Spam{end} or not?", "guideline": f"{end}One.\n  Two{end}.\n"})
+    assert PolicyText.model_validate(yaml.safe_load(yaml_section(text))["policy"]) == text
+
+
 def test_the_yaml_reads_well() -> None:
     assert yaml_section(proposed_text(edited(guideline="One.\n\n- Two.\n"), known())) == (
         "policy:\n  name: spam\n  version: '2'\n  question: Spam?\n  guideline: |-\n    One.\n\n    - Two.\n"

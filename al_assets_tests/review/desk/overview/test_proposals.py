@@ -37,6 +37,17 @@ def test_a_proposal_is_kept_once_and_withdrawn_once(ledger_url: str) -> None:
     other.close()
 
 
+def test_another_text_from_the_same_form_is_another_proposal(ledger_url: str) -> None:
+    store = ProposalStore(ledger_url, "spam")
+    first = store.propose(NEW, NOW, "clearer", "olga", "key")
+    # Somebody goes back in the browser, edits on and sends the form again.
+    text = NEW.model_copy(update={"guideline": "Spam sells and lies."})
+    second, third = store.propose(text, NOW, "clearer", "olga", "key"), store.propose(text, NOW, "why", "olga", "key")
+    assert len({first, second, third}) == 3
+    assert [each.text.guideline for each in store.all()] == [text.guideline, text.guideline, NEW.guideline]
+    store.close()
+
+
 def test_what_the_policy_says_now_or_said_since_is_adopted(ledger_url: str) -> None:
     store = ProposalStore(ledger_url, "spam")
     store.propose(NEW, NOW, "", "olga", "key")

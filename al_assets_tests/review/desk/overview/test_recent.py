@@ -35,6 +35,21 @@ def test_a_state_is_computed_once_however_many_ask() -> None:
     assert found == ["value 1"] * 20
 
 
+def test_who_goes_on_from_it_gets_the_value_of_his_state_at_once() -> None:
+    work = Work(seconds=2.0)
+    recent = Recent(work, pause=9.0, clock=lambda: work.now)
+
+    async def follow() -> None:
+        assert (await recent.of(1)).value == "value 1"
+        with anyio.fail_after(5):
+            assert (await recent.of(2, fresh=True)).value == "value 2"
+        assert (await recent.of(2)).ask_again is None
+        assert (await recent.of(3)).value == "value 2"
+
+    anyio.run(follow)
+    assert work.done == [1, 2]
+
+
 def test_while_states_follow_quickly_the_older_value_is_given() -> None:
     work = Work(seconds=2.0)
     recent = Recent(work, pause=9.0, clock=lambda: work.now)

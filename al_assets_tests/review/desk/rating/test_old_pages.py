@@ -1,11 +1,19 @@
 """Old pages: what they say when their question was answered, undone or answered anew since."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
+from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
-from al_assets_tests.review.desk.conftest import SignIn
+from al_assets.review.desk.rating import pages
+from al_assets.review.desk.rating.room import Room
+from al_assets.review.desk.rating.rounds import QuestionId
+from al_assets.storage.ledger.votes import WITHDRAWN
+from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater
-from al_assets_tests.storage.ledger.cases import labels
+from al_assets_tests.storage.ledger.cases import items, labels, queue_frame, vote
 
 NOT_CHANGED = "Nothing was changed: that page was older than what you did last with its question, and that stands."
 
@@ -36,6 +44,53 @@ def test_an_undo_from_an_old_tab_takes_back_nothing_that_came_later(desk: Desk, 
     after = anna.send(page, "positive")
     again = anna.undo(after)
     anna.send(again, "negative")
-    assert anna.undo(after).said == "That answer was taken back or replaced before."
+    assert anna.undo(after).said.startswith("Nothing was changed: that answer was taken back or replaced before")
     assert labels(desk.ledger) == {(page.text.removeprefix("text of "), "anna"): "negative"}
     assert desk.ledger.history().height == 3
+
+
+def test_an_undo_takes_back_nothing_that_came_in_otherwise(desk: Desk, anna: Rater) -> None:
+    page = anna.look()
+    after = anna.send(page, "positive")
+    item = page.text.removeprefix("text of ")
+    desk.ledger.record([vote(item, "anna", "negative", source="file:x.csv")])
+    assert anna.undo(after).said.startswith("Nothing was changed")
+    assert labels(desk.ledger) == {(item, "anna"): "negative"}
+
+
+def test_an_undo_of_somebody_who_left_changes_nothing(desk: Desk, anna: Rater, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_assets.review.desk.rating.room._LOOK_SECONDS", 0.0)
+    after = anna.answer("positive")
+    desk.ledger.change_rater("anna", "left", "olga")
+    assert "can be taken back no more" in anna.undo(after).said
+    assert list(labels(desk.ledger).values()) == ["positive"]
+
+
+def test_an_answer_whose_round_is_over_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = [timedelta()]
+    monkeypatch.setattr(pages, "Room", lambda desk: Room(desk, lambda: datetime.now(UTC) + passed[0]))
+    monkeypatch.setattr("al_assets.review.desk.rating.room._LOOK_SECONDS", 0.0)
+    review = {"raters": ["anna", "ben"], "deadline_hours": 5}
+    with open_desk(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", review=review) as desk:
+        anna = Rater(client_of(make_app(desk), desk, "anna"))
+        after = anna.answer("positive")
+        desk.ledger.publish("0001", queue_frame(["new"]), {})
+        passed[0] = timedelta(hours=6)
+        # It could not be given again.
+        assert "can be taken back no more" in anna.undo(after).said
+        assert list(labels(desk.ledger).values()) == ["positive"]
+
+
+def test_what_is_about_to_be_taken_back_is_offered_to_nobody_else(desk: Desk) -> None:
+    room = Room(desk)
+    desk.ledger.record([vote(item, rater) for item in items(6) for rater in ("anna", "ben")])
+    room.catch_up()
+    question = QuestionId("0000", "item003")
+    assert not room.go_back("anna", question, 2)
+    assert room.go_back("anna", question, 1)
+    desk.ledger.record([vote("item003", "anna", WITHDRAWN)])
+    room.catch_up()
+    assert room.view("cleo").offer is None
+    offer = room.view("anna").offer
+    assert offer is not None
+    assert (offer.text, offer.turn) == ("text of item003", 2)

@@ -73,6 +73,18 @@ def test_a_fold_cuts_no_character() -> None:
     assert shown(joined).head == (Piece(joined[: FOLD_CHARACTERS - 1] + FAMILY),)
 
 
+@pytest.mark.parametrize(
+    "unit",
+    ["\u200d", "\u200b", "e" + "\u0301" * 90, "a\u200d", "\U0001f3fd", "\U000e0041"],
+    ids=["joiner", "space", "accents", "joined letters", "skin tone", "tag"],
+)
+def test_a_text_that_joins_without_end_is_folded(unit: str) -> None:
+    text = "x" * (FOLD_CHARACTERS - 1) + unit * (20_000 // len(unit))
+    head = shown(text).head
+    assert head
+    assert sum(1 if each.hidden else len(each.text) for each in head) <= FOLD_CHARACTERS + 40
+
+
 @given(st.text(alphabet="ab \n\u0301\u200d\U0001f3fd\u202e", min_size=900, max_size=1_300))
 @settings(max_examples=30)
 def test_a_head_is_the_beginning_of_the_text(text: str) -> None:
