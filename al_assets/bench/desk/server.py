@@ -1,12 +1,13 @@
 """The desk's server as a process of its own, which can be killed and started again."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
@@ -37,9 +38,9 @@ class DeskServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it and wait until it listens.
+        """Start it and wait until it answers.
 
-        :raises RuntimeError: it ended, or does not listen in time.
+        :raises RuntimeError: it ended, or does not answer in time.
         """
         command = [sys.executable, "-m", "al_assets.cli", "desk", "serve", "--policy", str(self._policy_file)]
         with self._log.open("ab") as log:
@@ -47,7 +48,7 @@ class DeskServer:
                 [*command, "--port", str(self.port)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         until = time.monotonic() + START_SECONDS
-        while not self._listens():
+        while not self._answers():
             if self.process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the desk did not start:\n{self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
@@ -90,9 +91,16 @@ class DeskServer:
             self.process.wait(15)
         self.process = None
 
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+    def _answers(self) -> bool:
+        # Its port is taken before it can answer.
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
+        try:
+            connection.request("GET", "/static/icon.svg")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 @contextmanager

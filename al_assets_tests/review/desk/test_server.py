@@ -196,6 +196,12 @@ def test_a_taken_port_is_said(port: int) -> None:
             bound_socket(Place(host, 0))
 
 
+def test_a_page_is_sent_at_once() -> None:
+    # A socket that does not know its protocol would hold the body back until the browser has said that it got the head.
+    with bound_socket(Place(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def started(folder: Path, policy: dict[str, Any]) -> tuple[subprocess.Popen[str], str, list[str]]:
     """Start ``al desk serve`` and return the process, the address it prints and its first lines."""
     (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
