@@ -79,7 +79,7 @@ class Room:
         # Never held while the ledger is asked: the desk's only event loop waits for it.
         self._lock = threading.Lock()
         self._read_shared = SharedRead(self._read)
-        # After a restart everybody needs what takes long at once: one after the other, so that they take no turns in it.
+        # After a restart everybody needs what takes long at once: one after the other, as turns would help nobody.
         self._long_work = threading.Lock()
 
     def catch_up(self) -> None:
