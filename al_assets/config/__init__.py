@@ -11,19 +11,25 @@ from al_assets.config.labelers import (
     PromptSettings,
     VLLMLabeler,
 )
+from al_assets.config.operation import (
+    AutomationSettings,
+    RaySettings,
+    ScaleSettings,
+    StoppingSettings,
+    StorageSettings,
+)
 from al_assets.config.policy import Policy
 from al_assets.config.policy_text import Example, LabelNames, PolicyText
 from al_assets.config.pool import ClusteringSettings, EmbeddingSettings, PoolSource
 from al_assets.config.reading import POLICY_VARIABLE, load_policy, load_sections, policy_from_environment
-from al_assets.config.review import DeskSettings, is_loopback
+from al_assets.config.review import DeskSettings, ReviewSettings, is_loopback
 from al_assets.config.section import LATER, OPERATIONAL, PolicyError, Positive, Section, Share, Text, fingerprint_of
-from al_assets.config.selection import SelectionSettings, Shares, StrategyName
-from al_assets.config.students import LinearStudent, SFTStudent, StudentSettings
+from al_assets.config.selection import SelectionSettings, Shares, SplitSettings, StrategyName
+from al_assets.config.students import CalibrationSettings, LinearStudent, SFTStudent, StudentSettings
 
 __all__ = [
-    "LATER",
-    "OPERATIONAL",
-    "POLICY_VARIABLE",
+    "AutomationSettings",
+    "CalibrationSettings",
     "CausalLMLabeler",
     "ClassifierLabeler",
     "ClusteringSettings",
@@ -33,21 +39,30 @@ __all__ = [
     "Example",
     "FunctionsLabeler",
     "KeywordsLabeler",
+    "LATER",
     "LabelNames",
     "LabelerSettings",
     "LinearStudent",
+    "OPERATIONAL",
     "OpenAILabeler",
+    "POLICY_VARIABLE",
     "Policy",
     "PolicyError",
     "PolicyText",
     "PoolSource",
     "Positive",
     "PromptSettings",
+    "RaySettings",
+    "ReviewSettings",
     "SFTStudent",
+    "ScaleSettings",
     "Section",
     "SelectionSettings",
     "Share",
     "Shares",
+    "SplitSettings",
+    "StoppingSettings",
+    "StorageSettings",
     "StrategyName",
     "StudentSettings",
     "Text",

@@ -257,7 +257,8 @@ def _explained(error: BaseException) -> str:
 _WAYS_OUT = (
     (("full", "no space left", "53100"), "free some space on the disk that holds it"),
     (("locked", "55P03"), "another process has been writing for 30 seconds; wait for it or end it"),
-    (("readonly", "unable to open", "permission denied", "42501"), "give this user the right to write the file"),
+    (("42501",), "give this user of the database that right, or open the ledger once as the owner of its tables"),
+    (("readonly", "unable to open", "permission denied"), "give this user the right to write the file"),
     (("not a database", "malformed"), "the file is damaged or no ledger; put back a copy of it"),
     (("connection", "28P01"), "check that the server runs and that storage.ledger_url is right"),
 )

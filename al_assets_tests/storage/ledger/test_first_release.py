@@ -5,12 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import PolicyText
-from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.schemas import WHY_QUEUED
+from al_assets_tests.postgres import Cluster
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, decision, labels, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 
@@ -101,3 +102,24 @@ def test_its_guards_still_stand_and_the_new_tables_have_their_own(old_ledger: st
         run_sql(old_ledger, late)
     kept = Ledger(old_ledger, "spam").history()
     assert kept.filter(pl.col("seq") <= 5)["vote_key"].n_unique() == 5
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+def test_a_user_who_may_not_extend_its_tables_is_told_who_can(old_ledger: str, postgres_cluster: Cluster) -> None:
+    url = make_url(old_ledger)
+    postgres_cluster.execute("CREATE ROLE clerk LOGIN PASSWORD 'secret'")
+    grants = (
+        "GRANT USAGE, CREATE ON SCHEMA public TO clerk",
+        "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO clerk",
+    )
+    for grant in grants:
+        run_sql(old_ledger, grant)
+    of_clerk = url.set(username="clerk", password="secret").render_as_string(hide_password=False)
+    with pytest.raises(LedgerError, match="permission denied for table votes - .* open the ledger once as the owner"):
+        Ledger(of_clerk, "spam", RATERS)
+    Ledger(old_ledger, "spam", RATERS).close()
+    run_sql(old_ledger, grants[1])
+    with Ledger(of_clerk, "spam", RATERS) as ledger:
+        assert ledger.record([vote("item002")]).watermark == 6
+        assert ledger.adjudicate(decision("item002")) == 7

@@ -237,6 +237,22 @@ def test_the_database_itself_gives_each_place_in_the_order_once(ledger_url: str)
     assert ledger.record([vote("item002")]).watermark == 3
 
 
+@pytest.mark.postgres
+def test_rows_of_a_dump_come_in_though_it_sets_no_search_path(postgres_url: str) -> None:
+    ledger = open_ledger(postgres_url)
+    ledger.record([vote("item001")])
+    ledger.adjudicate(decision("item001"))
+    copied = """
+        INSERT INTO public.votes SELECT (jsonb_populate_record(old, '{"seq": SEQ, "vote_key": "restored"}')).*
+        FROM public.votes AS old
+    """
+    of_dump = postgres_url + "?options=-csearch_path%3D"
+    with pytest.raises(DBAPIError, match="votes: this seq is already taken by a row of adjudications"):
+        run_sql(of_dump, copied.replace("SEQ", "2"))
+    run_sql(of_dump, copied.replace("SEQ", "3"))
+    assert ledger.history()["seq"].to_list() == [1, 3]
+
+
 def run_sql(url: str, statement: str) -> None:
     engine = create_engine(url)
     try:
