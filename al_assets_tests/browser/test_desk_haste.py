@@ -67,6 +67,38 @@ def test_what_is_typed_while_an_answer_is_on_its_way_answers_nothing(served: Ser
     assert comments(served, "anna") == [None, "not mine, yes"]
 
 
+def test_what_is_typed_meanwhile_stands_there_once_when_the_same_question_comes_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with serving(browser, tmp_path, remarks(1)) as served:
+        anna = served.join("anna")
+        held = hold(anna, "skip")
+        anna.press("k")
+        anna.page.keyboard.type("first,")
+        anna.press("Escape", "s", "k")
+        anna.page.keyboard.type(" then")
+        let_go(anna, held)
+        expect(anna.page.locator("#said")).to_contain_text("Skipped")
+        anna.expect_number(1)
+        assert anna.page.locator("#comment-text").input_value() == "first, then"
+        assert anna.focused == "comment-text"
+
+
+def test_a_comment_is_gone_on_with_and_a_tap_opens_no_other(browser: Browser, tmp_path: Path) -> None:
+    with serving(browser, tmp_path, remarks(2)) as served:
+        anna = served.join("anna")
+        anna.press("k")
+        anna.page.keyboard.type("of the")
+        # Gone on with, it takes no key for an answer.
+        anna.press("Escape", "k")
+        anna.page.keyboard.type(" first, only")
+        # A tap on a telephone does so.
+        anna.page.evaluate("document.querySelector('.choice').click()")
+        anna.expect_number(2)
+        assert anna.focused == "heading"
+        assert comments(served, "anna") == ["of the first, only"]
+
+
 def test_the_second_half_of_a_double_click_answers_nothing(served: Served) -> None:
     ben = served.join("ben")
     choice = ben.page.locator("button.choice").first
@@ -148,7 +180,13 @@ def test_late_news_does_not_take_a_question_away_and_a_lost_session_is_told(brow
         anna.page.unroute("**/questions/wait*")
         anna.press("n")
         anna.expect_done()
+        cookies = anna.page.context.cookies()
         anna.page.context.clear_cookies()
         anna.page.clock.fast_forward(10_000)
         expect(anna.page.locator("#said")).to_contain_text("You are not signed in")
+        anna.page.context.add_cookies(
+            [{"name": each["name"], "value": each["value"], "url": served.address} for each in cookies]
+        )
+        anna.page.clock.fast_forward(10_000)
+        expect(anna.page.locator("#said")).to_have_text("")
         assert served.answers("anna") == {"Remark number 0": "negative"}

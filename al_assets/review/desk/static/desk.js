@@ -14,10 +14,11 @@
   // Comments that are not on record yet, by the address of their answer: they outlive a reload, and signing in again.
   const COMMENT = "desk.comment.";
   const comments = shelf(() => sessionStorage);
-  let settling = 0, sent = "", typed = null;
+  let settling = 0, sent = "", sentWhileTyping = false, typed = null, signedOut = "";
 
   const find = (id) => document.getElementById(id);
   const findComment = () => document.querySelector("#answer textarea");
+  const shelfMark = (field) => COMMENT + field.form.getAttribute("action");
   const keysAreOn = () => remembered.get("desk.keys") !== "off";
   const isTyping = (element) => Boolean(element.closest("input, textarea, select, [contenteditable]"));
 
@@ -47,7 +48,7 @@
       if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString("en-GB", style);
     }
     const field = findComment();
-    const kept = field && comments.get(COMMENT + field.form.getAttribute("action"));
+    const kept = field && comments.get(shelfMark(field));
     if (kept && !field.value) fill(field, kept);
     settle();
   }
@@ -59,8 +60,7 @@
   }
 
   function keep(field) {
-    const name = COMMENT + field.form.getAttribute("action");
-    if (field.value) comments.set(name, field.value); else comments.drop(name);
+    if (field.value) comments.set(shelfMark(field), field.value); else comments.drop(shelfMark(field));
   }
 
   function settle() {
@@ -81,9 +81,10 @@
   function press(control) {
     if (control.tagName === "SUMMARY") {
       const details = control.parentElement;
-      details.open = !details.open;
       const field = details.querySelector("textarea");
-      (details.open && field ? field : control).focus();
+      // A comment that was left is gone on with: folded, it would leave what is typed next to the keys.
+      details.open = Boolean(field) || !details.open;
+      (field || control).focus();
       return;
     }
     if (find("stage").dataset.ready !== "yes") return;
@@ -148,15 +149,20 @@
     if (!isOurs(event) || isPoll(event)) return;
     const stage = find("stage"), field = findComment();
     sent = field ? field.value : "";
+    sentWhileTyping = Boolean(field) && field === document.activeElement;
     clearTimeout(settling);
     stage.dataset.ready = "no";
     stage.setAttribute("aria-busy", "true");
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    const stage = find("stage");
-    if (!stage || isPoll(event)) return;
-    const { successful, requestConfig } = event.detail;
+    const stage = find("stage"), { successful, requestConfig } = event.detail;
+    if (!stage) return;
+    if (isPoll(event)) {
+      // The rater has signed in again in another tab.
+      if (successful && signedOut && find("said").textContent === signedOut) find("said").textContent = "";
+      return;
+    }
     if (successful && requestConfig.path.endsWith("/answer")) comments.drop(COMMENT + requestConfig.path);
     stage.removeAttribute("aria-busy");
     settle();
@@ -168,8 +174,12 @@
     // News for a page on which the rater went back to a question meanwhile would take it from him.
     event.detail.shouldSwap = xhr.status !== 204 && !(isPoll(event) && !requestConfig.elt.isConnected);
     const field = findComment();
-    const words = field && field === document.activeElement ? field.value : null;
-    typed = words !== null && words.startsWith(sent) ? words.slice(sent.length) : words;
+    typed = null;
+    if (!field || field !== document.activeElement) return;
+    // A tap on a telephone leaves the focus where it was; then nobody is typing.
+    if (sentWhileTyping && field.value === sent) return;
+    const more = field.value.startsWith(sent) ? field.value.slice(sent.length) : field.value;
+    typed = { mark: shelfMark(field), all: field.value, more };
   });
 
   document.addEventListener("htmx:responseError", (event) => {
@@ -182,6 +192,7 @@
       fail(`Not saved. ${told || `The desk answered with an error (${xhr.status}).`}${stays}`);
     } else if (xhr.status === 401 && find("said").textContent !== told) {
       // New questions would never show up.
+      signedOut = told;
       fail(told);
     }
   });
@@ -202,9 +213,9 @@
     if (!["stage", "desk"].includes(event.target.id)) return;
     prepare();
     const field = findComment();
-    if (field && typed !== null) {
-      // What is typed while an answer is on its way must not become keys of the question that comes.
-      fill(field, field.value + typed);
+    if (field && typed) {
+      // What is typed while an answer is on its way must not become keys of the question that comes, or comes again.
+      fill(field, shelfMark(field) === typed.mark ? typed.all : field.value + typed.more);
       field.focus();
       return;
     }

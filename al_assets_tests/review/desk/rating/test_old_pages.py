@@ -49,6 +49,13 @@ def test_an_undo_from_an_old_tab_takes_back_nothing_that_came_later(desk: Desk, 
     assert desk.ledger.history().height == 3
 
 
+def test_an_undo_that_is_sent_again_says_again_that_it_is_done(desk: Desk, anna: Rater) -> None:
+    after = anna.answer("positive")
+    # The connection may have broken before the page came.
+    assert [anna.undo(after).said for _ in range(2)] == 2 * ["Your answer is taken back. Answer again."]
+    assert desk.ledger.history().height == 2
+
+
 def test_an_undo_takes_back_nothing_that_came_in_otherwise(desk: Desk, anna: Rater) -> None:
     page = anna.look()
     after = anna.send(page, "positive")
