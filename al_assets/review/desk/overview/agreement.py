@@ -15,7 +15,7 @@ from al_assets.review.gold import GoldError
 from al_assets.review.rater_quality import rater_quality
 from al_assets.storage.ledger import Ledger
 
-SHOWN = ("expert_expert_kappa", "observed_agreement", "positive_agreement", "undecided_share")
+SHOWN = ("expert_expert_kappa", "krippendorff_alpha", "observed_agreement", "positive_agreement", "undecided_share")
 
 
 @dataclass(frozen=True)

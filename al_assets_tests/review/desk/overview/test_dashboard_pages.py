@@ -20,7 +20,7 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import words
-from al_assets.review.desk.overview.agreement import agreement_of, raters_of
+from al_assets.review.desk.overview.agreement import SHOWN, agreement_of, raters_of
 from al_assets.review.desk.overview.course import course_of
 from al_assets.storage.ledger import Vote
 from al_assets.storage.root import RunRoot
@@ -77,6 +77,7 @@ def test_agreement_is_that_of_the_agreement_package(labelled: Desk, dashboards: 
     scope = expert_scope("loop", rated_items(votes).items, resamples=how.resamples, seed=how.seed)
     report = frame_of(scope.figures())
     found = agreement_of(votes, labelled.policy)
+    assert tuple(found) == SHOWN
     for name, measured in found.items():
         expected = figure_of(report, name, "loop")
         assert expected is not None
@@ -85,6 +86,8 @@ def test_agreement_is_that_of_the_agreement_package(labelled: Desk, dashboards: 
     assert kappa.low is not None
     text = words_of(dashboards[Role.ADJUDICATOR].get("/dashboard?iteration=0000").text)
     assert f"{words.decimal(kappa.estimate)} {words.interval(kappa.low, kappa.high)}" in text
+    alpha = found["krippendorff_alpha"]
+    assert f"Alpha of all raters {words.decimal(alpha.estimate)}" in text
 
 
 def test_raters_figures_are_those_of_the_agreement_package(labelled: Desk) -> None:
