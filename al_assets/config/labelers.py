@@ -47,14 +47,9 @@ class CausalLMLabeler(PromptSettings):
     device: Annotated[str, OPERATIONAL] = "cpu"
 
 
-class OpenAILabeler(PromptSettings):
-    """A language model behind an OpenAI-compatible completions URL, such as a running vLLM server."""
+class CompletionsSettings(PromptSettings):
+    """How a language model behind a completions URL is asked, whoever runs its server."""
 
-    kind: Literal["openai"]
-    base_url: Annotated[Text, OPERATIONAL]
-    model: Text
-    revision: str = ""
-    api_key_env: Annotated[str | None, OPERATIONAL] = None
     top_logprobs: Annotated[int, Field(ge=2, le=1000)] = 20
     concurrency: Annotated[Positive, OPERATIONAL] = 16
     timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 60
@@ -62,7 +57,17 @@ class OpenAILabeler(PromptSettings):
     batch_size: Annotated[Positive, OPERATIONAL] = 256
 
 
-class VLLMLabeler(PromptSettings):
+class OpenAILabeler(CompletionsSettings):
+    """A language model behind an OpenAI-compatible completions URL, such as a running vLLM server."""
+
+    kind: Literal["openai"]
+    base_url: Annotated[Text, OPERATIONAL]
+    model: Text
+    revision: str = ""
+    api_key_env: Annotated[str | None, OPERATIONAL] = None
+
+
+class VLLMLabeler(CompletionsSettings):
     """A vLLM server that the labelling step starts in its own process and stops when done."""
 
     kind: Literal["vllm"]
@@ -74,11 +79,6 @@ class VLLMLabeler(PromptSettings):
     extra_arguments: Annotated[tuple[str, ...], OPERATIONAL] = ()
     environment: Annotated[dict[str, str], OPERATIONAL] = {}
     start_timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 600
-    top_logprobs: Annotated[int, Field(ge=2, le=1000)] = 20
-    concurrency: Annotated[Positive, OPERATIONAL] = 16
-    timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 60
-    max_retries: Annotated[int, Field(ge=0), OPERATIONAL] = 5
-    batch_size: Annotated[Positive, OPERATIONAL] = 256
 
 
 class KeywordsLabeler(Section):

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from playwright.sync_api import Browser
 
 from al_assets.demo.prepare import write_dagster_home
-from al_assets_tests.browser.ui import CHROMIUM, Ui, browser, make_dev
+from al_assets_tests.browser import ui as dagster_ui
+from al_assets_tests.browser.desk_ui import chromium
+from al_assets_tests.browser.ui import CHROMIUM, Ui, make_dev
 from al_assets_tests.loops import pool_rows, write_policy, write_pool
 
 MARKUP = (
@@ -20,6 +23,15 @@ MARKUP = (
     "**bold** ~~gone~~ `code` | cell",
     "&lt;b&gt; \\<b>x</b> <!-- hidden -->",
 )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium for the desk's pages."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed (Debian package chromium)")
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -43,5 +55,5 @@ def ui(
     # A partition without a queue is work for the sensor: with a short interval it might be faster than the click.
     policy = write_policy(folder, small_embedder, automation={"sensor_interval_seconds": 600})
     write_dagster_home(folder / "dagster")
-    with make_dev(policy, folder / "dagster") as address, browser(address) as window:
+    with make_dev(policy, folder / "dagster") as address, dagster_ui.browser(address) as window:
         yield window

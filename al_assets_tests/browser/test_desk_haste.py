@@ -10,9 +10,7 @@ from playwright.sync_api import Browser, Route, expect
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets_tests.browser.desk_ui import PHONE, STEP_SECONDS, RaterUi
-from al_assets_tests.browser.test_desk_rating import Served, browser, remarks, serving
-
-__all__ = ["browser"]
+from al_assets_tests.browser.served_desk import Served, remarks, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

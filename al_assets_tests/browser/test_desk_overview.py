@@ -13,8 +13,7 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
-from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium, serve
-from al_assets_tests.browser.ui import CHROMIUM
+from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi, serve
 from al_assets_tests.review.desk.conftest import open_desk
 from al_assets_tests.review.desk.overview.cases import SCRIPT, answer, disagree
 from al_assets_tests.storage.ledger.cases import items, queue_frame
@@ -26,14 +25,6 @@ class Join(Protocol):
     def __call__(
         self, role: Role, size: tuple[int, int] = DESKTOP, scheme: Literal["light", "dark"] = "light"
     ) -> RaterUi: ...
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed (Debian package chromium)")
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,23 +1,15 @@
 """A whole review in a real browser: raters who came by a link, their keyboards, and what they see."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
 from playwright.sync_api import Browser, expect
 
 from al_assets.review.desk.access import Role
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
-from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium, serve
-from al_assets_tests.browser.ui import CHROMIUM
-from al_assets_tests.review.desk.conftest import open_desk
-from al_assets_tests.storage.ledger.cases import items, queue_frame
+from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi
+from al_assets_tests.browser.served_desk import remarks, serving
+from al_assets_tests.storage.ledger.cases import queue_frame
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -25,53 +17,6 @@ COUNT = 30
 LONG = "A long remark that goes on and on. " * 90 + "The end."
 MARKUP = "<img src=https://evil.example/x onerror=alert(1)> <script>alert(2)</script> https://evil.example/win"
 HIDDEN = "\u0634\u0631\u0627\u0621 \u0633\u064a\u0621 \u202emoc.live\u202c now\u200b!"
-POLICY = {
-    "name": "spam",
-    "question": "Is this remark spam?",
-    "guideline": "Spam sells something\nto people who did not ask.\n\n- An offer is spam.\n- News are not.",
-    "labels": {"positive": "spam, clearly so", "negative": "not spam", "undecided": "cannot decide"},
-    "examples": [{"text": "Buy now!", "label": "positive", "why": "an offer"}],
-}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed (Debian package chromium)")
-    with chromium() as opened:
-        yield opened
-
-
-@dataclass
-class Served:
-    desk: Desk
-    address: str
-    browser: Browser
-
-    def join(self, name: str, size: tuple[int, int] = DESKTOP, **context: Any) -> RaterUi:
-        token = changes.invite(self.desk.people, self.desk.ledger, name, (Role.RATER,), "the tests")
-        return RaterUi.join(self.browser, self.address, token, size, **context)
-
-    def answers(self, rater: str) -> dict[str, str]:
-        found = self.desk.ledger.answers().filter(pl.col("rater") == rater)
-        return dict(found.select("text", "label").iter_rows())
-
-
-@contextmanager
-def serving(
-    browser: Browser, folder: Path, texts: list[str], raters: Sequence[str] = ("anna", "ben")
-) -> Iterator[Served]:
-    queue = queue_frame(items(len(texts))).with_columns(text=pl.Series(texts))
-    review = {"raters": raters, "deadline_hours": 72}
-    with (
-        open_desk(folder, f"sqlite:///{folder}/ledger.sqlite", queue, policy=POLICY, review=review) as desk,
-        serve(make_app(desk)) as address,
-    ):
-        yield Served(desk, address, browser)
-
-
-def remarks(count: int) -> list[str]:
-    return [f"Remark number {number}" for number in range(count)]
 
 
 def test_two_raters_do_a_whole_review_by_keyboard_at_once(browser: Browser, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from al_assets.review.desk import audit_pages, entrance_pages, people_pages
 from al_assets.review.desk.access import person_of
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import adjudication_pages, dashboard_pages, events, policy_pages
+from al_assets.review.desk.overview.docket import Docket
 from al_assets.review.desk.people.changes import keep_raters_blind
 from al_assets.review.desk.rating import pages as rating_pages
 from al_assets.review.desk.security.access_log import AccessLog
@@ -26,10 +27,7 @@ from al_assets.review.desk.security.tokens import Cookies
 from al_assets.review.label_studio import webhook
 
 _LOG = logging.getLogger("al_assets.desk")
-PAGES = (
-    entrance_pages, people_pages, audit_pages, rating_pages, adjudication_pages, policy_pages, dashboard_pages, events,
-    webhook,
-)  # fmt: skip
+PAGES = (entrance_pages, people_pages, audit_pages, rating_pages, policy_pages, events, webhook)
 
 
 def make_app(desk: Desk) -> Starlette:
@@ -39,7 +37,9 @@ def make_app(desk: Desk) -> Starlette:
         _LOG.warning("review.raters: %s has another role at the desk or was deactivated, and may not vote", name)
     cookies, addresses = Cookies(desk.key, settings), Addresses(settings)
     identities = Identities(desk.people, cookies, addresses, settings)
+    docket = Docket(desk)
     routes: list[BaseRoute] = [route for pages in PAGES for route in pages.routes(desk)]
+    routes += [*adjudication_pages.routes(desk, docket), *dashboard_pages.routes(desk, docket)]
     routes.append(Mount("/static", StaticFiles(directory=static_folder()), name="static"))
     app = Starlette(
         routes=routes,

@@ -35,9 +35,9 @@ AGREED = (
 )
 
 
-def routes(desk: Desk) -> list[Route]:
+def routes(desk: Desk, docket: Docket) -> list[Route]:
     """Return the adjudicator's pages."""
-    pages, guard = _Pages(desk), needs(Role.ADJUDICATOR)
+    pages, guard = _Pages(desk, docket), needs(Role.ADJUDICATOR)
     return [
         Route("/adjudication", guard(pages.next), methods=["GET"]),
         Route("/adjudication/decided", guard(pages.decided), methods=["GET"]),
@@ -47,9 +47,8 @@ def routes(desk: Desk) -> list[Route]:
 
 
 class _Pages:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._docket = Docket.of(desk)
+    def __init__(self, desk: Desk, docket: Docket) -> None:
+        self._desk, self._docket = desk, docket
 
     async def next(self, request: Request) -> Response:
         """Show the next item that waits for a decision."""

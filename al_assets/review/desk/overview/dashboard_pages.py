@@ -28,12 +28,12 @@ COURSE_SECONDS = 10
 _Agreement = tuple[dict[str, Measured], dict[str, dict[str, Measured]]]
 
 
-def routes(desk: Desk, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Route]:
+def routes(desk: Desk, docket: Docket, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Route]:
     """Return the dashboard, and the parts of it that an open page fetches again.
 
     :param now: tells the time.
     """
-    pages, guard = _Pages(desk, now), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
+    pages, guard = _Pages(desk, docket, now), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
     return [
         Route("/dashboard", guard(pages.whole), methods=["GET"]),
         Route("/dashboard/labels", guard(pages.labels), methods=["GET"]),
@@ -44,9 +44,8 @@ def routes(desk: Desk, now: Callable[[], datetime] = lambda: datetime.now(UTC)) 
 
 
 class _Pages:
-    def __init__(self, desk: Desk, now: Callable[[], datetime]) -> None:
-        self._desk, self._now = desk, now
-        self._docket = Docket.of(desk)
+    def __init__(self, desk: Desk, docket: Docket, now: Callable[[], datetime]) -> None:
+        self._desk, self._docket, self._now = desk, docket, now
         self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
         self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}

@@ -1,7 +1,5 @@
 """The disagreements of a desk, read from the ledger once for all of its pages."""
 
-import weakref
-
 from starlette.concurrency import run_in_threadpool
 
 from al_assets.review.desk.desk import Desk
@@ -11,19 +9,11 @@ from al_assets.review.desk.overview.state import LedgerState, ledger_state
 
 
 class Docket:
-    """The cases of a desk, read once for each state of the ledger; get it by ``of``."""
-
-    # By the number of the desk, which a docket keeps alive and so its own.
-    _of_desks: "weakref.WeakValueDictionary[int, Docket]" = weakref.WeakValueDictionary()
+    """The cases of a desk, read once for each state of the ledger."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._recent: Recent[LedgerState, list[Case]] = Recent(self._read)
-
-    @classmethod
-    def of(cls, desk: Desk) -> "Docket":
-        """Return the docket of a desk: the same one for all of its pages."""
-        return cls._of_desks.setdefault(id(desk), cls(desk))
 
     async def now(self) -> tuple[LedgerState, list[Case]]:
         """Return the cases as they are now, with the state they rest on: whoever has just decided wants the next."""

@@ -1,6 +1,5 @@
 """Proposed versions of the policy: kept for ever, withdrawn or adopted, never changed."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 from sqlalchemy import insert, select
 
-from al_assets.config import PolicyText
+from al_assets.config import PolicyText, fingerprint_of
 from al_assets.review.desk.overview.tables import METADATA, PROPOSALS, WITHDRAWALS
 from al_assets.review.desk.people.database import DeskDatabase
 
@@ -68,8 +67,7 @@ class ProposalStore:
 
         :param key: the form's; with another text or note, as after going back in the browser, it is another proposal.
         """
-        content = json.dumps([key, text.model_dump_json(), note])
-        key = hashlib.sha256(content.encode()).hexdigest()[:32]
+        key = f"{key}:{fingerprint_of([text.model_dump(mode='json'), note])}"
         row = {
             "policy": self._policy,
             "proposal_key": key,
