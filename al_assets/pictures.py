@@ -40,7 +40,8 @@ def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
     axes.hist(values[values >= threshold], bins=bins, color=POSITIVE, label="called positive")
     axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
     axes.set(xlabel="p_positive", ylabel="items", yscale="log", title="Scores of the incumbent over the pool")
-    axes.legend(frameon=False, fontsize=8)
+    # A place of its own: looking for the best one takes a time that depends on the machine, and warns when it is long.
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
     return png(figure)
 
 
