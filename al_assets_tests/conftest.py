@@ -14,13 +14,18 @@ os.environ.pop("LINES", None)
 import dagster as dg
 import polars as pl
 import pytest
+from hypothesis import settings
 
 from al_assets.demo.vader import load_texts, sample_pool
 from al_assets_tests.journal import Journal, live
 from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
-from al_assets_tests.workers import pytest_sessionfinish, pytest_xdist_make_scheduler
+from al_assets_tests.workers import pytest_sessionfinish, pytest_terminal_summary, pytest_xdist_make_scheduler
 
-__all__ = ["pytest_sessionfinish", "pytest_xdist_make_scheduler"]
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
+
+settings.register_profile("al", deadline=None, derandomize="AL_NO_SKIPS" in os.environ)
+settings.load_profile("al")
+"""No property is timed; CI tries the same examples each time, a developer's machine looks for new ones."""
 
 MakeLoop = Callable[..., SmallLoop]
 

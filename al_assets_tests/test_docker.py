@@ -248,7 +248,7 @@ def deployment(postgres_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cl
     (folder,) = mounted
     for script in sorted((DOCKER / folder).glob("*.sql")):
         server = ["-h", "127.0.0.1", "-p", str(postgres_cluster.port), "-U", "postgres", "-d", "dagster"]
-        subprocess.run(["psql", "-v", "ON_ERROR_STOP=1", "-q", *server, "-f", str(script)], check=True, timeout=60)
+        subprocess.run(["psql", "-v", "ON_ERROR_STOP=1", "-q", *server, "-f", str(script)], check=True, timeout=180)
     return postgres_cluster
 
 
@@ -332,7 +332,7 @@ def test_the_code_location_starts_and_says_it_is_healthy(tmp_path: Path) -> None
         server = subprocess.Popen(start, env=variables, stdout=log, stderr=log, cwd=tmp_path)
     try:
         deadline = time.monotonic() + 120
-        while subprocess.run(check, env=variables, capture_output=True, timeout=60).returncode:
+        while subprocess.run(check, env=variables, capture_output=True, timeout=180).returncode:
             assert server.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
         # A code server is healthy even if its policy is wrong, so that the UI can show the mistake: ask what it serves.

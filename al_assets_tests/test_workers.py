@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,39 @@ def test_part(part):
 SKIPPED = 'import pytest\ndef test_what_is_missing(): pytest.skip("nothing to test here")\n'
 
 
-def run(folder: Path, processes: int, **variables: str) -> tuple[int, str]:
-    """Return the exit status and the output of three files of tests under the hooks of this project's conftest."""
-    for name, content in {"test_one": PARTS, "test_two": PARTS, "test_three": SKIPPED}.items():
+UNSTEADY = """\
+from pathlib import Path
+
+def test_fails_once():
+    seen = Path(__file__).with_name("seen")
+    was_seen = seen.exists()
+    seen.touch()
+    assert was_seen, "the machine stood still"
+"""
+
+
+FILES = {"test_one": PARTS, "test_two": PARTS, "test_three": SKIPPED}
+
+
+def run(
+    folder: Path, processes: int, *more: str, files: Mapping[str, str] = FILES, **variables: str
+) -> tuple[int, str]:
+    """Return the exit status and the output of a folder of tests under the hooks of this project's conftest."""
+    for name, content in files.items():
         (folder / f"{name}.py").write_text(content)
     own = {name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "AL_NO_SKIPS"}
-    options = ["-p", "xdist", "-p", "al_assets_tests.workers", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
+    options = [
+        "-p",
+        "xdist",
+        "-p",
+        "al_assets_tests.workers",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        str(processes),
+        "-rsP",
+        *more,
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
@@ -50,6 +78,20 @@ def test_elsewhere_tests_may_be_skipped_and_those_of_a_file_go_to_one_process(tm
         ("test_one", 1), ("test_two", 1),
     }  # fmt: skip
     assert set(re.findall(r"process test_\w+ (gw\d)", said)) == {"gw0", "gw1"}
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_second_try_is_told_with_its_reason_and_no_test_has_a_third(tmp_path: Path, processes: int) -> None:
+    reruns = ("-p", "pytest_rerunfailures", "--reruns", "1")
+    status, said = run(tmp_path, processes, *reruns, files={"test_unsteady": UNSTEADY})
+    assert status == pytest.ExitCode.OK
+    assert "1 passed, 1 rerun" in said
+    assert "failed at the first try" in said
+    assert "AssertionError: the machine stood still" in said
+
+    status, said = run(tmp_path, processes, *reruns, files={"test_unsteady": "def test_fails(): assert False"})
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed, 1 rerun" in said
 
 
 def test_files_that_share_something_are_one_unit_and_start_by_their_length() -> None:

@@ -1,4 +1,4 @@
-"""How ``pytest -n`` shares out the tests among processes, and which run fails for what it skipped."""
+"""How ``pytest -n`` shares out the tests among processes, what a run says at its end, and when skipping fails it."""
 
 import os
 from typing import Any
@@ -51,6 +51,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("AL_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show why a test had a second try (``--reruns``): what passes only then is still to be looked into."""
+    again = terminalreporter.stats.get("rerun", [])
+    if again:
+        terminalreporter.section("failed at the first try")
+    for report in again:
+        terminalreporter.write_line(f"{report.nodeid} ({report.when})", yellow=True)
+        terminalreporter.write_line(report.longreprtext)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,6 +24,9 @@ REPOSITORY = Path(__file__).parents[2]
 LOG_TAIL = 3_000
 START_SECONDS = 150.0
 STOP_SECONDS = 8.0
+"""How long a process may take to end by itself; then it is killed."""
+GONE_SECONDS = 60.0
+"""How long the machine may take to end a killed one."""
 
 Found = TypeVar("Found")
 
@@ -70,7 +73,7 @@ class Service:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(STOP_SECONDS)
+            self.process.wait(GONE_SECONDS)
             self.process = None
 
     def stop(self) -> None:

@@ -119,7 +119,7 @@ def test_killed_and_started_again_it_gives_the_same(
     assert kept
     assert missing
     # Its processes end with it, at the latest when they look.
-    assert wait_until(lambda: not group(started.pid), 20)
+    assert wait_until(lambda: not group(started.pid), 60)
     assert figures(run_study(study, folder, jobs=1)) == figures(rows)
 
 

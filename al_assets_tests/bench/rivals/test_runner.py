@@ -43,7 +43,7 @@ def test_a_query_is_timed_and_its_picks_are_judged() -> None:
     assert (first.budget, first.picked) == (7, 7)
     assert first.wall_s is not None
     assert first.cpu_s is not None
-    assert 0 < first.wall_s < 5
+    assert 0 < first.wall_s < 60
     assert first.baseline_rss_mb is not None
     assert first.peak_rss_mb is not None
     assert 20 < first.baseline_rss_mb <= first.peak_rss_mb < 1_000
@@ -68,7 +68,7 @@ def test_a_query_over_its_time_is_killed_with_its_children_and_nothing_else(tmp_
         (found,) = bench_rivals([pool], budget=30, limit_s=1.0, seed=0, systems=[system("sleep")])
         assert found.stopped is True
         assert found.wall_s is not None
-        assert 1.0 <= found.wall_s < 10
+        assert 1.0 <= found.wall_s < 60
         assert found.cpu_s is not None
         assert found.cpu_s < 0.9
         assert found.quality is None

@@ -273,9 +273,9 @@ def test_a_webhook_brings_the_votes_and_the_commands_too(server: LabelStudioServ
         hooks = server.admin.get("/api/webhooks/", params={"project": pushed["project"]}).json()
         assert [(each["url"], each["send_payload"]) for each in hooks] == [(url, False)]
         made = answer_all(server.anna, pushed["project"], "positive")
-        assert wait_until(lambda: len(labels(ledger)) == 3, 20)
+        assert wait_until(lambda: len(labels(ledger)) == 3, 60)
         server.anna.change(made[0], "negative")
-        assert wait_until(lambda: "negative" in labels(ledger).values(), 20)
+        assert wait_until(lambda: "negative" in labels(ledger).values(), 60)
         report = json.loads(al("pull", "-p", str(file), "--json"))
         assert (report["votes"]["repeated"], report["votes"]["accepted"]) == (3, 0)
 
@@ -302,7 +302,7 @@ def serving(ledger: Ledger, policy: Policy) -> Iterator[str]:
     thread = threading.Thread(target=running.run)
     thread.start()
     try:
-        assert wait_until(lambda: running.started, 20, every=0.05)
+        assert wait_until(lambda: running.started, 60, every=0.05)
         yield f"http://127.0.0.1:{port}{PATH}"
     finally:
         running.should_exit = True

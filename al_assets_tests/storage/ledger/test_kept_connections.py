@@ -33,7 +33,7 @@ def kept(url: str, count: int = 40) -> Ledger:
 
 def run(script: str, url: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", OPEN + script, url]
-    return subprocess.run(command, cwd=ROOT, timeout=20, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, timeout=120, capture_output=True, text=True, check=False)
 
 
 def open_files(name: str) -> int:

@@ -166,7 +166,7 @@ def test_a_forked_process_does_not_use_its_parents_connection(ledger_url: str) -
         "if child: assert os.waitpid(child, 0)[1] == 0\n"
         "else: os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", script, ledger_url], check=True, cwd=Path(__file__).parents[3], timeout=60)
+    subprocess.run([sys.executable, "-c", script, ledger_url], check=True, cwd=Path(__file__).parents[3], timeout=180)
     assert Ledger(ledger_url, "spam").votes().height == 80
 
 

@@ -117,7 +117,7 @@ def test_of_two_who_decide_at_the_same_moment_the_second_is_asked_again(
     disagree(desk, "item000")
     clients = [sign_in(name, Role.ADJUDICATOR) for name in ("addy", "bert")]
     forms = [fields_of(client.get("/adjudication").text) for client in clients]
-    both_looked, keep = threading.Barrier(2, timeout=20), Ledger.adjudicate
+    both_looked, keep = threading.Barrier(2, timeout=60), Ledger.adjudicate
 
     def keep_when_both_looked(ledger: Ledger, *arguments: Any, **fields: Any) -> int:
         both_looked.wait()

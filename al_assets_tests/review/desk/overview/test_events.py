@@ -16,10 +16,13 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import events
 from al_assets.review.desk.overview.changes import MAX_STREAMS, end_streams
+from al_assets.review.desk.overview.events import HEARTBEAT_SECONDS
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.review.desk.overview.cases import answer
 
-LONGEST = 20
+LONGEST = 40
+GRACEFUL_SECONDS = 20
+"""After which a server cuts the streams that did not end by themselves."""
 
 
 @dataclass
@@ -35,7 +38,7 @@ def served(app: Starlette) -> Iterator[Served]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3, lifespan="off")
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=GRACEFUL_SECONDS, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -68,7 +71,9 @@ def blocks(response: httpx.Response) -> Iterator[str]:
         yield from whole
 
 
-def test_a_vote_is_heard_of_within_two_seconds_and_nothing_of_it(served: Served, sign_in: SignIn, desk: Desk) -> None:
+def test_a_vote_is_heard_of_before_the_next_sign_of_life_and_nothing_of_it(
+    served: Served, sign_in: SignIn, desk: Desk
+) -> None:
     with (
         stream(served, sign_in("olga", Role.POLICY_OWNER)) as one,
         stream(served, sign_in("addy", Role.ADJUDICATOR)) as two,
@@ -79,7 +84,7 @@ def test_a_vote_is_heard_of_within_two_seconds_and_nothing_of_it(served: Served,
         start = time.monotonic()
         answer(desk, "item000", "ben", "positive", comment="secret")
         heard = [next(each) for each in (one, two)]
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < HEARTBEAT_SECONDS
         for event in heard:
             name, *rest = event.split("\n")
             assert rest == ["event: changed", "data: changed"]
@@ -109,7 +114,7 @@ def test_a_stream_ends_when_the_session_was_revoked(
         desk.people.end_sessions("addy", "ada")
         start = time.monotonic()
         assert all(each.startswith((":", "id:")) for each in found)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < HEARTBEAT_SECONDS
 
 
 def test_a_rater_hears_nothing_of_when_others_answer(sign_in: SignIn) -> None:
@@ -135,4 +140,4 @@ def test_streams_end_when_the_server_stops(served: Served, sign_in: SignIn) -> N
         served.server.should_exit = True
         threading.Timer(0.1, end_streams).start()
         assert all(each.startswith("id:") for each in found)
-        assert time.monotonic() - start < 2.5
+        assert time.monotonic() - start < GRACEFUL_SECONDS / 2

@@ -15,7 +15,7 @@ def test_an_answer_whose_desk_was_killed_after_the_commit_counts_once_when_sent_
         cookie = str(client.cookies.get(client.cookies_of.name))
         command = [sys.executable, "-m", "al_assets_tests.review.desk.rating.killed"]
         arguments = [str(tmp_path), str(page.code), page.turn, page.seen, cookie]
-        ended = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=180, check=False)
         assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
         # The same form, sent to the desk that was started again.
         again = DeskClient(make_app(desk))
