@@ -1,18 +1,14 @@
 """A real server on a free port of this machine: what reaches it raw, TLS, and that it stops."""
 
-import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +18,12 @@ import yaml
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security import bodies
 from al_assets.review.desk.server import Place, ServerError, bound_socket, desk_server, settings_at
 from al_assets_tests.review.cases import make_policy
 from al_assets_tests.review.desk.conftest import open_desk
-
-
-@contextmanager
-def running(desk: Desk, place: Place) -> Iterator[int]:
-    """Serve in a thread and yield the port."""
-    listener = bound_socket(place)
-    server = desk_server(make_app(desk), place)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-    thread.start()
-    try:
-        deadline = time.monotonic() + 20
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.started
-        yield int(listener.getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join(20)
-    assert not thread.is_alive()
+from al_assets_tests.review.desk.serving import own_certificate, running
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +109,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for_long(port: int, monkeypat
 
 
 def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate of this test: apt-get install openssl")
-    certificate, key = tmp_path / "desk.pem", tmp_path / "desk.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2",
-               "-keyout", str(key), "-out", str(certificate)]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    certificate, key = own_certificate(tmp_path, "localhost")
     place = Place(port=0, certificate=certificate, private_key=key)
     settings = settings_at(place, DeskSettings(), "https://localhost")
     with open_desk(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", desk=settings.model_dump()) as desk:
