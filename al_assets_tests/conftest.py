@@ -23,9 +23,9 @@ from al_assets_tests.workers import pytest_sessionfinish, pytest_terminal_summar
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
 
+# No property is timed; CI tries the same examples each time, a developer's machine looks for new ones.
 settings.register_profile("al", deadline=None, derandomize="AL_NO_SKIPS" in os.environ)
 settings.load_profile("al")
-"""No property is timed; CI tries the same examples each time, a developer's machine looks for new ones."""
 
 MakeLoop = Callable[..., SmallLoop]
 

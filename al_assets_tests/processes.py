@@ -1,6 +1,7 @@
 """Processes that tests start: which are alive, and waiting for them."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,12 @@ def group(pid: int) -> set[int]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return found
+
+
+def is_open(port: int) -> bool:
+    """Return whether something listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.2) -> bool:

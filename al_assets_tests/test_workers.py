@@ -42,20 +42,9 @@ def run(
     for name, content in files.items():
         (folder / f"{name}.py").write_text(content)
     own = {name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "AL_NO_SKIPS"}
-    options = [
-        "-p",
-        "xdist",
-        "-p",
-        "al_assets_tests.workers",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        str(processes),
-        "-rsP",
-        *more,
-    ]
+    options = ["-p", "xdist", "-p", "al_assets_tests.workers", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(folder)],
+        [sys.executable, "-m", "pytest", *options, *more, str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
         env={**own, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(REPOSITORY), **variables},
     )  # fmt: skip

@@ -63,7 +63,7 @@ def test_p_values_are_scipys_one_sided_paired_t_test() -> None:
         assert expert.p_value == pytest.approx(ttest_1samp(differences, 0.15, alternative="less").pvalue)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.sampled_from([0.01, 0.05, 0.2]))
 def test_the_correction_is_statsmodels(p_values: list[float], q: float) -> None:
     expected = multipletests(p_values, alpha=q, method="fdr_by")[0]

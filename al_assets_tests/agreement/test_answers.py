@@ -48,7 +48,7 @@ def test_scores_are_cut_by_rank_and_finest_at_the_top() -> None:
 
 
 @given(VOTES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_answers_are_in_the_order_of_the_votes(given_votes: list[float]) -> None:
     votes = np.array(given_votes)
     answers = answers_of(votes)
@@ -84,7 +84,7 @@ def test_the_level_gives_the_prevalence(prevalence: float, scale: float) -> None
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 10)), min_size=1, max_size=12),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rising_is_isotonic_regression(rows: list[tuple[float, float]]) -> None:
     shares, weights = np.array(rows).T
     found: Floats = rising(shares, weights)

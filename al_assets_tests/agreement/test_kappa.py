@@ -138,7 +138,7 @@ def test_figures_with_missing_votes_equal_irrcac() -> None:
     assert krippendorff_alpha(votes) == pytest.approx(0.52658, abs=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(table=st.tuples(*[st.integers(0, 60)] * 4))
 def test_the_figures_of_a_table_are_those_of_the_votes_in_it(table: tuple[int, int, int, int]) -> None:
     first, second = _pair(*table)
@@ -151,7 +151,7 @@ def test_the_figures_of_a_table_are_those_of_the_votes_in_it(table: tuple[int, i
         assert float(found[figure]) == pytest.approx(expected, nan_ok=True), figure
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(table=st.tuples(*[st.integers(1, 60)] * 4))
 def test_kappa_follows_from_agreement_prevalence_and_bias(table: tuple[int, int, int, int]) -> None:
     # Byrt, Bishop and Carlin 1993: kappa = (PABAK - PI^2 + BI^2) / (1 - PI^2 + BI^2), PABAK = 2 Po - 1.
@@ -161,7 +161,7 @@ def test_kappa_follows_from_agreement_prevalence_and_bias(table: tuple[int, int,
     assert found["cohen_kappa"] == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     said=arrays(np.float64, st.integers(2, 30), elements=st.sampled_from([0.0, 1.0])).filter(
         lambda x: 0 < x.mean() < 1
@@ -175,7 +175,7 @@ def test_raters_who_agree_on_everything_score_one(said: NDArray[np.float64], rat
     assert found["bias_index"] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(votes=VOTES, times=st.integers(2, 4))
 def test_repeating_every_item_changes_nothing_but_alpha(votes: NDArray[np.float64], times: int) -> None:
     once, often = panel(votes), panel(np.tile(votes, (times, 1)))
@@ -263,7 +263,7 @@ def test_wrong_input_is_refused_with_the_value_named() -> None:
         Panel(np.ones((3, 2)), {"model": np.ones(4)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(votes=VOTES, seed=st.integers(0, 99))
 def test_weights_are_multiplicities_in_every_figure(votes: NDArray[np.float64], seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -276,7 +276,7 @@ def test_weights_are_multiplicities_in_every_figure(votes: NDArray[np.float64], 
     assert weighted == pytest.approx(repeated, nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(votes=VOTES)
 def test_the_order_of_raters_and_items_and_the_names_of_labels_do_not_matter(votes: NDArray[np.float64]) -> None:
     found, turned, swapped = panel(votes), panel(votes[::-1, ::-1]), panel(1 - votes)
@@ -286,7 +286,7 @@ def test_the_order_of_raters_and_items_and_the_names_of_labels_do_not_matter(vot
     assert found["positive_agreement"] == pytest.approx(swapped["negative_agreement"], nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(votes=VOTES)
 def test_every_figure_stays_in_its_range(votes: NDArray[np.float64]) -> None:
     for figure, value in panel(votes).items():

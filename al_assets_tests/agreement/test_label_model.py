@@ -142,7 +142,7 @@ VOTES = st.lists(
 
 
 @given(VOTES, st.floats(0.01, 0.99))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_the_votes(rows: list[tuple[float, ...]], prevalence: float) -> None:
     votes = np.array(rows)
     model = fitted(votes, prevalence)

@@ -27,7 +27,7 @@ def test_the_majority_leaves_out_the_rater_and_ties() -> None:
     np.testing.assert_array_equal(leave_one_out_majority(votes), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     votes=arrays(
         np.float64, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.sampled_from([0.0, 1.0, NAN])

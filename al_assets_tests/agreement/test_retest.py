@@ -122,7 +122,7 @@ def test_few_groups_have_an_estimate_and_no_interval() -> None:
 
 
 @given(st.lists(st.sampled_from(["pp", "pn", "np", "nn", "pu"]), min_size=1, max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_neither_the_order_of_rows_nor_the_names_matter(pairs: Sequence[str]) -> None:
     frame = pl.concat([answers("anna", " ".join(pairs)), answers("ben", " ".join(reversed(pairs)))])
     shuffled = frame.sample(fraction=1, shuffle=True, seed=len(pairs))

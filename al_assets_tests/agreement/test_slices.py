@@ -252,7 +252,7 @@ def test_the_model_needs_one_label_for_an_item() -> None:
         agreement_figures(frame, model=frame.select("item_id", label=True), resamples=10)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1_000), missing=st.sampled_from([0.0, 0.4]))
 def test_the_order_of_rows_and_the_names_of_raters_and_items_change_no_estimate(seed: int, missing: float) -> None:
     votes = noisy_votes(seed, items=30, missing=missing)
@@ -276,7 +276,7 @@ def test_the_order_of_rows_and_the_names_of_raters_and_items_change_no_estimate(
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1_000))
 def test_swapping_the_labels_keeps_kappa_and_swaps_the_agreements(seed: int) -> None:
     votes = noisy_votes(seed, items=40, missing=0.2)

@@ -3,10 +3,7 @@
 import contextlib
 import os
 import re
-import socket
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -16,32 +13,21 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 from starlette.applications import Starlette
 
+from al_assets.review.desk.server import Place, bound_socket
 from al_assets_tests.browser.ui import CHROMIUM, FLAGS
+from al_assets_tests.review.desk.serving import in_a_thread
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
 STEP_SECONDS = 60
 """How long one key press, or what it brings, may take on a busy machine."""
-START_SECONDS = 60
 
 
 @contextlib.contextmanager
 def serve(app: Starlette) -> Iterator[str]:
     """Serve an application on the loopback interface and yield its address."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    until = time.monotonic() + START_SECONDS
-    while not server.started and thread.is_alive() and time.monotonic() < until:
-        time.sleep(0.02)
-    try:
-        assert server.started, "the server did not start"
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(START_SECONDS)
-        listening.close()
+    with in_a_thread(server, bound_socket(Place(port=0))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

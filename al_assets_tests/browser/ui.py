@@ -181,7 +181,7 @@ def browser(address: str) -> Iterator[Ui]:
 
 
 def _answers(port: int, service: Service) -> bool:
-    if service.process is None or service.process.poll() is not None:
+    if service.has_ended:
         raise RuntimeError(f"dagster dev ended: {service.log.read_text(errors='replace')[-3000:]}")
     query = "{workspaceOrError {... on Workspace {locationEntries {loadStatus locationOrLoadError {__typename}}}}}"
     try:

@@ -66,7 +66,7 @@ def test_identical_vectors_have_no_clusters_and_one_cell() -> None:
 
 
 @given(st.integers(0, 80), st.integers(1, 30), st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_cells_are_numbered_without_gaps(items: int, items_per_cell: int, seed: int) -> None:
     vectors = unit(np.random.default_rng(seed).normal(size=(items, 6)))
     cells, centroids, distance = micro_cells(vectors, items_per_cell=items_per_cell, seed=seed)

@@ -73,7 +73,7 @@ words = st.lists(st.sampled_from(["red", "green", "blue", "house", "boat", "x", 
 
 
 @given(st.lists(words, max_size=25), st.sampled_from([0.5, 0.8, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_agrees_with_all_pairs(texts: list[str], similarity: float) -> None:
     found, wanted = near_duplicates(texts, similarity).tolist(), brute_force(texts, similarity)
     # MinHash may miss a pair at the very threshold, but joins nothing that should be apart.

@@ -110,7 +110,7 @@ def check(found: Selection, items: int, budget: int, labelled: int, copies: int)
     st.integers(0, 3),
     st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_pool_is_selected_from_or_refused_in_words(
     items: int, dimensions: int, labels: str, shape: str, strategy: str, seed: int, through_lists: bool
 ) -> None:

@@ -48,7 +48,7 @@ def test_candidates_are_the_declared_columns() -> None:
 
 
 @given(st.integers(12, 60), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.6]), st.integers(0, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_pairs_agree_with_all_pairs(items: int, neighbours: int, min_mixing: float, seed: int) -> None:
     pool = topic_pool(items, prevalence=0.3, seed=seed)
     cosine = pool.vectors @ pool.vectors.T

@@ -225,7 +225,7 @@ def test_everything_asked_already_leaves_nothing() -> None:
     st.sampled_from(["both", "positive", "negative", "lone"]),
     st.integers(0, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_queue_is_full_and_asks_each_item_once(
     items: int, budget: int, shares: tuple[float, float, float], promising: float, labels: str, seed: int
 ) -> None:
@@ -285,7 +285,6 @@ def test_boundary_share_is_divided(budget: int, promising: float, pairs: int, to
 
 
 @given(st.integers(0, 1_000), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-@settings(deadline=None)
 def test_budget_is_spent_to_the_last_item(budget: int, boundary: float, split: float, promising: float) -> None:
     shares = (boundary, (1 - boundary) * split, (1 - boundary) * (1 - split))
     divided = divide_budget(budget, shares)

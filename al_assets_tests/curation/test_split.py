@@ -94,7 +94,7 @@ def many(seed: int, items: int = 300) -> pl.DataFrame:
 
 
 @given(st.integers(0, 10_000), st.floats(0.05, 0.95))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_group_is_divided_and_no_audited_item_is_trained_on(seed: int, share: float) -> None:
     found = split(many(seed), share, seed)
     trained = found.with_columns(trained=pl.col("split") == "fine-tuning")

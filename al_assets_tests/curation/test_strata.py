@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -35,7 +35,6 @@ small_strata = st.lists(st.tuples(st.integers(1, 6), st.floats(0.05, 0.5)), min_
 
 
 @given(small_strata, st.integers(1, 24))
-@settings(deadline=None)
 def test_allocation_has_the_least_variance(strata: list[tuple[int, float]], budget: int) -> None:
     sizes, spread = np.array([each[0] for each in strata]), np.array([each[1] for each in strata])
     budget = max(len(sizes), min(budget, int(sizes.sum())))
@@ -68,7 +67,6 @@ def test_budget_outside_what_can_be_divided(budget: int) -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 70), st.integers(1, 8), st.integers(0, 3))
-@settings(deadline=None)
 def test_every_item_has_a_known_chance(items: int, budget: int, bins: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores = np.round(rng.random(items), 1)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import yaml
 from al_assets.bench.ports import free_port
 from al_assets_tests.daemon.gated import GATE_VARIABLE, Gate
 from al_assets_tests.daemon.webserver import LOCATION, Webserver
+from al_assets_tests.processes import is_open
 
 REPOSITORY = Path(__file__).parents[2]
 LOG_TAIL = 3_000
@@ -83,6 +83,11 @@ class Service:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
         self.kill()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it does not run: it ended by itself, or was stopped."""
+        return self.process is None or self.process.poll() is not None
 
     @property
     def log(self) -> Path:
@@ -174,10 +179,9 @@ class Services:
         }
 
     def _listens(self, service: Service, port: int) -> bool:
-        if service.process is None or service.process.poll() is not None:
+        if service.has_ended:
             pytest.fail(f"the {service.name} service ended\n{self.log_tails()}")
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+        return is_open(port)
 
 
 RUNNING: list[Services] = []

@@ -19,7 +19,7 @@ def smallest_gap(groups: list[str]) -> int:
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.text(max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_item_once_and_pair_members_apart(pairs: int, singles: int, rater: str) -> None:
     if pairs + singles == 0:
         return

@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from al_assets.curation.strategies.base import (
@@ -21,7 +21,6 @@ shares = st.sampled_from([0.0, 0.1, 0.5, 0.75, 1.0])
 
 
 @given(st.integers(0, 40), st.integers(0, 30), shares, st.integers(0, 5))
-@settings(deadline=None)
 def test_as_many_are_drawn_as_there_are(ranked: int, budget: int, exploration: float, seed: int) -> None:
     places, chances = draw_from_ranking(ranked, budget, exploration, seed)
     assert len(places) == len(chances) == min(budget, ranked)
@@ -34,7 +33,6 @@ def test_as_many_are_drawn_as_there_are(ranked: int, budget: int, exploration: f
 
 
 @given(st.integers(0, 30), shares, st.integers(0, 5), st.lists(st.booleans(), max_size=60))
-@settings(deadline=None)
 def test_what_is_not_free_is_not_drawn(budget: int, exploration: float, seed: int, free: list[bool]) -> None:
     may = np.array(free, dtype=np.bool_)
     places, chances = draw_from_ranking(len(free), budget, exploration, seed, may)

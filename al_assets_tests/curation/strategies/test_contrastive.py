@@ -14,7 +14,7 @@ def plain_divergence(p: float, others: list[float]) -> float:
 
 
 @given(st.integers(1, 40), st.integers(0, 60), st.integers(1, 12), st.integers(0, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_divergence_is_that_of_scipy(items: int, others: int, neighbours: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cosines = rng.random((items, others)).astype(np.float32)

@@ -32,7 +32,7 @@ def plain_greedy(similarity: NDArray[np.float32], covered: NDArray[np.float32], 
 
 
 @given(st.integers(1, 300), st.integers(0, 60), st.integers(1, 40), st.booleans(), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_farthest_first_is_that_of_one_at_a_time(
     items: int, count: int, at_once: int, centres: bool, seed: int
 ) -> None:
@@ -70,7 +70,7 @@ def test_without_labels_the_first_is_drawn_by_lot() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 45), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lazy_greedy_is_plain_greedy(items: int, references: int, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     # Eighths add up without rounding, so that equal gains are equal.

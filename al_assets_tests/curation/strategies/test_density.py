@@ -69,7 +69,7 @@ def plain_coverage(near: NDArray[np.bool_], covered: NDArray[np.bool_], count: i
 
 
 @given(st.integers(1, 60), st.integers(0, 20), st.floats(0.0, 0.99), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_coverage_is_that_of_plain_greedy(items: int, count: int, cosine: float, seed: int) -> None:
     points = topic_pool(items, seed=seed).vectors
     covered = np.random.default_rng(seed).random(items) < 0.2

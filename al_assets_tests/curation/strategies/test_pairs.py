@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from al_assets.curation.pairs import CANDIDATES, cross_label_pairs
@@ -62,7 +62,6 @@ pair_rows = st.lists(
 
 
 @given(pair_rows, st.integers(0, 10), share, st.integers(0, 3))
-@settings(deadline=None)
 def test_no_item_twice_and_nothing_left_to_rank(rows: list[Row], budget: int, exploration: float, seed: int) -> None:
     drawn = draw_pairs(rank_pairs(pair_frame(rows), seed), budget, exploration, seed)
     assert drawn.height == len(rows)
@@ -77,7 +76,6 @@ def test_no_item_twice_and_nothing_left_to_rank(rows: list[Row], budget: int, ex
 
 
 @given(pair_rows, st.integers(0, 12), share, st.sets(items), st.integers(0, 3))
-@settings(deadline=None)
 def test_both_members_are_picked_or_none(
     rows: list[Row], budget: int, exploration: float, taken: set[int], seed: int
 ) -> None:

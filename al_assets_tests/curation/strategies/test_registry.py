@@ -54,7 +54,7 @@ def pools(draw: st.DrawFn) -> Candidates:
 
 @pytest.mark.parametrize("name", FILLS_THE_BUDGET)
 @given(pools(), st.integers(0, 30), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_picks_are_open_unique_and_as_many_as_possible(
     name: str, candidates: Candidates, budget: int, exploration: float, seed: int
 ) -> None:
@@ -72,7 +72,7 @@ def test_picks_are_open_unique_and_as_many_as_possible(
 
 
 @given(pools(), st.integers(0, 30), st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_mixture_keeps_to_the_same(candidates: Candidates, budget: int, seed: int) -> None:
     choice = {"boundary_pairs": 0.4, "badge": 0.3, "random": 0.2, "typiclust": 0.1}
     picks = make_strategy(choice, 0.5).pick(candidates, budget, seed)

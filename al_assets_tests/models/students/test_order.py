@@ -61,7 +61,7 @@ def test_epochs_may_be_fractional_but_a_batch_is_always_there() -> None:
     assert order_of([True, False], epochs=0.01, batch_size=16).shape == (1, 16)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.lists(st.booleans(), min_size=2, max_size=80).filter(lambda labels: len(set(labels)) == 2),
     share=st.floats(0.05, 0.5),

@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ import httpx2
 import pytest
 
 from al_assets.bench.ports import free_port
-from al_assets_tests.processes import wait_until
+from al_assets_tests.daemon.services import Service
+from al_assets_tests.processes import is_open, wait_until
 from al_assets_tests.review.desk.serving import START_SECONDS, own_certificate
 
 PAGE = Path(__file__).parents[3] / "docs/desk-security.md"
@@ -166,25 +166,14 @@ def caddy(folder: Path, desk: int) -> Iterator[tuple[int, Path]]:
 @contextmanager
 def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    log = folder / "proxy.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    service = Service("proxy", command, environment, folder)
+    service.start()
     try:
-        assert wait_until(lambda: process.poll() is not None or _is_open(port), START_SECONDS, every=0.05), "no answer"
-        assert process.poll() is None, log.read_text()
+        assert wait_until(lambda: service.has_ended or is_open(port), START_SECONDS, every=0.05)
+        assert not service.has_ended, service.log.read_text()
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(START_SECONDS)
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        service.stop()
 
 
 def _shows_certificate(port: int, trusted: Path) -> bool:

@@ -2,39 +2,45 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.server import Place, bound_socket, desk_server
+from al_assets_tests.processes import wait_until
 
 START_SECONDS = 60
 
 
 @contextmanager
-def running(desk: Desk, place: Place) -> Iterator[int]:
-    """Serve in a thread and yield the port."""
-    listener = bound_socket(place)
-    server = desk_server(make_app(desk), place)
+def in_a_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[int]:
+    """Let a server serve in a thread and yield the port; it stops and closes its socket when the block ends."""
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.started
+        assert wait_until(lambda: server.started or not thread.is_alive(), START_SECONDS, every=0.02)
+        assert server.started, "the server did not start"
         yield int(listener.getsockname()[1])
     finally:
         server.should_exit = True
         thread.join(START_SECONDS)
+        listener.close()
     assert not thread.is_alive()
+
+
+@contextmanager
+def running(desk: Desk, place: Place) -> Iterator[int]:
+    """Serve a desk as ``al desk serve`` does and yield the port."""
+    with in_a_thread(desk_server(make_app(desk), place), bound_socket(place)) as port:
+        yield port
 
 
 def own_certificate(folder: Path, host: str) -> tuple[Path, Path]:

@@ -207,7 +207,7 @@ THROWING_OUT = ["/sign-out", "/people/deactivate", "/people/end-session", "/peop
 KINDS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json", "text/plain", ""]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_sent_is_no_fault_of_the_desk(
     app: Starlette, clients: list[DeskClient], data: st.DataObject

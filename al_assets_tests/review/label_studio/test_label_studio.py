@@ -5,7 +5,6 @@
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,12 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
-from al_assets.bench.ports import free_port
 from al_assets.cli import app
 from al_assets.config import Policy
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.server import Place, bound_socket
 from al_assets.review.label_studio.pull import pull, pull_project
 from al_assets.review.label_studio.push import push
 from al_assets.review.label_studio.server import Server
@@ -28,6 +27,7 @@ from al_assets.review.label_studio.settings import LabelStudioError, LabelStudio
 from al_assets.review.label_studio.webhook import PATH
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.processes import wait_until
+from al_assets_tests.review.desk.serving import in_a_thread
 from al_assets_tests.review.label_studio.cases import SECRET, make_settings, published
 from al_assets_tests.review.label_studio.running import (
     TOKEN,
@@ -296,15 +296,9 @@ def al(*arguments: str) -> str:
 def serving(ledger: Ledger, policy: Policy) -> Iterator[str]:
     """Serve the desk; yield the address that Label Studio calls."""
     desk = Desk(policy, ledger, PeopleStore(policy.ledger_url, policy.policy.name), b"k" * 32)
-    port = free_port()
-    config = uvicorn.Config(make_app(desk), host="127.0.0.1", port=port, log_level="error", lifespan="off")
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run)
-    thread.start()
+    server = uvicorn.Server(uvicorn.Config(make_app(desk), log_level="error", lifespan="off"))
     try:
-        assert wait_until(lambda: running.started, 60, every=0.05)
-        yield f"http://127.0.0.1:{port}{PATH}"
+        with in_a_thread(server, bound_socket(Place(port=0))) as port:
+            yield f"http://127.0.0.1:{port}{PATH}"
     finally:
-        running.should_exit = True
-        thread.join(20)
         desk.people.close()

@@ -298,7 +298,7 @@ answers = st.lists(
 
 
 @given(answers, st.integers(0, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_plan_does_not_depend_on_how_votes_are_batched(
     given_answers: list[tuple[str, str, str, int]], cut: int
 ) -> None:

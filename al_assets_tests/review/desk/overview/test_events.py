@@ -1,6 +1,5 @@
 """The stream of events of a desk that really serves."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +16,10 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.overview import events
 from al_assets.review.desk.overview.changes import MAX_STREAMS, end_streams
 from al_assets.review.desk.overview.events import HEARTBEAT_SECONDS
+from al_assets.review.desk.server import Place, bound_socket
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.review.desk.overview.cases import answer
+from al_assets_tests.review.desk.serving import in_a_thread
 
 LONGEST = 40
 GRACEFUL_SECONDS = 20
@@ -35,19 +36,10 @@ class Served:
 
 @pytest.fixture
 def served(app: Starlette) -> Iterator[Served]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=GRACEFUL_SECONDS, lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", server)
-        finally:
-            server.should_exit = True
-            thread.join(LONGEST)
-            assert not thread.is_alive()
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=GRACEFUL_SECONDS, lifespan="off")
+    server = uvicorn.Server(config)
+    with in_a_thread(server, bound_socket(Place(port=0))) as port:
+        yield Served(f"http://127.0.0.1:{port}", server)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def act(play: Play, rater: str, what: str, present: set[str], shown: dict[str, Q
     st.lists(ACTS, max_size=120), st.integers(0, 4), st.integers(1, 6), st.integers(0, 3), st.integers(2, 3),
     st.integers(3, 5),
 )  # fmt: skip
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_raters_do(
     acts: list[tuple[str, str]], pairs: int, singles: int, repeated: int, votes: int, crowd: int
 ) -> None:
@@ -74,7 +74,7 @@ def test_whatever_raters_do(
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_alone_a_rater_goes_through_the_queue_in_his_own_order(pairs: int, singles: int, seed: int) -> None:
     if pairs + singles == 0:
         return

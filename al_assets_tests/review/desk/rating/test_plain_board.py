@@ -23,7 +23,7 @@ def compare(play: Play, rater: str) -> None:
     st.lists(ACTS, max_size=60), st.integers(0, 4), st.integers(1, 4), st.integers(0, 3), st.integers(2, 3),
     st.integers(3, 5), st.booleans(),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_same_choices_as_by_the_plain_rules(
     acts: list[tuple[str, str]], pairs: int, singles: int, repeated: int, votes: int, crowd: int, two_rounds: bool
 ) -> None:
