@@ -1,4 +1,4 @@
-"""Numbers for people, in one place: figures, intervals, shares, counts and moments as every page and table shows them."""
+"""Numbers for people, in one place: figures, intervals, shares, counts and moments."""
 
 import math
 from collections.abc import Iterable
