@@ -15,7 +15,7 @@ import polars as pl
 from al_assets.assets.marts import GROUP, column_schema
 from al_assets.assets.partitioned import OWNERS, table_output
 from al_assets.partitions import PARTITIONS_NAME, previous_key
-from al_assets.storage.schemas import Column, Table
+from al_assets.tables import Column, Table
 
 CODE_VERSION = "dagster/code_version"
 DATA_VERSION = "dagster/data_version"

@@ -18,7 +18,7 @@ from al_assets.partitions import FIRST_KEY, next_key
 from al_assets.report.drawing import report_pictures
 from al_assets.report.tables import calibration_rules, last_change, read_tables
 from al_assets.storage.root import RunRoot, data_version
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 
 PICTURES = {
     "history": "kappa_over_iterations",

@@ -14,7 +14,7 @@ from al_assets.partitions import iteration_number
 from al_assets.review.gold import load_gold
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 
 _COMPARED_IDS = 2_000
 _LONGEST_ID = 60

@@ -10,7 +10,7 @@ from al_assets.models.students import train_student
 from al_assets.models.students.base import RECORD, StudentRecord
 from al_assets.storage.atomic import new_directory
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import SFT_CHECKPOINT
+from al_assets.tables import SFT_CHECKPOINT
 
 
 class Lesson(NamedTuple):

@@ -17,7 +17,7 @@ from al_assets.agreement.stop_set import labels_at
 from al_assets.agreement.threshold import choose_threshold
 from al_assets.config import LinearStudent, Policy
 from al_assets.models.students.linear import fit_linear
-from al_assets.storage.schemas import REPRESENTATION_PROBE
+from al_assets.tables import REPRESENTATION_PROBE
 
 ITSELF = "The student is itself a linear head on this embedding."
 

@@ -21,7 +21,7 @@ from al_assets.storage.root import RunRoot
 
 @dataclass(frozen=True)
 class IterationTables:
-    """The tables behind one iteration's report; frames as ``storage.schemas`` declares them.
+    """The tables behind one iteration's report; frames as ``al_assets.tables`` declares them.
 
     :param policy: the policy as its file stands now.
     :param votes: expert_labels of the iteration: the current votes of all iterations so far.

@@ -7,7 +7,7 @@ from upath import UPath
 
 from al_assets.storage.atomic import read_table_file
 from al_assets.storage.root import RunRoot, check_table
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 
 
 class TableIOManager(PolarsParquetIOManager):

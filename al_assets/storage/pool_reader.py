@@ -13,7 +13,7 @@ from upath import UPath
 
 from al_assets.config import PoolSource
 from al_assets.storage.root import text_hash
-from al_assets.storage.schemas import POOL, QUARANTINE
+from al_assets.tables import POOL, QUARANTINE
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 _BOM = b"\xef\xbb\xbf"

@@ -12,7 +12,7 @@ from upath import UPath
 from al_assets.storage.atomic import new_directory, read_table_file, write_bytes
 from al_assets.storage.cache import cache_directory
 from al_assets.storage.content_store import ContentStore
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 
 
 class RunRoot:

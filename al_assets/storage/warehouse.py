@@ -6,7 +6,7 @@ A model is one SQL file. Its leading comments declare what it is::
     -- source review_queue: what it is read for
     -- column iteration: what the column means
 
-Inside the SQL a source is read by its name. A table of the loop (``storage/schemas.py``) is all its iterations in one,
+Inside the SQL a source is read by its name. A table of the loop (``al_assets.tables``) is all its iterations in one,
 with the column ``iteration`` taken from the file's name; a table that has a column of that name already keeps it as
 ``queued_iteration``. Any other source is a table without partitions: another model, or what an asset wrote.
 """
@@ -24,7 +24,7 @@ import polars as pl
 from upath import UPath
 
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 
 LAYERS = ("staging", "marts")
 _HEADER = re.compile(r"--\s*(?P<kind>description|source|column)(?:\s+(?P<name>[a-z][a-z0-9_]*))?\s*:\s*(?P<text>.*)")

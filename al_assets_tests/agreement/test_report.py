@@ -16,7 +16,7 @@ from al_assets.agreement.report import (
     verdict_of,
 )
 from al_assets.agreement.stopping import Decision, Evidence, StoppingRules
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.agreement.conftest import World
 
 Factory = Callable[..., World]

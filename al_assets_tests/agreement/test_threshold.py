@@ -12,7 +12,7 @@ from al_assets.agreement.labelled_items import labelled_items
 from al_assets.agreement.probability import Method, fit_calibration, logit, sigmoid
 from al_assets.agreement.report import frame_of, kappa_report, student_labels, student_threshold
 from al_assets.agreement.threshold import CalibrationRules, Rule
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.agreement.conftest import World
 
 Factory = Callable[..., World]

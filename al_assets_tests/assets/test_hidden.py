@@ -11,7 +11,7 @@ from al_assets.assets.selection import not_to_ask
 from al_assets.automation.observe import observe
 from al_assets.automation.state import Job
 from al_assets.demo.experts import Votes
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.loops import RATERS, SmallLoop, failure
 

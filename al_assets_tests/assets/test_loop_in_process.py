@@ -12,7 +12,7 @@ from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.models.incumbent import Incumbent, successor
 from al_assets.report.tables import read_tables
 from al_assets.storage.root import data_version
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.journal import Journal
 from al_assets_tests.loops import SmallLoop, failure

@@ -15,8 +15,8 @@ from al_assets.assets.provenance import DEPENDENCIES, MATERIALIZATIONS, build_pr
 from al_assets.assets.resource import LoopResource
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES, WHY_QUEUED
 from al_assets.storage.warehouse import load_models, run_model
+from al_assets.tables import TABLES, WHY_QUEUED
 
 MODELS = load_models()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

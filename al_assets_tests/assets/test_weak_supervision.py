@@ -5,7 +5,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.loops import SmallLoop, failure
 

@@ -15,7 +15,7 @@ from al_assets.automation.checks import (
 )
 from al_assets.automation.observe import observe
 from al_assets.demo.experts import Votes
-from al_assets.storage.schemas import KAPPA_REPORT, POOL, REVIEW_QUEUE
+from al_assets.tables import KAPPA_REPORT, POOL, REVIEW_QUEUE
 from al_assets_tests.loops import SmallLoop
 
 POOL_ROWS = pl.DataFrame(

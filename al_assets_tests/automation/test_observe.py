@@ -22,7 +22,7 @@ from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Job, LoopState, Occasion, RunHistory, Step
 from al_assets.report.tables import last_change
 from al_assets.storage.ledger import WITHDRAWN, Vote
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.loops import SmallLoop
 

@@ -15,7 +15,7 @@ from al_assets.config import load_policy
 from al_assets.curation.explain import explain_queue
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES
+from al_assets.tables import TABLES
 from al_assets_tests.commands.running import al
 from al_assets_tests.storage.ledger.cases import RATERS, queue_frame, vote
 

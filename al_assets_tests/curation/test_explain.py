@@ -14,7 +14,7 @@ from al_assets.curation.explain import (
     why_sentences,
     why_table,
 )
-from al_assets.storage.schemas import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, PSEUDO_LABELS, REVIEW_QUEUE, WHY_QUEUED
+from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, PSEUDO_LABELS, REVIEW_QUEUE, WHY_QUEUED
 
 SCORES = pl.DataFrame(
     {

@@ -9,7 +9,7 @@ from al_assets.curation.neighbours import Lists, nearest_neighbours, without_sel
 from al_assets.curation.pairs import CANDIDATES, Search, cross_label_pairs, joint_mixing
 from al_assets.curation.runner import Threads
 from al_assets.curation.vectors import Vectors
-from al_assets.storage.schemas import BOUNDARY_PAIRS
+from al_assets.tables import BOUNDARY_PAIRS
 from al_assets_tests.curation.pools import Pool, labelled, topic_pool, unit
 
 

@@ -14,7 +14,7 @@ from al_assets.agreement.stopping import StoppingRules
 from al_assets.config import Policy, load_policy
 from al_assets.report.tables import IterationTables, read_tables
 from al_assets.storage.root import RunRoot, text_hash
-from al_assets.storage.schemas import REVIEW_QUEUE, TABLES, WHY_QUEUED
+from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED
 from al_assets_tests.agreement.conftest import World, make_world
 from al_assets_tests.loops import small_policy
 

@@ -11,7 +11,7 @@ from al_assets.review.exchange import SHEET_COLUMNS, export_queue, export_votes
 from al_assets.review.policy_gaps import export_policy_gaps
 from al_assets.review.questions import questions
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.schemas import REVIEW_QUEUE, WHY_QUEUED
+from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 from al_assets_tests.review.cases import make_policy
 from al_assets_tests.storage.ledger.cases import RATERS, items, queue_frame, vote
 

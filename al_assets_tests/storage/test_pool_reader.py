@@ -9,7 +9,7 @@ import pytest
 from al_assets.config import PoolSource
 from al_assets.storage.pool_reader import Pool, PoolError, count_rows, fold_duplicates, read_pool
 from al_assets.storage.root import text_hash
-from al_assets.storage.schemas import POOL, QUARANTINE
+from al_assets.tables import POOL, QUARANTINE
 
 
 def read(path: Path, **settings: Any) -> Pool:

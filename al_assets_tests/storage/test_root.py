@@ -7,7 +7,7 @@ import pytest
 
 from al_assets.storage.atomic import StorageError
 from al_assets.storage.root import RunRoot, check_table, data_version, text_hash
-from al_assets.storage.schemas import SchemaError
+from al_assets.tables import SchemaError
 
 FRAME = pl.DataFrame({"item_id": ["a", "b"], "p": [0.25, 0.5]})
 

@@ -5,8 +5,8 @@ import pytest
 from upath import UPath
 
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import TABLES
 from al_assets.storage.warehouse import Model, WarehouseError, load_models, parse_model, run_model
+from al_assets.tables import TABLES
 
 PER_ITERATION = """\
 -- description: Items of the queue,

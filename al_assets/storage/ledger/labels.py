@@ -10,7 +10,7 @@ from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA, adjudications_query
 from al_assets.storage.ledger.tables import ADJUDICATIONS, VOTES
 from al_assets.storage.ledger.tail import votes_after
-from al_assets.storage.schemas import EXPERT_LABELS
+from al_assets.tables import EXPERT_LABELS
 
 
 def read_labels(

@@ -20,7 +20,7 @@ from al_assets.storage.ledger.reader import LedgerReader
 from al_assets.storage.ledger.tables import IMPORTS, QUEUE, QUEUE_REASONS, VOTE_REASONS, VOTES
 from al_assets.storage.ledger.vote_plan import Plan, plan_votes
 from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError
-from al_assets.storage.schemas import REVIEW_QUEUE
+from al_assets.tables import REVIEW_QUEUE
 
 
 class Ledger(LedgerReader):

@@ -12,7 +12,7 @@ from al_assets.curation.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.tables import ADJUDICATIONS, IMPORTS, QUEUE, VOTE_REASONS, VOTES
 from al_assets.storage.ledger.vote_plan import Known
 from al_assets.storage.ledger.votes import WITHDRAWN, Place, Vote
-from al_assets.storage.schemas import EXPERT_LABELS
+from al_assets.tables import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).
 _CHUNK = 1_000

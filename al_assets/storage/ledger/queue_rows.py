@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, and_, select
 
 from al_assets.storage.ledger.tables import QUEUE, QUEUE_REASONS
-from al_assets.storage.schemas import REVIEW_QUEUE, WHY_QUEUED
+from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
 QUEUE_SCHEMA = pl.Schema({**REVIEW_QUEUE.schema, "iteration": pl.String()})
 _STORED = [name for name in QUEUE_SCHEMA if name not in WHY_QUEUED]

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from al_assets.storage.schemas import REVIEW_QUEUE, WHY_QUEUED
+from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
 
 def checked_queue(queue: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from al_assets.curation.pairs import CANDIDATES, cross_label_pairs
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.pairs import BoundaryPairs, draw_pairs, rank_pairs
-from al_assets.storage.schemas import BOUNDARY_PAIRS
+from al_assets.tables import BOUNDARY_PAIRS
 from al_assets_tests.curation.pools import topic_pool
 from al_assets_tests.curation.strategies.examples import six
 

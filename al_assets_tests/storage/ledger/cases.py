@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from al_assets.storage.ledger import Adjudication, Ledger, Vote
-from al_assets.storage.schemas import REVIEW_QUEUE
+from al_assets.tables import REVIEW_QUEUE
 
 RATERS = ("anna", "ben", "cleo")
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.schemas import REVIEW_QUEUE, SchemaError
+from al_assets.tables import REVIEW_QUEUE, SchemaError
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.schemas import REVIEW_QUEUE, WHY_QUEUED
+from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 

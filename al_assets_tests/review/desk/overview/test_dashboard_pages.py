@@ -24,7 +24,7 @@ from al_assets.review.desk.overview.agreement import SHOWN, agreement_of, raters
 from al_assets.review.desk.overview.course import course_of
 from al_assets.storage.ledger import Vote
 from al_assets.storage.root import RunRoot
-from al_assets.storage.schemas import KAPPA_REPORT
+from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.review.cases import write
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn, client_of, open_desk
 from al_assets_tests.review.desk.overview.cases import answer

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from al_assets.storage.schemas import EMBEDDINGS, INCUMBENT_MODEL, POOL, QUARANTINE, TABLES, SchemaError
+from al_assets.tables import EMBEDDINGS, INCUMBENT_MODEL, POOL, QUARANTINE, TABLES, SchemaError
 
 ROWS = pl.DataFrame({"row": [1, 2], "item_id": ["a", None], "reason": ["no text", "no id"]}, schema=QUARANTINE.schema)
 
