@@ -17,8 +17,8 @@ import pytest
 from hypothesis import settings
 
 from al_assets.demo.vader import load_texts, sample_pool
-from al_assets_tests.journal import Journal, live
-from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
+from al_assets_tests.support.loop_journal import Journal, live
+from al_assets_tests.support.small_loop import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
 from al_assets_tests.workers import pytest_sessionfinish, pytest_terminal_summary, pytest_xdist_make_scheduler
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from al_assets.cli import app
 from al_assets.config import PolicyError, load_policy
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.loops import SmallLoop
+from al_assets_tests.support.small_loop import SmallLoop
 
 run = CliRunner().invoke
 

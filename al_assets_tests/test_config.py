@@ -19,7 +19,7 @@ from al_assets.config import (
     policy_from_environment,
 )
 from al_assets.curation.strategies.registry import STRATEGY_NAMES
-from al_assets_tests.loops import small_policy
+from al_assets_tests.support.small_loop import small_policy
 
 CONTENT = small_policy(Path("/nowhere/model"))
 

@@ -11,7 +11,7 @@ from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.automation.versions import code_versions
 from al_assets.config import PolicyError, load_policy
 from al_assets.definitions import build
-from al_assets_tests.loops import write_policy
+from al_assets_tests.support.small_loop import write_policy
 
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "hdbscan", "sklearn", "scipy",

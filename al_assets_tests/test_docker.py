@@ -20,7 +20,7 @@ from dagster._serdes import deserialize_value
 from dockerfile_parse import DockerfileParser
 
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.postgres import Cluster, postgres_cluster
+from al_assets_tests.support.postgres import Cluster, postgres_cluster
 
 __all__ = ["postgres_cluster"]
 

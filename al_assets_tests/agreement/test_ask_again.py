@@ -5,7 +5,7 @@ from cleanlab.multiannotator import get_label_quality_multiannotator
 from numpy.typing import NDArray
 
 from al_assets.agreement.ask_again import SCHEMA, crowdlab_quality, votes_to_ask_again
-from al_assets_tests.agreement.frames import noisy_votes, votes_frame
+from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 
 def _scores(positive: NDArray[np.float64]) -> pl.DataFrame:

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.policy_gaps import SCHEMA, policy_gaps
-from al_assets_tests.agreement.frames import votes_frame
+from al_assets_tests.support.votes import votes_frame
 
 
 def _votes() -> pl.DataFrame:

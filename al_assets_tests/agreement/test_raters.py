@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from al_assets.agreement.raters import MAJORITY, leave_one_out_majority, quality_rows, rated_items, rater_confusion
 from al_assets.agreement.rows import Resampling, Row
-from al_assets_tests.agreement.frames import noisy_votes, votes_frame
+from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 NAN = float("nan")
 FEW = Resampling(resamples=400)

@@ -24,7 +24,7 @@ from al_assets.agreement.slices import (
 )
 from al_assets.agreement.tables import TABLE_FIGURES
 from al_assets_tests.agreement.conftest import World
-from al_assets_tests.agreement.frames import noisy_votes, votes_frame
+from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 Row = dict[str, object]
 

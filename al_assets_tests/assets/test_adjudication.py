@@ -11,7 +11,7 @@ from al_assets.report.explain import explain_figure
 from al_assets.report.sections import provenance
 from al_assets.report.tables import read_tables
 from al_assets.storage.ledger import Adjudication, Ledger
-from al_assets_tests.loops import SmallLoop, failure
+from al_assets_tests.support.small_loop import SmallLoop, failure
 
 TABLES = ("expert_labels", "label_split", "evaluation_scores", "kappa_report", "sft_checkpoint")
 

@@ -15,7 +15,7 @@ from al_assets.automation.jobs import CURATE_ASSETS
 from al_assets.automation.requests import decide, explained
 from al_assets.automation.state import Action, Occasion
 from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.loops import RATERS, SmallLoop, failure, pool_rows
+from al_assets_tests.support.small_loop import RATERS, SmallLoop, failure, pool_rows
 
 NOWHERE = "models/nowhere"
 
@@ -73,8 +73,8 @@ def test_bad_rows_are_counted_and_the_rest_goes_on(make_loop: MakeLoop, small_te
             f"{NOWHERE}.joblib", None,
         ),
         (
-            {"labeler": {"kind": "functions", "functions": ["al_assets_tests.labelers:forgotten"]}},
-            "labeler.functions: module 'al_assets_tests.labelers'", None,
+            {"labeler": {"kind": "functions", "functions": ["al_assets_tests.support.labelling_functions:forgotten"]}},
+            "labeler.functions: module 'al_assets_tests.support.labelling_functions'", None,
         ),
     ],
 )  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_students_base_model_that_is_not_there(curated: SmallLoop, small_embed
 
 @pytest.mark.parametrize("function", ["never", "always"])
 def test_a_labeler_that_tells_nothing_apart(make_loop: MakeLoop, function: str) -> None:
-    labeler = {"kind": "functions", "functions": [f"al_assets_tests.labelers:{function}"]}
+    labeler = {"kind": "functions", "functions": [f"al_assets_tests.support.labelling_functions:{function}"]}
     loop = make_loop(labeler=labeler)
     done = curate(loop)
     assert done.success, failure(done)

@@ -16,7 +16,7 @@ from al_assets.automation.checks import (
 from al_assets.automation.observe import observe
 from al_assets.demo.experts import Votes
 from al_assets.tables import KAPPA_REPORT, POOL, REVIEW_QUEUE
-from al_assets_tests.loops import SmallLoop
+from al_assets_tests.support.small_loop import SmallLoop
 
 POOL_ROWS = pl.DataFrame(
     [{"item_id": name, "text": name, "text_hash": name, "source": None, "arrived_at": None, "duplicate_of": None}

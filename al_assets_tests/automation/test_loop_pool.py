@@ -6,7 +6,7 @@ from al_assets.assets.partitioned import LOOP_POOL
 from al_assets.automation.requests import decide
 from al_assets.automation.state import Occasion
 from al_assets.demo.prepare import write_dagster_home
-from al_assets_tests.loops import SmallLoop
+from al_assets_tests.support.small_loop import SmallLoop
 
 
 def test_a_new_home_limits_the_pool_before_its_first_run(curated: SmallLoop, tmp_path: Path) -> None:

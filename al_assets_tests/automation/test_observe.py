@@ -24,7 +24,7 @@ from al_assets.report.tables import last_change
 from al_assets.storage.ledger import WITHDRAWN, Vote
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.loops import SmallLoop
+from al_assets_tests.support.small_loop import SmallLoop
 
 Status = dg.DagsterRunStatus
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from al_assets_tests.loops import SmallLoop, pool_rows, write_policy, write_pool
+from al_assets_tests.support.small_loop import SmallLoop, pool_rows, write_policy, write_pool
 
 
 def test_on_an_instance_on_disk_the_schedule_starts_the_loop_once(

@@ -2,7 +2,7 @@ import pytest
 
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG
 from al_assets.automation.versions import code_versions
-from al_assets_tests.journal import Journal
+from al_assets_tests.support.loop_journal import Journal
 
 
 def test_the_sensor_never_starts_the_loop(journal: Journal) -> None:

@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from al_assets.demo.prepare import write_dagster_home
-from al_assets_tests.browser import ui as dagster_ui
-from al_assets_tests.browser.desk_ui import chromium
-from al_assets_tests.browser.ui import CHROMIUM, Ui, make_dev
-from al_assets_tests.loops import pool_rows, write_policy, write_pool
+from al_assets_tests.support.browser import dagster_ui
+from al_assets_tests.support.browser.dagster_ui import CHROMIUM, Ui, make_dev
+from al_assets_tests.support.browser.desk_ui import chromium
+from al_assets_tests.support.small_loop import pool_rows, write_policy, write_pool
 
 MARKUP = (
     "<img src=x onerror=alert(1)>",

@@ -7,9 +7,9 @@ from playwright.sync_api import Browser, expect
 
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
-from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi
-from al_assets_tests.browser.served_desk import remarks, serving
-from al_assets_tests.storage.ledger.cases import queue_frame
+from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi
+from al_assets_tests.support.browser.served_desk import remarks, serving
+from al_assets_tests.support.ledger import queue_frame
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_assets_tests.commands.running import al
+from al_assets_tests.support.command_line import al
 
 
 @pytest.mark.slow

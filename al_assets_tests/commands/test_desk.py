@@ -15,7 +15,7 @@ from al_assets.commands.desk import LoopWatch
 from al_assets.config import load_policy
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.commands.running import al
+from al_assets_tests.support.command_line import al
 
 POLICY = """
 policy: {name: spam, question: "Spam?", guideline: "Spam sells."}

@@ -5,9 +5,9 @@ from typer.testing import CliRunner
 
 from al_assets.cli import app
 from al_assets.review.formats.argilla import user_id
-from al_assets_tests.commands.running import al
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import labels, open_ledger, vote
+from al_assets_tests.support.command_line import al
+from al_assets_tests.support.ledger import labels, open_ledger, vote
+from al_assets_tests.support.policies import make_policy
 
 
 def test_questions_and_votes_go_out_and_in_by_name(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from al_assets.cli import app
-from al_assets_tests.commands.running import al
-from al_assets_tests.journal import Journal
+from al_assets_tests.support.command_line import al
+from al_assets_tests.support.loop_journal import Journal
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from al_assets.curation.explain import explain_queue
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES
-from al_assets_tests.commands.running import al
-from al_assets_tests.storage.ledger.cases import RATERS, queue_frame, vote
+from al_assets_tests.support.command_line import al
+from al_assets_tests.support.ledger import RATERS, queue_frame, vote
 
 TEXTS = {
     "i0001": "[red]buy[/red] \x1b[2Jnow :thumbs_up:", "i0002": "a reply", "i0003": "a question", "i0004": "an offer",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from al_assets.curation.cells import micro_cells
 from al_assets.curation.clusters import NOISE, assign_clusters, macro_clusters, principal_components
 from al_assets.tables import CLUSTER_ASSIGNMENTS
-from al_assets_tests.curation.pools import labelled, topic_pool, unit
+from al_assets_tests.support.pools import labelled, topic_pool, unit
 
 SETTINGS: dict[str, Any] = {"min_cluster_size": 10, "pca_dimensions": 8, "exact_below": 10_000, "seed": 0}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from al_assets.curation.labelled_pool import labelled_pool
-from al_assets_tests.curation.pools import topic_pool
+from al_assets_tests.support.pools import topic_pool
 
 
 def test_clusters_are_matched_by_id() -> None:

@@ -5,7 +5,7 @@ import pytest
 from al_assets.curation.overlap import EXAMPLES, overlap_map
 from al_assets.curation.pairs import cross_label_pairs
 from al_assets.tables import OVERLAP_MAP
-from al_assets_tests.curation.pools import Pool, labelled, topic_pool
+from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
 
 def mapped(

@@ -10,7 +10,7 @@ from al_assets.curation.pairs import CANDIDATES, Search, cross_label_pairs, join
 from al_assets.curation.runner import Threads
 from al_assets.curation.vectors import Vectors
 from al_assets.tables import BOUNDARY_PAIRS
-from al_assets_tests.curation.pools import Pool, labelled, topic_pool, unit
+from al_assets_tests.support.pools import Pool, labelled, topic_pool, unit
 
 
 def candidates(pool: Pool, *, min_mixing: float = 0.2, neighbours: int = 8, **others: int | list[str]) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare, divide_boundary
 from al_assets.curation.strategies.pairs import rank_pairs
 from al_assets.tables import REVIEW_QUEUE
-from al_assets_tests.curation.pools import Pool, labelled, topic_pool
+from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
 SHARES = (0.6, 0.25, 0.15)
 POOL = topic_pool()

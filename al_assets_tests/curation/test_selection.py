@@ -12,7 +12,7 @@ from al_assets.curation.overlap import overlap_map
 from al_assets.curation.pairs import cross_label_pairs
 from al_assets.curation.queue import Evidence, build_queue
 from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
-from al_assets_tests.curation.pools import Pool, labelled, topic_pool
+from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
 SHARES = (0.6, 0.25, 0.15)
 

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from al_assets.curation.vectors import Vectors, _widen
-from al_assets_tests.curation.pools import unit
+from al_assets_tests.support.pools import unit
 
 
 def rows(items: int = 3_000, dimensions: int = 24, seed: int = 0) -> NDArray[np.float32]:

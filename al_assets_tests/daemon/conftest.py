@@ -8,9 +8,9 @@ from al_assets.demo.fetch import minilm_directory
 from al_assets.demo.prepare import DemoSize
 from al_assets.models.labelers.functions import BATCH_SIZE
 from al_assets.storage.warehouse import load_models
-from al_assets_tests.daemon.deployment import Deployment
-from al_assets_tests.daemon.services import RUNNING, running, wait_for
-from al_assets_tests.daemon.webserver import ASSET_JOB, ENDED, Run, Tick
+from al_assets_tests.support.daemon.deployment import Deployment
+from al_assets_tests.support.daemon.services import RUNNING, running, wait_for
+from al_assets_tests.support.daemon.webserver import ASSET_JOB, ENDED, Run, Tick
 
 RUN_SECONDS = 240.0
 TICK_SECONDS = 90.0

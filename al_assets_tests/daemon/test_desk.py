@@ -13,11 +13,11 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.browser.desk_ui import RaterUi, chromium
-from al_assets_tests.browser.ui import CHROMIUM
 from al_assets_tests.daemon.conftest import EVERY_MINUTE, RUN_SECONDS
-from al_assets_tests.daemon.deployment import Deployment
-from al_assets_tests.daemon.services import running, wait_for
+from al_assets_tests.support.browser.dagster_ui import CHROMIUM
+from al_assets_tests.support.browser.desk_ui import RaterUi, chromium
+from al_assets_tests.support.daemon.deployment import Deployment
+from al_assets_tests.support.daemon.services import running, wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.browser, pytest.mark.timeout(900)]
 

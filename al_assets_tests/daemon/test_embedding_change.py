@@ -3,7 +3,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from al_assets_tests.daemon.conftest import FOLLOWING_EMBEDDINGS, ITERATIONS, ReEmbedded
-from al_assets_tests.daemon.webserver import overlapping
+from al_assets_tests.support.daemon.webserver import overlapping
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 

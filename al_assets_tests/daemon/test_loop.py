@@ -5,7 +5,7 @@ import pytest
 
 from al_assets.models.labelers.functions import BATCH_SIZE
 from al_assets_tests.daemon.conftest import ITERATIONS, Crashed, TwoIterations
-from al_assets_tests.daemon.webserver import overlapping
+from al_assets_tests.support.daemon.webserver import overlapping
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ from al_assets.demo.report import demo_report
 from al_assets.demo.run import DemoError, answer_queue, collect_votes, run_demo, run_iterations
 from al_assets.demo.vader import load_texts
 from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.loops import SmallLoop
+from al_assets_tests.support.small_loop import SmallLoop
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from al_assets.agreement.labelled_items import labelled_items
 from al_assets.agreement.stop_set import labels_at
 from al_assets.models.representation_probe import Probe, representation_probe
 from al_assets.models.students.linear import fit_linear
-from al_assets_tests.agreement.frames import votes_frame
+from al_assets_tests.support.votes import votes_frame
 
 LESSON, EVALUATION, STOP_SET = range(40), range(40, 160), range(160, 400)
 PREVALENCE = 0.4

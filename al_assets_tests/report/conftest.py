@@ -16,7 +16,7 @@ from al_assets.report.tables import IterationTables, read_tables
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED
 from al_assets_tests.agreement.conftest import World, make_world
-from al_assets_tests.loops import small_policy
+from al_assets_tests.support.small_loop import small_policy
 
 KEYS = ("0000", "0001", "0002")
 SCRIPT = "<script>alert(1)</script>"

@@ -13,8 +13,8 @@ from al_assets.report.descriptions import FIGURES, SCOPES, describe
 from al_assets.report.explain import explain_figure
 from al_assets.report.tables import IterationTables, read_tables
 from al_assets.report.terminal import explanation_view
-from al_assets_tests.journal import Journal
 from al_assets_tests.report.conftest import KEYS, SCRIPT
+from al_assets_tests.support.loop_journal import Journal
 
 # Their rows hold items that the count leaves out: without a decisive vote, with one vote, not of every expert.
 OTHER_COUNTS = ("undecided_share", "gwet_ac1", "alt_test_winning_rate", "alt_test_advantage")

@@ -12,8 +12,8 @@ from al_assets.review.policy_gaps import export_policy_gaps
 from al_assets.review.questions import questions
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import RATERS, items, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, items, queue_frame, vote
+from al_assets_tests.support.policies import make_policy
 
 SECRETS = {
     "reason": "boundary", "pair_id": "secret-pair", "stratum": "secret-stratum", "stratum_size": 770_077,

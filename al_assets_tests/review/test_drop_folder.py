@@ -11,8 +11,8 @@ from al_assets.review import drop_folder
 from al_assets.review.drop_folder import collect
 from al_assets.review.exchange import ImportReport, import_votes
 from al_assets.storage.ledger import LedgerError
-from al_assets_tests.review.cases import make_policy, write
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame
+from al_assets_tests.support.policies import make_policy, write
 
 GOOD = "item_id,rater,label\nitem000,anna,yes\nitem001,anna,no\n"
 

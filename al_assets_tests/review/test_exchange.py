@@ -11,8 +11,7 @@ from al_assets.config import LabelNames
 from al_assets.review.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
 from al_assets.review.vote_labels import label_names
 from al_assets.storage.ledger import WITHDRAWN, Ledger
-from al_assets_tests.review.cases import make_policy, write
-from al_assets_tests.storage.ledger.cases import (
+from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
     START,
@@ -23,6 +22,7 @@ from al_assets_tests.storage.ledger.cases import (
     queue_frame,
     vote,
 )
+from al_assets_tests.support.policies import make_policy, write
 
 
 def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(ledger_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.review.gold import load_gold
-from al_assets_tests.review.cases import make_policy, write
+from al_assets_tests.support.policies import make_policy, write
 
 ROWS = [
     {"item_id": "g1", "text": "Buy now!", "label": "yes", "why": "it sells"},

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.review.ordering import MIN_GAP, blind_order
-from al_assets_tests.storage.ledger.cases import items, paired_queue, queue_frame
+from al_assets_tests.support.ledger import items, paired_queue, queue_frame
 
 
 def smallest_gap(groups: list[str]) -> int:

@@ -4,7 +4,7 @@ import polars as pl
 
 from al_assets.review.policy_gaps import export_policy_gaps, policy_gaps
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.storage.ledger.cases import SELECTED_BY, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import SELECTED_BY, open_ledger, queue_frame, vote
 
 
 def with_gaps(url: str) -> Ledger:

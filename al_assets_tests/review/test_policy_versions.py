@@ -14,8 +14,8 @@ from al_assets.review.policy_versions import (
 )
 from al_assets.storage.ledger import Ledger, Vote
 from al_assets.storage.root import RunRoot
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import SELECTED_BY, items, queue_frame, vote
+from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame, vote
+from al_assets_tests.support.policies import make_policy
 
 
 def opened(policy: Policy) -> Ledger:

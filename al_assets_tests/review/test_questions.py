@@ -10,8 +10,7 @@ import pytest
 from al_assets.review.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
 from al_assets.review.questions import coded_items, looks_coded, question_code, questions
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.cases import make_policy, write
-from al_assets_tests.storage.ledger.cases import (
+from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
     START,
@@ -21,6 +20,7 @@ from al_assets_tests.storage.ledger.cases import (
     queue_frame,
     vote,
 )
+from al_assets_tests.support.policies import make_policy, write
 
 
 def with_hidden(url: str) -> Ledger:

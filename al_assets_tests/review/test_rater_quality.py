@@ -3,9 +3,9 @@ from pathlib import Path
 from al_assets.review.questions import questions
 from al_assets.review.rater_quality import rater_quality
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.cases import make_policy, write
 from al_assets_tests.review.test_questions import with_hidden
-from al_assets_tests.storage.ledger.cases import vote
+from al_assets_tests.support.ledger import vote
+from al_assets_tests.support.policies import make_policy, write
 
 
 def test_figures_come_from_hidden_items_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from al_assets.review.vote_files import UnreadableFileError, escape_cell, read_votes, unescape_cell
-from al_assets_tests.review.cases import write
+from al_assets_tests.support.policies import write
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from al_assets.demo.fetch import minilm_directory
 from al_assets.models.embedders import EmbedderError, make_embedder
 from al_assets.scale.embed_shards import embed_shards, parquet_shards, text_shards
 from al_assets.scale.ray_runner import RayRunner
-from al_assets_tests.loops import small_policy
+from al_assets_tests.support.small_loop import small_policy
 
 
 @pytest.fixture(scope="module")

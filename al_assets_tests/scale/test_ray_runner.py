@@ -23,8 +23,8 @@ from al_assets.curation.runner import Runner, Threads
 from al_assets.curation.vectors import Vectors
 from al_assets.scale.ray_runner import RayRunner
 from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
-from al_assets_tests.scale import tasks
 from al_assets_tests.scale.conftest import SHARDS
+from al_assets_tests.support.programs import ray_tasks
 
 pytestmark = pytest.mark.ray
 
@@ -120,7 +120,7 @@ class Killing(RayRunner):
         self.cluster, self.doomed, self.killed_after = cluster, cluster.add(), 0
         # Its first process takes seconds to start, in which the other nodes might do everything.
         while self.doomed not in {use.node for use in self.uses}:
-            list(super().map(tasks.square, range(6), 0))
+            list(super().map(ray_tasks.square, range(6), 0))
         self.uses.clear()
 
     def map(self, task: Callable[..., Any], parts: Sequence[Any], *shared: Any) -> Iterator[Any]:
@@ -134,7 +134,7 @@ class Killing(RayRunner):
 
 def test_a_killed_node_loses_no_result(cluster: LocalCluster, runner: RayRunner) -> None:
     with Killing(1, cluster) as killing:
-        found = list(killing.map(tasks.large, range(12), 0.1))
+        found = list(killing.map(ray_tasks.large, range(12), 0.1))
     assert [(len(each), each[0], each[-1]) for each in found] == [(200_000, part, part) for part in range(12)]
     assert 0 < killing.killed_after < len(killing.uses)
     assert killing.doomed not in cluster.node_ids()
@@ -151,32 +151,32 @@ def test_the_engine_outlives_a_node(
 
 def test_results_come_in_order_and_few_are_under_way(cluster: LocalCluster, runner: RayRunner, tmp_path: Path) -> None:
     with RayRunner(1, cluster.address, in_flight=2) as few:
-        assert list(few.map(tasks.square, range(5), 1)) == [1, 2, 5, 10, 17]
-        results = few.map(tasks.started, range(40), str(tmp_path))
+        assert list(few.map(ray_tasks.square, range(5), 1)) == [1, 2, 5, 10, 17]
+        results = few.map(ray_tasks.started, range(40), str(tmp_path))
         assert [next(results), next(results)] == [0, 1]
         time.sleep(0.5)
         assert len(list(tmp_path.iterdir())) <= 4
 
 
 def test_tasks_use_one_thread_each(runner: RayRunner) -> None:
-    counts = list(runner.map(tasks.blas_threads, range(2)))
+    counts = list(runner.map(ray_tasks.blas_threads, range(2)))
     assert all(counts)
     assert {count for each in counts for count in each} == {1}
 
 
 def test_an_error_of_a_task_is_raised_as_it_is(runner: RayRunner) -> None:
     with pytest.raises(CurationError, match="^vectors: 1 of 2 rows hold NaN$"):
-        list(runner.map(tasks.refuse, range(4)))
-    assert list(runner.map(tasks.square, [3], 0)) == [9]
+        list(runner.map(ray_tasks.refuse, range(4)))
+    assert list(runner.map(ray_tasks.square, [3], 0)) == [9]
 
 
 def test_a_part_that_kills_its_process_is_given_up_in_the_end(cluster: LocalCluster, runner: RayRunner) -> None:
     with RayRunner(1, cluster.address, retries=0) as once, pytest.raises(ScaleError, match="0 retries included"):
-        list(once.map(tasks.die, range(1)))
+        list(once.map(ray_tasks.die, range(1)))
 
 
 def test_nothing_listens_beyond_this_machine(runner: RayRunner) -> None:
-    assert list(runner.map(tasks.square, range(2), 0)) == [0, 1]
+    assert list(runner.map(ray_tasks.square, range(2), 0)) == [0, 1]
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     listening = {
         each.laddr.ip
@@ -246,7 +246,7 @@ def test_without_an_address_ray_is_started_here_and_ended() -> None:
     code = (
         "import json, psutil\n"
         "from al_assets.scale.ray_runner import RayRunner\n"
-        "from al_assets_tests.scale.tasks import square\n"
+        "from al_assets_tests.support.programs.ray_tasks import square\n"
         "with RayRunner(2) as runner:\n"
         "    print(list(runner.map(square, [1, 2], 1)))\n"
         "    started = psutil.Process().children(recursive=True)\n"

@@ -8,7 +8,7 @@ from al_assets.assets.partitioned import loop_asset, table_output
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
 from al_assets.tables import QUARANTINE
-from al_assets_tests.loops import failure
+from al_assets_tests.support.small_loop import failure
 
 GOOD = pl.DataFrame({"row": [1, 2], "item_id": ["a", None], "reason": ["no text", "no id"]}, schema=QUARANTINE.schema)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from al_assets.study.settings import Study
-from al_assets_tests.loops import write_small_embedder
+from al_assets_tests.support.small_loop import write_small_embedder
 
 BAD = ("awful", "horrid", "dreadful", "rotten", "vile", "foul", "nasty", "grim")
 GOOD = ("lovely", "bright", "gentle", "sweet", "calm", "kind", "merry", "warm")

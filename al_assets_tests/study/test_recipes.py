@@ -6,7 +6,7 @@ import pytest
 from al_assets.config import SFTStudent
 from al_assets.study import recipes
 from al_assets.study.recipes import SFTRecipe, linear_scores
-from al_assets_tests.tiny_model import write_tiny_model
+from al_assets_tests.support.tiny_models import write_tiny_model
 
 PROMPT = "Remark: {text}\nStrongly negative?"
 POOL = [

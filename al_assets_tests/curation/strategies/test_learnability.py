@@ -11,7 +11,7 @@ from al_assets.curation.strategies.learnability import (
     learnability,
     sample_jointly,
 )
-from al_assets_tests.curation.strategies.examples import on_circle, plain, topics
+from al_assets_tests.support.candidates import on_circle, plain, topics
 
 
 def softmax_chance(logits: NDArray[np.float64], draws: tuple[int, ...]) -> float:

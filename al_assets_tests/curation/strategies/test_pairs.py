@@ -8,8 +8,8 @@ from al_assets.curation.pairs import CANDIDATES, cross_label_pairs
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.pairs import BoundaryPairs, draw_pairs, rank_pairs
 from al_assets.tables import BOUNDARY_PAIRS
-from al_assets_tests.curation.pools import topic_pool
-from al_assets_tests.curation.strategies.examples import six
+from al_assets_tests.support.candidates import six
+from al_assets_tests.support.pools import topic_pool
 
 Row = tuple[str, str, float, float, int, int]
 

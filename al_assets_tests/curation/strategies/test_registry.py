@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy, needs_vectors
 from al_assets.curation.vectors import Vectors
-from al_assets_tests.curation.pools import unit
-from al_assets_tests.curation.strategies.examples import topics
+from al_assets_tests.support.candidates import topics
+from al_assets_tests.support.pools import unit
 
 FILLS_THE_BUDGET = [name for name in STRATEGY_NAMES if name != "boundary_pairs"]
 NO_PAIRS = pl.DataFrame(

@@ -23,7 +23,7 @@ from al_assets.models.labelers.vllm import VLLMLabeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
 from al_assets_tests.models.labelers.conftest import TEXTS
-from al_assets_tests.processes import group, wait_until
+from al_assets_tests.support.processes import group, wait_until
 
 pytestmark = pytest.mark.vllm
 ITEMS = [f"{text} {extra}" for text in TEXTS for extra in ("", "Really.", "I will never come back, you crooks!")]

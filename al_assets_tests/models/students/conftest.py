@@ -4,7 +4,7 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.demo.fetch import static_model_directory
-from al_assets_tests.tiny_model import write_tiny_model
+from al_assets_tests.support.tiny_models import write_tiny_model
 
 PROMPT = "Remark: {text}\nStrongly negative?"
 

@@ -33,9 +33,9 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.postgres import ledger_url, postgres_cluster, postgres_url
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import SELECTED_BY, items, queue_frame
+from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
+from al_assets_tests.support.policies import make_policy
+from al_assets_tests.support.postgres import ledger_url, postgres_cluster, postgres_url
 
 __all__ = ["ledger_url", "postgres_cluster", "postgres_url"]
 

@@ -16,10 +16,10 @@ from al_assets.review.desk.people import changes
 from al_assets.review.desk.security.bodies import MAX_BODY
 from al_assets.review.desk.server import Place
 from al_assets_tests.review.desk.conftest import open_desk
-from al_assets_tests.review.desk.overview.cases import answer
-from al_assets_tests.review.desk.proxies import HOST, Browser, caddy, nginx, shown, sign_in_service
 from al_assets_tests.review.desk.rating.conftest import Seen
-from al_assets_tests.review.desk.serving import running
+from al_assets_tests.support.desk.answers import answer
+from al_assets_tests.support.desk.proxies import HOST, Browser, caddy, nginx, shown, sign_in_service
+from al_assets_tests.support.desk.serving import running
 
 BEHIND = {"public_url": f"https://{HOST}", "trusted_proxies": ["127.0.0.1"]}
 Proxy = Callable[[Path, int], AbstractContextManager[tuple[int, Path]]]

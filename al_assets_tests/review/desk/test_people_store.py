@@ -17,7 +17,7 @@ from al_assets.review.desk.people.records import PeopleError, checked_name, chec
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.ledger.raters import Change
-from al_assets_tests.storage.ledger.cases import RATERS
+from al_assets_tests.support.ledger import RATERS
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SETTINGS = DeskSettings(invite_hours=72, session_idle_hours=10, session_hours=100)

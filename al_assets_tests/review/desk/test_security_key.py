@@ -9,7 +9,7 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.review.desk.security.key import KEY_VARIABLE, KeyFileError, desk_key
-from al_assets_tests.review.cases import make_policy
+from al_assets_tests.support.policies import make_policy
 
 
 @pytest.fixture

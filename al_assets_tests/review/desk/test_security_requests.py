@@ -26,7 +26,7 @@ from al_assets.review.desk.security.headers import is_own_path
 from al_assets.review.desk.security.rate_limit import Attempts
 from al_assets.storage.ledger import LedgerError
 from al_assets_tests.review.desk.conftest import DeskClient, client_of, running_app
-from al_assets_tests.review.desk.one_desk import NAMES, app, desk
+from al_assets_tests.support.desk.one_desk import NAMES, app, desk
 
 __all__ = ["app", "desk"]
 

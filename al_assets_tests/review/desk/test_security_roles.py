@@ -10,8 +10,8 @@ from starlette.routing import Route
 from al_assets.review.desk.access import Role, needed_by
 from al_assets.review.desk.desk import Desk
 from al_assets_tests.review.desk.conftest import DeskClient, client_of
-from al_assets_tests.review.desk.one_desk import NAMES, app, desk
-from al_assets_tests.storage.ledger.cases import items
+from al_assets_tests.support.desk.one_desk import NAMES, app, desk
+from al_assets_tests.support.ledger import items
 
 __all__ = ["app", "desk"]
 

@@ -18,7 +18,7 @@ from al_assets.review.desk.people.store import PeopleStore, utc_now
 from al_assets.review.desk.security.identities import REMEMBERED_SECONDS
 from al_assets.review.desk.security.tokens import Cookies
 from al_assets_tests.review.desk.conftest import KEY, DeskClient, SignIn, client_of, open_desk, running_app
-from al_assets_tests.review.desk.one_desk import app, desk
+from al_assets_tests.support.desk.one_desk import app, desk
 
 __all__ = ["app", "desk"]
 

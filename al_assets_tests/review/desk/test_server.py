@@ -21,9 +21,9 @@ from al_assets.review.desk.app import make_app
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security import bodies
 from al_assets.review.desk.server import Place, ServerError, bound_socket, desk_server, settings_at
-from al_assets_tests.review.cases import make_policy
 from al_assets_tests.review.desk.conftest import open_desk
-from al_assets_tests.review.desk.serving import own_certificate, running
+from al_assets_tests.support.desk.serving import own_certificate, running
+from al_assets_tests.support.policies import make_policy
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from al_assets.review.formats.registry import import_from
 from al_assets.review.questions import question_code
 from al_assets.review.vote_files import UnreadableFileError
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.cases import make_policy, write
-from al_assets_tests.storage.ledger.cases import labels, open_ledger
+from al_assets_tests.support.ledger import labels, open_ledger
+from al_assets_tests.support.policies import make_policy, write
 
 CODE = question_code("spam", "0000", "item000")
 BY_ANNA = {"meta": {"question": CODE}, "answer": "accept", "_annotator_id": "anna"}

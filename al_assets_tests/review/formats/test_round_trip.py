@@ -8,8 +8,8 @@ import pytest
 from al_assets.review.formats.forms import Form
 from al_assets.review.formats.registry import export_answers, export_questions, import_from
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
+from al_assets_tests.support.policies import make_policy
 
 OTHER_TOOLS = [(Form.ARGILLA, "json"), (Form.PRODIGY, "jsonl")]
 KEPT = ["item_id", "iteration", "rater", "label", "undecided_reason", "comment", "voted_at", "policy_version"]

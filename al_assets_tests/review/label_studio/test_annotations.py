@@ -5,8 +5,8 @@ import pytest
 
 from al_assets.review.label_studio.annotations import Reader, annotation_of
 from al_assets.review.label_studio.project import Asked
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.review.label_studio.running import result
+from al_assets_tests.support.label_studio.server import result
+from al_assets_tests.support.policies import make_policy
 
 POLICY = make_policy("sqlite://")
 TEXT = POLICY.policy

@@ -26,16 +26,16 @@ from al_assets.review.label_studio.server import Server
 from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.webhook import PATH
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.processes import wait_until
-from al_assets_tests.review.desk.serving import in_a_thread
-from al_assets_tests.review.label_studio.cases import SECRET, make_settings, published
-from al_assets_tests.review.label_studio.running import (
+from al_assets_tests.support.desk.serving import in_a_thread
+from al_assets_tests.support.label_studio.published import SECRET, make_settings, published
+from al_assets_tests.support.label_studio.server import (
     TOKEN,
     Annotator,
     LabelStudioServer,
     label_studio_server,
 )
-from al_assets_tests.storage.ledger.cases import SELECTED_BY, labels, queue_frame
+from al_assets_tests.support.ledger import SELECTED_BY, labels, queue_frame
+from al_assets_tests.support.processes import wait_until
 
 pytestmark = [
     pytest.mark.label_studio,

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 from al_assets.review.label_studio.project import Asked, asked_under, instructions, labelling_config, project_fields
-from al_assets_tests.review.cases import make_policy
+from al_assets_tests.support.policies import make_policy
 
 POLICY = make_policy(
     "sqlite://",

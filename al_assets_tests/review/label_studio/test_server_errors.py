@@ -11,7 +11,7 @@ import pytest
 from al_assets.bench.ports import free_port
 from al_assets.review.label_studio.server import Server
 from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioUnavailableError
-from al_assets_tests.review.label_studio.cases import make_settings
+from al_assets_tests.support.label_studio.published import make_settings
 
 pytest.importorskip("label_studio_sdk", reason="pip install 'al_assets[label-studio]'")
 # The SDK is written for an older pydantic.

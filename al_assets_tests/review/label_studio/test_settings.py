@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from al_assets.config import PolicyError
 from al_assets.review.label_studio.settings import load_settings
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.review.label_studio.cases import make_settings
+from al_assets_tests.support.label_studio.published import make_settings
+from al_assets_tests.support.policies import make_policy
 
 FILE = """\
 label_studio:

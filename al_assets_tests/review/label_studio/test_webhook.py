@@ -9,8 +9,8 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.label_studio.push import SECRET_HEADER
 from al_assets.review.label_studio.webhook import PATH, Coalescer, routes
-from al_assets_tests.processes import wait_until
-from al_assets_tests.review.label_studio.cases import SECRET, published
+from al_assets_tests.support.label_studio.published import SECRET, published
+from al_assets_tests.support.processes import wait_until
 
 pytest.importorskip("label_studio_sdk", reason="pip install 'al_assets[label-studio]'")
 # The SDK is written for an older pydantic.

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.tables import WHY_QUEUED
-from al_assets_tests.postgres import Cluster
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, decision, labels, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, decision, labels, queue_frame, vote
+from al_assets_tests.support.postgres import Cluster
 
 SCRIPTS = Path(__file__).parent / "first_release"
 TEXT = PolicyText(name="spam", question="Spam?", guideline="Spam sells.")

@@ -13,14 +13,14 @@ import pytest
 
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import fill_up
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, queue_frame, vote
 
 ROOT = Path(__file__).parents[3]
 OPEN = (
     "import gc, os, signal, sys, weakref\n"
     "from al_assets.storage.ledger import Ledger\n"
-    "from al_assets_tests.storage.ledger.cases import RATERS, vote\n"
+    "from al_assets_tests.support.ledger import RATERS, vote\n"
     "ledger = Ledger(sys.argv[1], 'spam', RATERS, keep_connections=True)\n"
 )
 

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import WITHDRAWN, Ledger, Vote
 from al_assets.storage.ledger.retests import RETESTS_SCHEMA
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, vote
 
 WEEK = 8 * 24 * 60
 

@@ -4,7 +4,7 @@ import pytest
 
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.ledger.progress import count_progress
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
 
 
 def test_nothing_is_published(ledger_url: str) -> None:

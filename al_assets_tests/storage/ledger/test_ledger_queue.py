@@ -3,7 +3,7 @@ import pytest
 
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import REVIEW_QUEUE, SchemaError
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
 
 
 def test_the_published_queue_comes_back_in_its_order(ledger_url: str) -> None:

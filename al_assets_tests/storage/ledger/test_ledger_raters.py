@@ -3,7 +3,7 @@
 import pytest
 
 from al_assets.storage.ledger import Ledger, VoteError
-from al_assets_tests.storage.ledger.cases import RATERS, labels, open_ledger, vote
+from al_assets_tests.support.ledger import RATERS, labels, open_ledger, vote
 
 
 def test_raters_join_leave_and_come_back(ledger_url: str) -> None:

@@ -20,8 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
 from al_assets.storage.ledger.tables import ADJUDICATIONS, METADATA, VOTES
-from al_assets_tests.postgres import Cluster, running_cluster
-from al_assets_tests.storage.ledger.cases import (
+from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
     decision,
@@ -31,11 +30,12 @@ from al_assets_tests.storage.ledger.cases import (
     queue_frame,
     vote,
 )
+from al_assets_tests.support.postgres import Cluster, running_cluster
 
 
 def start_writer(url: str, rater: str, count: int, label: str = "positive", batch: int = 1) -> subprocess.Popen[str]:
     arguments = [url, rater, str(count), label, str(batch)]
-    command = [sys.executable, "-m", "al_assets_tests.storage.ledger.writer", *arguments]
+    command = [sys.executable, "-m", "al_assets_tests.support.programs.ledger_writer", *arguments]
     root = Path(__file__).parents[3]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
 
@@ -158,7 +158,7 @@ def test_threads_share_a_ledger(ledger_url: str) -> None:
 def test_a_forked_process_does_not_use_its_parents_connection(ledger_url: str) -> None:
     script = (
         "import os, sys\n"
-        "from al_assets_tests.storage.ledger.cases import open_ledger, vote\n"
+        "from al_assets_tests.support.ledger import open_ledger, vote\n"
         "ledger = open_ledger(sys.argv[1], 40)\n"
         "child = os.fork()\n"
         "rater = 'ben' if child else 'anna'\n"

@@ -8,7 +8,7 @@ from al_assets.storage.ledger import WITHDRAWN, Ledger, LedgerError, VoteError
 from al_assets.storage.ledger.vote_plan import Known, plan_votes
 from al_assets.storage.ledger.votes import Place
 from al_assets.tables import EXPERT_LABELS
-from al_assets_tests.storage.ledger.cases import (
+from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
     START,

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, queue_frame, vote
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, queue_frame, vote
 
 WHY: dict[str, Any] = {
     "rank": 11, "p_positive": 0.1 + 0.2, "called": "positive", "cluster": -1, "cell": 12, "partner_item": "näja 🤷|b",

@@ -19,7 +19,7 @@ from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.result_rows import read_rows, rows_frame
 from al_assets.study.report.summary import summarise
 from al_assets.study.report.wording import count, decimal, p_value, times
-from al_assets_tests.study.report.result_rows import Row, crowd, curve, frame, row
+from al_assets_tests.support.study_rows import Row, crowd, curve, frame, row
 
 LABELS = (100, 200, 300)
 SIZES = (100, 1_000, 10_000)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from al_assets.study.report.result_rows import FIXED, read_rows, rows_frame, rows_text, tidy_rows
-from al_assets_tests.study.report.result_rows import row
+from al_assets_tests.support.study_rows import row
 
 
 def written(tmp_path: Path, rows: Any) -> Path:

@@ -12,7 +12,7 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.audit import AuditFilter
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
-from al_assets_tests.review.desk.overview.cases import SCRIPT, answer, disagree
+from al_assets_tests.support.desk.answers import SCRIPT, answer, disagree
 
 
 def adjudicator(sign_in: SignIn) -> DeskClient:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from al_assets.review.desk.overview.disagreements import Case, cases, neutral_name, neutral_order, next_open
 from al_assets.storage.ledger import Adjudication, Ledger
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, open_ledger, queue_frame, vote
 
 KEY = b"k" * 32
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from al_assets.review.desk.overview.docket import Docket
 from al_assets.review.desk.overview.state import ledger_state
 from al_assets.storage.ledger import Adjudication, Ledger
 from al_assets_tests.review.desk.conftest import SignIn
-from al_assets_tests.review.desk.overview.cases import disagree
+from al_assets_tests.support.desk.answers import disagree
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from al_assets.review.desk.overview.changes import MAX_STREAMS, end_streams
 from al_assets.review.desk.overview.events import HEARTBEAT_SECONDS
 from al_assets.review.desk.server import Place, bound_socket
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
-from al_assets_tests.review.desk.overview.cases import answer
-from al_assets_tests.review.desk.serving import in_a_thread
+from al_assets_tests.support.desk.answers import answer
+from al_assets_tests.support.desk.serving import in_a_thread
 
 LONGEST = 40
 GRACEFUL_SECONDS = 20

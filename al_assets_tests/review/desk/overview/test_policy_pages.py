@@ -9,8 +9,8 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.audit import AuditFilter
 from al_assets_tests.review.desk.conftest import DeskClient, SignIn
-from al_assets_tests.review.desk.overview.cases import SCRIPT, answer, disagree
 from al_assets_tests.review.desk.overview.test_adjudication_pages import decide
+from al_assets_tests.support.desk.answers import SCRIPT, answer, disagree
 
 EDITED = {"question": "Spam?", "guideline": f"Spam sells things. {SCRIPT}", "version": "2", "note": "gifts were open"}
 

@@ -10,7 +10,7 @@ from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater, ScriptedRater
-from al_assets_tests.storage.ledger.cases import items, queue_frame
+from al_assets_tests.support.ledger import items, queue_frame
 
 SECRETS = {
     "pair_id": "hush-pair", "group_id": "hush-group", "stratum": "hush-stratum", "stratum_size": 770_077,

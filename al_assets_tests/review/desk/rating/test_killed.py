@@ -13,7 +13,7 @@ def test_an_answer_whose_desk_was_killed_after_the_commit_counts_once_when_sent_
         client = client_of(make_app(desk), desk, "anna")
         page = Rater(client).look()
         cookie = str(client.cookies.get(client.cookies_of.name))
-        command = [sys.executable, "-m", "al_assets_tests.review.desk.rating.killed"]
+        command = [sys.executable, "-m", "al_assets_tests.support.programs.killed_desk"]
         arguments = [str(tmp_path), str(page.code), page.turn, page.seen, cookie]
         ended = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=180, check=False)
         assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr

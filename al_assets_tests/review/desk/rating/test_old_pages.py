@@ -13,7 +13,7 @@ from al_assets.review.desk.rating.rounds import QuestionId
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater
-from al_assets_tests.storage.ledger.cases import items, labels, queue_frame, vote
+from al_assets_tests.support.ledger import items, labels, queue_frame, vote
 
 NOT_CHANGED = "Nothing was changed: that page was older than what you did last with its question, and that stands."
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from al_assets.review.desk.rating.pace import about, due, pace
-from al_assets_tests.review.desk.rating.cases import NOON
+from al_assets_tests.support.desk.boards import NOON
 
 
 def test_the_pace_is_the_median_without_pauses() -> None:

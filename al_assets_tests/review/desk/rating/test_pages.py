@@ -12,7 +12,7 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.rating import pages
 from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater, ScriptedRater, Seen
-from al_assets_tests.storage.ledger.cases import items, labels, queue_frame, vote
+from al_assets_tests.support.ledger import items, labels, queue_frame, vote
 
 
 def votes(desk: Desk) -> list[tuple[Any, ...]]:

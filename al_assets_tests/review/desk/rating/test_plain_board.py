@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.review.desk.rating.rounds import QuestionId
-from al_assets_tests.review.desk.rating.cases import Play, round_of
-from al_assets_tests.review.desk.rating.plain_board import PlainBoard
 from al_assets_tests.review.desk.rating.test_board import ACTS, CROWD, act
-from al_assets_tests.storage.ledger.cases import items, paired_queue, queue_frame
+from al_assets_tests.support.desk.boards import Play, round_of
+from al_assets_tests.support.desk.plain_board import PlainBoard
+from al_assets_tests.support.ledger import items, paired_queue, queue_frame
 
 
 def compare(play: Play, rater: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from al_assets.review.desk.rating.codes import answer_key, is_desk_key, question_code
 from al_assets.review.desk.rating.writer import VoteWriter
 from al_assets.storage.ledger import Ledger, LedgerError, RecordResult, Vote, VoteError
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, labels, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, queue_frame, vote
 
 
 class SlowLedger(Ledger):

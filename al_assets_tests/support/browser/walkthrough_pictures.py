@@ -1,6 +1,6 @@
-"""Retake the pictures of docs/walkthrough.md: ``python -m al_assets_tests.browser.screenshots FOLDER``.
+"""Retake the pictures of docs/walkthrough.md: ``python -m al_assets_tests.support.browser.walkthrough_pictures DEMO``.
 
-FOLDER holds a finished demo (``al demo --folder FOLDER``) of two iterations or more. It is copied, never changed.
+DEMO holds a finished demo (``al demo --folder FOLDER``) of two iterations or more. It is copied, never changed.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from playwright.sync_api import expect
 
 from al_assets.demo.fetch import minilm_directory, static_model_directory
 from al_assets.demo.prepare import DemoFolder, write_dagster_home
-from al_assets_tests.browser.ui import SIZE, Ui, browser, make_dev
-from al_assets_tests.daemon.services import REPOSITORY, wait_for
+from al_assets_tests.support.browser.dagster_ui import SIZE, Ui, browser, make_dev
+from al_assets_tests.support.daemon.services import REPOSITORY, wait_for
 
 IMAGES = REPOSITORY / "docs" / "images"
 WITHOUT_MARTS = 'not group:"marts"'

@@ -9,7 +9,7 @@ from al_assets.review.desk.rating.board import Board
 from al_assets.review.desk.rating.rounds import QuestionId, Round
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
-from al_assets_tests.storage.ledger.cases import items, queue_frame
+from al_assets_tests.support.ledger import items, queue_frame
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

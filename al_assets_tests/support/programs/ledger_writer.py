@@ -1,4 +1,4 @@
-"""A process that writes to a ledger: ``python -m al_assets_tests.storage.ledger.writer URL RATER COUNT LABEL BATCH``.
+"""Write to a ledger: ``python -m al_assets_tests.support.programs.ledger_writer URL RATER COUNT LABEL BATCH``.
 
 It prints the item ids of each batch once ``record`` has returned.
 """
@@ -6,7 +6,7 @@ It prints the item ids of each batch once ``record`` has returned.
 import sys
 
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.storage.ledger.cases import RATERS, SELECTED_BY, items, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, queue_frame, vote
 
 
 def main(url: str, rater: str, count: str, label: str, batch: str) -> None:

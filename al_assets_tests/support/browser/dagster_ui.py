@@ -14,7 +14,7 @@ import httpx
 from playwright.sync_api import Dialog, Locator, Page, Request, expect, sync_playwright
 
 from al_assets.bench.ports import free_port
-from al_assets_tests.daemon.services import START_SECONDS, Service, wait_for
+from al_assets_tests.support.daemon.services import START_SECONDS, Service, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

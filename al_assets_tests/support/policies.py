@@ -6,7 +6,7 @@ from typing import Any
 from upath import UPath
 
 from al_assets.config import Policy
-from al_assets_tests.storage.ledger.cases import RATERS
+from al_assets_tests.support.ledger import RATERS
 
 
 def make_policy(url: str, **policy: Any) -> Policy:

@@ -17,9 +17,9 @@ import httpx2
 import pytest
 
 from al_assets.bench.ports import free_port
-from al_assets_tests.daemon.services import Service
-from al_assets_tests.processes import is_open, wait_until
-from al_assets_tests.review.desk.serving import START_SECONDS, own_certificate
+from al_assets_tests.support.daemon.services import Service
+from al_assets_tests.support.desk.serving import START_SECONDS, own_certificate
+from al_assets_tests.support.processes import is_open, wait_until
 
 PAGE = Path(__file__).parents[3] / "docs/desk-security.md"
 HOST = "desk.example.org"

@@ -15,7 +15,7 @@ import uvicorn
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.server import Place, bound_socket, desk_server
-from al_assets_tests.processes import wait_until
+from al_assets_tests.support.processes import wait_until
 
 START_SECONDS = 60
 

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from starlette.applications import Starlette
 
 from al_assets.review.desk.server import Place, bound_socket
-from al_assets_tests.browser.ui import CHROMIUM, FLAGS
-from al_assets_tests.review.desk.serving import in_a_thread
+from al_assets_tests.support.browser.dagster_ui import CHROMIUM, FLAGS
+from al_assets_tests.support.desk.serving import in_a_thread
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
 STEP_SECONDS = 60

@@ -1,6 +1,6 @@
 """A desk in a process of its own that is killed after an answer is durable and before its rater hears of it.
 
-Run as ``python -m al_assets_tests.review.desk.rating.killed FOLDER CODE TURN SEEN COOKIE``.
+Run as ``python -m al_assets_tests.support.programs.killed_desk FOLDER CODE TURN SEEN COOKIE``.
 """
 
 import os
@@ -14,8 +14,8 @@ from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger, RecordResult, Vote
-from al_assets_tests.review.cases import make_policy
 from al_assets_tests.review.desk.conftest import KEY, DeskClient
+from al_assets_tests.support.policies import make_policy
 
 
 class DeadlyLedger(Ledger):

@@ -4,7 +4,7 @@ from al_assets.review.desk.rating.board import Board
 from al_assets.review.desk.rating.rounds import QuestionId, Round
 from al_assets.review.ordering import MIN_GAP, blind_order
 from al_assets.storage.ledger.votes import WITHDRAWN
-from al_assets_tests.review.desk.rating.cases import Play
+from al_assets_tests.support.desk.boards import Play
 
 
 class PlainBoard:

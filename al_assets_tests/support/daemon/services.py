@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from al_assets.bench.ports import free_port
-from al_assets_tests.daemon.gated import GATE_VARIABLE, Gate
-from al_assets_tests.daemon.webserver import LOCATION, Webserver
-from al_assets_tests.processes import is_open
+from al_assets_tests.support.daemon.gate import GATE_VARIABLE, Gate
+from al_assets_tests.support.daemon.webserver import LOCATION, Webserver
+from al_assets_tests.support.processes import is_open
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 LOG_TAIL = 3_000
 START_SECONDS = 150.0
 STOP_SECONDS = 8.0
@@ -99,7 +99,7 @@ class Service:
 class Services:
     """The three services of one Dagster home and one policy file.
 
-    :param gate: halts the labelling function of ``gated.py``.
+    :param gate: halts the labelling function of the module ``gate``.
     """
 
     home: Path

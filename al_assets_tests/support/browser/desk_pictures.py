@@ -1,4 +1,4 @@
-"""Retake the pictures of the review desk: ``python -m al_assets_tests.browser.desk_screenshots FOLDER``.
+"""Retake the pictures of the review desk: ``python -m al_assets_tests.support.browser.desk_pictures FOLDER``.
 
 FOLDER holds a prepared demo of the desk (``al demo-desk --folder FOLDER``). It is copied, never changed. The part of
 "you" is played by the third simulated expert.
@@ -23,8 +23,8 @@ from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
-from al_assets_tests.browser.screenshots import COLOURS, IMAGES
+from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
+from al_assets_tests.support.browser.walkthrough_pictures import COLOURS, IMAGES
 
 QUEUE = 150
 SETTLE_MS = 800

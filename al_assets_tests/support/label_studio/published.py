@@ -6,8 +6,8 @@ from typing import Any
 from al_assets.config import Policy
 from al_assets.review.label_studio.settings import LabelStudioSettings
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.cases import make_policy
-from al_assets_tests.storage.ledger.cases import SELECTED_BY, items, queue_frame
+from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
+from al_assets_tests.support.policies import make_policy
 
 SECRET = "0123456789abcdef"
 

@@ -14,9 +14,9 @@ from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, prepare
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
-from al_assets_tests.daemon.gated import Gate
-from al_assets_tests.daemon.services import Services
-from al_assets_tests.loops import write_small_embedder
+from al_assets_tests.support.daemon.gate import Gate
+from al_assets_tests.support.daemon.services import Services
+from al_assets_tests.support.small_loop import write_small_embedder
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Deployment:
         self.demo = prepare(self.folder, self.size)
         self.texts = demo_texts(self.size)
         static = {"kind": "static", "model": str(write_small_embedder(self.folder / "static", self.texts["text"]))}
-        gated = {"kind": "functions", "functions": ["al_assets_tests.daemon.gated:strongly_negative"]}
+        gated = {"kind": "functions", "functions": ["al_assets_tests.support.daemon.gate:strongly_negative"]}
         self.edit_policy(
             labeler=gated, embedding=static, student={"kind": "linear", "embedding": static}, **self.sections
         )

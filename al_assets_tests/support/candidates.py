@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.vectors import Vectors
-from al_assets_tests.curation.pools import topic_pool, unit
+from al_assets_tests.support.pools import topic_pool, unit
 
 
 def six(**others: Any) -> Candidates:

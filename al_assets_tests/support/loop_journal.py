@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from al_assets_tests.loops import SmallLoop, failure
+from al_assets_tests.support.small_loop import SmallLoop, failure
 
 Tick = dg.SensorResult | dg.RunRequest | dg.SkipReason
 
