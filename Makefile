@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 AL_LABEL_STUDIO_PYTHON ?= $(wildcard $(CURDIR)/.venv-label-studio/bin/python)
 export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 
-.PHONY: help demo demo-desk dev test check format clean
+.PHONY: help demo demo-desk dev test check bench format clean
 
 help:
 	@echo "make demo    run three iterations on real text with real models (20 to 30 minutes on two cores)"
@@ -21,6 +21,7 @@ help:
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   lint, types, import directions"
+	@echo "make bench   list the benchmarks and run the shortest (BENCH='desk --json' runs the one you name)"
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "Python 3.11 or 3.12 is needed, this is " + sys.version.split()[0]'
@@ -55,6 +56,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	@$(if $(BENCH),,$(BIN)/python -m benchmarks --help)
+	$(BIN)/python -m benchmarks $(or $(BENCH),selection --n 20000)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

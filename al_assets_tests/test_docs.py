@@ -8,26 +8,28 @@ import pytest
 from typer.testing import CliRunner
 
 from al_assets.cli import app
+from benchmarks.__main__ import app as benchmarks
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
-_COMMAND = re.compile(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?al ([^#|]*)")
+_COMMAND = re.compile(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?(al|python -m benchmarks) ([^#|]*)")
 NAMED = [page.name for page in PAGES]
 
 
 def commands(text: str) -> list[list[str]]:
-    """Return the arguments of each ``al`` command that stands in a block of code."""
+    """Return each ``al`` command, or benchmark, that stands in a block of code, with its arguments."""
     joined = text.replace("\\\n", " ")
     blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", joined, re.DOTALL | re.MULTILINE)
     lines = [line for line in joined.splitlines() if line.startswith("    ")]
     lines += [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(found[1]) for line in lines if (found := _COMMAND.match(line))]
+    return [[found[1], *shlex.split(found[2])] for line in lines if (found := _COMMAND.match(line))]
 
 
 def is_known(arguments: list[str]) -> bool:
-    """Whether ``al`` has the command and all its options; nothing of it is run."""
-    return CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0
+    """Whether the program has the command and all its options; nothing of it is run."""
+    program, *rest = arguments
+    return CliRunner().invoke(app if program == "al" else benchmarks, [*rest, "--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMED)
@@ -44,8 +46,14 @@ def test_every_command_and_its_options_are_there(page: Path) -> None:
 def test_commands_are_found_and_wrong_ones_are_told() -> None:
     text = (
         "    .venv/bin/al desk people -p p.yaml   # who\n\n```sh\nal desk serve \\\n  --port 1\n```\n    alpha beta\n"
+        "    .venv/bin/python -m benchmarks coverage --quick\n"
     )
-    assert commands(text) == [["desk", "people", "-p", "p.yaml"], ["desk", "serve", "--port", "1"]]
-    assert not is_known(["desk", "open"])
-    assert not is_known(["desk", "people", "-p", "p.yaml", "--all"])
+    assert commands(text) == [
+        ["al", "desk", "people", "-p", "p.yaml"],
+        ["python -m benchmarks", "coverage", "--quick"],
+        ["al", "desk", "serve", "--port", "1"],
+    ]
+    assert not is_known(["al", "desk", "open"])
+    assert not is_known(["python -m benchmarks", "coverage", "--fast"])
+    assert not is_known(["al", "desk", "people", "-p", "p.yaml", "--all"])
     assert len([each for page in PAGES for each in commands(page.read_text(encoding="utf-8"))]) > 20

@@ -4,8 +4,8 @@ Boundary items are chosen by rule and have no inclusion probability: no weightin
 Every round's audit is drawn afresh from the pool that was not yet labelled; each estimates the same population, and
 rounds are combined in proportion to their labelled items.
 
-Intervals are BCa on Rao-Wu replicates, with the jackknife of a stratified sample; ``al bench coverage`` holds them
-against simulated pools.
+Intervals are BCa on Rao-Wu replicates, with the jackknife of a stratified sample; ``python -m benchmarks coverage``
+holds them against simulated pools.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ def parity_distribution(
     few. If by luck only experts were alone in their view, no plain resample shows a model that is, and parity is
     declared too often: in simulation, of 150 items with 5 % positive, at 12 to 17 % instead of 5 % of the one-sided
     95 % bounds. Two pseudo-items, shared out over all ways to differ, bring that to 6 to 10 %, and change nothing
-    where there are many (``al bench coverage``).
+    where there are many (``python -m benchmarks coverage``).
 
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN missing.
     :param model: shape (items,), 1 or 0.

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.bench.selection import SelectionBench, bench_selection
 from al_assets.curation.clusters import assign_clusters
 from al_assets.curation.overlap import overlap_map
 from al_assets.curation.pairs import Search, cross_label_pairs
@@ -19,6 +18,7 @@ from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy
 from al_assets.curation.vectors import Vectors
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 from al_assets_tests.support.pools import unit
+from benchmarks.selection import SelectionBench, bench_selection
 
 LISTS = Search(exact_cosines=0, probes=4, mixing_probes=4)
 

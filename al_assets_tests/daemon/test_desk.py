@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser
 
-from al_assets.bench.desk.server import running_desk
 from al_assets.demo.prepare import DemoSize
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
@@ -18,6 +17,7 @@ from al_assets_tests.support.browser.dagster_ui import CHROMIUM
 from al_assets_tests.support.browser.desk_ui import RaterUi, chromium
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import running, wait_for
+from benchmarks.desk.server import running_desk
 
 pytestmark = [pytest.mark.daemon, pytest.mark.browser, pytest.mark.timeout(900)]
 

@@ -14,7 +14,6 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from al_assets.bench.pools import BenchPool, make_pool
 from al_assets.curation.checks import CurationError
 from al_assets.curation.clusters import assign_clusters
 from al_assets.curation.neighbours import Lists, nearest_neighbours
@@ -25,6 +24,7 @@ from al_assets.scale.ray_runner import RayRunner
 from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
 from al_assets_tests.scale.conftest import SHARDS
 from al_assets_tests.support.programs import ray_tasks
+from benchmarks.pools import BenchPool, make_pool
 
 pytestmark = pytest.mark.ray
 

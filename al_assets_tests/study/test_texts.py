@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_assets.bench.pool_texts import planted_texts
 from al_assets.curation.checks import CurationError
 from al_assets.demo import vader
 from al_assets.study.errors import StudyError
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
+from benchmarks.pool_texts import planted_texts
 
 NAN = np.nan
 

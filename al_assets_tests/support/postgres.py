@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from al_assets.bench.throwaway_postgres import Cluster, MissingPostgresError, binaries
-from al_assets.bench.throwaway_postgres import running_cluster as running_postgres
+from benchmarks.throwaway_postgres import Cluster, MissingPostgresError, binaries
+from benchmarks.throwaway_postgres import running_cluster as running_postgres
 
 __all__ = ["Cluster", "binaries", "running_cluster"]
 

@@ -8,10 +8,10 @@ from threading import Thread
 
 import pytest
 
-from al_assets.bench.ports import free_port
 from al_assets.review.label_studio.server import Server
 from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioUnavailableError
 from al_assets_tests.support.label_studio.published import make_settings
+from benchmarks.processes import free_port
 
 pytest.importorskip("label_studio_sdk", reason="pip install 'al_assets[label-studio]'")
 # The SDK is written for an older pydantic.

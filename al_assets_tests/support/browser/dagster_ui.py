@@ -13,8 +13,8 @@ from urllib.parse import quote
 import httpx
 from playwright.sync_api import Dialog, Locator, Page, Request, expect, sync_playwright
 
-from al_assets.bench.ports import free_port
 from al_assets_tests.support.daemon.services import START_SECONDS, Service, wait_for
+from benchmarks.processes import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

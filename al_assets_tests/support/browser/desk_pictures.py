@@ -14,7 +14,6 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from al_assets.bench.desk.server import running_desk
 from al_assets.config import Policy, load_policy
 from al_assets.demo.by_hand import YOU
 from al_assets.demo.experts import expert_votes
@@ -25,6 +24,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
 from al_assets_tests.support.browser.walkthrough_pictures import COLOURS, IMAGES
+from benchmarks.desk.server import running_desk
 
 QUEUE = 150
 SETTLE_MS = 800

@@ -15,10 +15,10 @@ from typing import TypeVar
 import pytest
 import yaml
 
-from al_assets.bench.ports import free_port
 from al_assets_tests.support.daemon.gate import GATE_VARIABLE, Gate
 from al_assets_tests.support.daemon.webserver import LOCATION, Webserver
 from al_assets_tests.support.processes import is_open
+from benchmarks.processes import free_port
 
 REPOSITORY = Path(__file__).parents[3]
 LOG_TAIL = 3_000

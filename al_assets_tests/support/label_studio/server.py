@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from al_assets.bench.ports import free_port
+from benchmarks.processes import free_port
 
 ADMIN = "admin@example.org"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

@@ -1,0 +1,75 @@
+"""A desk to load: a policy file, a published queue, and raters who have been invited."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import yaml
+
+from al_assets.config import Policy, load_policy
+from al_assets.review.desk.access import Role
+from al_assets.review.desk.people import changes
+from al_assets.review.desk.people.store import PeopleStore
+from al_assets.storage.ledger import Ledger
+
+ITERATION = "0000"
+VOTES_PER_ITEM = 2
+_TEXT = (
+    "the delivery came late again and nobody answered my mail about it so I asked for my money back which took weeks "
+    "but the new one works better than I thought and the people at the counter were kind to my mother when she called"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A prepared desk.
+
+    :param links: the path of each rater's invitation, by name.
+    """
+
+    policy_file: Path
+    policy: Policy
+    links: dict[str, str]
+
+
+def make_place(folder: Path, ledger_url: str, raters: int, items: int, seed: int) -> Place:
+    """Write a policy, publish a queue of some items and invite the raters.
+
+    :param folder: must exist.
+    """
+    names = [f"rater_{number:02d}" for number in range(raters)]
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(_policy(names, ledger_url)), encoding="utf-8")
+    policy = load_policy(file)
+    with Ledger.of(policy) as ledger, PeopleStore.of(policy) as people:
+        ledger.publish(ITERATION, _queue(items, seed), {"bench": "desk"})
+        tokens = {name: changes.invite(people, ledger, name, (Role.RATER,), "benchmarks desk") for name in names}
+    return Place(file, policy, {name: f"/join/{token}" for name, token in tokens.items()})
+
+
+def _policy(raters: list[str], ledger_url: str) -> dict[str, object]:
+    return {
+        "policy": {
+            "name": "bench_desk",
+            "question": "Does the customer complain?",
+            "guideline": "Answer yes where the text says that something went wrong and was not put right.",
+        },
+        "pool": {"path": "pool.jsonl"},
+        "labeler": {"kind": "functions", "functions": ["builtins:float"]},
+        "embedding": {"model": "none"},
+        "review": {"raters": raters, "votes_per_item": VOTES_PER_ITEM},
+        "student": {"kind": "linear", "embedding": {"model": "none"}},
+        "storage": {"root": "runs", "ledger_url": ledger_url},
+    }
+
+
+def _queue(items: int, seed: int) -> pl.DataFrame:
+    generator = np.random.default_rng(seed)
+    texts = [" ".join(generator.choice(_TEXT.split(), size)) for size in generator.integers(8, 60, items)]
+    ids = [f"item{number:06d}" for number in range(items)]
+    nothing = pl.lit(None)
+    return pl.DataFrame({"item_id": ids, "text": texts}).with_columns(
+        reason=pl.lit("boundary"), pair_id=nothing.cast(pl.String), group_id=pl.col("item_id"),
+        stratum=nothing.cast(pl.String), stratum_size=nothing.cast(pl.Int64), inclusion_probability=pl.lit(1.0),
+    )  # fmt: skip

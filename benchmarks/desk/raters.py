@@ -1,0 +1,135 @@
+"""Raters at their browsers: each answers, gets the next question in return, and tries again after a crash."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from http import HTTPStatus
+
+from al_assets.review.desk.rating.screens import Said
+from benchmarks.desk.browser import BrokenConnectionError, Browser
+
+GIVE_UP_SECONDS = 60.0
+_RETRY_SECONDS = 0.05
+_FORM = re.compile(r'<form\b[^>]*\baction="(?P<action>/questions/[^"]+/answer)"[^>]*>(?P<inside>.*?)</form>', re.DOTALL)
+_HIDDEN = re.compile(r"<input\b[^>]*>")
+_ATTRIBUTE = re.compile(r'\b(type|name|value)="([^"]*)"')
+_SAVED = re.compile(rf'<p id="said"[^>]*>{re.escape(Said.SAVED.words)}</p>')
+
+
+@dataclass(frozen=True)
+class Question:
+    """The form of a question, as a browser would send it."""
+
+    action: str
+    fields: Mapping[str, str]
+
+
+@dataclass
+class Shift:
+    """How long the raters work.
+
+    :param ends: of ``time.monotonic``; put off by the time for which there is no server.
+    """
+
+    ends: float
+
+
+@dataclass
+class Diary:
+    """What the raters saw.
+
+    :param seconds: from the answer that was sent to the next question on the page; those after a crash left out.
+    :param outages: seconds of the answers that had to be sent again, until one was accepted.
+    :param accepted: (rater, form's action) of each answer that the page said was saved.
+    :param errors: what went wrong otherwise.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    outages: list[float] = field(default_factory=list)
+    accepted: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+class Rater:
+    """One rater with a browser of his own; he signs in with his link.
+
+    :param port: of the server on the loopback interface.
+    """
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self._question: Question | None = None
+        self._browser = Browser("127.0.0.1", port, {"Origin": f"http://127.0.0.1:{port}", "HX-Request": "true"})
+
+    async def sign_in(self, link: str) -> None:
+        """Follow an invitation and open the first question.
+
+        :raises RuntimeError: it was refused.
+        """
+        page = await self._browser.request("GET", link)
+        answer = await self._browser.request("POST", link, {"csrf": _hidden(page.text).get("csrf", "")})
+        if answer.status != HTTPStatus.SEE_OTHER:
+            raise RuntimeError(f"{self.name} was not let in: {answer.status}")
+        self._question = question_of((await self._browser.request("GET", "/questions")).text)
+
+    async def work(self, shift: Shift, think_seconds: float, diary: Diary) -> None:
+        """Answer question after question until the shift ends, or until nothing is left.
+
+        :param think_seconds: between two answers.
+        """
+        while (question := self._question) is not None and time.monotonic() < shift.ends:
+            if think_seconds:
+                await asyncio.sleep(think_seconds * (0.5 + _share(f"{self.name}{question.action}")))
+            page = await self._patiently(question.action, self._answer(question), diary)
+            if _SAVED.search(page):
+                diary.accepted.append((self.name, question.action))
+            self._question = question_of(page)
+
+    def leave(self) -> None:
+        """Close the browser."""
+        self._browser.close()
+
+    def _answer(self, question: Question) -> dict[str, str]:
+        chosen = "positive" if _share(question.action) < 0.4 else "negative"
+        return {**question.fields, "answer": chosen, "comment": ""}
+
+    async def _patiently(self, action: str, data: Mapping[str, str], diary: Diary) -> str:
+        """Send an answer, again after a crash of the server, and return the page."""
+        began = time.monotonic()
+        crashed = False
+        while True:
+            sent = time.monotonic()
+            try:
+                found = await self._browser.request("POST", action, data)
+            except BrokenConnectionError as error:
+                crashed = True
+                if time.monotonic() - began > GIVE_UP_SECONDS:
+                    diary.errors.append(f"{error} for {GIVE_UP_SECONDS:.0f} s")
+                    return ""
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if found.status != HTTPStatus.OK:
+                diary.errors.append(f"POST {action}: {found.status}")
+            now = time.monotonic()
+            (diary.outages if crashed else diary.seconds).append(now - (began if crashed else sent))
+            return found.text
+
+
+def question_of(page: str) -> Question | None:
+    """Return the form of the question on a page, None if there is none."""
+    form = _FORM.search(page)
+    return None if form is None else Question(unescape(form["action"]), _hidden(form["inside"]))
+
+
+def _hidden(html: str) -> dict[str, str]:
+    inputs = (dict(_ATTRIBUTE.findall(each)) for each in _HIDDEN.findall(html))
+    return {each["name"]: unescape(each.get("value", "")) for each in inputs if each.get("type") == "hidden"}
+
+
+def _share(name: str) -> float:
+    """Return a number in [0, 1) that depends on a name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48

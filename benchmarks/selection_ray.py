@@ -1,0 +1,223 @@
+"""The selection engine by threads of this process and by Ray, on the same pool: time, memory and sameness."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import psutil
+from numpy.typing import NDArray
+
+from al_assets.config import ClusteringSettings, SelectionSettings
+from al_assets.curation.clusters import assign_clusters
+from al_assets.curation.neighbours import Lists, nearest_neighbours
+from al_assets.curation.pairs import Search, cross_label_pairs
+from al_assets.curation.runner import Runner, Threads
+from al_assets.curation.vectors import Vectors
+from al_assets.scale.ray_runner import NodeUse, RayRunner
+from al_assets.scale.ray_start import local_cluster
+from benchmarks.pools import BenchPool
+from benchmarks.processes import peak_rss_mb
+
+_NEIGHBOURS = 10
+_DEFAULT_SEARCH = Search()
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """The engine once: clusters of both sides, then candidate pairs.
+
+    :param wall_s: from the vectors to the pairs.
+    :param cpu_s: processor time of this process and of all that it started, Ray's own processes included; with a
+        cluster elsewhere, of this process and of the tasks.
+    :param clusters_s, pairs_s: wall time of the two stages.
+    :param pairs: candidate pairs found.
+    """
+
+    wall_s: float
+    cpu_s: float
+    clusters_s: float
+    pairs_s: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class SelectionRayBench:
+    """What ``bench_selection_ray`` found.
+
+    :param threads: threads of this process; ``ray`` tasks of the cluster.
+    :param task_cpu_s: processor time of the Ray tasks alone; the rest of ``ray.cpu_s`` is what is done centrally and
+        what Ray needs itself.
+    :param driver_peak_rss_mb: the most resident memory of this process so far, the pool included (2**20 bytes).
+    :param nodes: what the tasks used, node by node; see ``NodeUse`` for what its peak counts.
+    :param same_clusters: share of the items with the same macro cluster and cell.
+    :param same_pairs: share of the threads' pairs that Ray found too; ``identical_pairs`` whether both found the same
+        pairs, each with the same clusters and mixing.
+    :param similarity_difference: the largest, over the common pairs.
+    :param recall_at_10: share of the threads' ten nearest items of the other label, for each item of the side that
+        asks, that Ray found too.
+    """
+
+    pool: str
+    n: int
+    dim: int
+    shards: int
+    cores: int
+    threads: EngineRun
+    ray: EngineRun
+    task_cpu_s: float
+    driver_peak_rss_mb: float
+    nodes: tuple[NodeUse, ...]
+    same_clusters: float
+    same_pairs: float
+    identical_pairs: bool
+    similarity_difference: float
+    recall_at_10: float
+
+
+def bench_selection_ray(
+    pool: BenchPool,
+    *,
+    nodes: int = 2,
+    cpus: int = 1,
+    shards: int = 8,
+    address: str | None = None,
+    object_store_mb: int = 200,
+    search: Search = _DEFAULT_SEARCH,
+    workers: int | None = None,
+    search_by: Literal["shard", "list"] = "shard",
+    seed: int = 0,
+) -> SelectionRayBench:
+    """Run the engine on the pool by threads and by Ray and compare what they found.
+
+    :param nodes, cpus: of a cluster that is started on this machine, and stopped at the end.
+    :param shards: ranges of the pool, one task each.
+    :param address: a running cluster to use instead; the pool's memory map has to be there under the same path.
+    :param object_store_mb: of each node started here.
+    :param search_by: as in ``RayRunner``.
+    :param workers: threads to compare with; None is one for each core.
+    :raises ScaleError: Ray is not installed, or the cluster cannot be reached.
+    """
+    if address is None:
+        with local_cluster(nodes, cpus, object_store_mb) as cluster:
+            return bench_selection_ray(
+                pool,
+                shards=shards,
+                address=cluster.address,
+                search=search,
+                workers=workers,
+                search_by=search_by,
+                seed=seed,
+            )
+    threads = Threads(workers)
+    _warm_up(0)
+    with RayRunner(shards, address, search_by=search_by) as runner:
+        # Processes of the nodes start, and import, before time is taken.
+        list(runner.map(_warm_up, range(4 * shards)))
+        runner.uses.clear()
+        by_ray, ray_clusters, ray_pairs = _engine(pool, runner, search, seed)
+        used = tuple(runner.nodes())
+        by_threads, clusters, pairs = _engine(pool, threads, search, seed)
+        recall = _recall(*(_nearest(pool, clusters, search.probes, each) for each in (threads, runner)))
+    both = pairs.join(ray_pairs, on="pair_id", suffix="_ray")
+    difference = np.abs(both["similarity"].to_numpy() - both["similarity_ray"].to_numpy()).max(initial=0.0)
+    return SelectionRayBench(
+        pool=pool.name,
+        n=len(pool.item_ids),
+        dim=int(pool.vectors.shape[1]),
+        shards=shards,
+        cores=threads.count,
+        threads=by_threads,
+        ray=by_ray,
+        task_cpu_s=sum(node.cpu_s for node in used),
+        driver_peak_rss_mb=peak_rss_mb(),
+        nodes=used,
+        same_clusters=_same_share(clusters, ray_clusters),
+        same_pairs=both.height / pairs.height if pairs.height else 1.0,
+        identical_pairs=_identical(pairs, ray_pairs),
+        similarity_difference=float(difference),
+        recall_at_10=recall,
+    )
+
+
+def _engine(pool: BenchPool, runner: Runner, search: Search, seed: int) -> tuple[EngineRun, pl.DataFrame, pl.DataFrame]:
+    clustering, selection = ClusteringSettings(), SelectionSettings()
+    wall, cpu = time.perf_counter(), _cpu_s()
+    vectors = Vectors(pool.vectors)
+    clusters = assign_clusters(
+        pool.item_ids,
+        vectors,
+        pool.positive,
+        min_cluster_size=clustering.min_cluster_size,
+        pca_dimensions=clustering.pca_dimensions,
+        exact_below=clustering.exact_below,
+        items_per_cell=clustering.items_per_cell,
+        seed=seed,
+        runner=runner,
+    )
+    clustered = time.perf_counter()
+    pairs = cross_label_pairs(
+        pool.item_ids,
+        vectors,
+        pool.positive,
+        clusters,
+        neighbours=selection.neighbours,
+        min_mixing=selection.min_mixing,
+        seed=seed,
+        search=search,
+        runner=runner,
+    )
+    done = time.perf_counter()
+    return EngineRun(done - wall, _cpu_s() - cpu, clustered - wall, done - clustered, pairs.height), clusters, pairs
+
+
+def _cpu_s() -> float:
+    """Return the processor seconds of this process and of all that it started and that still run."""
+    total = 0.0
+    this = psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def _warm_up(number: int) -> int:
+    """Load the libraries that tasks use."""
+    import faiss
+    import scipy.sparse
+
+    assert faiss.__name__
+    assert scipy.sparse.__name__
+    # Long enough that no process gets them all.
+    time.sleep(0.05)
+    return number
+
+
+def _nearest(pool: BenchPool, clusters: pl.DataFrame, probes: int, runner: Runner) -> NDArray[np.int64]:
+    """Return each asking item's ten nearest of the other label, through the cells, whatever the size."""
+    vectors, cell = Vectors(pool.vectors), clusters["cell"].to_numpy()
+    positives, negatives = np.flatnonzero(pool.positive), np.flatnonzero(~pool.positive)
+    asking, answering = sorted((positives, negatives), key=len)
+    lists = Lists.of(vectors, answering, cell[answering])
+    return nearest_neighbours(vectors, lists, asking, _NEIGHBOURS, probes=probes, runner=runner).rows
+
+
+def _recall(expected: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    shared = sum(
+        len(set(one) & set(other) - {-1}) for one, other in zip(expected.tolist(), found.tolist(), strict=True)
+    )
+    return shared / max(int((expected >= 0).sum()), 1)
+
+
+def _same_share(one: pl.DataFrame, other: pl.DataFrame) -> float:
+    same = (one["macro_cluster"] == other["macro_cluster"]) & (one["cell"] == other["cell"])
+    return float(same.to_numpy().mean())
+
+
+def _identical(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Tell whether all but the similarities, which may differ in their last digits and so in their order, is equal."""
+    return one.drop("similarity").sort("pair_id").equals(other.drop("similarity").sort("pair_id"))

@@ -1,0 +1,178 @@
+"""The process in which ``bench_selection`` times the engine: arguments are the vectors' file, the folder, the seed."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.config import ClusteringSettings, SelectionSettings
+from al_assets.curation.clusters import assign_clusters, macro_clusters
+from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.neighbours import Lists, nearest_neighbours
+from al_assets.curation.overlap import overlap_map
+from al_assets.curation.pairs import Search, cross_label_pairs
+from al_assets.curation.products import Shape, logged_products
+from al_assets.curation.runner import THREADS
+from al_assets.curation.strategies.base import Candidates
+from al_assets.curation.strategies.boundary import BoundaryShare
+from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
+from al_assets.curation.vectors import Vectors
+from benchmarks.pool_texts import make_texts
+from benchmarks.processes import peak_rss_mb
+from benchmarks.selection import BUDGET
+
+_RECALL_QUERIES = 500
+
+
+class Stages:
+    """Processor and wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.cpu: dict[str, float] = {}
+        self.wall: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what the block takes to a stage."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
+        self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
+
+
+def main(file: str, folder: str, seed: int) -> None:
+    """Time the engine and print what was found as one line of JSON."""
+    frame = pl.read_parquet(Path(folder) / "scores.parquet")
+    ids, positive = frame["item_id"], frame["label"].to_numpy()
+    mapped = np.load(file, mmap_mode="r")
+    _warm_up()
+    timed = Stages()
+    with logged_products() as products:
+        vectors, clusters, candidates, picked = _select(timed, frame, mapped, seed)
+    peak = peak_rss_mb()
+    cpu, floor = sum(timed.cpu.values()), floor_cpu(products)
+    recall = recall_at_10(vectors, positive, clusters)
+    before = time.process_time()
+    near_duplicates(make_texts(len(ids), seed))
+    found = {
+        "threads": THREADS.count,
+        "wall_s": sum(timed.wall.values()),
+        "cpu_s": cpu,
+        "floor_cpu_s": floor,
+        "ratio": cpu / floor,
+        "products": len(products),
+        "tflop": sum(2 * rows * others * width for rows, others, width in products) / 1e12,
+        "peak_rss_mb": peak,
+        "stages": timed.cpu,
+        "walls": timed.wall,
+        "fold_cpu_s": time.process_time() - before,
+        "recall_at_10": recall,
+        "candidates": candidates,
+        "picked": picked,
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+def _select(
+    timed: Stages,
+    frame: pl.DataFrame,
+    mapped: NDArray[np.float16],
+    seed: int,
+) -> tuple[Vectors, pl.DataFrame, int, list[str]]:
+    """Do what the assets do, stage by stage."""
+    clustering, selection = ClusteringSettings(), SelectionSettings()
+    ids, positive = frame["item_id"], frame["label"].to_numpy()
+    with timed.stage("vectors checked"):
+        vectors = Vectors(mapped)
+    settings: dict[str, Any] = {
+        "pca_dimensions": clustering.pca_dimensions,
+        "exact_below": clustering.exact_below,
+        "seed": seed,
+    }
+    with timed.stage("micro cells"):
+        clusters = assign_clusters(
+            ids, vectors, positive, min_cluster_size=None, items_per_cell=clustering.items_per_cell, **settings
+        )
+    with timed.stage("macro clusters"):
+        macro = np.empty(len(ids), dtype=np.int32)
+        for side in (np.flatnonzero(positive), np.flatnonzero(~positive)):
+            macro[side] = macro_clusters(vectors, side, min_cluster_size=clustering.min_cluster_size, **settings)
+        clusters = clusters.with_columns(macro_cluster=pl.Series(macro))
+    with timed.stage("neighbours and mixing"):
+        pairs = cross_label_pairs(
+            ids,
+            vectors,
+            positive,
+            clusters,
+            neighbours=selection.neighbours,
+            min_mixing=selection.min_mixing,
+            seed=seed,
+        )
+    with timed.stage("overlap map"):
+        overlap_map(ids, vectors, positive, clusters, pairs)
+    with timed.stage("ranking and picks"):
+        ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, selection.exploration, seed)
+        items = Candidates(ids, frame["p_positive"].to_numpy(), positive, pairs=ranked)
+        picked = BoundaryShare(0.0, selection.exploration).pick(items, BUDGET, seed)["item_id"].to_list()
+    return vectors, clusters, pairs.height, picked
+
+
+def floor_cpu(products: list[Shape]) -> float:
+    """Return the processor seconds that the products take as plain sgemm, by the engine's threads."""
+    shapes = sorted(Counter(products).items())
+    # One shape after the other would leave the last thread alone with the largest.
+    parts = [shapes[start :: 4 * THREADS.count] for start in range(4 * THREADS.count)]
+    before = time.process_time()
+    for _ in THREADS.map(_multiply, [part for part in parts if part]):
+        pass
+    return time.process_time() - before
+
+
+def _multiply(part: list[tuple[Shape, int]]) -> None:
+    rng = np.random.default_rng(0)
+    left = np.empty(max(rows * width for (rows, _, width), _ in part), dtype=np.float32)
+    right = np.empty(max(others * width for (_, others, width), _ in part), dtype=np.float32)
+    out = np.empty(max(rows * others for (rows, others, _), _ in part), dtype=np.float32)
+    for buffer in (left, right):
+        buffer[:] = rng.standard_normal(len(buffer), dtype=np.float32)
+    for (rows, others, width), times in part:
+        one, other = left[: rows * width].reshape(rows, width), right[: others * width].reshape(others, width)
+        into = out[: rows * others].reshape(rows, others)
+        for _ in range(times):
+            np.matmul(one, other.T, out=into)
+
+
+def recall_at_10(vectors: Vectors, positive: NDArray[np.bool_], clusters: pl.DataFrame) -> float:
+    """Return the recall of the search for the ten nearest of the other label, as the engine does it at this size."""
+    positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
+    search = Search()
+    asking = np.random.default_rng(0).choice(positives, min(_RECALL_QUERIES, len(positives)), replace=False)
+    lists = Lists.of(vectors, negatives, clusters["cell"].to_numpy()[negatives])
+    exact = nearest_neighbours(vectors, lists.in_one(), asking, 10)
+    if len(positives) * len(negatives) <= search.exact_cosines:
+        lists = lists.in_one()
+    found = nearest_neighbours(vectors, lists, asking, 10, probes=search.probes)
+    shared = [len(set(one) & set(other)) for one, other in zip(exact.rows.tolist(), found.rows.tolist(), strict=True)]
+    return float(np.mean(shared) / exact.rows.shape[1])
+
+
+def _warm_up() -> None:
+    """Load the libraries and start their threads: a run that lasts weeks does so once."""
+    import hdbscan
+
+    assert hdbscan.HDBSCAN
+    for _ in THREADS.map(np.sqrt, [np.ones(1), np.ones(1)]):
+        pass
+    np.ones((256, 256), dtype=np.float32) @ np.ones((256, 256), dtype=np.float32)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
