@@ -19,7 +19,7 @@ from al_assets.config import (
     VLLMLabeler,
     load_policy,
 )
-from al_assets.curation.hidden import hidden_count
+from al_assets.curation.queue.hidden import hidden_count
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers import make_labeler
 from al_assets.models.labelers.combination import LabelModelLabeler

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.kappa import Floats
-from al_assets.curation.cold_start import promising_share
+from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked, Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.strategies.by_score import TopScored, UniformRandom
 from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
-from al_assets.curation.strategies.pairs import BoundaryPairs
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.study.loop import Arm, LoopSettings, Situation
 from benchmarks.hidden_pool import draw_pool
 from benchmarks.offline_loop import RoundFigures, run_loop

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from al_assets.agreement.calibration import average_precision
 from al_assets.agreement.kappa import cohen_kappa
 from al_assets.curation.budget import divide_budget
-from al_assets.curation.cold_start import promising_share
+from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked
 from al_assets.curation.strategies.by_score import TopScored
-from al_assets.curation.strategies.pairs import BoundaryPairs
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.models.students.linear import fit_linear
 from al_assets.study.loop import Arm, Labeler, LoopPool, LoopSettings, OfflineLoop, Round, Scores, rows_of
 from benchmarks.hidden_pool import HiddenPool

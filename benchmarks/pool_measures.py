@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_labels, check_share
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors
 
 NEAR = 10
 """Nearest items over which the mixing of labels is looked at."""

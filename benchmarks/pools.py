@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_item_ids, check_labels
+from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from al_assets.curation.strategies.base import check_scores
-from al_assets.curation.vectors import BLOCK_ROWS, Vectors
 from benchmarks.difficulties import DIFFICULTIES
 from benchmarks.pool_measures import BAND, BAND_NEAR, nearest_items, positive_share_near
 from benchmarks.pool_model import (

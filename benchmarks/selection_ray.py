@@ -10,11 +10,11 @@ import psutil
 from numpy.typing import NDArray
 
 from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.neighbours import Lists, nearest_neighbours
-from al_assets.curation.pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
-from al_assets.curation.vectors import Vectors
 from al_assets.scale.ray_runner import NodeUse, RayRunner
 from al_assets.scale.ray_start import local_cluster
 from benchmarks.pools import BenchPool

@@ -14,17 +14,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.clusters import assign_clusters, macro_clusters
-from al_assets.curation.duplicates import near_duplicates
-from al_assets.curation.neighbours import Lists, nearest_neighbours
-from al_assets.curation.overlap import overlap_map
-from al_assets.curation.pairs import Search, cross_label_pairs
-from al_assets.curation.products import Shape, logged_products
+from al_assets.curation.geometry.clusters import assign_clusters, macro_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.duplicates import near_duplicates
+from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.products import Shape, logged_products
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
-from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from benchmarks.pool_texts import make_texts
 from benchmarks.processes import peak_rss_mb
 from benchmarks.selection import BUDGET

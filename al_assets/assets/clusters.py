@@ -6,7 +6,7 @@ from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.assets.vectors import sides_of
-from al_assets.curation.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import assign_clusters
 from al_assets.scale.choice import runner_of
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from al_assets.assets.resource import LoopResource
-from al_assets.curation.hidden import draw_gold, draw_repeats, gold_twins, hidden_count
+from al_assets.curation.queue.hidden import draw_gold, draw_repeats, gold_twins, hidden_count
 from al_assets.review.gold import load_gold
 
 

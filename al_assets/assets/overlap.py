@@ -5,7 +5,7 @@ import polars as pl
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.vectors import sides_of
-from al_assets.curation.overlap import overlap_map as map_overlaps
+from al_assets.curation.geometry.overlap import overlap_map as map_overlaps
 from al_assets.pictures import overlap_picture
 
 

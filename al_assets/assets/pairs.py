@@ -8,8 +8,8 @@ from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.assets.selection import boundary_budget, cold_start, draw_seed, not_to_ask, pairs_budget
 from al_assets.assets.vectors import sides_of
-from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets.scale.choice import runner_of
 
 

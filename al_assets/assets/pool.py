@@ -8,7 +8,7 @@ import polars as pl
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import ITERATIONS, LOOP_POOL, OWNERS, table_output
 from al_assets.assets.resource import LoopResource
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.storage.pool_reader import fold_duplicates, read_pool
 
 POOL_SOURCE = dg.AssetSpec(

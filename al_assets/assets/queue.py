@@ -20,9 +20,9 @@ from al_assets.assets.selection import (
 )
 from al_assets.assets.vectors import Sides, sides_of
 from al_assets.config import SelectionSettings
-from al_assets.curation.explain import explain_queue, why_table
-from al_assets.curation.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
-from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.queue.explain import explain_queue, why_table
+from al_assets.curation.queue.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
+from al_assets.curation.queue.review_queue import Evidence, build_queue
 from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy, needs_vectors
 
 _SHORT = {

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from al_assets.assets.hidden import gold_in_pool
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.budget import divide_budget, largest_remainder
-from al_assets.curation.cold_start import ColdStart, gather_evidence, promising_share
-from al_assets.curation.queue import askable
+from al_assets.curation.queue.cold_start import ColdStart, gather_evidence, promising_share
+from al_assets.curation.queue.review_queue import askable
 from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import divide_boundary

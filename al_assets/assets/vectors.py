@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors
 
 _ROWS_IN_MEMORY = 100_000
 _ROWS_AT_ONCE = 50_000

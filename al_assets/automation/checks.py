@@ -7,7 +7,7 @@ import polars as pl
 from al_assets.agreement.figures import figure_of
 from al_assets.assets.partitioned import ITERATIONS
 from al_assets.assets.resource import LoopResource
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.split import FINE_TUNING
 
 UNIT_LENGTH_TOLERANCE = 2e-3

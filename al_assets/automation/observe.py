@@ -11,7 +11,7 @@ from al_assets.agreement.scopes import Figure
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.assets.selection import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory
-from al_assets.curation.queue import askable
+from al_assets.curation.queue.review_queue import askable
 from al_assets.partitions import next_key
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import count_rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
 from al_assets.demo.vader import load_texts, sample_pool
 

@@ -13,7 +13,7 @@ from al_assets.agreement.report import student_labels
 from al_assets.agreement.stop_set import labels_at
 from al_assets.agreement.threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.config import Policy
-from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import MAJORITY
 from al_assets.partitions import iteration_number
 from al_assets.storage.root import RunRoot

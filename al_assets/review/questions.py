@@ -11,7 +11,7 @@ import re
 import polars as pl
 
 from al_assets.config import Policy
-from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.review.ordering import blind_order
 from al_assets.storage.ledger import Ledger
 

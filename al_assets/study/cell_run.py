@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.calibration import prevalence_threshold
 from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent
-from al_assets.curation.cold_start import promising_share
+from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy

@@ -13,15 +13,15 @@ from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence,
 from al_assets.agreement.kappa import Floats, cohen_kappa
 from al_assets.agreement.report import RANDOM_REASONS
 from al_assets.curation.budget import divide_budget
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.cold_start import ColdStartEvidence, gather_evidence
-from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.queue.cold_start import ColdStartEvidence, gather_evidence
+from al_assets.curation.queue.review_queue import Evidence, build_queue
 from al_assets.curation.runner import Threads
 from al_assets.curation.split import FINE_TUNING, split_labels
 from al_assets.curation.strategies.base import EXPLORATION, Candidates, Strategy
-from al_assets.curation.strategies.pairs import rank_pairs
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.strategies.ranked_pairs import rank_pairs
 from al_assets.partitions import FIRST_KEY
 
 # Loops run side by side in processes, and their pools are small.

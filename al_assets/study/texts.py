@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.demo.vader import DEMO_SOURCES, THRESHOLD, load_texts
 from al_assets.study.errors import StudyError
 from al_assets.study.text_rows import read_rows

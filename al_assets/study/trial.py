@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.calibration import average_precision, prevalence_threshold
 from al_assets.agreement.kappa import Floats, kappa_of, mean_defined
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
-from al_assets.curation.vectors import Vectors
 from al_assets.study.draw import draw_rows
 from al_assets.study.errors import StudyError
 from al_assets.study.loop import LoopPool, LoopSettings, Scores, pairs_of

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.vectors import BLOCK_ROWS, Vectors
+from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from benchmarks.pool_measures import (
     intrinsic_dimension,
     measure,

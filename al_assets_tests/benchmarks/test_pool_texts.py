@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from benchmarks.pool_texts import LONGEST, SHORTEST, make_texts, planted_texts
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.vectors import BLOCK_ROWS, Vectors
+from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from benchmarks.pool_measures import PoolMeasures, measure, thinned
 from benchmarks.pools import BenchPool, make_pool, matched_scores, real_pool, topic_count
 from benchmarks.real_figures import ITEMS, PREVALENCE, TOLERANCE, VADER, WEBIS, misses

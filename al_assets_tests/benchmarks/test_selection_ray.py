@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from al_assets.curation.pairs import Search
+from al_assets.curation.geometry.cross_label_pairs import Search
 from benchmarks.pools import make_pool
 from benchmarks.selection_ray import bench_selection_ray
 

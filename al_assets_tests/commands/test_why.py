@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from al_assets.cli import app
 from al_assets.commands.item_story import nearest_ids
 from al_assets.config import load_policy
-from al_assets.curation.explain import explain_queue
+from al_assets.curation.queue.explain import explain_queue
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES

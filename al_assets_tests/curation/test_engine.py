@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.overlap import overlap_map
-from al_assets.curation.pairs import Search, cross_label_pairs
-from al_assets.curation.queue import Evidence, build_queue
-from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy
-from al_assets.curation.vectors import Vectors
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 from al_assets_tests.support.pools import unit
 from benchmarks.selection import SelectionBench, bench_selection

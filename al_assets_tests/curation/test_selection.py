@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from al_assets.curation.budget import divide_budget
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.overlap import overlap_map
-from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import Evidence, build_queue
-from al_assets.curation.strategies.pairs import draw_pairs, rank_pairs
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
 SHARES = (0.6, 0.25, 0.15)

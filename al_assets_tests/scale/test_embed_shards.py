@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from al_assets.config import EmbeddingSettings, Policy
 from al_assets.curation.checks import CurationError
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Threads
-from al_assets.curation.vectors import Vectors
 from al_assets.demo.fetch import minilm_directory
 from al_assets.models.embedders import EmbedderError, make_embedder
 from al_assets.scale.embed_shards import embed_shards, parquet_shards, text_shards

@@ -15,11 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.neighbours import Lists, nearest_neighbours
-from al_assets.curation.pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
-from al_assets.curation.vectors import Vectors
 from al_assets.scale.ray_runner import RayRunner
 from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
 from al_assets_tests.scale.conftest import SHARDS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.curation.duplicates import near_duplicates
+from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.study.cell_run import student_figures
 from al_assets.study.loop import Scores
 from al_assets.study.trial import Trial, best_kappa, model_kappa

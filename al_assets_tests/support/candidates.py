@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import Candidates
-from al_assets.curation.vectors import Vectors
 from al_assets_tests.support.pools import topic_pool, unit
 
 

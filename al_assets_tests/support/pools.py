@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import assign_clusters
 
 
 @dataclass(frozen=True)

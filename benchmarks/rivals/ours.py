@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.clusters import assign_clusters
-from al_assets.curation.cold_start import MOST_PROMISING
-from al_assets.curation.pairs import cross_label_pairs
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.queue.cold_start import MOST_PROMISING
 from al_assets.curation.strategies.base import EXPLORATION, Candidates
-from al_assets.curation.strategies.pairs import rank_pairs
+from al_assets.curation.strategies.ranked_pairs import rank_pairs
 from al_assets.curation.strategies.registry import make_strategy
-from al_assets.curation.vectors import Vectors
 from benchmarks.rivals.question import Question
 from benchmarks.rivals.systems import OURS, Query
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_item_ids, check_labels, check_share
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors
 
 EXPLORATION = 0.25
 """Part of the budget that is drawn by lot from a short list, unless the policy says otherwise: the largest that was not

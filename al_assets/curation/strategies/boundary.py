@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from al_assets.curation.checks import check_at_least, check_share
 from al_assets.curation.strategies.base import EXPLORATION, PICKS, Candidates, Ranked, Strategy
 from al_assets.curation.strategies.by_score import Margin, TopScored
-from al_assets.curation.strategies.pairs import BoundaryPairs
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 
 
 @dataclass(frozen=True)

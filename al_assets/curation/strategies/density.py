@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.curation.cells import assign_cells, train_centroids
+from al_assets.curation.geometry.cells import assign_cells, train_centroids
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.sampling import distances, drawn, filled, most_similar
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy import Connection, Select, Table, func, insert, select
 
-from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries

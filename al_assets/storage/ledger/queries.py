@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, insert, select
 from sqlalchemy.sql import FromClause
 
-from al_assets.curation.hidden import HIDDEN, REPEAT
+from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.tables import ADJUDICATIONS, IMPORTS, QUEUE, VOTE_REASONS, VOTES
 from al_assets.storage.ledger.vote_plan import Known
 from al_assets.storage.ledger.votes import WITHDRAWN, Place, Vote

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from al_assets.curation.hidden import HIDDEN, REPEAT
+from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.votes import WITHDRAWN
 
 _MOMENT = pl.Datetime("us", "UTC")

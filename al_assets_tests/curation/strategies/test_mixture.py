@@ -4,8 +4,8 @@ import pytest
 from al_assets.curation.strategies.base import PICKS, Candidates, Ranked, Strategy
 from al_assets.curation.strategies.by_score import Margin, TopScored, UniformRandom
 from al_assets.curation.strategies.mixture import Mixture
-from al_assets.curation.strategies.pairs import BoundaryPairs, rank_pairs
-from al_assets_tests.curation.strategies.test_pairs import pair_frame
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs, rank_pairs
+from al_assets_tests.curation.strategies.test_ranked_pairs import pair_frame
 from al_assets_tests.support.candidates import six, topics
 
 TOP = Ranked(TopScored(), exploration=0.0)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy, needs_vectors
-from al_assets.curation.vectors import Vectors
 from al_assets_tests.support.candidates import topics
 from al_assets_tests.support.pools import unit
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.curation.hidden import HIDDEN
+from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.review.desk.digests import keyed_digest
 from al_assets.review.desk.rating.text import Shown, shown
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.explain import (
+from al_assets.curation.queue.explain import (
     EXPLANATION,
     explain_queue,
     known_sentences,

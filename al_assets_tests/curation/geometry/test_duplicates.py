@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.curation.duplicates import SHINGLE, near_duplicates
+from al_assets.curation.geometry.duplicates import SHINGLE, near_duplicates
 
 
 def brute_force(texts: list[str], similarity: float) -> list[int]:

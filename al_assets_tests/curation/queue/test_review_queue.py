@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.curation.budget import divide_budget
-from al_assets.curation.pairs import cross_label_pairs
-from al_assets.curation.queue import Evidence, build_queue
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.queue.review_queue import Evidence, build_queue
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare, divide_boundary
-from al_assets.curation.strategies.pairs import rank_pairs
+from al_assets.curation.strategies.ranked_pairs import rank_pairs
 from al_assets.tables import REVIEW_QUEUE
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.checks import CurationError, check_columns, check_item_ids
-from al_assets.curation.strata import stratified_sample
+from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.queue.strata import stratified_sample
 from al_assets.curation.strategies.base import Candidates, Strategy, check_scores
 from al_assets.curation.strategies.boundary import BoundaryShare
-from al_assets.curation.vectors import Vectors
 
 _QUEUE = (
     "item_id", "text", "reason", "pair_id", "group_id", "stratum", "stratum_size", "inclusion_probability", "rank",

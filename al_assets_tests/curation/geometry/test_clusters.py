@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.curation.cells import micro_cells
-from al_assets.curation.clusters import NOISE, assign_clusters, macro_clusters, principal_components
+from al_assets.curation.geometry.cells import micro_cells
+from al_assets.curation.geometry.clusters import NOISE, assign_clusters, macro_clusters, principal_components
 from al_assets.tables import CLUSTER_ASSIGNMENTS
 from al_assets_tests.support.pools import labelled, topic_pool, unit
 

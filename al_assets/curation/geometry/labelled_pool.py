@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_columns, check_item_ids, check_labels
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors
 
 
 @dataclass(frozen=True)

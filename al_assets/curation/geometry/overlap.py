@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_columns
-from al_assets.curation.clusters import principal_components
-from al_assets.curation.labelled_pool import LabelledPool, labelled_pool
-from al_assets.curation.vectors import Vectors
+from al_assets.curation.geometry.clusters import principal_components
+from al_assets.curation.geometry.labelled_pool import LabelledPool, labelled_pool
+from al_assets.curation.geometry.vectors import Vectors
 
 EXAMPLES = 5
 _BETWEEN = ["positive_cluster", "negative_cluster"]

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtri
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.cold_start import (
+from al_assets.curation.queue.cold_start import (
     MOST_PROMISING,
     PRIOR_SLOPE,
     ColdStartEvidence,

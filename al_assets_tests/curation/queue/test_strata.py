@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.strata import allocate, assumed_spread, plan_strata, score_strata, stratified_sample
+from al_assets.curation.queue.strata import allocate, assumed_spread, plan_strata, score_strata, stratified_sample
 
 SCORES = np.random.default_rng(0).beta(1, 5, 500)
 POSITIVE = SCORES >= 0.4

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.cells import micro_cells
 from al_assets.curation.checks import check_at_least, check_item_ids, check_labels
+from al_assets.curation.geometry.cells import micro_cells
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
-from al_assets.curation.vectors import Vectors
 
 NOISE = -1
 _BLOCK = 16_384

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_assets.curation.pairs import CANDIDATES, cross_label_pairs
+from al_assets.curation.geometry.cross_label_pairs import CANDIDATES, cross_label_pairs
 from al_assets.curation.strategies.base import PICKS, Candidates
-from al_assets.curation.strategies.pairs import BoundaryPairs, draw_pairs, rank_pairs
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs, draw_pairs, rank_pairs
 from al_assets.tables import BOUNDARY_PAIRS
 from al_assets_tests.support.candidates import six
 from al_assets_tests.support.pools import topic_pool

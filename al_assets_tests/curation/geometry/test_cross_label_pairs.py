@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.neighbours import Lists, nearest_neighbours, without_self
-from al_assets.curation.pairs import CANDIDATES, Search, cross_label_pairs, joint_mixing
+from al_assets.curation.geometry.cross_label_pairs import CANDIDATES, Search, cross_label_pairs, joint_mixing
+from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours, without_self
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Threads
-from al_assets.curation.vectors import Vectors
 from al_assets.tables import BOUNDARY_PAIRS
 from al_assets_tests.support.pools import Pool, labelled, topic_pool, unit
 

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import check_at_least
-from al_assets.curation.products import cosines
+from al_assets.curation.geometry.products import cosines
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
-from al_assets.curation.vectors import Vectors
 
 _ROUNDS = 8
 # More training rows for each centroid cost time and hardly move the cells.

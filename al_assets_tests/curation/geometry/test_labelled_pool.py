@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from al_assets.curation.labelled_pool import labelled_pool
+from al_assets.curation.geometry.labelled_pool import labelled_pool
 from al_assets_tests.support.pools import topic_pool
 
 

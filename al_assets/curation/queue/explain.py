@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids
-from al_assets.curation.hidden import GOLD, REPEAT
+from al_assets.curation.queue.hidden import GOLD, REPEAT
 
 EXPLANATION = pl.Schema(
     {

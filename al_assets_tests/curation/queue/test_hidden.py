@@ -4,7 +4,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from al_assets.curation.hidden import draw_gold, draw_repeats, gold_twins, hidden_count, mix_hidden
+from al_assets.curation.queue.hidden import draw_gold, draw_repeats, gold_twins, hidden_count, mix_hidden
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.curation.products import cosines
+from al_assets.curation.geometry.products import cosines
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
-from al_assets.curation.vectors import Vectors
 
 PROBES = 48
 """Lists looked into for each query, unless told otherwise."""

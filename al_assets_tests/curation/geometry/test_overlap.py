@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.curation.overlap import EXAMPLES, overlap_map
-from al_assets.curation.pairs import cross_label_pairs
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.overlap import EXAMPLES, overlap_map
 from al_assets.tables import OVERLAP_MAP
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 

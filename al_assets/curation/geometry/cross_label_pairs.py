@@ -8,8 +8,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import check_at_least, check_share
-from al_assets.curation.labelled_pool import LabelledPool, labelled_pool
-from al_assets.curation.neighbours import (
+from al_assets.curation.geometry.labelled_pool import LabelledPool, labelled_pool
+from al_assets.curation.geometry.neighbours import (
     PROBES,
     Found,
     Lists,
@@ -17,8 +17,8 @@ from al_assets.curation.neighbours import (
     nearest_of_both,
     without_self,
 )
+from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
-from al_assets.curation.vectors import Vectors
 
 CANDIDATES = pl.Schema(
     {

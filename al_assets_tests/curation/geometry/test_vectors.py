@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from al_assets.curation.vectors import Vectors, _widen
+from al_assets.curation.geometry.vectors import Vectors, _widen
 from al_assets_tests.support.pools import unit
 
 

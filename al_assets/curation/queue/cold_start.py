@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from al_assets.curation.checks import CurationError, check_at_least, check_share
 from al_assets.curation.strategies.base import EXPLORATION, Candidates, Ranked
 from al_assets.curation.strategies.by_score import TopScored
-from al_assets.curation.strategies.pairs import BoundaryPairs
+from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 
 MOST_PROMISING = 0.5
 """Pairs never get less than half: in the measurements more found more positives, and taught the student no more."""

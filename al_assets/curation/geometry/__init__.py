@@ -1,0 +1,1 @@
+"""Where items lie: vectors, cells, clusters, neighbours, overlaps, near-duplicates, pairs across the labels."""
