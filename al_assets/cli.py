@@ -46,7 +46,7 @@ def init(path: Annotated[Path, typer.Argument(help="Where to write the policy fi
 @app.command()
 def check(policy: PolicyOption, as_json: JsonOption = False) -> None:
     """Try the policy, the pool, the models, the disk and the ledger: what would fail later, now."""
-    from al_assets.preflight import preflight
+    from al_assets.commands.preflight import preflight
 
     found = preflight(policy)
     if as_json:

@@ -6,7 +6,7 @@ import polars as pl
 
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.queue.hidden import draw_gold, draw_repeats, gold_twins, hidden_count
-from al_assets.review.gold import load_gold
+from al_assets.review.hidden_items import load_gold
 
 
 def gold_in_pool(loop: LoopResource, pool: pl.DataFrame) -> list[str]:

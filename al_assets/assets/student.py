@@ -7,7 +7,7 @@ from al_assets.assets.metadata import picture, progress_logger
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.split import FINE_TUNING
-from al_assets.models.checkpoints import Lesson, trained_checkpoint
+from al_assets.models.students.checkpoints import Lesson, trained_checkpoint
 from al_assets.pictures import loss_curve
 
 

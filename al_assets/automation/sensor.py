@@ -8,7 +8,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Occasion
 from al_assets.partitions import PARTITIONS_NAME
-from al_assets.review.drop_folder import collect
+from al_assets.review.files.drop_folder import collect
 
 if TYPE_CHECKING:
     # Dagster gives what define_asset_job returns no public name.

@@ -11,7 +11,7 @@ from al_assets.config import Policy
 from al_assets.curation.queue.explain import explain_queue, known_sentences, place_sentence, why_sentences
 from al_assets.curation.queue.hidden import gold_twins
 from al_assets.partitions import iteration_number
-from al_assets.review.gold import load_gold
+from al_assets.review.hidden_items import load_gold
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES

@@ -27,8 +27,8 @@ def push_questions(
     as_json: JsonOption = False,
 ) -> None:
     """Make or update the policy's project and add the questions that it lacks."""
+    from al_assets.review.label_studio.connection import load_settings, settings_path
     from al_assets.review.label_studio.push import push
-    from al_assets.review.label_studio.settings import load_settings, settings_path
     from al_assets.storage.ledger import Ledger
 
     loaded = load_policy(policy)
@@ -52,8 +52,8 @@ def pull_votes(
     as_json: JsonOption = False,
 ) -> None:
     """Record what the raters submitted; pulled again it counts once."""
+    from al_assets.review.label_studio.connection import load_settings, settings_path
     from al_assets.review.label_studio.pull import pull
-    from al_assets.review.label_studio.settings import load_settings, settings_path
     from al_assets.storage.ledger import Ledger
 
     loaded = load_policy(policy)

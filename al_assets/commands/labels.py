@@ -8,7 +8,7 @@ import typer
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
 from al_assets.config import load_policy
-from al_assets.review.formats.forms import Form
+from al_assets.review.files.form_names import Form
 
 labels_app = typer.Typer(
     help="Votes in and out: CSV, JSONL or Parquet, or as Argilla and Prodigy have them.", no_args_is_help=True
@@ -30,8 +30,8 @@ def import_labels(
     as_json: JsonOption = False,
 ) -> None:
     """Record the votes of files; bad rows are listed, good ones are kept."""
-    from al_assets.review.formats.registry import import_from
-    from al_assets.review.vote_files import UnreadableFileError
+    from al_assets.review.files.formats import import_from
+    from al_assets.review.files.vote_files import UnreadableFileError
     from al_assets.storage.ledger import Ledger
 
     reports, settings, raters = [], load_policy(policy), _raters(rater or [])
@@ -62,7 +62,7 @@ def export_labels(
     as_json: JsonOption = False,
 ) -> None:
     """Write all votes that count or, with --iteration, the sheet of questions for the raters."""
-    from al_assets.review.formats.registry import export_answers, export_questions
+    from al_assets.review.files.formats import export_answers, export_questions
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)

@@ -12,13 +12,13 @@ from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Occasion, Step
 from al_assets.definitions import build
+from al_assets.demo.demo_report import DemoReport, demo_report
 from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.memory import PeakMemory
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
-from al_assets.demo.report import DemoReport, demo_report
 from al_assets.partitions import PARTITIONS_NAME, iteration_number
 from al_assets.report.page import write_report
-from al_assets.review.drop_folder import collect
+from al_assets.review.files.drop_folder import collect
 
 Say = Callable[[str], None]
 

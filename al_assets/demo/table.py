@@ -4,7 +4,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from al_assets.demo.report import DemoReport, HiddenSet, IterationFigures
+from al_assets.demo.demo_report import DemoReport, HiddenSet, IterationFigures
 from al_assets.demo.truth import Estimate
 
 COLUMNS = (

@@ -7,7 +7,7 @@ import polars as pl
 from upath import UPath
 
 from al_assets.agreement.policy_gaps import policy_gaps as gaps_of
-from al_assets.review.exchange import checked_target, write_sheet
+from al_assets.review.files.exchange import checked_target, write_sheet
 from al_assets.storage.ledger import Ledger
 
 

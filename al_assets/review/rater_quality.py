@@ -10,7 +10,7 @@ from al_assets.agreement.retest import retest
 from al_assets.agreement.rows import Resampling
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import GOLD
-from al_assets.review.gold import load_gold
+from al_assets.review.hidden_items import load_gold
 from al_assets.storage.ledger import Ledger
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from al_assets.cli import app
-from al_assets.review.formats.argilla import user_id
+from al_assets.review.files.argilla import user_id
 from al_assets_tests.support.command_line import al
 from al_assets_tests.support.ledger import labels, open_ledger, vote
 from al_assets_tests.support.policies import make_policy

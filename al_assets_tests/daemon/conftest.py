@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.demo.fetch import minilm_directory
 from al_assets.demo.prepare import DemoSize
-from al_assets.models.labelers.functions import BATCH_SIZE
+from al_assets.models.labelers.python_code import BATCH_SIZE
 from al_assets.storage.warehouse import load_models
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import RUNNING, running, wait_for

@@ -3,7 +3,7 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from al_assets.models.labelers.functions import BATCH_SIZE
+from al_assets.models.labelers.python_code import BATCH_SIZE
 from al_assets_tests.daemon.conftest import ITERATIONS, Crashed, TwoIterations
 from al_assets_tests.support.daemon.webserver import overlapping
 

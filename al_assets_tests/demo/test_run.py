@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from al_assets.assets.resource import LoopResource
+from al_assets.demo.demo_report import demo_report
 from al_assets.demo.memory import PeakMemory, tree_memory_mb
 from al_assets.demo.prepare import DemoFolder, DemoSize, write_dagster_home
-from al_assets.demo.report import demo_report
 from al_assets.demo.run import DemoError, answer_queue, collect_votes, run_demo, run_iterations
 from al_assets.demo.vader import load_texts
 from al_assets_tests.conftest import MakeLoop

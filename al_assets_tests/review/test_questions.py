@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from al_assets.review.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
+from al_assets.review.files.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
 from al_assets.review.questions import coded_items, looks_coded, question_code, questions
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import (

@@ -21,7 +21,7 @@ from al_assets.definitions import build
 from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.fetch import static_model_directory
 from al_assets.partitions import PARTITIONS_NAME
-from al_assets.review.drop_folder import collect
+from al_assets.review.files.drop_folder import collect
 from al_assets.storage.root import RunRoot
 
 RATERS = ["expert_1", "expert_2", "expert_3"]

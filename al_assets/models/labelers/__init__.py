@@ -15,7 +15,9 @@ from al_assets.config import (
     PromptSettings,
     fingerprint_of,
 )
-from al_assets.models.labelers import causal_lm, classifier, combination, functions, keywords, openai, vllm
+from al_assets.models.labelers import causal_lm, classifier, combination, keywords, vllm
+from al_assets.models.labelers import python_code as functions
+from al_assets.models.labelers import served as openai
 from al_assets.models.labelers.prompts import policy_prompt
 from al_assets.models.labelers.protocol import Labeler, LabelerError
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from al_assets.config import Policy, SFTStudent, StudentSettings
 from al_assets.models.labelers.protocol import Labeler
-from al_assets.models.students.base import (
+from al_assets.models.students.linear import LinearLabeler, train_linear
+from al_assets.models.students.record import (
     Progress,
     StudentError,
     StudentRecord,
@@ -14,7 +15,6 @@ from al_assets.models.students.base import (
     student_fingerprint,
     with_operational,
 )
-from al_assets.models.students.linear import LinearLabeler, train_linear
 from al_assets.models.students.sft import SFTLabeler, train_sft
 
 __all__ = ["StudentError", "TrainingResult", "load_student", "student_fingerprint", "train_student"]

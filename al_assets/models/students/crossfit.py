@@ -17,7 +17,7 @@ from al_assets.config import Policy
 from al_assets.curation.split import uniform_hash
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student, train_student
-from al_assets.models.students.base import RECORD, Progress, StudentError, student_fingerprint
+from al_assets.models.students.record import RECORD, Progress, StudentError, student_fingerprint
 from al_assets.storage.atomic import new_directory
 from al_assets.storage.root import RunRoot, text_hash
 

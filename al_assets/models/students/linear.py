@@ -13,7 +13,7 @@ from al_assets.config import LinearStudent, Policy
 from al_assets.models.embedders import Embedder, make_embedder
 from al_assets.models.labelers.causal_lm import probability
 from al_assets.models.labelers.protocol import Closing
-from al_assets.models.students.base import Progress, StudentError, TrainingResult
+from al_assets.models.students.record import Progress, StudentError, TrainingResult
 
 _WEIGHTS = "weights.npz"
 

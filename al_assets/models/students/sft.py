@@ -19,7 +19,7 @@ from al_assets.config import CausalLMLabeler as CausalLMSettings
 from al_assets.config import Policy, SFTStudent
 from al_assets.models.labelers.causal_lm import CausalLMLabeler
 from al_assets.models.labelers.prompts import PromptTemplate
-from al_assets.models.students.base import Progress, StudentError, TrainingResult
+from al_assets.models.students.record import Progress, StudentError, TrainingResult
 
 _WORKER = "al_assets.models.students.sft_worker"
 _SECONDS_TO_STOP = 10

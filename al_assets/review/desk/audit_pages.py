@@ -15,7 +15,7 @@ from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.pages import page
 from al_assets.review.desk.people.audit import AuditFilter
 from al_assets.review.desk.people.records import AuditEntry
-from al_assets.review.vote_files import escape_cell
+from al_assets.review.files.vote_files import escape_cell
 
 ON_A_PAGE = 100
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from al_assets.config import Policy
-from al_assets.review.exchange import CLOCK_SKEW
+from al_assets.review.files.exchange import CLOCK_SKEW
+from al_assets.review.files.vote_files import Rejection
 from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
-from al_assets.review.vote_files import Rejection
 from al_assets.storage.ledger import LABELS, Vote
 
 SOURCE = "label-studio"

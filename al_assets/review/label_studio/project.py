@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from al_assets.config import Policy, PolicyText
-from al_assets.review.label_studio.server import Server
-from al_assets.review.label_studio.settings import LabelStudioError
+from al_assets.review.label_studio.client import Server
+from al_assets.review.label_studio.connection import LabelStudioError
 from al_assets.storage.ledger import LABELS
 from al_assets.storage.ledger.votes import UNDECIDED_REASONS
 

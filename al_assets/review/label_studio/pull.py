@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from al_assets.config import Policy
-from al_assets.review.exchange import ImportReport
+from al_assets.review.files.exchange import ImportReport
+from al_assets.review.files.vote_files import Rejection
 from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of, is_answer, rejection
+from al_assets.review.label_studio.client import Server
+from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.project import asked_under, find_project
-from al_assets.review.label_studio.server import Server
-from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioSettings
 from al_assets.review.questions import coded_items
-from al_assets.review.vote_files import Rejection
 from al_assets.storage.ledger import Ledger, Vote, VoteError
 from al_assets.storage.ledger.votes import WITHDRAWN, Place
 

@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from al_assets.review.desk.desk import Desk
+from al_assets.review.label_studio.connection import load_settings, settings_path
 from al_assets.review.label_studio.pull import pull
 from al_assets.review.label_studio.push import SECRET_HEADER
-from al_assets.review.label_studio.settings import load_settings, settings_path
 
 PATH = "/hooks/label-studio"
 _LOG = logging.getLogger(__name__)

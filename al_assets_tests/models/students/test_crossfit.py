@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from al_assets.config import Policy, SFTStudent
 from al_assets.models.students import crossfit, load_student, train_student
-from al_assets.models.students.base import Progress, student_fingerprint
 from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
+from al_assets.models.students.record import Progress, student_fingerprint
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets_tests.models.students.conftest import PROMPT
 

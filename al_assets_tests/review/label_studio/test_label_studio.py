@@ -20,10 +20,10 @@ from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.server import Place, bound_socket
+from al_assets.review.label_studio.client import Server
+from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.pull import pull, pull_project
 from al_assets.review.label_studio.push import push
-from al_assets.review.label_studio.server import Server
-from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.webhook import PATH
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.desk.serving import in_a_thread

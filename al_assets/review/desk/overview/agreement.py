@@ -11,7 +11,7 @@ from al_assets.agreement.raters import rated_items
 from al_assets.agreement.rows import Resampling
 from al_assets.agreement.scopes import expert_scope
 from al_assets.config import Policy
-from al_assets.review.gold import GoldError
+from al_assets.review.hidden_items import GoldError
 from al_assets.review.rater_quality import rater_quality
 from al_assets.storage.ledger import Ledger
 

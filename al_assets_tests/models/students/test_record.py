@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from al_assets.config import SFTStudent
-from al_assets.models.students.base import (
+from al_assets.models.students.record import (
     StudentError,
     StudentRecord,
     TrainingResult,

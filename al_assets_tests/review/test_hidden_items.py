@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from al_assets.config import Policy
-from al_assets.review.gold import load_gold
+from al_assets.review.hidden_items import load_gold
 from al_assets_tests.support.policies import make_policy, write
 
 ROWS = [

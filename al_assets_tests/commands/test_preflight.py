@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from al_assets.preflight import preflight
+from al_assets.commands.preflight import preflight
 from al_assets_tests.conftest import MakeLoop
 
 LEXICON = {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]}

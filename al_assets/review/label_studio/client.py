@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from al_assets.review.label_studio.settings import LabelStudioError, LabelStudioSettings, LabelStudioUnavailableError
+from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings, LabelStudioUnavailableError
 
 _Answer = TypeVar("_Answer")
 _OLDEST = (1, 20)

@@ -7,7 +7,8 @@ from pathlib import Path
 from upath import UPath
 
 from al_assets.config import Policy
-from al_assets.review.exchange import (
+from al_assets.review.files import argilla, prodigy
+from al_assets.review.files.exchange import (
     ImportReport,
     checked_target,
     export_queue,
@@ -15,10 +16,9 @@ from al_assets.review.exchange import (
     import_votes,
     new_sheet,
 )
-from al_assets.review.formats import argilla, prodigy
-from al_assets.review.formats.forms import Form
-from al_assets.review.formats.records import coded_answers, coded_questions, read_record_file
-from al_assets.review.vote_files import VoteFile
+from al_assets.review.files.form_names import Form
+from al_assets.review.files.tool_records import coded_answers, coded_questions, read_record_file
+from al_assets.review.files.vote_files import VoteFile
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 

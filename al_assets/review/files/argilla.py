@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.review.formats.records import ANSWER, COMMENT, REASON, Answer, text_of
+from al_assets.review.files.tool_records import ANSWER, COMMENT, REASON, Answer, text_of
 
 _QUESTIONS = (ANSWER, REASON, COMMENT)
 # What metadata names of an answer, followed by the user's number; a response holds neither.

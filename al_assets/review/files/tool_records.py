@@ -9,8 +9,16 @@ import polars as pl
 from upath import UPath
 
 from al_assets.config import Policy
+from al_assets.review.files.vote_files import (
+    OPTIONAL,
+    REQUIRED,
+    Rejection,
+    Row,
+    UnreadableFileError,
+    VoteFile,
+    display_name,
+)
 from al_assets.review.questions import question_code, questions
-from al_assets.review.vote_files import OPTIONAL, REQUIRED, Rejection, Row, UnreadableFileError, VoteFile, display_name
 from al_assets.storage.ledger import Ledger
 
 ANSWER, REASON, COMMENT = "answer", "undecided_reason", "comment"

@@ -12,8 +12,8 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.partitions import iteration_key
+from al_assets.review.files.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, read_votes
 from al_assets.review.questions import coded_items, looks_coded, questions
-from al_assets.review.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, read_votes
 from al_assets.review.vote_labels import label_names
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
@@ -63,7 +63,7 @@ def import_votes(
 
     :param file: CSV, JSONL or Parquet with item_id, rater and label; iteration, undecided_reason, comment, voted_at
         (ISO 8601, UTC unless it says otherwise) and policy_version may be left out.
-    :param read: reads a file of another form, see ``review/formats``.
+    :param read: reads a file of another form, see ``review/files``.
     :raises UnreadableFileError: no row can be read.
     :raises LedgerError: nothing was recorded.
     """

@@ -7,7 +7,7 @@ import polars as pl
 
 from al_assets.config import LinearStudent, Policy, SFTStudent, fingerprint_of
 from al_assets.models.students import train_student
-from al_assets.models.students.base import RECORD, StudentRecord
+from al_assets.models.students.record import RECORD, StudentRecord
 from al_assets.storage.atomic import new_directory
 from al_assets.storage.root import RunRoot
 from al_assets.tables import SFT_CHECKPOINT

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from al_assets.review.formats.forms import Form
-from al_assets.review.formats.registry import export_answers, export_questions, import_from
+from al_assets.review.files.form_names import Form
+from al_assets.review.files.formats import export_answers, export_questions, import_from
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
 from al_assets_tests.support.policies import make_policy

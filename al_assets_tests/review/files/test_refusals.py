@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from al_assets.config import Policy
-from al_assets.review.formats.forms import Form
-from al_assets.review.formats.registry import import_from
+from al_assets.review.files.form_names import Form
+from al_assets.review.files.formats import import_from
+from al_assets.review.files.vote_files import UnreadableFileError
 from al_assets.review.questions import question_code
-from al_assets.review.vote_files import UnreadableFileError
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import labels, open_ledger
 from al_assets_tests.support.policies import make_policy, write

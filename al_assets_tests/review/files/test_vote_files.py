@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from al_assets.review.vote_files import UnreadableFileError, escape_cell, read_votes, unescape_cell
+from al_assets.review.files.vote_files import UnreadableFileError, escape_cell, read_votes, unescape_cell
 from al_assets_tests.support.policies import write
 
 

@@ -7,7 +7,7 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import GOLD_COLUMNS
-from al_assets.review.vote_files import SUFFIXES
+from al_assets.review.files.vote_files import SUFFIXES
 from al_assets.review.vote_labels import label_names
 from al_assets.storage.ledger.votes import is_storable
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from al_assets.config import LabelNames
-from al_assets.review.formats.records import COMMENT, Answer, text_of
+from al_assets.review.files.tool_records import COMMENT, Answer, text_of
 from al_assets.storage.ledger import LABELS
 from al_assets.storage.ledger.votes import UNDECIDED_REASONS
 

@@ -24,7 +24,7 @@ from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers import make_labeler
 from al_assets.models.labelers.combination import LabelModelLabeler
 from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
-from al_assets.review.gold import load_gold
+from al_assets.review.hidden_items import load_gold
 from al_assets.review.policy_versions import version_notes
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger

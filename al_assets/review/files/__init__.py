@@ -1,0 +1,1 @@
+"""Files of votes and questions: the project's own sheets, or what another labelling tool reads and writes."""

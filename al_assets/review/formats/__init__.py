@@ -1,1 +1,0 @@
-"""Questions and votes in the forms of other labelling tools."""
