@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from al_assets.commands import reading
+from al_assets.commands import results
 from al_assets.commands.desk import desk_app
 from al_assets.commands.label_studio import label_studio_app
 from al_assets.commands.labels import labels_app
@@ -25,7 +25,7 @@ app.add_typer(labels_app, name="labels")
 app.add_typer(label_studio_app, name="label-studio")
 app.add_typer(desk_app, name="desk")
 app.add_typer(study_app, name="study")
-for command in (reading.report, reading.explain, reading.plan, reading.raters, why):
+for command in (results.report, results.explain, results.plan, results.raters, why):
     app.command()(command)
 
 
