@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.audit import audit_distributions, audit_sample, within_unit
-from al_assets.agreement.kappa import Floats, Panel
+from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.population.audit import audit_distributions, audit_sample, within_unit
 from al_assets.curation.queue.strata import StrataPlan, plan_strata
 from benchmarks.kappa_coverage import NOMINAL, pattern_chances, share_held
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked, Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare

@@ -15,9 +15,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.bootstrap import Distribution
-from al_assets.agreement.kappa import Floats, Panel
-from al_assets.agreement.parity_difference import PSEUDO_ITEMS
+from al_assets.agreement.core.bootstrap import Distribution
+from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.report.parity_difference import PSEUDO_ITEMS
 
 NOMINAL = 0.95
 DIFFERENCE = "parity_difference"

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.bootstrap import Distribution, Interval, grouped_distributions
-from al_assets.agreement.kappa import Floats, Panel, cohen_kappa, mean_pairwise_kappa
-from al_assets.agreement.parity_difference import parity_distribution
-from al_assets.agreement.scopes import agreement_leverage
+from al_assets.agreement.core.bootstrap import Distribution, Interval, grouped_distributions
+from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, mean_pairwise_kappa
+from al_assets.agreement.report.parity_difference import parity_distribution
+from al_assets.agreement.report.scopes import agreement_leverage
 from al_assets.agreement.stopping import Evidence, predicted_f_change
 from benchmarks.simulated_loop import AUDIT, LoopSize, SimulatedLoop
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import average_precision
-from al_assets.agreement.kappa import cohen_kappa
+from al_assets.agreement.core.kappa import cohen_kappa
+from al_assets.agreement.population.thresholds import average_precision
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked

@@ -12,7 +12,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 
 BOUNDARY, CONTROL, AUDIT = 0, 1, 2
 

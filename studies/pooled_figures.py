@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD
 from al_assets.study.report.arms import BASELINES, METRICS, Arm, arms_of, baseline
 from al_assets.study.report.comparison import AREA, LAST, difference_by_seed

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from al_assets.agreement.labelled_items import require_columns
+from al_assets.agreement.core.labelled_items import require_columns
 
 UNDECIDED_REASONS = ("ambiguous policy", "missing context", "other")
 """Why a rater could not decide, as raters may say it; they need not say."""

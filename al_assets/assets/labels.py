@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.retest import CAVEAT
+from al_assets.agreement.raters.retest import CAVEAT
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource

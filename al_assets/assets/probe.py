@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.labelled_items import labelled_items
+from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource

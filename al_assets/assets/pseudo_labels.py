@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.calibration import prevalence_threshold
+from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.assets.metadata import picture, progress_logger, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.pool import representatives

@@ -5,10 +5,10 @@ from dataclasses import fields
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement import report as agreement_report
-from al_assets.agreement.figures import estimate_of
-from al_assets.agreement.panel_renewal import panel_renewal
-from al_assets.agreement.report import frame_of, student_labels, verdict_of
+from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.population.panel_renewal import panel_renewal
+from al_assets.agreement.report import iteration_report as agreement_report
+from al_assets.agreement.report.iteration_report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
@@ -16,7 +16,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
 from al_assets.partitions import FIRST_KEY, next_key
 from al_assets.report.drawing import report_pictures
-from al_assets.report.tables import calibration_rules, last_change, read_tables
+from al_assets.report.iteration_tables import calibration_rules, last_change, read_tables
 from al_assets.storage.root import RunRoot, data_version
 from al_assets.tables import KAPPA_REPORT
 

@@ -5,7 +5,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.threshold import OUT_OF_FOLD
+from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
 from al_assets.assets.metadata import progress_logger
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.pool import representatives

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from al_assets.agreement.figures import figure_of
-from al_assets.agreement.scopes import Figure
+from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.report.scopes import Figure
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.assets.selection import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.figures import estimate_of, figure_of
-from al_assets.agreement.report import verdict_of
+from al_assets.agreement.core.figures import estimate_of, figure_of
+from al_assets.agreement.report.iteration_report import verdict_of
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import observe
 from al_assets.automation.requests import explained

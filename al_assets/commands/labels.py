@@ -94,7 +94,7 @@ def ask_again(
     """List votes that are more likely wrong than right, judged by the other raters and the newest student."""
     import polars as pl
 
-    from al_assets.agreement.ask_again import votes_to_ask_again
+    from al_assets.agreement.raters.ask_again import votes_to_ask_again
     from al_assets.storage.ledger import Ledger
     from al_assets.storage.root import RunRoot
 

@@ -24,7 +24,7 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="report-ITERATION.html if left out.")] = None,
 ) -> None:
     """Write an iteration's report as one HTML file that needs nothing else."""
-    from al_assets.report.page import write_report
+    from al_assets.report.html_page import write_report
 
     say(str(write_report(load_policy(policy), iteration, output)))
 
@@ -39,7 +39,7 @@ def explain(
 ) -> None:
     """Say what a figure is, and trace it to the items and votes it rests on."""
     from al_assets.report.explain import explain_figure
-    from al_assets.report.tables import read_tables
+    from al_assets.report.iteration_tables import read_tables
     from al_assets.report.terminal import explanation_view
 
     found = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
@@ -58,9 +58,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what further labels would cost and bring, before they are asked for."""
-    from al_assets.agreement.plan_text import plan_lines
-    from al_assets.agreement.planning import PlanSettings
-    from al_assets.agreement.planning import plan as plan_of
+    from al_assets.agreement.planning.plan import PlanSettings
+    from al_assets.agreement.planning.plan import plan as plan_of
+    from al_assets.agreement.planning.plan_text import plan_lines
     from al_assets.storage.root import RunRoot
 
     settings = load_policy(policy)
@@ -93,8 +93,8 @@ def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
     """Show where raters agree: by reason, iteration and version, with the others, hidden gold and themselves."""
     import polars as pl
 
-    from al_assets.agreement.raters import rater_confusion
-    from al_assets.agreement.slices import agreement_figures
+    from al_assets.agreement.raters.rated_items import rater_confusion
+    from al_assets.agreement.raters.slices import agreement_figures
     from al_assets.review.rater_quality import rater_quality
     from al_assets.storage.ledger import Ledger
 

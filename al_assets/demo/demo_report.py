@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.figures import estimate_of, interval_of
-from al_assets.agreement.report import is_promoted, verdict_of
+from al_assets.agreement.core.figures import estimate_of, interval_of
+from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.experts import Votes, crowd_votes, expert_votes
 from al_assets.demo.truth import Estimate, kappas, votes_of

@@ -17,7 +17,7 @@ from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.memory import PeakMemory
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
 from al_assets.partitions import PARTITIONS_NAME, iteration_number
-from al_assets.report.page import write_report
+from al_assets.report.html_page import write_report
 from al_assets.review.files.drop_folder import collect
 
 Say = Callable[[str], None]

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.bootstrap import grouped_distributions
-from al_assets.agreement.kappa import Floats, Panel
+from al_assets.agreement.core.bootstrap import grouped_distributions
+from al_assets.agreement.core.kappa import Floats, Panel
 
 Estimate = tuple[float, float, float]
 

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 import polars as pl
 
-from al_assets.agreement.figures import estimate_of
-from al_assets.agreement.report import is_promoted
+from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.report.iteration_report import is_promoted
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler

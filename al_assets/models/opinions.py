@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.label_model import calls_of, disagreement_of, vote_threshold
+from al_assets.models.label_model.fitted_model import calls_of, disagreement_of, vote_threshold
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
 from al_assets.models.labelers.protocol import Labeler
 from al_assets.models.scoring import Store, score_texts

@@ -3,13 +3,13 @@
 import polars as pl
 
 from al_assets import pictures
-from al_assets.agreement.figures import figure_of, interval_of
-from al_assets.agreement.reliability import audit_reliability
-from al_assets.agreement.report import scope_masks
+from al_assets.agreement.core.figures import figure_of, interval_of
+from al_assets.agreement.population.reliability import audit_reliability
+from al_assets.agreement.report.iteration_report import scope_masks
 from al_assets.pictures import Form, Point
-from al_assets.report import sections
-from al_assets.report.rows import labelled_rows
-from al_assets.report.tables import IterationTables
+from al_assets.report import page_tables
+from al_assets.report.iteration_tables import IterationTables
+from al_assets.report.traced_items import labelled_rows
 
 SERIES = {
     "student with expert, boundary": ("model_expert_kappa", "boundary"),
@@ -39,7 +39,7 @@ def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, by
     drawn = {
         "history": pictures.kappa_history(list(tables.reports), series, band, form=form),
         "beside": pictures.beside_each_other(beside, ("boundary", "population (audit)"), form=form),
-        "matrix": pictures.agreement_matrix(*sections.matrix(labelled_rows(tables, "evaluation")), form=form),
+        "matrix": pictures.agreement_matrix(*page_tables.matrix(labelled_rows(tables, "evaluation")), form=form),
         "yield": pictures.curation_yield(list(tables.reports), _stages(tables), form=form),
     }
     reliability = _reliability(tables, form)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import polars as pl
 
-from al_assets.agreement.figures import figure_of
-from al_assets.agreement.scopes import Figure
+from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.report.scopes import Figure
 from al_assets.report.descriptions import SCOPES, Description, describe, title_of
 from al_assets.report.explanation import Explanation
-from al_assets.report.tables import IterationTables
+from al_assets.report.iteration_tables import IterationTables
 from al_assets.report.tracing import trace
 
 SCOPE_ORDER = ("evaluation", "loop", "audit", "pool", "panel", "boundary", "control")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import average_precision
-from al_assets.agreement.kappa import (
+from al_assets.agreement.core.kappa import (
     Floats,
     fleiss_kappa,
     gwet_ac1,
@@ -21,7 +20,8 @@ from al_assets.agreement.kappa import (
     pair_cells,
     positive_of,
 )
-from al_assets.report.rows import Rows
+from al_assets.agreement.population.thresholds import average_precision
+from al_assets.report.traced_items import Rows
 
 Recompute = Callable[[Rows, Floats], float]
 """Items and how much each counts, shape (items,) -> the figure; NaN where it is undefined."""
@@ -50,7 +50,7 @@ def labels_kappa(first: str, second: str) -> Recompute:
 
 
 def gain_part(sign: float) -> Recompute:
-    """Return a part of the student's gain: +1 the ranking's, -1 the threshold's (see ``agreement.decomposition``)."""
+    """Return a part of the student's gain: +1 the ranking's, -1 the threshold's (see ``gain_decomposition``)."""
 
     def recompute(rows: Rows, weights: Floats) -> float:
         both = mean_kappa(rows, weights, "student") - mean_kappa(rows, weights, "incumbent")

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from al_assets.agreement.figures import figure_of, interval_of
-from al_assets.agreement.report import verdict_of
-from al_assets.agreement.scope_difference import ScopeFigures, why_scopes_differ
-from al_assets.agreement.scopes import Figure
+from al_assets.agreement.core.figures import figure_of, interval_of
+from al_assets.agreement.report.iteration_report import verdict_of
+from al_assets.agreement.report.scope_difference import ScopeFigures, why_scopes_differ
+from al_assets.agreement.report.scopes import Figure
 
 NO_RULE_FIRED = "no stopping rule fired"
 VERDICTS = {

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.alt_test import alt_test
-from al_assets.agreement.kappa import Floats, pair_cells
-from al_assets.agreement.reliability import audit_reliability
-from al_assets.agreement.report import scope_masks
+from al_assets.agreement.core.kappa import Floats, pair_cells
+from al_assets.agreement.population.reliability import audit_reliability
+from al_assets.agreement.report.alt_test import alt_test
+from al_assets.agreement.report.iteration_report import scope_masks
 from al_assets.partitions import iteration_key, iteration_number, previous_key
 from al_assets.report.descriptions import SCOPES
 from al_assets.report.explanation import Explanation
+from al_assets.report.iteration_tables import IterationTables, last_change
 from al_assets.report.recompute import FROM_ITEMS
-from al_assets.report.rows import (
+from al_assets.report.traced_items import (
     Rows,
     cells_frame,
     labelled_rows,
@@ -24,7 +25,6 @@ from al_assets.report.rows import (
     with_earlier,
     with_probability,
 )
-from al_assets.report.tables import IterationTables, last_change
 
 ONE_VOTE = frozenset(
     (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import prevalence_threshold
+from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy

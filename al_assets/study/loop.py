@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
-from al_assets.agreement.kappa import Floats, cohen_kappa
-from al_assets.agreement.report import RANDOM_REASONS
+from al_assets.agreement.core.kappa import Floats, cohen_kappa
+from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
+from al_assets.agreement.report.iteration_report import RANDOM_REASONS
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.geometry.clusters import assign_clusters
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 
 
 def noisy_oracle(truth: NDArray[np.bool_], auc: float, seed: int = 0) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from al_assets.agreement.kappa import Floats, cohen_kappa, mean_model_kappa, mean_pairwise_kappa
+from al_assets.agreement.core.kappa import Floats, cohen_kappa, mean_model_kappa, mean_pairwise_kappa
 from al_assets.config import Positive, Section
 from al_assets.study.errors import StudyError
 from al_assets.study.texts import JudgedTexts

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.config import LinearStudent, SFTStudent, fingerprint_of
 from al_assets.models.students import load_student, student_fingerprint, train_student
 from al_assets.models.students.linear import fit_linear

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.calibration import average_precision, prevalence_threshold
-from al_assets.agreement.kappa import Floats, kappa_of, mean_defined
+from al_assets.agreement.core.kappa import Floats, kappa_of, mean_defined
+from al_assets.agreement.population.thresholds import average_precision, prevalence_threshold
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare

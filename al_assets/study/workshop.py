@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.config import EmbeddingSettings, LabelerSettings, Policy, fingerprint_of
 from al_assets.models.embedders import SentenceTransformersEmbedder, embed_texts
 from al_assets.models.labelers import labeler_fingerprint, make_labeler

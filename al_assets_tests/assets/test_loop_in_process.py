@@ -6,11 +6,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.agreement.report import is_promoted, verdict_of
+from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
 from al_assets.assets.probe import representation_probe
 from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.models.incumbent import Incumbent, successor
-from al_assets.report.tables import read_tables
+from al_assets.report.iteration_tables import read_tables
 from al_assets.storage.root import data_version
 from al_assets.tables import TABLES
 from al_assets_tests.conftest import MakeLoop

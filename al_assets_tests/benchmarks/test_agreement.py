@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.agreement.slices import MODEL, agreement_figures
+from al_assets.agreement.raters.slices import MODEL, agreement_figures
 from benchmarks.agreement import bench_agreement, simulated_votes
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from al_assets.agreement.bootstrap import grouped_distributions
-from al_assets.agreement.kappa import Floats, Panel, panel
-from al_assets.agreement.parity_difference import parity_distribution
+from al_assets.agreement.core.bootstrap import grouped_distributions
+from al_assets.agreement.core.kappa import Floats, Panel, panel
+from al_assets.agreement.report.parity_difference import parity_distribution
 from benchmarks.audit_coverage import audit_coverage, simulated_pool, true_figures
 from benchmarks.coverage import FULL, QUICK, bench_coverage, half_widths, summarise
 from benchmarks.kappa_coverage import (

@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
-from al_assets.agreement.report import frame_of, kappa_report
+from al_assets.agreement.core.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
+from al_assets.agreement.report.iteration_report import frame_of, kappa_report
 from al_assets.agreement.stopping import StoppingRules
 from benchmarks.loop_evidence import loop_evidence
 from benchmarks.simulated_loop import AUDIT, BOUNDARY, LoopSize, Scenario, SimulatedLoop, simulate_loop

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
-from al_assets.report.page import write_report
+from al_assets.report.html_page import write_report
+from al_assets.report.iteration_tables import read_tables
 from al_assets.report.sentences import verdict_sentence
-from al_assets.report.tables import read_tables
 from al_assets_tests.report.conftest import SCRIPT, small_world, write_run
 from al_assets_tests.support.browser.dagster_ui import CHROMIUM, FLAGS
 

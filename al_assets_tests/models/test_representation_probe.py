@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.calibration import prevalence_threshold
-from al_assets.agreement.head_comparison import HEAD_AHEAD, STUDENT_AHEAD
-from al_assets.agreement.kappa import mean_model_kappa
-from al_assets.agreement.labelled_items import labelled_items
-from al_assets.agreement.stop_set import labels_at
+from al_assets.agreement.core.kappa import mean_model_kappa
+from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.agreement.population.stop_set import labels_at
+from al_assets.agreement.population.thresholds import prevalence_threshold
+from al_assets.agreement.report.head_comparison import HEAD_AHEAD, STUDENT_AHEAD
 from al_assets.models.representation_probe import Probe, representation_probe
 from al_assets.models.students.linear import fit_linear
 from al_assets_tests.support.votes import votes_frame

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 import yaml
 
-from al_assets.agreement.figures import estimate_of
-from al_assets.agreement.report import frame_of, kappa_report, student_labels
+from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_labels
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.config import Policy, load_policy
-from al_assets.report.tables import IterationTables, read_tables
+from al_assets.report.iteration_tables import IterationTables, read_tables
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED
 from al_assets_tests.agreement.conftest import World, make_world

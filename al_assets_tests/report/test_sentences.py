@@ -1,6 +1,7 @@
 import polars as pl
 import pytest
 
+from al_assets.report.iteration_tables import IterationTables
 from al_assets.report.sentences import (
     gain_sentence,
     percent,
@@ -9,7 +10,6 @@ from al_assets.report.sentences import (
     verdict_reason,
     verdict_sentence,
 )
-from al_assets.report.tables import IterationTables
 
 
 def _edited(report: pl.DataFrame, figure: str, scope: str, **values: float | None) -> pl.DataFrame:

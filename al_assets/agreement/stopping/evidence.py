@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from al_assets.agreement.bootstrap import Interval
+from al_assets.agreement.core.bootstrap import Interval
 
 CONTINUE = "continue"
 GUIDELINE_PROBLEM = "guideline problem"

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
-from al_assets.agreement.kappa import Floats, pair_cells, positive_of
+from al_assets.agreement.core.kappa import Floats, pair_cells, positive_of
 from al_assets.agreement.stopping.evidence import STABLE, Decision, Evidence
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from al_assets.agreement import ceiling
-from al_assets.agreement.sample_size import items_until
+from al_assets.agreement.planning.sample_size import items_until
+from al_assets.agreement.stopping import ceiling
 from al_assets.agreement.stopping.evidence import (
     BUDGET_SPENT,
     GUIDELINE_PROBLEM,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from al_assets.agreement.bootstrap import Interval
+from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping.evidence import CONTINUE, PRECEDENCE, Decision, Evidence
 from al_assets.agreement.stopping.predictions import PredictedChange, Stabilised
 from al_assets.agreement.stopping.rules import Budget, GuidelineProblem, Parity, Plateau, Rule

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from al_assets.agreement.label_model import LabelModel
-from al_assets.agreement.label_model_fit import fit_label_model
+from al_assets.models.label_model.fit import fit_label_model
+from al_assets.models.label_model.fitted_model import LabelModel
 from al_assets.models.labelers.protocol import Abstaining, KeepsVotes, Labeler, LabelerError
 from al_assets.models.scoring import Store, checked_scores, vote_texts
 from al_assets.storage.atomic import write_bytes

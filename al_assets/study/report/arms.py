@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD, LLM0
 from al_assets.study.report.result_rows import FIGURES, KEY
 

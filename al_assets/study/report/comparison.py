@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study.report.arms import (
     BASELINES,
     METRICS,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD
 from al_assets.study.report.arms import METRICS, RANDOM, Arm, Setting, all_seeds, base_settings, baseline
 from al_assets.study.report.comparison import LAST, compare

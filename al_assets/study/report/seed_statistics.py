@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.kappa import Floats
+from al_assets.agreement.core.kappa import Floats
 
 RESAMPLES = 2_000
 MIN_BOOTSTRAP_SEEDS = 3

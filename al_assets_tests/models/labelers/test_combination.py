@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from upath import UPath
 
-from al_assets.agreement.label_model_fit import fit_label_model
 from al_assets.config import CombinationLabeler as CombinationSettings
 from al_assets.config import Policy
 from al_assets.models.incumbent import llm0, open_incumbent
+from al_assets.models.label_model.fit import fit_label_model
 from al_assets.models.labelers import LabelerError, labeler_fingerprint, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler, Member
 from al_assets.models.labelers.protocol import Abstaining, Closing

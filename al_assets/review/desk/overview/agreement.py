@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from al_assets.agreement.gold import ALL
-from al_assets.agreement.rater_tables import OTHERS, comparison_rows
-from al_assets.agreement.raters import rated_items
-from al_assets.agreement.rows import Resampling
-from al_assets.agreement.scopes import expert_scope
+from al_assets.agreement.core.resampling import Resampling
+from al_assets.agreement.raters.gold_accuracy import ALL
+from al_assets.agreement.raters.pairwise import OTHERS, comparison_rows
+from al_assets.agreement.raters.rated_items import rated_items
+from al_assets.agreement.report.scopes import expert_scope
 from al_assets.config import Policy
 from al_assets.review.hidden_items import GoldError
 from al_assets.review.rater_quality import rater_quality

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from al_assets.agreement.figures import figure_of
-from al_assets.agreement.report import verdict_of
-from al_assets.agreement.scopes import Figure
+from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.report.iteration_report import verdict_of
+from al_assets.agreement.report.scopes import Figure
 from al_assets.storage.root import RunRoot
 
 

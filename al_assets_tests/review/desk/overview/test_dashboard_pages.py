@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from starlette.applications import Starlette
 
-from al_assets.agreement.figures import figure_of
-from al_assets.agreement.gold import wilson_interval
-from al_assets.agreement.rater_tables import OTHERS
-from al_assets.agreement.raters import rated_items
-from al_assets.agreement.scopes import expert_scope, frame_of
-from al_assets.agreement.slices import agreement_figures
+from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.raters.gold_accuracy import wilson_interval
+from al_assets.agreement.raters.pairwise import OTHERS
+from al_assets.agreement.raters.rated_items import rated_items
+from al_assets.agreement.raters.slices import agreement_figures
+from al_assets.agreement.report.scopes import expert_scope, frame_of
 from al_assets.review.desk.access import Role
 from al_assets.review.desk.app import make_app
 from al_assets.review.desk.desk import Desk

@@ -1,0 +1,158 @@
+"""Votes, split and scores of the loop's tables as aligned arrays, one entry for each labelled item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.kappa import Floats
+
+VOTE_COLUMNS = (
+    "item_id", "rater", "label", "iteration", "reason", "group_id", "stratum", "stratum_size", "inclusion_probability",
+)  # fmt: skip
+SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
+SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
+EVALUATION_SPLITS = ("evaluation", "panel")
+VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
+
+
+@dataclass(frozen=True)
+class LabelledItems:
+    """The items somebody voted on, in order of item id; every array has one entry (or row) for each.
+
+    :param votes: shape (items, raters), 1 positive, 0 negative, NaN no vote or undecided.
+    :param undecided: "cannot decide" answers.
+    :param split: evaluation, fine-tuning or panel; "" where the split does not know the item.
+    :param p_student: the student's score, NaN where not scored; so p_incumbent and the label incumbent.
+    """
+
+    item_id: NDArray[np.str_]
+    votes: Floats
+    undecided: NDArray[np.int64]
+    group: NDArray[np.str_]
+    reason: NDArray[np.str_]
+    split: NDArray[np.str_]
+    iteration: NDArray[np.str_]
+    stratum: NDArray[np.str_]
+    stratum_size: Floats
+    inclusion_probability: Floats
+    p_student: Floats
+    p_incumbent: Floats
+    incumbent: Floats
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.item_id)
+
+    def where(self, mask: NDArray[np.bool_]) -> "LabelledItems":
+        """Return the items of a mask."""
+        return LabelledItems(**{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
+
+    @property
+    def decisive(self) -> NDArray[np.int64]:
+        """Positive and negative votes of each item."""
+        return np.asarray((~np.isnan(self.votes)).sum(axis=1), dtype=np.int64)
+
+    @property
+    def positive_share(self) -> Floats:
+        """Share of positive among decisive votes, NaN without any."""
+        decisive = self.decisive
+        return np.where(decisive > 0, np.nansum(self.votes, axis=1) / np.maximum(decisive, 1), np.nan)
+
+    @property
+    def evaluation(self) -> NDArray[np.bool_]:
+        """Whether an item is kept for evaluation; panel items are."""
+        return np.isin(self.split, EVALUATION_SPLITS)
+
+
+def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame) -> LabelledItems:
+    """Return the labelled items of all iterations so far, whatever the order of the frames' rows.
+
+    :param votes: current votes, columns item_id, rater, label, iteration, reason, group_id, stratum, stratum_size,
+        inclusion_probability; one row for each item and rater.
+    :param split: columns item_id, split, reason, iteration; one row for each item. Its reason counts before the
+        votes' reason.
+    :param scores: columns item_id, role, p_student, p_incumbent, incumbent_label; the rows of role ``evaluation``.
+    :raises ValueError: a column is missing, a label unknown, a row repeated, or a labelled evaluation item unscored.
+    """
+    _require(votes, "votes", VOTE_COLUMNS, ("item_id", "rater"))
+    _require(split, "split", SPLIT_COLUMNS, ("item_id",))
+    _require(scores, "scores", SCORE_COLUMNS, ("item_id", "role"))
+    unknown = votes.filter(~pl.col("label").is_in(list(VOTE_VALUES)))
+    if unknown.height:
+        raise ValueError(f"votes.label: {unknown['label'][0]!r}; expected one of {', '.join(VOTE_VALUES)}")
+    items = (
+        votes.sort("item_id", "iteration", "rater")
+        .group_by("item_id", maintain_order=True)
+        .agg(
+            pl.col("group_id", "iteration", "reason", "stratum", "stratum_size", "inclusion_probability").first(),
+            (pl.col("label") == "undecided").sum().alias("undecided"),
+        )
+        .join(split.select("item_id", "split", pl.col("reason").alias("split_reason")), on="item_id", how="left")
+        .join(scores.filter(pl.col("role") == "evaluation").drop("role"), on="item_id", how="left")
+        .with_columns(pl.coalesce("split_reason", "reason").alias("reason"))
+        .sort("item_id")
+    )
+    found = LabelledItems(
+        item_id=_texts(items["item_id"]),
+        votes=_vote_matrix(votes, items["item_id"]),
+        undecided=items["undecided"].cast(pl.Int64).to_numpy(),
+        group=_texts(items["group_id"].fill_null(items["item_id"])),
+        reason=_texts(items["reason"]),
+        split=_texts(items["split"]),
+        iteration=_texts(items["iteration"]),
+        stratum=_texts(items["stratum"]),
+        stratum_size=floats(items["stratum_size"]),
+        inclusion_probability=floats(items["inclusion_probability"]),
+        p_student=floats(items["p_student"]),
+        p_incumbent=floats(items["p_incumbent"]),
+        incumbent=floats(items["incumbent_label"]),
+    )
+    unscored = found.evaluation & np.isnan(found.p_student + found.p_incumbent + found.incumbent)
+    if unscored.any():
+        raise ValueError(
+            f"scores: {int(unscored.sum())} labelled evaluation items have no score, such as "
+            f"{found.item_id[unscored][0]!r}; score every evaluation item with student and incumbent first"
+        )
+    return found
+
+
+def _vote_matrix(votes: pl.DataFrame, item_ids: pl.Series) -> Floats:
+    raters = votes["rater"].unique().sort()
+    matrix = np.full((len(item_ids), len(raters)), np.nan)
+    rows = item_ids.search_sorted(votes["item_id"]).to_numpy()
+    columns = raters.search_sorted(votes["rater"]).to_numpy()
+    matrix[rows, columns] = [VOTE_VALUES[label] for label in votes["label"]]
+    return matrix
+
+
+def require_columns(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> None:
+    """Raise a ValueError that names the columns a frame lacks."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name}: columns {', '.join(missing)} are missing; expected {', '.join(columns)}")
+
+
+def aligned(frame: pl.DataFrame, item_ids: NDArray[np.str_], column: str = "label") -> Floats:
+    """Return a column of a frame (item_id, column) for some items in their order, NaN where there is none."""
+    known = dict(zip(frame["item_id"].to_list(), floats(frame[column]).tolist(), strict=True))
+    return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
+
+
+def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:
+    require_columns(frame, name, columns)
+    repeated = frame.filter(frame.select(key).is_duplicated())
+    if repeated.height:
+        shown = ", ".join(f"{column}={repeated[column][0]!r}" for column in key)
+        raise ValueError(f"{name}: more than one row for {shown}; give the current row only")
+
+
+def _texts(series: pl.Series) -> NDArray[np.str_]:
+    return np.array(series.cast(pl.String).fill_null("").to_list(), dtype=np.str_)
+
+
+def floats(series: pl.Series) -> Floats:
+    """Return a column as floats, null as NaN."""
+    return np.asarray(series.cast(pl.Float64).fill_null(float("nan")).to_numpy(), dtype=np.float64)

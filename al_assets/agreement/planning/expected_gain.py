@@ -1,0 +1,103 @@
+"""What the next round's labels may gain, from the kappas of the iterations so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.core.figures import figure_of, interval_of
+
+_Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True)
+class GainPlan:
+    """What the next round's labels are expected to gain in kappa; None where it is not known, and text says why.
+
+    :param gain: expected gain of the next round, with its 95 % interval.
+    :param per_100_labels: the fitted slope at the labels bought so far.
+    """
+
+    gain: float | None
+    low: float | None
+    high: float | None
+    per_100_labels: float | None
+    iterations: int
+    text: str
+
+
+@dataclass(frozen=True)
+class _Fit:
+    slope: float
+    error: float
+
+
+def expected_gain(history: Sequence[tuple[str, pl.DataFrame]], budget: int) -> GainPlan:
+    """Return the next round's expected gain: kappa against the logarithm of the labels, fitted to the history.
+
+    Weighted least squares with each report's own standard error; if the points scatter more than that, the slope's
+    error grows by the root of chi-squared per degree of freedom. Kappas of one panel share their items, so errors
+    are positively correlated and the interval is rather too wide. It assumes the curve goes on as it did.
+
+    :param history: (key, kappa report) in order; the scope is the panel where two iterations have it, else evaluation.
+    :param budget: labelled items that the next round adds.
+    """
+    panel = _points(history, "panel")
+    scope = "panel" if len(panel) >= 2 else "evaluation"
+    points = panel if scope == "panel" else _points(history, scope)
+    if len(points) < 2:
+        seen = f"{len(history)} iteration{'' if len(history) == 1 else 's'}"
+        known = max(len(points), len(panel))
+        usable = "" if len(history) < 2 else f", {known} of them with an interval"
+        return GainPlan(None, None, None, None, known, f"not known yet: {seen}{usable}; it takes 2")
+    fit = _fit(points)
+    if fit is None:
+        return GainPlan(None, None, None, None, len(points), "not known: every iteration has the same number of labels")
+    labels = max(count for count, _, _ in points)
+    step = log((labels + budget) / labels)
+    gain, low, high = (
+        step * slope for slope in (fit.slope, fit.slope - _Z95 * fit.error, fit.slope + _Z95 * fit.error)
+    )
+    text = (
+        f"{gain:+.3f} kappa (95 % interval {low:+.3f} to {high:+.3f}), from {len(points)} iterations' kappa on the "
+        f"{scope} items against the logarithm of the labels"
+    )
+    return GainPlan(gain, low, high, 100 * fit.slope / labels, len(points), text)
+
+
+def figure_interval(report: pl.DataFrame, figure: str, scope: str) -> Interval:
+    """Return a report's figure as an interval; undefined, with the reason, where the report has no such row."""
+    found = figure_of(report, figure, scope)
+    if found is None:
+        return Interval(None, None, None, 0, f"no row {figure!r}, scope {scope!r}")
+    return Interval(found.estimate, found.low, found.high, found.items or 0, found.detail)
+
+
+def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
+    labels, kappa, errors = np.array(points, dtype=np.float64).T
+    weights, places = 1 / errors**2, np.log(labels)
+    away = places - np.average(places, weights=weights)
+    spread = float(weights @ away**2)
+    if spread < 1e-12:
+        return None
+    slope = float(weights @ (away * kappa)) / spread
+    residual = float(weights @ (kappa - np.average(kappa, weights=weights) - slope * away) ** 2)
+    scatter = residual / (len(points) - 2) if len(points) > 2 else 1.0
+    return _Fit(slope, sqrt(max(1.0, scatter) / spread))
+
+
+def _points(history: Sequence[tuple[str, pl.DataFrame]], scope: str) -> list[tuple[float, float, float]]:
+    found = []
+    for _, report in history:
+        labels = figure_interval(report, "labels", "loop").estimate
+        kappa = interval_of(report, "model_expert_kappa", scope)
+        if labels and kappa is not None:
+            estimate, low, high = kappa
+            error = (high - low) / (2 * _Z95)
+            if error > 0:
+                found.append((labels, estimate, error))
+    return found

@@ -1,0 +1,295 @@
+"""Answers before money is spent: how many labels an answer takes, what the next round costs and what it may gain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, sqrt
+from statistics import NormalDist
+
+import polars as pl
+
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.planning.expected_gain import GainPlan, expected_gain, figure_interval
+from al_assets.agreement.planning.sample_size import (
+    Stratum,
+    audit_items,
+    items_until,
+    kappa_items,
+    parity_items,
+    stratified_audit_items,
+)
+from al_assets.agreement.stopping.ceiling import ONE_SIDED_95, judge_ceiling
+
+_NORMAL = NormalDist()
+_Z95 = _NORMAL.inv_cdf(0.975)
+ASSUMED = "assumed"
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What a plan rests on where nothing is measured yet; every value is listed with the plan.
+
+    :param half_width: wanted half-width of the 95 % interval of expert-expert kappa.
+    :param prevalence_precision: wanted half-width of the audit's 95 % interval, as a share of the prevalence.
+    :param evaluation_prevalence: share of positives among evaluation items; ``pool_prevalence`` in the pool.
+    :param expert_kappa: expected kappa between experts; ``model_kappa`` between model and expert.
+    :param design_effect: by how much pairs and near-duplicates inflate variances.
+    :param raters: experts who share the work; each item gets ``votes_per_item`` of their votes.
+    :param budget: items a round; ``audit`` is the share of it drawn at random and always held out.
+    :param evaluation_share: share of the other items that is held out.
+    :param hidden_share: hidden gold and repeats on top of the budget, as a share of it; they cost votes too.
+    :param seconds_per_vote: reading and answering one item, pauses included.
+    :param price_per_hour: of an expert, in any currency.
+    """
+
+    half_width: float = 0.08
+    prevalence_precision: float = 0.2
+    evaluation_prevalence: float = 0.25
+    pool_prevalence: float = 0.1
+    expert_kappa: float = 0.75
+    model_kappa: float = 0.5
+    design_effect: float = 1.0
+    votes_per_item: int = 2
+    raters: int = 2
+    budget: int = 120
+    audit: float = 0.25
+    evaluation_share: float = 0.3
+    hidden_share: float = 0.0
+    parity_margin: float = 0.05
+    min_gain: float = 0.05
+    seconds_per_vote: float = 30.0
+    price_per_hour: float = 60.0
+
+    @property
+    def evaluation_per_round(self) -> int:
+        """Evaluation items a round brings: the audit, and the held-out share of the rest."""
+        audit = round(self.budget * self.audit)
+        return audit + round((self.budget - audit) * self.evaluation_share)
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A value the plan rests on, and where it comes from: ``assumed``, or the report and figure that measured it."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Evaluation items for the wanted half-width of kappa; ``further`` counts from those labelled now."""
+
+    half_width: float
+    items: int
+    votes: int
+    labelled: int
+    further: int
+    rounds: int
+    half_width_now: float | None
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """Audit items for the wanted precision of the pool's prevalence.
+
+    :param strata: the strata assumed: what the model calls positive and negative; None if nothing is known of them.
+    :param stratified: items in each stratum; None without strata.
+    """
+
+    half_width: float
+    simple_random: int
+    strata: tuple[Stratum, ...] | None
+    stratified: tuple[int, ...] | None
+    labelled: int
+
+
+@dataclass(frozen=True)
+class ParityPlan:
+    """What the ceiling test still takes; further_labels as in ``CeilingOutcome``."""
+
+    further_labels: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class PanelPlan:
+    """Panel items for the plateau rule to be able to fire if nothing is gained any more; None if not known yet."""
+
+    items: int | None
+    labelled: int
+    text: str
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What the next round costs."""
+
+    items: int
+    votes: int
+    hours: float
+    hours_per_rater: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every answer and every assumption behind it."""
+
+    evaluation: EvaluationPlan
+    audit: AuditPlan
+    parity: ParityPlan
+    panel: PanelPlan
+    next_round: RoundPlan
+    gain: GainPlan
+    assumptions: tuple[Assumption, ...]
+
+
+def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFrame] | None = None) -> Plan:
+    """Return what further labels would buy, from the kappa reports so far or, where they are silent, from assumptions.
+
+    :param reports: kappa reports by iteration key, columns figure, scope, estimate, low, high, items, detail.
+    :raises ValueError: a setting is out of range, or its combination impossible.
+    """
+    given = settings or PlanSettings()
+    _check(given)
+    history = [(key, (reports or {})[key]) for key in sorted(reports or {})]
+    used, assumptions = _measured(given, history)
+    # Rounded first, because 1.1 of 120 items is a hair above 132 in binary.
+    votes = ceil(round(used.budget * (1 + used.hidden_share), 6)) * used.votes_per_item
+    hours = votes * used.seconds_per_vote / 3_600
+    return Plan(
+        _evaluation(used, history),
+        _audit(used, history),
+        _parity(used, history),
+        _panel(used, history),
+        RoundPlan(used.budget, votes, hours, hours / used.raters, hours * used.price_per_hour),
+        expected_gain(history, used.budget),
+        assumptions,
+    )
+
+
+def _measured(
+    given: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]
+) -> tuple[PlanSettings, tuple[Assumption, ...]]:
+    found: dict[str, tuple[float, str]] = {}
+    for key, report in history:
+        for name, figure, scope in (
+            ("expert_kappa", "expert_expert_kappa", "evaluation"),
+            ("model_kappa", "model_expert_kappa", "evaluation"),
+            ("pool_prevalence", "prevalence", "audit"),
+            ("evaluation_prevalence", "prevalence_index", "evaluation"),
+        ):
+            value = figure_interval(report, figure, scope).estimate
+            if value is None:
+                continue
+            # The index is |positive - negative| / all, and positives are the rarer answer.
+            share = (1 - value) / 2 if figure == "prevalence_index" else value
+            if 0 < share < 1:
+                found[name] = (share, f"measured in {key}: {figure}, scope {scope}")
+    ceiling = found.get("expert_kappa", (given.expert_kappa, ""))[0]
+    if found.get("model_kappa", (given.model_kappa, ""))[0] >= sqrt(ceiling):
+        # No latent class fits; parity is then planned from its measured interval alone.
+        found.pop("model_kappa", None)
+    values = {name: value for name, (value, _) in found.items()}
+    used = replace(given, **values)  # type: ignore[arg-type]
+    return used, tuple(
+        Assumption(name, float(getattr(used, name)), found[name][1] if name in found else ASSUMED)
+        for name in PlanSettings.__dataclass_fields__
+    )
+
+
+def _evaluation(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> EvaluationPlan:
+    items = kappa_items(
+        used.half_width,
+        prevalence=used.evaluation_prevalence,
+        expert_kappa=used.expert_kappa,
+        experts=used.votes_per_item,
+        design_effect=used.design_effect,
+    )
+    row = _last(history, "expert_expert_kappa", "evaluation")
+    width = None if row.low is None or row.high is None else (row.high - row.low) / 2
+    further = max(0, items - row.items)
+    rounds = ceil(further / used.evaluation_per_round) if used.evaluation_per_round else 0
+    return EvaluationPlan(used.half_width, items, items * used.votes_per_item, row.items, further, rounds, width)
+
+
+def _audit(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> AuditPlan:
+    half_width = used.prevalence_precision * used.pool_prevalence
+    strata = _called_strata(history)
+    stratified = None if strata is None else stratified_audit_items(strata, half_width)
+    labelled = _last(history, "prevalence", "audit").items
+    return AuditPlan(half_width, audit_items(used.pool_prevalence, half_width), strata, stratified, labelled)
+
+
+def _called_strata(history: Sequence[tuple[str, pl.DataFrame]]) -> tuple[Stratum, ...] | None:
+    called, precision, recall, prevalence = (
+        _last(history, name, "audit").estimate for name in ("positive_share", "precision", "recall", "prevalence")
+    )
+    if called is None or precision is None or recall is None or prevalence is None or not 0 < called < 1:
+        return None
+    missed = min(1.0, prevalence * (1 - recall) / (1 - called))
+    return Stratum(called, precision), Stratum(1 - called, missed)
+
+
+def _parity(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> ParityPlan:
+    row = _last(history, "parity_difference", "evaluation")
+    if row.estimate is not None and row.low is not None and row.high is not None:
+        # Reports hold 95 % intervals; the test reads the ends of a 90 % interval.
+        scale = _NORMAL.inv_cdf((1 + ONE_SIDED_95) / 2) / _Z95
+        narrowed = replace(
+            row,
+            low=row.estimate - scale * (row.estimate - row.low),
+            high=row.estimate + scale * (row.high - row.estimate),
+        )
+        outcome = judge_ceiling(narrowed, used.parity_margin)
+        return ParityPlan(outcome.further_labels, outcome.text)
+    try:
+        items = parity_items(
+            prevalence=used.evaluation_prevalence,
+            expert_kappa=used.expert_kappa,
+            model_kappa=used.model_kappa,
+            margin=used.parity_margin,
+            experts=used.votes_per_item,
+            design_effect=used.design_effect,
+        )
+    except ValueError as error:
+        return ParityPlan(None, f"not known: {error}")
+    if items is None:
+        return ParityPlan(None, "the assumed difference sits on the margin: no number of labels would decide")
+    further = max(0, items - row.items)
+    text = f"about {items} evaluation items decide it if model and experts agree as assumed; {row.items} are labelled"
+    return ParityPlan(further, text)
+
+
+def _panel(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> PanelPlan:
+    row = _last(history, "panel_gain", "panel")
+    if row.estimate is None or row.high is None or used.min_gain <= 0:
+        labelled = max(row.items, _last(history, "model_expert_kappa", "panel").items)
+        return PanelPlan(None, labelled, "not known yet: no panel gain with an interval")
+    bound = (row.high - row.estimate) * _NORMAL.inv_cdf(0.9) / _Z95
+    items = items_until(0.0, bound, used.min_gain, row.items) or row.items
+    return PanelPlan(
+        items,
+        row.items,
+        f"a panel of about {items} items could show a gain below {used.min_gain:g} if nothing is gained any more; "
+        f"it has {row.items}",
+    )
+
+
+def _last(history: Sequence[tuple[str, pl.DataFrame]], figure: str, scope: str) -> Interval:
+    return figure_interval(history[-1][1], figure, scope) if history else Interval(None, None, None, 0, "no report yet")
+
+
+def _check(given: PlanSettings) -> None:
+    least = {"votes_per_item": 2, "raters": 1, "budget": 1}
+    for name, lowest in least.items():
+        if getattr(given, name) < lowest:
+            raise ValueError(f"{name}: {getattr(given, name)}; expected at least {lowest}")
+    for name in ("seconds_per_vote", "price_per_hour", "hidden_share"):
+        if getattr(given, name) < 0:
+            raise ValueError(f"{name}: {getattr(given, name):g}; expected a number of at least 0")
+    if given.raters < given.votes_per_item:
+        raise ValueError(f"raters: {given.raters}; expected at least votes_per_item ({given.votes_per_item})")
+    for name in ("prevalence_precision", "design_effect", "half_width"):
+        if getattr(given, name) <= 0:
+            raise ValueError(f"{name}: {getattr(given, name):g}; expected a number above 0")

@@ -1,0 +1,188 @@
+"""What holds for the whole pool, from stratified random audits whose inclusion probabilities are known.
+
+Boundary items are chosen by rule and have no inclusion probability: no weighting can make them speak for the pool.
+Every round's audit is drawn afresh from the pool that was not yet labelled; each estimates the same population, and
+rounds are combined in proportion to their labelled items.
+
+Intervals are BCa on Rao-Wu replicates, with the jackknife of a stratified sample; ``python -m benchmarks coverage``
+holds them against simulated pools.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.bootstrap import Distribution, Interval, collect_replicates
+from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.core.two_by_two import ratio
+from al_assets.agreement.population.stratified_sample import (
+    AuditSample,
+    mean_distribution,
+    rao_wu_weights,
+    stratified_jackknife,
+    without_each_item,
+)
+
+__all__ = [
+    "AuditSample",
+    "audit_distributions",
+    "audit_kappa",
+    "audit_prevalence",
+    "audit_sample",
+    "rao_wu_weights",
+    "within_unit",
+]
+
+
+def audit_sample(
+    votes: Floats,
+    rounds: NDArray[Any],
+    strata: NDArray[Any],
+    inclusion_probability: Floats,
+    stratum_size: Floats | None = None,
+) -> AuditSample:
+    """Return the audit items as a weighted sample of the pool.
+
+    An item weighs N_h / n_h with n_h the labelled items of its stratum, so items still waiting for a label are
+    taken to be missing at random within a stratum; without a stratum size it weighs 1 / pi. Rounds are weighted by
+    their labelled items. A stratum with one item is joined with its neighbour, as it has no variance of its own.
+
+    :param votes: shape (items, raters), each item with at least one decisive vote.
+    :param rounds: shape (items,), the iteration that drew it.
+    :param strata: shape (items,), its stratum within that round.
+    :param inclusion_probability: shape (items,), 0 < pi <= 1.
+    :param stratum_size: shape (items,), pool items in the stratum when drawn; NaN where unknown.
+    :raises ValueError: an item without a vote or without an inclusion probability.
+    """
+    items = len(votes)
+    wrong = ~((inclusion_probability > 0) & (inclusion_probability <= 1))
+    if wrong.any():
+        raise ValueError(
+            f"inclusion_probability: {int(wrong.sum())} of {items} audit items have none in (0, 1]; "
+            "only items drawn with a known probability can stand for the pool"
+        )
+    if items and bool(np.isnan(votes).all(axis=1).any()):
+        raise ValueError("votes: an audit item without a decisive vote; leave such items out")
+    sizes = np.full(items, np.nan) if stratum_size is None else stratum_size
+    keys = np.array([f"{a}\0{b}\0{c}" for a, b, c in zip(rounds, strata, sizes, strict=True)], dtype=np.str_)
+    code = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    labelled = np.bincount(code)[code] if items else np.zeros(0)
+    weight = np.where(np.isnan(sizes), 1 / inclusion_probability, sizes / np.maximum(labelled, 1))
+    weights = _combine_rounds(weight, rounds)
+    return AuditSample(votes, weights, _join_single_items(code))
+
+
+def audit_prevalence(
+    sample: AuditSample, *, resamples: int = 2_000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Return the pool's share of positives (Hajek mean) with a Rao-Wu bootstrap interval.
+
+    Without a single positive the upper end is the rule of three, generalised to unequal weights: the largest share
+    that a sample like this would miss with probability (1 - confidence) / 2.
+    """
+    distribution = audit_distributions(sample, {}, resamples=resamples, seed=seed)["prevalence"]
+    interval = distribution.interval(len(sample.weights), confidence)
+    return within_unit(interval)
+
+
+def audit_kappa(
+    sample: AuditSample, model: Floats, *, resamples: int = 2_000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Return the pool-wide mean over raters of the weighted kappa between model and rater.
+
+    :param model: shape (items,), 1 or 0.
+    """
+    distribution = audit_distributions(sample, {"model": model}, resamples=resamples, seed=seed)["model_expert_kappa"]
+    items = int(((~np.isnan(sample.votes)).sum(axis=1) >= 2).sum())
+    return distribution.interval(items, confidence)
+
+
+def audit_distributions(
+    sample: AuditSample, models: Mapping[str, Floats], *, resamples: int = 2_000, seed: int = 0
+) -> dict[str, Distribution]:
+    """Return every pool-wide figure with its Rao-Wu replicates.
+
+    :param models: name -> shape (items,) labels, 1 or 0.
+    :return: the figures of ``Panel``, prevalence, and <name>_precision, <name>_recall, <name>_positive_share of
+        each model, where a split vote counts as its share of positives.
+    """
+    if not len(sample.weights):
+        raise ValueError("audit: no labelled audit item; raise selection.shares.audit or wait for labels")
+    share = sample.positive_share
+    agreement = Panel(sample.votes, models)
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        found = dict(agreement.figures(weights))
+        total, positive = weights.sum(axis=1), weights @ share
+        found["prevalence"] = ratio(positive, total)
+        for name, labels in models.items():
+            called, hit = weights @ labels, weights @ (labels * share)
+            found[f"{name}_precision"] = ratio(hit, called)
+            found[f"{name}_recall"] = ratio(hit, positive)
+            found[f"{name}_positive_share"] = ratio(called, total)
+        return found
+
+    replicates = collect_replicates(statistics, rao_wu_weights(sample, resamples=resamples, seed=seed))
+    estimates = statistics(sample.weights[None, :])
+    influence = collect_replicates(statistics, without_each_item(sample))
+    leverage = _leverage(sample, models)
+    found = {
+        name: Distribution(
+            float(value[0]),
+            replicates[name],
+            len(share),
+            stratified_jackknife(sample, float(value[0]), influence[name]),
+            leverage.get(name, float("nan")),
+        )
+        for name, value in estimates.items()
+    }
+    prevalence = mean_distribution(sample, share, resamples=resamples, seed=seed)
+    return {**found, "prevalence": replace(prevalence, leverage=leverage["prevalence"])}
+
+
+def within_unit(interval: Interval) -> Interval:
+    """Return the interval of a share, cut off at 0 and 1."""
+    low = None if interval.low is None else max(0.0, interval.low)
+    high = None if interval.high is None else min(1.0, interval.high)
+    return Interval(interval.estimate, low, high, interval.items, interval.reason)
+
+
+def _combine_rounds(weight: Floats, rounds: NDArray[Any]) -> Floats:
+    if not len(weight):
+        return weight
+    code = np.unique(rounds, return_inverse=True)[1]
+    labelled = np.bincount(code)
+    total = np.bincount(code, weights=weight)
+    # Each round's items together weigh as many as they are, so a shrinking pool does not favour early rounds.
+    return np.asarray(weight * (labelled / total)[code])
+
+
+def _join_single_items(strata: NDArray[np.int64]) -> NDArray[np.int64]:
+    joined = np.zeros(len(strata), dtype=np.int64)
+    current, held = 0, 0
+    for stratum in np.unique(strata):
+        if held >= 2:
+            current, held = current + 1, 0
+        joined[strata == stratum] = current
+        held += int((strata == stratum).sum())
+    if held == 1 and current:
+        joined[joined == current] = current - 1
+    return joined
+
+
+def _leverage(sample: AuditSample, models: Mapping[str, Floats]) -> dict[str, float]:
+    # Without variation among the votes seen, the worst that could have been missed sits on the heaviest item.
+    share, items = sample.positive_share, len(sample.weights)
+    bounds = {"prevalence": items * _heaviest(sample.weights)}
+    for name, labels in models.items():
+        bounds[f"{name}_precision"] = items * _heaviest(sample.weights * labels)
+        bounds[f"{name}_recall"] = items * _heaviest(sample.weights * share)
+    return bounds
+
+
+def _heaviest(weights: Floats) -> float:
+    total = float(weights.sum())
+    return float(weights.max()) / total if total > 0 else float("nan")

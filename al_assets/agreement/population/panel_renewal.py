@@ -1,0 +1,158 @@
+"""When the frozen panel has to be renewed because the pool drifted, and how iterations stay comparable across it.
+
+The panel is a sample of the pool as it was when it was drawn. To see whether the pool is still that pool, one fixed
+labeler's scores of both snapshots are compared: the labeler of the panel's first iteration, never the current one, or
+each retraining would look like drift of the pool.
+
+Renewal: in the iteration that draws the new panel the same student is measured on both panels. Gains are then taken
+within a panel only, and chained: what was gained up to the overlap on the old panel, what came after on the new one.
+Levels on the two panels are never subtracted from each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.bootstrap import Distribution
+from al_assets.agreement.core.kappa import Floats
+
+FEWEST_ITEMS = 100
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class PanelRenewal:
+    """Whether the panel should be renewed.
+
+    :param index: population stability index between the snapshots; None if it cannot be told.
+    :param by_chance: what the index stays below in 999 of 1,000 pairs of samples of one and the same pool.
+    :param distance: largest difference of the two cumulative distributions (Kolmogorov-Smirnov), for the record.
+    """
+
+    due: bool
+    index: float | None
+    by_chance: float | None
+    distance: float | None
+    reason: str
+
+
+def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRenewal:
+    """Say whether the pool has drifted so far that the panel no longer stands for it.
+
+    Due if the population stability index, sum (q - p) ln(q / p) over tenths of the first snapshot, is above the limit
+    and above what chance gives: about (1 / n + 1 / m) times a chi-square of bins - 1 degrees of freedom (Yurdakul and
+    Naranjo 2020, Journal of Risk Model Validation 14(4)). By convention below .1 is no drift, .1 to .25 some, above
+    .25 a different population. A significance test alone would call every large pool drifted.
+
+    :param then: p_positive by one fixed labeler of the pool the panel was drawn from (all of it or a random sample),
+        shape (items,), in [0, 1].
+    :param now: the same labeler's scores of the pool as it is now.
+    :raises ValueError: a score is missing or out of range, or the limit is not above 0.
+    """
+    for name, scores in (("then", then), ("now", now)):
+        if not bool(((scores >= 0) & (scores <= 1)).all()):
+            raise ValueError(f"{name}: scores outside 0 to 1 or missing; score both snapshots with the same labeler")
+    if not limit > 0:
+        raise ValueError(f"limit: {limit}; expected a number above 0, such as 0.2")
+    fewest = min(len(then), len(now))
+    if fewest < FEWEST_ITEMS:
+        return PanelRenewal(
+            False, None, None, None, f"cannot tell: {fewest} scored items; it takes {FEWEST_ITEMS} of each snapshot"
+        )
+    before, after = _binned(then, now)
+    index, chance = _stability(before, after), _by_chance(before, after)
+    distance = _distance(then, now)
+    found = f"population stability index {index:.3f} (limit {limit:g}, by chance below {chance:.3f})"
+    shifted = f"scores moved {'up' if now.mean() > then.mean() else 'down'} from {then.mean():.3f} to {now.mean():.3f}"
+    if index <= limit:
+        return PanelRenewal(False, index, chance, distance, f"{found}: the panel still stands for the pool")
+    if index <= chance:
+        return PanelRenewal(False, index, chance, distance, f"{found}: too few items to tell drift from chance")
+    return PanelRenewal(
+        True, index, chance, distance, f"{found}: the pool drifted, {shifted}; draw a new panel and measure both once"
+    )
+
+
+def chain_panels(panels: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Return one series of kappas over iterations from panels that replaced each other.
+
+    The level is the newest panel's; on older panels only what was gained between their iterations counts. Two panels
+    are joined at the first iteration that both measured.
+
+    :param panels: oldest first; each iteration's kappa on that panel, None where it is undefined.
+    :return: by iteration, in order; None for what cannot be chained to the newest panel.
+    :raises ValueError: two successive panels share no iteration.
+    """
+    chained: dict[str, float | None] = {}
+    shift: float | None = 0.0
+    for number in range(len(panels) - 1, -1, -1):
+        panel = panels[number]
+        if number < len(panels) - 1:
+            shared = sorted(set(panel) & set(panels[number + 1]))
+            if not shared:
+                raise ValueError(
+                    f"panels: {number} and {number + 1} share no iteration; when a panel is renewed, measure that "
+                    "iteration's student on both"
+                )
+            shift = _joined(panel, chained, shared)
+        for iteration, kappa in panel.items():
+            if iteration not in chained:
+                chained[iteration] = None if kappa is None or shift is None else kappa + shift
+    return dict(sorted(chained.items()))
+
+
+def chained_gain(before: Distribution, after: Distribution, *, seed: int = 0) -> Distribution:
+    """Return the gain across a renewal: up to the overlap on the old panel plus since then on the new one.
+
+    The panels are different items, so their errors are independent and the variances add: a gain chained across a
+    renewal is less sure than one within a panel.
+
+    :param before: gain between earlier iteration and overlap on the old panel; ``after`` from overlap on, new panel.
+    """
+    # Shuffled, as resamples with the same seed and the same number of groups are the same resamples.
+    order = np.random.default_rng(seed).permutation(len(after.replicates))
+    estimate = before.estimate + after.estimate
+    parts = [part.jackknife - part.estimate for part in (before, after)]
+    return Distribution(
+        estimate,
+        before.replicates + after.replicates[order],
+        min(before.groups, after.groups),
+        estimate + np.concatenate(parts) if all(len(part) for part in parts) else np.empty(0),
+    )
+
+
+def _joined(
+    panel: Mapping[str, float | None], chained: Mapping[str, float | None], shared: Sequence[str]
+) -> float | None:
+    for iteration in shared:
+        old, new = panel[iteration], chained.get(iteration)
+        if old is not None and new is not None:
+            return new - old
+    return None
+
+
+def _binned(then: Floats, now: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    edges = np.unique(np.quantile(then, np.arange(1, _BINS) / _BINS))
+    size = len(edges) + 1
+    before, after = (np.bincount(np.searchsorted(edges, each, side="right"), minlength=size) for each in (then, now))
+    return before.astype(np.int64), after.astype(np.int64)
+
+
+def _stability(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
+    # Half an item in each bin, as an empty one would make the index infinite.
+    p, q = ((counts + 0.5) / (counts.sum() + len(counts) / 2) for counts in (before, after))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _by_chance(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
+    from scipy.stats import chi2
+
+    return float((1 / before.sum() + 1 / after.sum()) * chi2.ppf(0.999, max(len(before) - 1, 1)))
+
+
+def _distance(then: Floats, now: Floats) -> float:
+    every = np.concatenate([then, now])
+    first, second = (np.searchsorted(np.sort(each), every, side="right") / len(each) for each in (then, now))
+    return float(np.abs(first - second).max())

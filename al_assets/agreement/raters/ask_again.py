@@ -1,0 +1,147 @@
+"""Which votes to ask for again: those that the other raters and a model together make least likely to be right."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns
+from al_assets.agreement.core.two_by_two import Floats
+from al_assets.agreement.raters.rated_items import RatedItems, rated_items
+
+SCHEMA = {
+    "item_id": pl.String,
+    "rater": pl.String,
+    "label": pl.String,
+    "quality": pl.Float64,
+    "why": pl.String,
+}
+_SMALLEST = 1e-6
+_WORD = {1.0: "positive", 0.0: "negative"}
+
+
+def votes_to_ask_again(
+    votes: pl.DataFrame, scores: pl.DataFrame, *, max_quality: float = 0.5, limit: int | None = None
+) -> pl.DataFrame:
+    """Return the decisive votes whose CROWDLAB quality is lowest, worst first.
+
+    The quality of a vote is the probability of its label after all votes and the model's score have been weighed by
+    how reliable their givers are: see ``crowdlab_quality``. "Cannot decide" is no label and is never listed: see
+    ``policy_gaps``.
+
+    :param votes: current votes, the columns of ``labelled_items.VOTE_COLUMNS``; one row for each item and rater.
+    :param scores: item_id, p_positive in [0, 1] for every item with a decisive vote, by a model that was not trained
+        on that item's votes; a model that was will agree with their mistakes.
+    :param max_quality: votes of a lower quality are listed; at .5, those that are more likely wrong than right.
+    :param limit: at most this many votes; None for all.
+    :return: columns item_id, rater, label, quality in [0, 1], why.
+    :raises ValueError: a column is missing, or an item with a decisive vote has no score in [0, 1].
+    """
+    rated = rated_items(votes)
+    kept = rated.items.decisive > 0
+    items = rated.items.where(kept)
+    if not len(items):
+        return pl.DataFrame(schema=SCHEMA)
+    positive = _scores_of(scores, items)
+    # Rounded, because the last digits may differ between machines, and ties are put in order by name.
+    quality = np.round(crowdlab_quality(items.votes, positive), 12)
+    listed = np.argwhere(quality < max_quality)
+    rows = [_row(rated, items, positive, quality, int(item), int(rater)) for item, rater in listed]
+    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row").sort("quality", "item_id", "rater")
+    return frame if limit is None else frame.head(limit)
+
+
+def crowdlab_quality(votes: Floats, positive: Floats) -> Floats:
+    """Return the CROWDLAB quality of every vote: the probability of its label given all votes and the model.
+
+    The model's score and every vote on the item are averaged, a vote speaking for its label as strongly as votes
+    agree with the consensus on the whole. A rater weighs as much as agreement with the other raters exceeds that of
+    always giving the commoner label; the model likewise, by its agreement with the consensus, times the square root
+    of the mean number of votes (Goh, Tkachenko and Mueller 2022, arXiv 2210.06812, section 3, for two classes; the
+    consensus is the label of the higher quality, from a first pass with the majority). Equal to cleanlab's
+    ``get_label_quality_multiannotator``, except that nothing is left to chance: a tied item takes the model's label,
+    then the rarer one, then negative.
+
+    :param votes: shape (items, raters), each item with a decisive vote.
+    :param positive: shape (items,), the model's probability of positive.
+    :return: the shape of votes, 0 to 1, NaN where there is no vote; while no item has two, the model's probability.
+    """
+    several = (~np.isnan(votes)).sum(axis=1) > 1
+    share = positive
+    if several.any():
+        majority = _majority(votes, positive)
+        first = _posterior(votes, positive, majority, several)
+        # Rounded, so that the last digits do not settle what is tied.
+        lead = np.round(first - 0.5, 9)
+        consensus = np.where(lead > 0, 1.0, np.where(lead < 0, 0.0, majority))
+        share = _posterior(votes, positive, consensus, several)
+    # Where a vote is NaN, so is its quality.
+    return votes * share[:, None] + (1 - votes) * (1 - share[:, None])
+
+
+def _majority(votes: Floats, positive: Floats) -> Floats:
+    labels = votes[~np.isnan(votes)]
+    rarer = float(labels.mean() < 0.5)
+    by_model = np.where(positive > 0.5, 1.0, np.where(positive < 0.5, 0.0, rarer))
+    lead = np.nansum(2 * votes - 1, axis=1)
+    return np.where(lead > 0, 1.0, np.where(lead < 0, 0.0, by_model))
+
+
+def _posterior(votes: Floats, positive: Floats, consensus: Floats, several: NDArray[np.bool_]) -> Floats:
+    """Return the probability of positive of each item, shape (items,)."""
+    voted = ~np.isnan(votes)
+    count = voted.sum(axis=1)
+    agreeing = (votes == consensus[:, None]).sum(axis=1) / count
+    likelihood = float(agreeing[several].mean())
+    known = consensus[several]
+    commoner = float(known.mean() > 0.5)
+    chance_error = max(float((known != commoner).mean()), _SMALLEST)
+    weights = np.maximum(1 - (1 - _agreement_with_others(votes)) / chance_error, _SMALLEST)
+    model_error = float(((positive[several] > 0.5) != known).mean())
+    model_weight = max(1 - model_error / chance_error, _SMALLEST) * float(np.sqrt(count.mean()))
+    spoken = np.where(voted, np.where(votes == 1, likelihood, 1 - likelihood), 0.0)
+    return np.asarray((positive * model_weight + spoken @ weights) / (model_weight + voted @ weights))
+
+
+def _agreement_with_others(votes: Floats) -> Floats:
+    """Return each rater's share of agreeing pairs of votes; a rater who shares no item gets the others' mean."""
+    voted = ~np.isnan(votes)
+    same = np.where(votes == 1, (votes == 1).sum(axis=1, keepdims=True), (votes == 0).sum(axis=1, keepdims=True)) - 1
+    others = voted.sum(axis=1, keepdims=True) - 1
+    pairs = (others * voted).sum(axis=0)
+    agreement = np.where(pairs > 0, (same * voted).sum(axis=0) / np.maximum(pairs, 1), np.nan)
+    return np.where(pairs > 0, agreement, np.nanmean(agreement))
+
+
+def _scores_of(scores: pl.DataFrame, items: LabelledItems) -> Floats:
+    require_columns(scores, "scores", ("item_id", "p_positive"))
+    if scores["item_id"].is_duplicated().any():
+        raise ValueError("scores: an item_id is repeated; give one score for each item")
+    positive = aligned(scores, items.item_id, "p_positive")
+    unscored = ~((positive >= 0) & (positive <= 1))
+    if unscored.any():
+        raise ValueError(
+            f"scores.p_positive: {int(unscored.sum())} of {len(items)} items with votes have none in [0, 1], such as "
+            f"{str(items.item_id[unscored][0])!r}; score them, or leave their votes out"
+        )
+    return positive
+
+
+def _row(
+    rated: RatedItems, items: LabelledItems, positive: Floats, quality: Floats, item: int, rater: int
+) -> tuple[str, str, str, float, str]:
+    label = float(items.votes[item, rater])
+    others = np.delete(items.votes[item], rater)
+    given = others[~np.isnan(others)]
+    against = int((given != label).sum())
+    opposite = _WORD[1 - label]
+    others_say = (
+        f"{against} of {len(given)} other raters said {opposite}" if len(given) else "no other rater gave a label"
+    )
+    model_says = f"the model gives positive {positive[item]:.2f}"
+    return (
+        str(items.item_id[item]),
+        rated.raters[rater],
+        _WORD[label],
+        float(quality[item, rater]),
+        f"{others_say}; {model_says}",
+    )

@@ -1,0 +1,164 @@
+"""What a finished iteration left in the run's tables, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import polars as pl
+
+from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.core.kappa import Floats
+from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
+from al_assets.agreement.population.stop_set import labels_at
+from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
+from al_assets.agreement.report.iteration_report import student_labels
+from al_assets.config import Policy
+from al_assets.curation.queue.hidden import HIDDEN
+from al_assets.curation.split import MAJORITY
+from al_assets.partitions import iteration_number
+from al_assets.storage.root import RunRoot
+
+
+@dataclass(frozen=True)
+class IterationTables:
+    """The tables behind one iteration's report; frames as ``al_assets.tables`` declares them.
+
+    :param policy: the policy as its file stands now.
+    :param votes: expert_labels of the iteration: the current votes of all iterations so far.
+    :param reports: kappa_report of this and the earlier iterations, by key in order.
+    :param earlier_labels: the earlier students' labels by key: item_id, role, label.
+    :param texts: item_id and text of the items that were queued or are in the stop set.
+    :param yields: iteration, stage (pool, queue, labels) and positive_share of this and the earlier iterations.
+    :param probe: what the representation probe says in a sentence; "" where there is none.
+    """
+
+    policy: Policy
+    iteration: str
+    votes: pl.DataFrame
+    split: pl.DataFrame
+    scores: pl.DataFrame
+    reports: Mapping[str, pl.DataFrame]
+    earlier_labels: Mapping[str, pl.DataFrame]
+    texts: pl.DataFrame
+    yields: pl.DataFrame
+    incumbent: pl.DataFrame
+    checkpoint: pl.DataFrame
+    probe: str = ""
+
+    @property
+    def report(self) -> pl.DataFrame:
+        """The iteration's own report."""
+        return self.reports[self.iteration]
+
+    @property
+    def threshold(self) -> float:
+        """The student's decision threshold."""
+        return estimate_of(self.report, "threshold", "pool")
+
+    @property
+    def raters(self) -> list[str]:
+        """Everybody who voted, in the order of the vote matrix's columns."""
+        return [str(each) for each in self.votes["rater"].unique().sort()]
+
+    @cached_property
+    def items(self) -> LabelledItems:
+        """Return the labelled items as the report's figures saw them."""
+        return labelled_items(self.votes, self.split, self.scores)
+
+    @cached_property
+    def choice(self) -> StudentThreshold:
+        """Choose the student's threshold and calibration again, as the policy says now."""
+        rules = calibration_rules(self.policy)
+        return choose_threshold(self.items, self.scores, self.policy.policy.expected_prevalence, rules=rules)
+
+    def student(self, items: LabelledItems) -> Floats:
+        """Return the student's labels of some items: 1, 0, or NaN where it did not score one."""
+        return labels_at(items.p_student, self.threshold)
+
+
+def calibration_rules(policy: Policy) -> CalibrationRules:
+    """Return how the policy wants the student calibrated."""
+    names = {field.name for field in fields(CalibrationRules)}
+    return CalibrationRules(**policy.calibration.model_dump(include=names))
+
+
+def last_change(votes: pl.DataFrame) -> int:
+    """Return the report's watermark: the place in the ledger of the last change of a label, 0 without votes.
+
+    :param votes: expert_labels; where an earlier release made the table it does not know adjudications.
+    """
+    changes = votes["as_of"] if votes["as_of"].null_count() < votes.height else votes["seq"]
+    return int(str(changes.max())) if votes.height else 0
+
+
+def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.DataFrame | None = None) -> IterationTables:
+    """Read an iteration's tables from the run of a policy.
+
+    :param iteration: its key; None for the newest with a report.
+    :param report: the iteration's report where it is not stored yet; takes the place of a stored one.
+    :raises ValueError: there is no report, or none of that iteration.
+    """
+    root = RunRoot(policy.root)
+    keys = root.table_keys("kappa_report")
+    if iteration is not None and report is not None:
+        keys = sorted({*keys, iteration})
+    if not keys:
+        raise ValueError(f"report: no iteration under {root.base} has a kappa_report yet; materialize one first")
+    key = keys[-1] if iteration is None else iteration
+    iteration_number(key)
+    if key not in keys:
+        raise ValueError(f"iteration: {key} has no kappa_report; there are reports of {', '.join(keys)}")
+    past = [each for each in keys if each <= key]
+    given = {} if report is None else {key: report}
+    reports = {each: given[each] if each in given else root.read_table("kappa_report", each) for each in past}
+    scores = {each: root.read_table("evaluation_scores", each) for each in past}
+    return IterationTables(
+        policy=policy,
+        iteration=key,
+        votes=root.read_table("expert_labels", key),
+        split=root.read_table("label_split", key),
+        scores=scores[key],
+        reports=reports,
+        earlier_labels={
+            each: student_labels(scores[each], estimate_of(reports[each], "threshold", "pool")) for each in past[:-1]
+        },
+        texts=_texts(root, past, scores[key]),
+        yields=pl.concat([_yield(root, each) for each in past]),
+        incumbent=root.read_table("incumbent_model", key),
+        checkpoint=root.read_table("sft_checkpoint", key),
+        probe=_probe(root, key),
+    )
+
+
+def _probe(root: RunRoot, key: str) -> str:
+    if key not in root.table_keys("representation_probe"):
+        return ""
+    return str(root.read_table("representation_probe", key)["sentence"][0])
+
+
+def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame:
+    queued = [root.read_table("review_queue", each).select("item_id", "text") for each in keys]
+    stop_set = scores.filter(pl.col("role") == "stop_set").select("item_id")
+    pool = root.read_table("pool", keys[-1]).select("item_id", "text").join(stop_set, on="item_id", how="semi")
+    # What the raters were shown comes first: a text of the pool may have been edited since.
+    return pl.concat([*queued, pool]).unique("item_id", keep="first", maintain_order=True)
+
+
+def _yield(root: RunRoot, key: str) -> pl.DataFrame:
+    """Return the positive share of pool and queue by the incumbent's word and of the new labels by the experts'."""
+    called = root.read_table("pseudo_labels", key).select("item_id", "label")
+    asked = root.read_table("review_queue", key).filter(~pl.col("reason").is_in(HIDDEN))
+    queue = asked.select("item_id").join(called, on="item_id")
+    answered = root.read_table("label_split", key).filter(pl.col("iteration") == key)
+    # Majorities throughout, as in the mart of the same name, whatever was adjudicated for the student.
+    majorities = answered.select(MAJORITY.alias("label"))["label"].drop_nulls()
+    stages = {"pool": called["label"], "queue": queue["label"], "labels": majorities}
+    return pl.DataFrame(
+        {
+            "iteration": [key] * len(stages),
+            "stage": list(stages),
+            "items": [len(labels) for labels in stages.values()],
+            "positive_share": [labels.mean() for labels in stages.values()],
+        },
+        schema_overrides={"positive_share": pl.Float64},
+    )

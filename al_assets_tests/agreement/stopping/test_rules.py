@@ -1,0 +1,281 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score
+
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.stopping import (
+    PRECEDENCE,
+    Budget,
+    Decision,
+    Evidence,
+    GuidelineProblem,
+    Parity,
+    Plateau,
+    PredictedChange,
+    Stabilised,
+    StoppingRules,
+    f_change_bound,
+    predicted_f_change,
+    promotion,
+    repeated_looks,
+    verdict,
+)
+
+UNKNOWN = Interval(None, None, None, 0, "only one label occurs")
+
+
+def _evidence(**known: object) -> Evidence:
+    return Evidence(**{"iterations": 4, "labels": 400, **known})  # type: ignore[arg-type]
+
+
+def _between(low: float, estimate: float, high: float, items: int = 200) -> Interval:
+    return Interval(estimate, low, high, items)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "fires", "says"),
+    [
+        (-0.04, 0.03, True, "lower bound -0.04"),
+        (-0.05, 0.03, False, "undecided; about 1 more evaluation labels would show parity"),
+        (-0.20, 0.05, False, "more evaluation labels would show below the experts"),
+        (-0.20, 0.10, False, "no number of labels would decide"),
+        (-0.20, -0.10, False, "below the experts"),
+    ],
+)
+def test_parity_fires_when_the_lower_bound_is_above_the_margin(low: float, high: float, fires: bool, says: str) -> None:
+    decision = Parity(0.05).decide(_evidence(parity=_between(low, (low + high) / 2, high)))
+    assert decision.fired is fires
+    assert says in decision.reason
+
+
+def test_parity_says_what_repeated_looks_do_to_its_error() -> None:
+    fires = _between(0.0, 0.1, 0.2)
+    assert (
+        Parity()
+        .decide(_evidence(iterations=1, parity=fires))
+        .reason.endswith("look 1, a false signal has a chance of at most 5%")
+    )
+    assert (
+        "look 4, a false signal by now has a chance of at most 20%" in Parity().decide(_evidence(parity=fires)).reason
+    )
+    assert "look" not in Parity().decide(_evidence(parity=_between(-0.3, -0.2, -0.1))).reason
+    assert repeated_looks(30, 0.05).startswith("look 30, a false signal by now has a chance of at most 100%")
+
+
+def test_a_model_better_than_the_experts_is_at_parity() -> None:
+    assert Parity(0.05).decide(_evidence(parity=_between(0.1, 0.2, 0.3))).fired
+
+
+@pytest.mark.parametrize(
+    ("gain", "fires", "says"),
+    [
+        (_between(-0.05, -0.01, 0.02), True, "upper bound +0.02"),
+        (_between(-0.20, -0.10, -0.05), True, "panel kappa -0.10"),
+        (_between(-0.05, 0.01, 0.03), False, "undecided, would take about"),
+        (_between(-0.02, 0.05, 0.12), False, "probably rising"),
+        (_between(0.04, 0.08, 0.12), False, "still rising"),
+        (UNKNOWN, False, "not measured: only one label occurs"),
+    ],
+)
+def test_plateau_fires_when_the_gain_is_surely_small(gain: Interval, fires: bool, says: str) -> None:
+    decision = Plateau(0.03, window=2).decide(_evidence(panel_gain=gain))
+    assert decision.fired is fires
+    assert says in decision.reason
+
+
+def test_plateau_counts_its_looks_from_the_first_gain_it_could_see() -> None:
+    flat = _between(-0.05, -0.01, 0.02)
+    for iterations, looks in ((4, 1), (6, 3)):
+        reason = Plateau(0.03, window=3).decide(_evidence(iterations=iterations, panel_gain=flat)).reason
+        assert f"look {looks}, a false signal" in reason
+
+
+def test_plateau_names_the_items_it_would_take() -> None:
+    # The bound is twice as far from the estimate as it may be: four times the items.
+    decision = Plateau(0.03).decide(_evidence(panel_gain=_between(-0.06, 0.0, 0.06, items=250)))
+    assert "about 1000 panel items" in decision.reason
+
+
+def test_plateau_and_stable_never_fire_before_the_least_iterations() -> None:
+    early = _evidence(iterations=2, panel_gain=_between(-0.3, -0.2, -0.1), stop_set_agreements=(1.0, 1.0, 1.0))
+    late = _evidence(iterations=3, panel_gain=early.panel_gain, stop_set_agreements=early.stop_set_agreements)
+    for rule in (Plateau(min_iterations=3), Stabilised(min_iterations=3)):
+        assert not rule.decide(early).fired
+        assert rule.decide(late).fired
+
+
+@pytest.mark.parametrize(
+    ("agreements", "fires"),
+    [
+        ((0.5, 0.99, 0.995, 0.99), True),
+        ((0.99, 0.99, 0.99), True),
+        ((0.99, 0.99, 0.98), False),
+        ((0.2, 0.3, 0.4), False),
+        ((0.99, 0.99), False),
+        ((0.99, 0.99, None), False),
+        ((None, 0.99, 0.99, 0.99), True),
+        ((), False),
+    ],
+)
+def test_stable_fires_when_agreement_is_high_not_when_it_falls(
+    agreements: tuple[float | None, ...], fires: bool
+) -> None:
+    assert Stabilised(0.99).decide(_evidence(stop_set_agreements=agreements)).fired is fires
+
+
+@pytest.mark.parametrize(
+    ("changes", "fires"),
+    [
+        ((0.9, 0.04, 0.04, 0.04), True),
+        ((0.05, 0.05, 0.05), False),
+        ((0.20, 0.20, 0.20), False),
+        ((0.04, 0.04), False),
+        ((0.04, 0.04, None), False),
+        ((), False),
+    ],
+)
+def test_predicted_change_fires_when_it_is_low_and_never_ends_the_loop(
+    changes: tuple[float | None, ...], fires: bool
+) -> None:
+    decision = PredictedChange(0.05).decide(_evidence(stop_set_changes=changes))
+    assert decision.fired is fires
+    assert decision.advisory
+    found, reason = verdict([decision])
+    assert found == "continue"
+    assert ("also fired: predicted change (advice only)" in reason) is fires
+    ends = PredictedChange(0.05, advisory=False).decide(_evidence(stop_set_changes=changes))
+    assert verdict([ends])[0] == ("stable" if fires else "continue")
+
+
+def test_bounds_on_the_change_of_f_are_the_published_ones() -> None:
+    # Bloodgood and Grothendieck 2013: 4 (1 - T) / T, and 4 (1 - T) / ((p + 1) T) with the precision p.
+    assert f_change_bound(0.99) == pytest.approx(0.0404, abs=5e-5)
+    assert f_change_bound(0.95) == pytest.approx(0.2105, abs=5e-5)
+    assert f_change_bound(0.97) == pytest.approx(0.1237, abs=5e-5)
+    assert f_change_bound(0.99, precision=1.0) == pytest.approx(0.0202, abs=5e-5)
+    assert f_change_bound(0.99, precision=0.0) == f_change_bound(0.99)
+    assert f_change_bound(1.0) == 0
+    assert (f_change_bound(0.0), f_change_bound(-0.2), f_change_bound(float("nan"))) == (None, None, None)
+    with pytest.raises(ValueError, match="precision: 2"):
+        f_change_bound(0.9, precision=2.0)
+    reason = Stabilised(0.9).decide(_evidence(stop_set_agreements=(0.99, 0.99, 0.99))).reason
+    assert reason.endswith("F changed by at most 0.040 an iteration")
+    assert "F changed" not in Stabilised().decide(_evidence(stop_set_agreements=(0.5, 0.6, 0.7))).reason
+
+
+def test_no_pair_of_models_changes_f_by_more_than_the_bound() -> None:
+    generator = np.random.default_rng(0)
+    checked = 0
+    for _ in range(60):
+        truth = generator.random(400) < generator.uniform(0.05, 0.6)
+        before = np.where(generator.random(400) < generator.uniform(0, 0.5), ~truth, truth)
+        now = np.where(generator.random(400) < generator.uniform(0, 0.1), ~before, before)
+        kappa = cohen_kappa_score(before, now)
+        precision = float((truth & before).sum() / max(before.sum(), 1))
+        moved = abs(f1_score(truth, now) - f1_score(truth, before))
+        bound, tighter = f_change_bound(kappa), f_change_bound(kappa, precision)
+        if bound is not None and tighter is not None:
+            checked += 1
+            assert moved <= tighter + 1e-12 <= bound + 2e-12
+    assert checked > 50
+
+
+def test_the_predicted_change_of_f_is_one_minus_f_between_the_models() -> None:
+    for now, before in product(([1, 1, 0, 0, 1], [0, 0, 1, 1, 0]), repeat=2):
+        found = predicted_f_change(np.array(now, dtype=np.float64), np.array(before, dtype=np.float64))
+        assert found == pytest.approx(1 - f1_score(before, now))
+    nobody = np.zeros(5)
+    assert predicted_f_change(nobody, nobody) is None
+    assert predicted_f_change(nobody, np.full(5, np.nan)) is None
+    assert predicted_f_change(nobody, np.array([1.0, 0, 0, 0, 0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "iterations", "fires"), [(999, 7, False), (1_000, 1, True), (1_001, 1, True), (10, 8, True)]
+)
+def test_budget_fires_at_either_limit(labels: int, iterations: int, fires: bool) -> None:
+    assert Budget(1_000, 8).decide(_evidence(labels=labels, iterations=iterations)).fired is fires
+
+
+@pytest.mark.parametrize(
+    ("kappa", "population", "fires"),
+    [
+        (_between(0.40, 0.50, 0.58), UNKNOWN, True),
+        (_between(0.40, 0.50, 0.58), _between(0.2, 0.45, 0.7), True),
+        (_between(0.40, 0.50, 0.58), _between(0.5, 0.75, 0.9), False),
+        (_between(0.40, 0.50, 0.60), UNKNOWN, False),
+        (_between(0.40, 0.55, 0.70), UNKNOWN, False),
+        (_between(0.55, 0.65, 0.75), UNKNOWN, False),
+        (_between(0.62, 0.70, 0.80), UNKNOWN, False),
+        (_between(0.10, 0.30, 0.50, items=29), UNKNOWN, False),
+        (_between(0.10, 0.30, 0.50, items=30), UNKNOWN, True),
+        (UNKNOWN, UNKNOWN, False),
+        (Interval(0.2, None, None, 40, "8 groups"), UNKNOWN, False),
+    ],
+)
+def test_guideline_problem_fires_when_experts_surely_agree_too_little(
+    kappa: Interval, population: Interval, fires: bool
+) -> None:
+    decision = GuidelineProblem(0.6).decide(_evidence(expert_kappa=kappa, population_kappa=population))
+    assert decision.fired is fires
+
+
+def test_nothing_measured_means_go_on() -> None:
+    decisions = StoppingRules().decide(Evidence(iterations=1, labels=0))
+    assert verdict(decisions) == ("continue", "no stopping rule fired")
+    assert all(decision.reason for decision in decisions)
+
+
+def test_the_settings_reach_their_rules() -> None:
+    rules = StoppingRules(
+        parity_margin=0.5,
+        min_gain=0.5,
+        min_iterations=1,
+        max_labels=7,
+        min_expert_kappa=0.9,
+        stable_agreement=0.1,
+        predicted_change=0.5,
+    )
+    evidence = Evidence(
+        iterations=1,
+        labels=7,
+        parity=_between(-0.4, -0.3, -0.2),
+        panel_gain=_between(0.2, 0.3, 0.4),
+        expert_kappa=_between(0.7, 0.8, 0.85),
+        stop_set_agreements=(0.2, 0.2, 0.2),
+        stop_set_changes=(0.4, 0.4, 0.4),
+    )
+    assert [decision.fired for decision in rules.decide(evidence)] == [True] * 6
+    assert [decision.fired for decision in StoppingRules().decide(evidence)] == [False] * 6
+    names = [decision.name for decision in rules.decide(evidence)]
+    assert names == ["guideline problem", "parity", "budget spent", "plateau", "stable", "predicted change"]
+
+
+def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
+    fired = [Decision(name, True, f"because {name}") for name in PRECEDENCE]
+    for place, name in enumerate(PRECEDENCE):
+        found, reason = verdict(fired[place:][::-1])
+        others = ", ".join(PRECEDENCE[place + 1 :])
+        assert (found, reason) == (name, f"because {name}" + (f"; also fired: {others}" if others else ""))
+    assert PRECEDENCE == ("guideline problem", "parity", "budget spent", "plateau", "stable")
+
+
+@pytest.mark.parametrize(
+    ("gain", "promoted", "says"),
+    [
+        (_between(0.02, 0.10, 0.20), True, "better"),
+        (_between(-0.10, 0.05, 0.20), True, "not significantly different"),
+        (_between(-0.20, 0.0, 0.20), True, "not significantly different"),
+        (_between(-0.20, -0.05, 0.10), False, "not significantly different"),
+        (_between(-0.20, -0.10, -0.01), False, "worse"),
+        (Interval(0.1, None, None, 12, "few groups"), True, "few groups"),
+        (Interval(-0.1, None, None, 12, "few groups"), False, "few groups"),
+        (UNKNOWN, False, "cannot be compared"),
+    ],
+)
+def test_a_student_is_promoted_unless_it_agrees_less(gain: Interval, promoted: bool, says: str) -> None:
+    decided, reason = promotion(gain)
+    assert decided is promoted
+    assert says in reason
