@@ -15,7 +15,7 @@ import polars as pl
 from al_assets.assets.marts import GROUP, column_schema
 from al_assets.assets.partitioned import OWNERS, table_output
 from al_assets.partitions import PARTITIONS_NAME, previous_key
-from al_assets.tables import Column, Table
+from al_assets.tables import DEPENDENCIES, MATERIALIZATIONS
 
 CODE_VERSION = "dagster/code_version"
 DATA_VERSION = "dagster/data_version"
@@ -28,36 +28,6 @@ HISTORY_PAGE = 100
 
 CLOSING = {"incumbent_model": "kappa_report"}
 """What an asset takes from the iteration before: the loop closes outside the asset graph, which knows no cycles."""
-
-MATERIALIZATIONS = Table(
-    "materializations",
-    ("asset", "iteration"),
-    {
-        "asset": Column(pl.String, "the asset"),
-        "iteration": Column(pl.String, "the iteration; null if it is not divided into iterations", nullable=True),
-        "materialized_at": Column(pl.Datetime("us", "UTC"), "when its own step last ran, null if never", nullable=True),
-        "run_id": Column(pl.String, "the run that did it", nullable=True),
-        "code_version_then": Column(pl.String, "fingerprint of the settings it was made under", nullable=True),
-        "code_version_now": Column(pl.String, "their fingerprint today, null if none is declared", nullable=True),
-        "computed_version": Column(pl.String, "version of the contents its own step made", nullable=True),
-        "data_version": Column(pl.String, "newest version of its contents, announced by another asset or its own step",
-                               nullable=True),
-    },
-)  # fmt: skip
-DEPENDENCIES = Table(
-    "dependencies",
-    ("asset", "iteration", "upstream", "upstream_iteration"),
-    {
-        "asset": Column(pl.String, "the asset"),
-        "iteration": Column(pl.String, "its iteration; null if it is not divided into iterations", nullable=True),
-        "upstream": Column(pl.String, "an asset it is made from"),
-        "upstream_iteration": Column(pl.String, "the iteration of that; null if it has none", nullable=True),
-        "version_then": Column(pl.String, "version of the upstream contents it was made from, null if not recorded",
-                               nullable=True),
-        "version_now": Column(pl.String, "version of the upstream contents today, comparable with version_then",
-                              nullable=True),
-    },
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import pytest
 from al_assets.agreement.core.two_by_two import table_figures
 from al_assets.assets.marts import build_marts
 from al_assets.assets.partitioned import ITERATIONS, loop_asset, table_output
-from al_assets.assets.provenance import DEPENDENCIES, MATERIALIZATIONS, build_provenance
+from al_assets.assets.provenance import build_provenance
 from al_assets.assets.resource import LoopResource
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
 from al_assets.storage.warehouse import load_models, run_model
-from al_assets.tables import TABLES, WHY_QUEUED
+from al_assets.tables import DEPENDENCIES, MATERIALIZATIONS, TABLES, WHY_QUEUED
 
 MODELS = load_models()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

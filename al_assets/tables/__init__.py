@@ -1,0 +1,47 @@
+"""Every table: its columns, their types and meanings, declared once; frames are checked where data enters and leaves.
+
+``curation`` and ``learning`` hold what the loop's assets store, ``votes`` what the ledger answers with.
+"""
+
+from al_assets.tables.curation import (
+    BOUNDARY_PAIRS,
+    CLUSTER_ASSIGNMENTS,
+    EMBEDDINGS,
+    INCUMBENT_MODEL,
+    OVERLAP_MAP,
+    POOL,
+    PSEUDO_LABELS,
+    QUARANTINE,
+    REVIEW_QUEUE,
+    WHY_QUEUED,
+)
+from al_assets.tables.learning import (
+    DEPENDENCIES,
+    EVALUATION_SCORES,
+    EXPERT_LABELS,
+    KAPPA_REPORT,
+    LABEL_SPLIT,
+    MATERIALIZATIONS,
+    REPRESENTATION_PROBE,
+    SFT_CHECKPOINT,
+)
+from al_assets.tables.schema import VECTOR, Column, SchemaError, Table
+from al_assets.tables.votes import ADJUDICATIONS, ANSWERS, COMMENT, POLICY_TEXTS, RETESTS, VOTES, WITHDRAWALS
+
+__all__ = [
+    "ADJUDICATIONS", "ANSWERS", "BOUNDARY_PAIRS", "CLUSTER_ASSIGNMENTS", "COMMENT", "DEPENDENCIES", "EMBEDDINGS",
+    "EVALUATION_SCORES", "EXPERT_LABELS", "INCUMBENT_MODEL", "KAPPA_REPORT", "LABEL_SPLIT", "MATERIALIZATIONS",
+    "OVERLAP_MAP", "POLICY_TEXTS", "POOL", "PSEUDO_LABELS", "QUARANTINE", "REPRESENTATION_PROBE", "RETESTS",
+    "REVIEW_QUEUE", "SFT_CHECKPOINT", "TABLES", "VECTOR", "VOTES", "WHY_QUEUED", "WITHDRAWALS", "Column",
+    "SchemaError", "Table",
+]  # fmt: skip
+
+TABLES = {
+    table.name: table
+    for table in (
+        POOL, QUARANTINE, INCUMBENT_MODEL, PSEUDO_LABELS, EMBEDDINGS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP, BOUNDARY_PAIRS,
+        REVIEW_QUEUE, EXPERT_LABELS, LABEL_SPLIT, SFT_CHECKPOINT, EVALUATION_SCORES, KAPPA_REPORT,
+        REPRESENTATION_PROBE,
+    )
+}  # fmt: skip
+"""The tables that the loop's assets store for each iteration, by name."""

@@ -1,0 +1,99 @@
+"""What the ledger answers with, and what is made of votes for people to read."""
+
+import polars as pl
+
+from al_assets.tables.schema import Column, Table
+
+MOMENT = pl.Datetime("us", "UTC")
+COMMENT = pl.Struct({"rater": pl.String, "text": pl.String, "voted_at": MOMENT})
+"""A rater's remark on an item: who made it, what they wrote, and when they answered."""
+
+VOTES = Table(
+    "votes",
+    ("seq",),
+    {
+        "seq": Column(pl.Int64, "place in the ledger, which is the order of commits"),
+        "item_id": Column(pl.String, "the item"),
+        "iteration": Column(pl.String, "iteration whose queue asked for it"),
+        "rater": Column(pl.String, "who voted"),
+        "label": Column(pl.String, "positive, negative or undecided; withdrawn in the history alone"),
+        "policy_version": Column(pl.String, "policy version the vote was cast under"),
+        "policy_fingerprint": Column(pl.String, "of the policy text the rater saw; null if unknown", nullable=True),
+        "voted_at": Column(MOMENT, "when the rater answered"),
+        "recorded_at": Column(MOMENT, "when the ledger took it"),
+        "comment": Column(pl.String, "the rater's remark", nullable=True),
+        "undecided_reason": Column(pl.String, "why the rater could not decide, if they said", nullable=True),
+        "blind": Column(pl.Boolean, "the rater saw neither model output nor other raters' votes"),
+        "source": Column(pl.String, "how it came in, such as desk or file:votes.csv"),
+        "selected_by": Column(pl.String, "JSON: fingerprints of what chose the item"),
+        "inclusion_probability": Column(pl.Float64, "chance of being queued; null if not recorded", nullable=True),
+        "supersedes": Column(pl.Int64, "seq of the same rater's answer before, null for the first", nullable=True),
+        "vote_key": Column(pl.String, "the sender's own name for the answer"),
+    },
+)
+ANSWERS = Table(
+    "answers",
+    ("seq",),
+    {
+        **VOTES.columns,
+        "reason": Column(pl.String, "why the item was queued"),
+        "group_id": Column(pl.String, "pair partners and near-duplicates share it"),
+        "text": Column(pl.String, "as shown to raters"),
+        "published_at": Column(MOMENT, "when the queue row was published"),
+    },
+)
+WITHDRAWALS = Table(
+    "withdrawals",
+    ("iteration", "item_id"),
+    {
+        "iteration": Column(pl.String, "iteration whose queue asked for it"),
+        "item_id": Column(pl.String, "the item"),
+        "seq": Column(pl.Int64, "place in the ledger of the last withdrawal"),
+    },
+)
+RETESTS = Table(
+    "retests",
+    ("seq",),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "rater": Column(pl.String, "who answered twice"),
+        "group_id": Column(pl.String, "pair partners and near-duplicates share it"),
+        "first_seq": Column(pl.Int64, "place in the ledger of the first answer"),
+        "first_iteration": Column(pl.String, "iteration of the first answer"),
+        "first_label": Column(pl.String, "the first answer"),
+        "first_voted_at": Column(MOMENT, "when it was given"),
+        "seq": Column(pl.Int64, "place in the ledger of the answer to the repeat"),
+        "iteration": Column(pl.String, "iteration of the repeat"),
+        "label": Column(pl.String, "the answer to the repeat"),
+        "voted_at": Column(MOMENT, "when it was given"),
+        "days": Column(pl.Float64, "days between the two"),
+        "policy_version": Column(pl.String, "policy version of the answer to the repeat"),
+        "same_policy": Column(pl.Boolean, "both answers were given under the same text of the policy"),
+    },
+)
+ADJUDICATIONS = Table(
+    "adjudications",
+    ("seq",),
+    {
+        "seq": Column(pl.Int64, "place in the ledger"),
+        "iteration": Column(pl.String, "iteration whose queue holds the item"),
+        "item_id": Column(pl.String, "the item"),
+        "label": Column(pl.String, "positive, negative or guideline gap"),
+        "adjudicator": Column(pl.String, "who decided"),
+        "comment": Column(pl.String, "their remark", nullable=True),
+        "policy_version": Column(pl.String, "policy version it was decided under"),
+        "decided_at": Column(MOMENT, "when they decided"),
+        "recorded_at": Column(MOMENT, "when the ledger took it"),
+    },
+)
+POLICY_TEXTS = Table(
+    "policy_texts",
+    ("fingerprint",),
+    {
+        "fingerprint": Column(pl.String, "of the policy section, as votes carry it"),
+        "version": Column(pl.String, "the version it was called"),
+        "text_fingerprint": Column(pl.String, "the same for the same text, whatever the version"),
+        "text": Column(pl.String, "JSON: question, guideline, labels and examples, as raters read them"),
+        "recorded_at": Column(MOMENT, "when it came on record"),
+    },
+)
