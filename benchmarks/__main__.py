@@ -26,7 +26,7 @@ def agreement(
     as_json: JsonOption = False,
 ) -> None:
     """Time the panel of agreement figures against a loop over scikit-learn."""
-    from benchmarks.agreement import bench_agreement
+    from benchmarks.statistics.agreement_speed import bench_agreement
 
     found = bench_agreement(items, raters, resamples, seed)
     if as_json:
@@ -49,7 +49,7 @@ def coverage(
     """Compare the nominal coverage of the intervals with the actual one, by simulation."""
     import polars as pl
 
-    from benchmarks.coverage import FULL, QUICK, bench_coverage
+    from benchmarks.statistics.coverage import FULL, QUICK, bench_coverage
 
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
         task = bar.add_task("simulating")
@@ -124,7 +124,7 @@ def cold_start(
     as_json: JsonOption = False,
 ) -> None:
     """Measure on labelled texts how the cold start divides the budget, against fixed divisions of it."""
-    from benchmarks.cold_start import bench_cold_start, cold_start_table
+    from benchmarks.selection.cold_start import bench_cold_start, cold_start_table
     from benchmarks.selection_command import labelled_texts
 
     with _progress() as (bar, task):
@@ -151,7 +151,7 @@ def desk(
     """Let raters answer at once through a real review desk, in peace and while its server is killed."""
     import polars as pl
 
-    from benchmarks.desk.run import DATABASES, bench_desk
+    from benchmarks.desk.desk_load import DATABASES, bench_desk
 
     with _progress() as (bar, task):
         found = bench_desk(
@@ -196,7 +196,7 @@ def stopping(
     as_json: JsonOption = False,
 ) -> None:
     """Count how often each stopping rule is right, early, late or silent on loops whose truth is known."""
-    from benchmarks.stopping import bench_stopping, endings_table, stopping_table
+    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, stopping_table
 
     found = bench_stopping(replicates=replicates, seed=seed)
     if as_json:

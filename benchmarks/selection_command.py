@@ -13,9 +13,9 @@ from rich.table import Table
 from al_assets.curation.checks import CurationError
 
 if TYPE_CHECKING:
-    from benchmarks.cold_start import Texts
-    from benchmarks.pools import BenchPool
-    from benchmarks.selection import SelectionBench
+    from benchmarks.pools.bench_pool import BenchPool
+    from benchmarks.selection.cold_start import Texts
+    from benchmarks.selection.engine import SelectionBench
 
 Say = Callable[[str], None]
 _ARRAYS = ("vectors", "truth", "scores")
@@ -31,7 +31,7 @@ class Shown:
 
 def bench_engine(n: int, dim: int, seed: int, say: Say) -> Shown:
     """Time the engine on a generated pool."""
-    from benchmarks.selection import bench_selection
+    from benchmarks.selection.engine import bench_selection
 
     found = bench_selection(n, dim, seed, say=say)
     return Shown(asdict(found), (*_sentences(found), _stage_table(found)))
@@ -51,7 +51,7 @@ def bench_rivals(
 
     :param systems: names such as "modAL" or "small-text:BADGE"; None is all.
     """
-    from benchmarks.pools import make_pool
+    from benchmarks.pools.bench_pool import make_pool
     from benchmarks.rivals.runner import bench_rivals as ask
     from benchmarks.rivals.systems import chosen_systems
     from benchmarks.rivals.table import rivals_json, rivals_table
@@ -68,8 +68,8 @@ def bench_rivals(
 
 def bench_ray(n: int, dim: int, seed: int, say: Say) -> Shown:
     """Run the engine by threads and on a Ray cluster of this machine."""
-    from benchmarks.pools import make_pool
-    from benchmarks.selection_ray import bench_selection_ray
+    from benchmarks.pools.bench_pool import make_pool
+    from benchmarks.selection.threads_and_ray import bench_selection_ray
 
     with tempfile.TemporaryDirectory(prefix="al-bench-") as folder:
         say("making the pool")
@@ -91,7 +91,7 @@ def real_pool_of(path: Path) -> "BenchPool":
 
     :raises CurationError: an array is missing.
     """
-    from benchmarks.pools import real_pool
+    from benchmarks.pools.bench_pool import real_pool
 
     with np.load(path) as arrays:
         missing = [name for name in _ARRAYS if name not in arrays]
@@ -110,7 +110,7 @@ def labelled_texts(path: Path, text: str, label: str, model: str, sentence: str,
     from sentence_transformers import SentenceTransformer
 
     from al_assets.study.oracle import noisy_oracle
-    from benchmarks.cold_start import Texts
+    from benchmarks.selection.cold_start import Texts
 
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     for number, row in enumerate(rows, start=1):

@@ -18,7 +18,7 @@ from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 from al_assets_tests.support.pools import unit
-from benchmarks.selection import SelectionBench, bench_selection
+from benchmarks.selection.engine import SelectionBench, bench_selection
 
 LISTS = Search(exact_cosines=0, probes=4, mixing_probes=4)
 

@@ -17,7 +17,7 @@ from al_assets_tests.support.browser.dagster_ui import CHROMIUM
 from al_assets_tests.support.browser.desk_ui import RaterUi, chromium
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import running, wait_for
-from benchmarks.desk.server import running_desk
+from benchmarks.desk.desk_server import running_desk
 
 pytestmark = [pytest.mark.daemon, pytest.mark.browser, pytest.mark.timeout(900)]
 

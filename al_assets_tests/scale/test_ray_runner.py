@@ -24,7 +24,7 @@ from al_assets.scale.ray_runner import RayRunner
 from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
 from al_assets_tests.scale.conftest import SHARDS
 from al_assets_tests.support.programs import ray_tasks
-from benchmarks.pools import BenchPool, make_pool
+from benchmarks.pools.bench_pool import BenchPool, make_pool
 
 pytestmark = pytest.mark.ray
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.desk.server import DeskServer
+from benchmarks.desk.desk_server import DeskServer
 
 
 @dataclass(frozen=True)

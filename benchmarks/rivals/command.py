@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 from benchmarks.rivals.runner import LIMIT_S, MEMORY_MB, bench_rivals
 from benchmarks.rivals.systems import chosen_systems
 from benchmarks.rivals.table import rivals_json

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.curation.strategies.by_score import implied_threshold
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 
 LABELLED_PER_SIDE = 10
 """Items of each pseudo-label whose true label is known from the start: most libraries cannot begin without."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 from benchmarks.rivals.process import Limits, Outcome, ask
 from benchmarks.rivals.question import Question, budget_for, pose, write_question
 from benchmarks.rivals.systems import SYSTEMS, System, check_installed
-from benchmarks.selection_quality import Quality, selection_quality
+from benchmarks.selection.quality import Quality, selection_quality
 
 LIMIT_S = 120.0
 MEMORY_MB = 8_192.0

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 
 
 def small_pool(items: int = 300, seed: int = 0, positive_share: float = 0.2) -> BenchPool:

@@ -24,7 +24,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
 from al_assets_tests.support.browser.walkthrough_pictures import COLOURS, IMAGES
-from benchmarks.desk.server import running_desk
+from benchmarks.desk.desk_server import running_desk
 
 QUEUE = 150
 SETTLE_MS = 800

@@ -3,7 +3,7 @@ import pytest
 
 from al_assets.curation.checks import CurationError
 from al_assets.curation.geometry.duplicates import near_duplicates
-from benchmarks.pool_texts import LONGEST, SHORTEST, make_texts, planted_texts
+from benchmarks.pools.pool_texts import LONGEST, SHORTEST, make_texts, planted_texts
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.6])

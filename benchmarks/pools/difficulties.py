@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from benchmarks.pool_model import Difficulty
+from benchmarks.pools.pool_model import Difficulty
 
 # Found by hand and by random search, so that pools measure what ``real_figures`` says; docs/pools.md has the table.
 _REAL = Difficulty(

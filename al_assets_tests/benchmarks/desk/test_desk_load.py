@@ -9,10 +9,10 @@ import pytest
 
 from al_assets.review.desk.rating.codes import question_code
 from al_assets.storage.ledger import Ledger, Vote
-from benchmarks.desk.check import check_ledger
-from benchmarks.desk.place import ITERATION, Place, make_place
+from benchmarks.desk.desk_load import bench_desk
+from benchmarks.desk.ledger_check import check_ledger
+from benchmarks.desk.prepared_desk import ITERATION, Place, make_place
 from benchmarks.desk.raters import question_of
-from benchmarks.desk.run import bench_desk
 
 KEY = bytes(range(32))
 

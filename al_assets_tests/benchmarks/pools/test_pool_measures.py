@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError
 from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
-from benchmarks.pool_measures import (
+from benchmarks.pools.pool_measures import (
     intrinsic_dimension,
     measure,
     nearest_items,

@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from al_assets.agreement.raters.slices import MODEL, agreement_figures
-from benchmarks.agreement import bench_agreement, simulated_votes
+from benchmarks.statistics.agreement_speed import bench_agreement, simulated_votes
 
 
 def test_the_bench_times_both_ways_and_they_agree() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from al_assets.review.desk.rating.codes import question_code
 from al_assets.storage.ledger import Ledger
-from benchmarks.desk.place import ITERATION, VOTES_PER_ITEM, Place
+from benchmarks.desk.prepared_desk import ITERATION, VOTES_PER_ITEM, Place
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from al_assets.curation.strategies.by_score import TopScored
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.models.students.linear import fit_linear
 from al_assets.study.loop import Arm, Labeler, LoopPool, LoopSettings, OfflineLoop, Round, Scores, rows_of
-from benchmarks.hidden_pool import HiddenPool
+from benchmarks.selection.hidden_pool import HiddenPool
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study.loop import LoopSettings, Situation
 from al_assets.study.oracle import noisy_oracle
-from benchmarks.cold_start import (
+from benchmarks.selection.cold_start import (
     ARMS,
     ColdStartBench,
     Texts,
@@ -18,8 +18,8 @@ from benchmarks.cold_start import (
     cold_start_table,
     mean_of,
 )
-from benchmarks.hidden_pool import HiddenPool, draw_pool
-from benchmarks.offline_loop import run_loop
+from benchmarks.selection.hidden_pool import HiddenPool, draw_pool
+from benchmarks.selection.offline_loop import run_loop
 
 FEW = LoopSettings(budget=20, rounds=2)
 

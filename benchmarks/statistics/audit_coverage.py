@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.population.audit import audit_distributions, audit_sample, within_unit
 from al_assets.curation.queue.strata import StrataPlan, plan_strata
-from benchmarks.kappa_coverage import NOMINAL, pattern_chances, share_held
+from benchmarks.statistics.kappa_coverage import NOMINAL, pattern_chances, share_held
 
 FIGURES = ("prevalence", "model_precision", "model_recall", "model_expert_kappa", "expert_expert_kappa")
 # The two that rest on few disagreements are reported, not promised.

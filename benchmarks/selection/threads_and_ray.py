@@ -17,7 +17,7 @@ from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
 from al_assets.scale.ray_runner import NodeUse, RayRunner
 from al_assets.scale.ray_start import local_cluster
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 from benchmarks.processes import peak_rss_mb
 
 _NEIGHBOURS = 10

@@ -25,9 +25,9 @@ from al_assets.curation.runner import THREADS
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
-from benchmarks.pool_texts import make_texts
+from benchmarks.pools.pool_texts import make_texts
 from benchmarks.processes import peak_rss_mb
-from benchmarks.selection import BUDGET
+from benchmarks.selection.engine import BUDGET
 
 _RECALL_QUERIES = 500
 

@@ -21,8 +21,8 @@ from al_assets.agreement.stopping import (
     StoppingRules,
     verdict,
 )
-from benchmarks.loop_evidence import loop_evidence
-from benchmarks.simulated_loop import LoopSize, Scenario, simulate_loop
+from benchmarks.statistics.loop_evidence import loop_evidence
+from benchmarks.statistics.simulated_loop import LoopSize, Scenario, simulate_loop
 
 ITERATIONS = 8
 WORTH = 0.05

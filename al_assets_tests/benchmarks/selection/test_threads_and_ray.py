@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from al_assets.curation.geometry.cross_label_pairs import Search
-from benchmarks.pools import make_pool
-from benchmarks.selection_ray import bench_selection_ray
+from benchmarks.pools.bench_pool import make_pool
+from benchmarks.selection.threads_and_ray import bench_selection_ray
 
 
 @pytest.mark.ray

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from al_assets.curation.checks import CurationError, check_at_least, check_item_ids, check_labels
 from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from al_assets.curation.strategies.base import check_scores
-from benchmarks.difficulties import DIFFICULTIES
-from benchmarks.pool_measures import BAND, BAND_NEAR, nearest_items, positive_share_near
-from benchmarks.pool_model import (
+from benchmarks.pools.difficulties import DIFFICULTIES
+from benchmarks.pools.pool_measures import BAND, BAND_NEAR, nearest_items, positive_share_near
+from benchmarks.pools.pool_model import (
     BOUNDARY,
     Topics,
     chances,
@@ -26,7 +26,7 @@ from benchmarks.pool_model import (
     matching_noise,
     matching_shift,
 )
-from benchmarks.vector_file import VectorSink
+from benchmarks.pools.vector_file import VectorSink
 
 LABELER_AUC = 0.83
 """Area under the ROC curve of a weak first labeler, as a word list reaches."""

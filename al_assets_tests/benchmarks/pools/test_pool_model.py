@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.difficulties import DIFFICULTIES
-from benchmarks.pool_model import (
+from benchmarks.pools.difficulties import DIFFICULTIES
+from benchmarks.pools.pool_model import (
     BOUNDARY,
     NEGATIVE,
     POSITIVE,

@@ -16,8 +16,8 @@ from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.study.loop import Arm, LoopSettings, Situation
-from benchmarks.hidden_pool import draw_pool
-from benchmarks.offline_loop import RoundFigures, run_loop
+from benchmarks.selection.hidden_pool import draw_pool
+from benchmarks.selection.offline_loop import RoundFigures, run_loop
 
 _EARLIER_PRIOR, _EARLIER_NEAR, _MOST = 20, 0.8, 0.5
 

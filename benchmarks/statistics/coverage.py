@@ -7,8 +7,8 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.audit_coverage import PROMISED, AuditCell, audit_coverage, simulated_pool
-from benchmarks.kappa_coverage import DIFFERENCE, CoverageCell, Setting, kappa_coverage
+from benchmarks.statistics.audit_coverage import PROMISED, AuditCell, audit_coverage, simulated_pool
+from benchmarks.statistics.kappa_coverage import DIFFERENCE, CoverageCell, Setting, kappa_coverage
 
 ACCEPTED = (0.93, 0.97)
 TARGET_SHARE = 0.9

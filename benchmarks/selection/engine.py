@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from al_assets.curation.checks import CurationError
-from benchmarks.pools import BenchPool, make_pool
+from benchmarks.pools.bench_pool import BenchPool, make_pool
 from benchmarks.processes import child_environment
-from benchmarks.selection_quality import Quality, selection_quality
+from benchmarks.selection.quality import Quality, selection_quality
 
 BUDGET = 250
 
@@ -82,7 +82,14 @@ def _in_a_process_of_its_own(folder: Path, pool: BenchPool, seed: int) -> dict[s
     vectors = pool.vectors
     if not isinstance(vectors, np.memmap) or vectors.filename is None:
         raise CurationError("vectors: not mapped from a file; make the pool with a folder")
-    command = [sys.executable, "-m", "benchmarks.selection_worker", str(vectors.filename), str(folder), str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.selection.engine_worker",
+        str(vectors.filename),
+        str(folder),
+        str(seed),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=child_environment())
     if done.returncode:
         raise CurationError(f"selection: the process ended with {done.returncode}: {done.stderr.strip()[-800:]}")

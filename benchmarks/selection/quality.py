@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_item_ids
-from benchmarks.pools import BenchPool
+from benchmarks.pools.bench_pool import BenchPool
 
 
 @dataclass(frozen=True)

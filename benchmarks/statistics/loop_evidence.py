@@ -11,7 +11,7 @@ from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, mean_pair
 from al_assets.agreement.report.parity_difference import parity_distribution
 from al_assets.agreement.report.scopes import agreement_leverage
 from al_assets.agreement.stopping import Evidence, predicted_f_change
-from benchmarks.simulated_loop import AUDIT, LoopSize, SimulatedLoop
+from benchmarks.statistics.simulated_loop import AUDIT, LoopSize, SimulatedLoop
 
 _NOT_YET = Interval(None, None, None, 0, "no student that many iterations ago")
 

@@ -5,7 +5,7 @@ Each figure is the mean over five pools of 6,000 items at 5 % positives, drawn f
 truth is the majority of three simulated experts. Webis: Webis Clickbait 17, truth is a mean judgement above one half.
 """
 
-from benchmarks.pool_measures import PoolMeasures
+from benchmarks.pools.pool_measures import PoolMeasures
 
 ITEMS, PREVALENCE = 6_000, 0.05
 
