@@ -41,12 +41,12 @@ def serve(
     access_log: Annotated[bool, typer.Option(help="Write a line for each request.")] = True,
 ) -> None:
     """Serve the desk of a policy until it is stopped."""
-    from al_assets.review.desk.app import make_app
-    from al_assets.review.desk.desk import Desk
     from al_assets.review.desk.people.store import PeopleStore
-    from al_assets.review.desk.security.key import desk_key
-    from al_assets.review.desk.server import Place, bound_socket, desk_server, settings_at
-    from al_assets.review.desk.server import serve as serve_desk
+    from al_assets.review.desk.security.secret import desk_key
+    from al_assets.review.desk.shell.app import make_app
+    from al_assets.review.desk.shell.desk import Desk
+    from al_assets.review.desk.shell.server import Place, bound_socket, desk_server, settings_at
+    from al_assets.review.desk.shell.server import serve as serve_desk
     from al_assets.storage.ledger import Ledger
 
     place = Place(host, port, certificate, private_key, behind_proxy)
@@ -82,7 +82,7 @@ def invite(
     """Make a link that signs a person in, once; somebody who is known gets a new one."""
     from al_assets.review.desk.people import changes
     from al_assets.review.desk.people.store import PeopleStore
-    from al_assets.review.desk.server import Place, settings_at
+    from al_assets.review.desk.shell.server import Place, settings_at
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)

@@ -15,9 +15,9 @@ from al_assets.demo.experts import drop_votes, expert_votes
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
 from al_assets.demo.run import collect_votes, run_step
 from al_assets.partitions import FIRST_KEY
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Role
 
 YOU = "you"
 _SIMULATED = "raters: [expert_1, expert_2, expert_3]"

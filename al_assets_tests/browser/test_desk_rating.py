@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
+from al_assets.review.desk.shell.access import Role
 from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi
 from al_assets_tests.support.browser.served_desk import remarks, serving
 from al_assets_tests.support.ledger import queue_frame

@@ -100,7 +100,7 @@ def test_serving_to_other_machines_without_tls_is_refused(policy: str) -> None:
 def test_the_desk_loads_nothing_heavy() -> None:
     heavy = ["torch", "dagster", "sklearn", "scipy", "matplotlib", "transformers", "faiss"]
     code = (
-        "import sys, al_assets.cli, al_assets.review.desk.app, al_assets.review.desk.server; "
+        "import sys, al_assets.cli, al_assets.review.desk.shell.app, al_assets.review.desk.shell.server; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)

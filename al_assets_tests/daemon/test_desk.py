@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from al_assets.demo.prepare import DemoSize
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.daemon.conftest import EVERY_MINUTE, RUN_SECONDS
 from al_assets_tests.support.browser.dagster_ui import CHROMIUM

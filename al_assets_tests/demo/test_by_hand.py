@@ -7,9 +7,9 @@ from starlette.testclient import TestClient
 from al_assets.config import load_policy
 from al_assets.demo.by_hand import YOU, DeskDemo, prepare_desk_demo
 from al_assets.demo.prepare import DemoSize
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger
 
 pytestmark = pytest.mark.slow

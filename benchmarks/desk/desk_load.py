@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from al_assets.review.desk.security.key import desk_key
+from al_assets.review.desk.security.secret import desk_key
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_server import DeskServer, running_desk
 from benchmarks.desk.ledger_check import check_ledger

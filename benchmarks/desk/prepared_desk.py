@@ -8,9 +8,9 @@ import polars as pl
 import yaml
 
 from al_assets.config import Policy, load_policy
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 
 ITERATION = "0000"

@@ -27,11 +27,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from al_assets.config import Policy
-from al_assets.review.desk.access import Person, Role
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Person, Role
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
 from al_assets_tests.support.policies import make_policy

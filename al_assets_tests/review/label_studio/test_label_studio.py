@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from al_assets.cli import app
 from al_assets.config import Policy
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
-from al_assets.review.desk.server import Place, bound_socket
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.server import Place, bound_socket
 from al_assets.review.label_studio.client import Server
 from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.pull import pull, pull_project

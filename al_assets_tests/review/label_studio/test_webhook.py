@@ -5,8 +5,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.label_studio.push import SECRET_HEADER
 from al_assets.review.label_studio.webhook import PATH, Coalescer, routes
 from al_assets_tests.support.label_studio.published import SECRET, published

@@ -18,9 +18,9 @@ from al_assets.config import Policy, load_policy
 from al_assets.demo.by_hand import YOU
 from al_assets.demo.experts import expert_votes
 from al_assets.demo.prepare import DemoSize, demo_texts
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
 from al_assets_tests.support.browser.walkthrough_pictures import COLOURS, IMAGES

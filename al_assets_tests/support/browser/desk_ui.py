@@ -13,7 +13,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 from starlette.applications import Starlette
 
-from al_assets.review.desk.server import Place, bound_socket
+from al_assets.review.desk.shell.server import Place, bound_socket
 from al_assets_tests.support.browser.dagster_ui import CHROMIUM, FLAGS
 from al_assets_tests.support.desk.serving import in_a_thread
 

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 from playwright.sync_api import Browser
 
-from al_assets.review.desk.access import Role
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.people import changes
+from al_assets.review.desk.shell.access import Role
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.review.desk.conftest import open_desk
 from al_assets_tests.support.browser.desk_ui import DESKTOP, RaterUi, serve
 from al_assets_tests.support.ledger import items, queue_frame

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from al_assets.review.desk.desk import Desk
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Vote
 
 SCRIPT = "<script>alert(1)</script>"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
-from al_assets.review.desk.server import Place, bound_socket, desk_server
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.server import Place, bound_socket, desk_server
 from al_assets_tests.support.processes import wait_until
 
 START_SECONDS = 60

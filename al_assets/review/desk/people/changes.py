@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people.records import checked_name, refuse_confusable
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 from al_assets.review.desk.people.members import change_member, roles_of
 from al_assets.review.desk.people.records import Invitation, OpenInvitation
 from al_assets.review.desk.people.tables import INVITES, PEOPLE
-from al_assets.review.desk.people.tokens import token_hash
+from al_assets.review.desk.security.tokens import token_hash
 
 
 def add_invite(

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from al_assets.review.desk.access import Role
 from al_assets.review.desk.people.records import Member, PeopleError, refuse_confusable, written
 from al_assets.review.desk.people.tables import PEOPLE
+from al_assets.review.desk.shell.access import Role
 
 
 def read_members(connection: Connection, policy: str) -> list[Member]:

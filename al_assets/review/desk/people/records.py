@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from al_assets.review.desk.access import Person, Role
 from al_assets.review.desk.people.browsers import browser_name
+from al_assets.review.desk.shell.access import Person, Role
 
 MAX_NAME = 100
 # The audit log calls those so who act by commands; nobody at the desk may pass for one of them.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from al_assets.review.desk.people.members import member_of
 from al_assets.review.desk.people.records import Member, Session
 from al_assets.review.desk.people.tables import PEOPLE, SESSIONS
-from al_assets.review.desk.people.tokens import token_hash
+from al_assets.review.desk.security.tokens import token_hash
 
 MAX_BROWSER = 200
 

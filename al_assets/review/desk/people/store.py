@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from al_assets.config import DeskSettings, Policy
-from al_assets.review.desk.access import Person
 from al_assets.review.desk.people import invites, members, sessions
 from al_assets.review.desk.people.audit import AuditFilter, add_entry, known_acts, read_entries
-from al_assets.review.desk.people.database import DeskDatabase
 from al_assets.review.desk.people.records import (
     AuditEntry,
     Invitation,
@@ -23,7 +21,9 @@ from al_assets.review.desk.people.records import (
 )
 from al_assets.review.desk.people.sessions import Lifetime, SignedIn
 from al_assets.review.desk.people.tables import METADATA
-from al_assets.review.desk.people.tokens import new_token
+from al_assets.review.desk.security.tokens import new_token
+from al_assets.review.desk.shell.access import Person
+from al_assets.review.desk.shell.database import DeskDatabase
 from al_assets.storage.ledger import LedgerError
 
 # A sign of life is written once in so many parts of the idle time: every page view would be a write.

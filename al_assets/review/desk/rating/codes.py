@@ -1,6 +1,6 @@
 """Names that say nothing: the code a question goes by on a rater's page, and the key of each answer."""
 
-from al_assets.review.desk.digests import keyed_digest
+from al_assets.review.desk.shell.digests import keyed_digest
 
 _DESK = "desk:"
 

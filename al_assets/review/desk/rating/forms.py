@@ -7,7 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from al_assets.review.desk.pages import form_of
+from al_assets.review.desk.shell.pages import form_of
 from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, UNDECIDED_REASONS, is_storable
 
 _UNDECIDED = "undecided:"

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from al_assets.review.desk.access import Role, needs, person_of
-from al_assets.review.desk.desk import Desk
-from al_assets.review.desk.pages import wants_fragment
 from al_assets.review.desk.rating.forms import AnswerForm, act_form, answer_form
 from al_assets.review.desk.rating.room import Room, View
 from al_assets.review.desk.rating.rounds import QuestionId
 from al_assets.review.desk.rating.screens import Draft, Said, Screens
 from al_assets.review.desk.rating.writer import VoteWriter
+from al_assets.review.desk.shell.access import Role, needs, person_of
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.pages import wants_fragment
 from al_assets.storage.ledger import LedgerError, Vote, VoteError
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN

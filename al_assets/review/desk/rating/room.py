@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.rating.board import Board, Survey
 from al_assets.review.desk.rating.codes import answer_key, question_code
 from al_assets.review.desk.rating.pace import pace
 from al_assets.review.desk.rating.rounds import QuestionId, read_round
 from al_assets.review.desk.rating.shared_read import SharedRead
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger.publications import Publication
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from al_assets.config import PolicyText
-from al_assets.review.desk.pages import page, wants_fragment
-from al_assets.review.desk.rating.guideline import guideline
 from al_assets.review.desk.rating.pace import about, due
 from al_assets.review.desk.rating.room import View
-from al_assets.review.desk.rating.text import shown
+from al_assets.review.desk.shell.guideline import guideline
+from al_assets.review.desk.shell.pages import page, wants_fragment
+from al_assets.review.desk.shell.untrusted_text import shown
 
 _READ = "desk_read_"
 _YEAR_SECONDS = 365 * 86_400

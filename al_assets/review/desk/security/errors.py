@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from al_assets.config import DeskSettings
-from al_assets.review.desk.pages import page, wants_fragment
 from al_assets.review.desk.security.headers import security_headers
+from al_assets.review.desk.shell.pages import page, wants_fragment
 from al_assets.storage.ledger import LedgerError
 
 logger = logging.getLogger("al_assets.desk")
@@ -40,7 +40,7 @@ def error_page(
     :param detail: said instead of the standing advice.
     """
     title, advice = WHAT_TO_DO.get(status, WHAT_TO_DO[400 if status < 500 else 500])
-    template = "error_fragment.html" if wants_fragment(request) else "error.html"
+    template = "shell/error_fragment.html" if wants_fragment(request) else "shell/error.html"
     contact = getattr(request.state, "contact", "") if status in (401, 403) else ""
     response = page(request, template, status=status, title=title, advice=detail or advice, contact=contact)
     response.headers.update(headers or {})

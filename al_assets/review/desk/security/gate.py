@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from al_assets.config import DeskSettings
 from al_assets.review.desk.security.addresses import Addresses
 from al_assets.review.desk.security.bodies import MAX_HOOK_BODY, MAX_LONG_BODY, BodyError, most_of, read_body, replay
+from al_assets.review.desk.security.cookies import Cookies
 from al_assets.review.desk.security.errors import error_page, on_ledger_error
 from al_assets.review.desk.security.identities import Identities, Identity, IdentityError
-from al_assets.review.desk.security.tokens import Cookies
 from al_assets.storage.ledger import LedgerError
 
 READING = ("GET", "HEAD", "OPTIONS")

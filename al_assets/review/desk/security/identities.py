@@ -10,13 +10,13 @@ from anyio import to_thread
 from starlette.requests import HTTPConnection
 
 from al_assets.config import DeskSettings
-from al_assets.review.desk.access import Person
 from al_assets.review.desk.people.records import PeopleError, checked_name
 from al_assets.review.desk.people.sessions import SignedIn
 from al_assets.review.desk.people.store import PeopleStore
-from al_assets.review.desk.people.tokens import new_token
 from al_assets.review.desk.security.addresses import Addresses
-from al_assets.review.desk.security.tokens import Cookies
+from al_assets.review.desk.security.cookies import Cookies
+from al_assets.review.desk.security.tokens import new_token
+from al_assets.review.desk.shell.access import Person
 
 # A session that was revoked elsewhere, in another process, is felt after this time at the latest.
 REMEMBERED_SECONDS = 2.0

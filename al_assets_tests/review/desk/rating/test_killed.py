@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from al_assets.review.desk.app import make_app
+from al_assets.review.desk.shell.app import make_app
 from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater
 

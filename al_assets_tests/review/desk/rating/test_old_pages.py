@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from al_assets.review.desk.app import make_app
-from al_assets.review.desk.desk import Desk
 from al_assets.review.desk.rating import pages
 from al_assets.review.desk.rating.room import Room
 from al_assets.review.desk.rating.rounds import QuestionId
+from al_assets.review.desk.shell.app import make_app
+from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
 from al_assets_tests.review.desk.rating.conftest import Rater

@@ -1,0 +1,1 @@
+"""Where one person decides what raters disagree about."""

@@ -1,0 +1,163 @@
+"""Items on which raters disagree: what the adjudicator sees, under names that say nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from al_assets.curation.queue.hidden import HIDDEN
+from al_assets.review.desk.shell.digests import keyed_digest
+from al_assets.review.desk.shell.untrusted_text import Shown, shown
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A rater's answer, under a neutral name."""
+
+    name: str
+    label: str
+    comment: str
+    undecided_reason: str
+
+    @property
+    def shown(self) -> Shown:
+        """The comment ready for a page."""
+        return shown(self.comment)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an adjudicator decided last.
+
+    :param outdated: an answer to the item came in, changed or was taken back after it.
+    """
+
+    label: str
+    comment: str
+    adjudicator: str
+    decided_at: datetime
+    outdated: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """An item that was or is to be adjudicated.
+
+    :param code: the name by which the desk's pages know it.
+    :param mark: changes with every answer to the item and every decision on it.
+    :param disputed: enough answers are there, and they are both positive and negative.
+    """
+
+    code: str
+    iteration: str
+    item_id: str
+    text: str
+    opinions: tuple[Opinion, ...]
+    decision: Decision | None
+    disputed: bool
+    mark: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a decision."""
+        return self.disputed and self.decision is None
+
+
+def cases(
+    answers: pl.DataFrame,
+    adjudications: pl.DataFrame,
+    withdrawals: pl.DataFrame,
+    *,
+    votes_per_item: int,
+    key: bytes,
+    policy: str,
+) -> list[Case]:
+    """Return the items that raters disagree on or that were decided, in an order that tells nothing and stays.
+
+    :param answers: of ``Ledger.answers``: the latest of each iteration, item and rater; hidden items are left out.
+    :param adjudications: of ``Ledger.adjudications``.
+    :param withdrawals: of ``Ledger.withdrawals``.
+    :param votes_per_item: answers, "cannot decide" among them, from which an item is complete.
+    :param key: what codes, order and neutral names are derived from.
+    """
+    decided = {(row["iteration"], row["item_id"]): row for row in adjudications.iter_rows(named=True)}
+    taken_back = {(iteration, item_id): seq for iteration, item_id, seq in withdrawals.iter_rows()}
+    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in answers.filter(~pl.col("reason").is_in(HIDDEN)).iter_rows(named=True):
+        rows[row["iteration"], row["item_id"]].append(row)
+    found = []
+    for place, given in rows.items():
+        labels = {row["label"] for row in given}
+        disputed = len(given) >= votes_per_item and {"positive", "negative"} <= labels
+        if disputed or place in decided:
+            last = max(taken_back.get(place, 0), *(row["seq"] for row in given))
+            found.append(_case(place, given, last, decided.get(place), disputed, key, policy))
+    return sorted(found, key=lambda case: (case.iteration, case.code))
+
+
+def case_code(key: bytes, policy: str, iteration: str, item_id: str) -> str:
+    """Return the name by which the desk's pages know an item."""
+    return keyed_digest(key, "adjudication", policy, iteration, item_id)[:16]
+
+
+def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
+    """Return the first case that waits for a decision, or the first after a code; from the end it goes on in front."""
+    waiting = [case for case in found if case.is_open]
+    places = [case.code for case in found]
+    start = places.index(after) if after in places else -1
+    later = [case for case in waiting if places.index(case.code) > start]
+    return next(iter(later or waiting), None)
+
+
+def neutral_order(key: bytes, item: str, raters: Sequence[str]) -> list[str]:
+    """Return raters in an order that is random for each item, and the same each time."""
+    return sorted(raters, key=lambda rater: keyed_digest(key, "order", item, rater))
+
+
+def neutral_name(place: int) -> str:
+    """Return Rater A, Rater B, ... Rater Z, Rater AA, ..."""
+    letters = ""
+    while place >= 0:
+        place, letter = divmod(place, 26)
+        letters = chr(ord("A") + letter) + letters
+        place -= 1
+    return f"Rater {letters}"
+
+
+def _case(
+    place: tuple[str, str],
+    given: Sequence[Mapping[str, Any]],
+    last: int,
+    decided: Mapping[str, Any] | None,
+    disputed: bool,
+    key: bytes,
+    policy: str,
+) -> Case:
+    iteration, item_id = place
+    by_rater = {row["rater"]: row for row in given}
+    order = neutral_order(key, "\x1f".join((policy, *place)), sorted(by_rater))
+    opinions = [
+        Opinion(
+            neutral_name(number),
+            by_rater[rater]["label"],
+            (by_rater[rater]["comment"] or "").strip(),
+            by_rater[rater].get("undecided_reason") or "",
+        )
+        for number, rater in enumerate(order)
+    ]
+    decision = None
+    if decided is not None:
+        decision = Decision(
+            decided["label"],
+            (decided["comment"] or "").strip(),
+            decided["adjudicator"],
+            decided["decided_at"],
+            outdated=last > decided["seq"],
+        )
+    seen = sorted(row["seq"] for row in given)
+    mark = keyed_digest(key, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
+    code = case_code(key, policy, *place)
+    return Case(code, iteration, item_id, given[0]["text"], tuple(opinions), decision, disputed, mark)

@@ -1,0 +1,197 @@
+"""Adjudication: one person decides what an item is that raters disagree about, seeing their votes but no names."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from al_assets.curation.split import GUIDELINE_GAP
+from al_assets.review.desk.adjudication.cases import Case, case_code, next_open
+from al_assets.review.desk.adjudication.docket import Docket
+from al_assets.review.desk.shell import words
+from al_assets.review.desk.shell.access import Role, needs, person_of
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.guideline import guideline
+from al_assets.review.desk.shell.pages import form_of, page
+from al_assets.review.desk.shell.state import LedgerState
+from al_assets.review.desk.shell.untrusted_text import shown
+from al_assets.storage.ledger import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
+
+KEYS = {"positive": "Y 1", "negative": "N 2", GUIDELINE_GAP: "G 3"}
+OVERTAKEN = (
+    "Somebody answered or decided this item while you read it, so your decision was not kept. This is what stands now: "
+    "decide again."
+)
+AGREED = (
+    "The raters no longer disagree about the item that you read, so nothing is left to decide about it, and your "
+    "decision was not kept."
+)
+
+
+def routes(desk: Desk, docket: Docket) -> list[Route]:
+    """Return the adjudicator's pages."""
+    pages, guard = _Pages(desk, docket), needs(Role.ADJUDICATOR)
+    return [
+        Route("/adjudication", guard(pages.next), methods=["GET"]),
+        Route("/adjudication/decided", guard(pages.decided), methods=["GET"]),
+        Route("/adjudication/{code}", guard(pages.one), methods=["GET"]),
+        Route("/adjudication/{code}", guard(pages.decide), methods=["POST"]),
+    ]
+
+
+class _Pages:
+    def __init__(self, desk: Desk, docket: Docket) -> None:
+        self._desk, self._docket = desk, docket
+
+    async def next(self, request: Request) -> Response:
+        """Show the next item that waits for a decision."""
+        state, found = await self._docket.now()
+        return self._next(request, state, found)
+
+    async def one(self, request: Request) -> Response:
+        """Show one item, decided or not."""
+        state, found = await self._docket.now()
+        return self._case(request, state, found, _named(found, request))
+
+    async def decided(self, request: Request) -> Response:
+        """List what was decided, the latest decision first."""
+        state, found = await self._docket.now()
+        chosen = [case for case in _of_iteration(found, state.chosen(request)) if case.decision]
+        # A list comprehension tells no type checker that there is a decision.
+        chosen.sort(key=lambda case: case.decision.decided_at if case.decision else datetime.min, reverse=True)
+        return self._page(request, "decided.html", state, found, cases=chosen, shown=shown)
+
+    async def decide(self, request: Request) -> Response:
+        """Keep a decision and go on to the next item."""
+        form = await form_of(request)
+        label, comment, mark, key = (str(form.get(name) or "") for name in ("label", "comment", "mark", "key"))
+        state, found = await self._docket.now()
+        if await run_in_threadpool(self._has_settled, request, found):
+            return self._next(request, state, found, status=409, problem=AGREED)
+        case, comment = _named(found, request), comment.replace("\r\n", "\n").strip()
+        after = {"after": case.code} | ({"iteration": chosen} if (chosen := state.chosen(request)) else {})
+        onward = RedirectResponse(f"/adjudication?{urlencode(after)}", 303)
+        if _says_so_already(case, label, comment, person_of(request).name):
+            return onward
+        entered = {"label": label, "comment": comment}
+        if mark != case.mark:
+            return self._case(request, state, found, case, status=409, problem=OVERTAKEN, entered=entered)
+        try:
+            await run_in_threadpool(self._keep, request, state, case, label, comment, key)
+        except OvertakenError:
+            # Between the look at the ledger and the decision; looked at again, the item says so.
+            return await self.decide(request)
+        except AdjudicationError as error:
+            return self._case(request, state, found, case, status=422, problem=str(error), entered=entered)
+        return onward
+
+    def _has_settled(self, request: Request, found: Sequence[Case]) -> bool:
+        """Whether a queued item is neither disputed nor decided any more."""
+        code, key, policy = request.path_params["code"], self._desk.key, self._desk.policy.policy.name
+        if any(case.code == code for case in found):
+            return False
+        queue = self._desk.ledger.queue().select("iteration", "item_id")
+        return any(case_code(key, policy, *place) == code for place in queue.iter_rows())
+
+    def _keep(self, request: Request, state: LedgerState, case: Case, label: str, comment: str, key: str) -> None:
+        name, desk = person_of(request).name, self._desk
+        desk.ledger.adjudicate(
+            Adjudication(
+                iteration=case.iteration,
+                item_id=case.item_id,
+                label=label,
+                adjudicator=name,
+                comment=comment or None,
+                policy_version=desk.policy.policy.version,
+                decided_at=datetime.now(UTC),
+                key=f"desk:{key}" if key else "",
+            ),
+            seen=state.watermark,
+        )
+        before = f", was {case.decision.label} by {case.decision.adjudicator}" if case.decision else ""
+        desk.people.audit(name, "adjudicate", f"{case.iteration}/{case.item_id}", f"{label}{before}")
+
+    def _next(
+        self, request: Request, state: LedgerState, found: list[Case], *, status: int = 200, problem: str = ""
+    ) -> Response:
+        chosen = _of_iteration(found, state.chosen(request))
+        case = next_open(chosen, request.query_params.get("after"))
+        if case is None:
+            return self._page(request, "nothing_left.html", state, found, status=status, problem=problem)
+        return self._case(request, state, found, case, status=status, problem=problem)
+
+    def _case(
+        self,
+        request: Request,
+        state: LedgerState,
+        found: list[Case],
+        case: Case,
+        *,
+        status: int = 200,
+        problem: str = "",
+        entered: dict[str, str] | None = None,
+    ) -> Response:
+        standing = {"label": case.decision.label, "comment": case.decision.comment} if case.decision else {}
+        return self._page(
+            request,
+            "case.html",
+            state,
+            found,
+            status=status,
+            case=case,
+            text=shown(case.text),
+            guideline=guideline(self._desk.policy.policy),
+            decisions=[(label, self._name(label), KEYS[label]) for label in ADJUDICATED_LABELS],
+            problem=problem,
+            entered=entered or standing or {"label": "", "comment": ""},
+            key=secrets.token_urlsafe(16),
+        )
+
+    def _page(
+        self, request: Request, template: str, state: LedgerState, found: list[Case], status: int = 200, **context: Any
+    ) -> Response:
+        iteration = state.chosen(request)
+        chosen = _of_iteration(found, iteration)
+        return page(
+            request,
+            f"adjudication/{template}",
+            status=status,
+            mark=state.mark(self._desk.key),
+            iteration=iteration,
+            iterations=state.iterations,
+            left=sum(case.is_open for case in chosen),
+            done=sum(case.decision is not None for case in chosen),
+            outdated=sum(case.decision is not None and case.decision.outdated for case in chosen),
+            name_of=self._name,
+            words=words,
+            **context,
+        )
+
+    def _name(self, label: str) -> str:
+        return words.label_name(label, self._desk.policy.policy.labels)
+
+
+def _named(found: Sequence[Case], request: Request) -> Case:
+    code = request.path_params["code"]
+    case = next((case for case in found if case.code == code), None)
+    if case is None:
+        raise HTTPException(404)
+    return case
+
+
+def _of_iteration(found: Sequence[Case], iteration: str | None) -> list[Case]:
+    return [case for case in found if iteration in (None, case.iteration)]
+
+
+def _says_so_already(case: Case, label: str, comment: str, name: str) -> bool:
+    """Whether a decision is what stands: the button was pressed twice."""
+    decision = case.decision
+    standing = decision and not decision.outdated and (decision.label, decision.comment, decision.adjudicator)
+    return standing == (label, comment, name)

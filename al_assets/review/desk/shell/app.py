@@ -1,0 +1,76 @@
+"""The desk as one application: everyone's pages behind one gate."""
+
+import logging
+from functools import lru_cache
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from al_assets.review.desk.adjudication import pages as adjudication_pages
+from al_assets.review.desk.adjudication.docket import Docket
+from al_assets.review.desk.dashboard import pages as dashboard_pages
+from al_assets.review.desk.people import audit_pages
+from al_assets.review.desk.people import pages as people_pages
+from al_assets.review.desk.people.changes import keep_raters_blind
+from al_assets.review.desk.policy import pages as policy_pages
+from al_assets.review.desk.rating import pages as rating_pages
+from al_assets.review.desk.security.access_log import AccessLog
+from al_assets.review.desk.security.addresses import Addresses
+from al_assets.review.desk.security.cookies import Cookies
+from al_assets.review.desk.security.errors import HANDLERS, OnFailure
+from al_assets.review.desk.security.gate import Gate
+from al_assets.review.desk.security.headers import SecurityHeaders
+from al_assets.review.desk.security.identities import Identities, IdentityError
+from al_assets.review.desk.shell import entrance, events
+from al_assets.review.desk.shell.access import person_of
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.label_studio import webhook
+
+_LOG = logging.getLogger("al_assets.desk")
+PAGES = (entrance, people_pages, audit_pages, rating_pages, policy_pages, events, webhook)
+
+
+def make_app(desk: Desk) -> Starlette:
+    """Return the desk's application; it uses the desk, and closes nothing of it."""
+    settings = desk.policy.desk
+    for name in keep_raters_blind(desk.people, desk.ledger, "the desk"):
+        _LOG.warning("review.raters: %s has another role at the desk or was deactivated, and may not vote", name)
+    cookies, addresses = Cookies(desk.key, settings), Addresses(settings)
+    identities = Identities(desk.people, cookies, addresses, settings)
+    docket = Docket(desk)
+    routes: list[BaseRoute] = [route for pages in PAGES for route in pages.routes(desk)]
+    routes += [*adjudication_pages.routes(desk, docket), *dashboard_pages.routes(desk, docket)]
+    routes.append(Mount("/static", StaticFiles(directory=static_folder()), name="static"))
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(SecurityHeaders, settings=settings),
+            Middleware(Gate, identities=identities, cookies=cookies, addresses=addresses, settings=settings),
+        ],
+        exception_handlers={**HANDLERS, Exception: OnFailure(settings)},
+    )
+    # Its redirects name the host that the request named.
+    app.router.redirect_slashes = False
+
+    async def still_signed_in(request: Request) -> bool:
+        try:
+            now = await identities.of(request)
+        except IdentityError:
+            return False
+        return now.person is not None and now.person == person_of(request)
+
+    app.state.still_signed_in = still_signed_in
+    app.state.cookies = cookies
+    app.state.identities = identities
+    return app
+
+
+@lru_cache
+def static_folder() -> str:
+    """Return the folder of the files that browsers load."""
+    return str(files("al_assets.review.desk").joinpath("static"))

@@ -1,0 +1,123 @@
+"""The way in and out: the start page, invitations, signing out."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from al_assets.review.desk.people.records import written
+from al_assets.review.desk.security.addresses import limited_as
+from al_assets.review.desk.security.errors import error_page
+from al_assets.review.desk.security.rate_limit import Attempts
+from al_assets.review.desk.shell.access import Person, Role, person_of
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.pages import page
+
+# Nobody guesses 256 random bits; this keeps those who try from keeping the database busy.
+FAILURES_OF_ONE = 10
+FAILURES_OF_ALL = 500
+FAILURE_SECONDS = 600
+USED_UP = (
+    "This link is good for nothing (any more): a link is good once, for a while. "
+    "If you have just used it on this browser, go to the start page; if not, ask for a new one."
+)
+PLACES = (
+    (Role.RATER, "/questions"),
+    (Role.ADJUDICATOR, "/adjudication"),
+    (Role.POLICY_OWNER, "/policy"),
+    (Role.ADMIN, "/people"),
+)
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the routes that are open to everybody."""
+    made = _Pages(desk)
+    return [
+        Route("/", made.start),
+        Route("/healthz", made.healthy),
+        Route("/join/{token}", made.invited, methods=["GET"]),
+        Route("/join/{token}", made.join, methods=["POST"]),
+        Route("/sign-out", made.sign_out, methods=["POST"]),
+    ]
+
+
+def place_of(person: Person) -> str:
+    """Return the page on which a person's work begins."""
+    return next(path for role, path in PLACES if person.may(role))
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._attempts = Attempts(FAILURES_OF_ONE, FAILURES_OF_ALL, FAILURE_SECONDS)
+
+    async def start(self, request: Request) -> Response:
+        """Send people to their work, and tell others how to get in."""
+        if request.state.person is not None:
+            return RedirectResponse(place_of(request.state.person), 303)
+        return page(request, "shell/home.html", contact=self._desk.policy.desk.contact)
+
+    async def healthy(self, _: Request) -> Response:
+        """Tell a proxy or a supervisor that the desk answers."""
+        return PlainTextResponse("ok\n")
+
+    async def invited(self, request: Request) -> Response:
+        """Show whom a link invites; it is used up by the button only, because programs open links to preview them."""
+        if request.state.by_proxy:
+            return RedirectResponse("/", 303)
+        if refusal := self._too_many(request):
+            return refusal
+        found = await run_in_threadpool(self._desk.people.invitation, request.path_params["token"])
+        if found is None:
+            return self._failed(request)
+        return page(
+            request,
+            "shell/join.html",
+            name=found.name,
+            roles=written(found.roles),
+            policy_name=self._desk.policy.policy.name,
+            expires_at=found.expires_at,
+        )
+
+    async def join(self, request: Request) -> Response:
+        """Use an invitation up and sign the person in."""
+        if request.state.by_proxy:
+            return RedirectResponse("/", 303)
+        if refusal := self._too_many(request):
+            return refusal
+        browser = request.headers.get("user-agent", "")
+        token = await run_in_threadpool(self._desk.people.redeem, request.path_params["token"], browser)
+        if token is None:
+            return self._failed(request)
+        if request.state.session_id is not None:
+            await run_in_threadpool(self._desk.people.end_session, request.state.session_id, request.state.person.name)
+        request.app.state.identities.forget()
+        response = RedirectResponse("/", 303)
+        request.app.state.cookies.sign_in(response, token)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session of this browser."""
+        person = person_of(request)
+        if request.state.session_id is not None:
+            await run_in_threadpool(self._desk.people.end_session, request.state.session_id, person.name)
+            request.app.state.identities.forget()
+        for tell in self._desk.on_sign_out:
+            tell(person.name)
+        response = RedirectResponse("/", 303)
+        request.app.state.cookies.sign_out(response)
+        return response
+
+    def _too_many(self, request: Request) -> Response | None:
+        # Who is in guesses nothing, and must not keep out those who share the address.
+        if request.state.person is not None:
+            return None
+        wait = self._attempts.wait(limited_as(request.state.address))
+        return error_page(request, 429, headers={"Retry-After": str(wait)}) if wait else None
+
+    def _failed(self, request: Request) -> Response:
+        if request.state.person is not None:
+            # Who comes by the same old link every day is in already.
+            return RedirectResponse("/", 303)
+        self._attempts.failed(limited_as(request.state.address))
+        return error_page(request, 404, USED_UP)
