@@ -1,7 +1,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from hypothesis import settings
 
 from al_assets.demo.vader import load_texts, sample_pool
 from al_assets_tests.support.loop_journal import Journal, live
-from al_assets_tests.support.small_loop import SmallLoop, pool_rows, write_policy, write_pool, write_small_embedder
+from al_assets_tests.support.small_loop import (
+    MakeLoop,
+    SmallLoop,
+    pool_rows,
+    write_policy,
+    write_pool,
+    write_small_embedder,
+)
 from al_assets_tests.workers import pytest_sessionfinish, pytest_terminal_summary, pytest_xdist_make_scheduler
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
@@ -26,8 +33,6 @@ __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make
 # No property is timed; CI tries the same examples each time, a developer's machine looks for new ones.
 settings.register_profile("al", deadline=None, derandomize="AL_NO_SKIPS" in os.environ)
 settings.load_profile("al")
-
-MakeLoop = Callable[..., SmallLoop]
 
 
 @pytest.fixture(scope="session")

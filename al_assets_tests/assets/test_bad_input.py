@@ -14,8 +14,7 @@ import pytest
 from al_assets.automation.jobs import CURATE_ASSETS
 from al_assets.automation.requests import decide, explained
 from al_assets.automation.state import Action, Occasion
-from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.support.small_loop import RATERS, SmallLoop, failure, pool_rows
+from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure, pool_rows
 
 NOWHERE = "models/nowhere"
 

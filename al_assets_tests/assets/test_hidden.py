@@ -12,8 +12,7 @@ from al_assets.automation.observe import observe
 from al_assets.automation.state import Job
 from al_assets.demo.experts import Votes
 from al_assets.tables import KAPPA_REPORT
-from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.support.small_loop import RATERS, SmallLoop, failure
+from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure
 
 GOLD = [
     {

@@ -13,9 +13,8 @@ from al_assets.models.incumbent import Incumbent, successor
 from al_assets.report.iteration_tables import read_tables
 from al_assets.storage.root import data_version
 from al_assets.tables import TABLES
-from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.support.loop_journal import Journal
-from al_assets_tests.support.small_loop import SmallLoop, failure
+from al_assets_tests.support.small_loop import MakeLoop, SmallLoop, failure
 
 KEYS = ("0000", "0001")
 GAINS = ("student_gain", "gain_from_ranking", "gain_from_threshold")

@@ -8,10 +8,9 @@ from al_assets.assets import vectors as vectors_module
 from al_assets.assets.selection import labels_so_far, reference_scores
 from al_assets.assets.vectors import sides_of
 from al_assets.scale.choice import runner_of
-from al_assets_tests.conftest import MakeLoop
 from al_assets_tests.support.loop_journal import Journal
 from al_assets_tests.support.pools import topic_pool
-from al_assets_tests.support.small_loop import failure
+from al_assets_tests.support.small_loop import MakeLoop, failure
 
 
 def test_every_queued_item_says_why_it_is_there(journal: Journal) -> None:

@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.tables import TABLES
-from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.support.small_loop import SmallLoop, failure
+from al_assets_tests.support.small_loop import MakeLoop, SmallLoop, failure
 
 LABELLED = ["incumbent_model", "pool", "quarantine", "pseudo_labels"]
 LEXICON = {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]}

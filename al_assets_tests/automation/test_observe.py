@@ -23,8 +23,7 @@ from al_assets.automation.state import Action, Job, LoopState, Occasion, RunHist
 from al_assets.report.iteration_tables import last_change
 from al_assets.storage.ledger import WITHDRAWN, Vote
 from al_assets.tables import KAPPA_REPORT
-from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.support.small_loop import SmallLoop
+from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 
 Status = dg.DagsterRunStatus
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from al_assets.commands.preflight import preflight
-from al_assets_tests.conftest import MakeLoop
+from al_assets_tests.support.small_loop import MakeLoop
 
 LEXICON = {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]}
 WORDS = {"kind": "keywords", "positive": ["hate"]}

@@ -1,77 +1,27 @@
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 
-import polars as pl
 import pytest
 
 from al_assets.demo.fetch import minilm_directory
 from al_assets.demo.prepare import DemoSize
 from al_assets.models.labelers.python_code import BATCH_SIZE
-from al_assets.storage.warehouse import load_models
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import RUNNING, running, wait_for
-from al_assets_tests.support.daemon.webserver import ASSET_JOB, ENDED, Run, Tick
-
-RUN_SECONDS = 240.0
-TICK_SECONDS = 90.0
-EVERY_MINUTE = {"sensor_interval_seconds": 3, "nightly_cron": "* * * * *"}
-ITERATIONS = ("0000", "0001")
-FOLLOWING_EMBEDDINGS = (
-    "cluster_assignments", "boundary_pairs", "overlap_map", "review_queue", "expert_labels", "label_split",
-    "sft_checkpoint", "evaluation_scores", "kappa_report", "representation_probe",
-)  # fmt: skip
-MARTS = ("materializations", "dependencies", *load_models())
-
-
-@dataclass
-class Crashed:
-    """What was seen when everything was killed in the middle of the labelling of iteration 0000.
-
-    :param labelled_before: texts the killed run had labelled; those of them that were kept are ``kept``.
-    """
-
-    deployment: Deployment
-    killed: Run
-    reason: str
-    retried: Run
-    labelled_before: list[str]
-    labelled_after: list[str]
-    kept: set[str]
-
-
-@dataclass
-class TwoIterations:
-    """A loop that went through two iterations while its daemon was killed twice.
-
-    :param dropped: the files of votes that nobody had collected when the daemon was killed.
-    :param mid_run: the status of the learn run of 0001 while there was no daemon.
-    :param nightly_at_the_end: why the schedule skips once the loop has ended.
-    """
-
-    deployment: Deployment
-    dropped: list[str]
-    mid_run: str
-    runs: list[Run]
-    sensor_ticks: list[Tick]
-    nightly_ticks: list[Tick]
-    nightly_at_the_end: str | None
-
-
-@dataclass
-class ReEmbedded:
-    """The same loop before and after its embedding model was changed and both iterations were backfilled."""
-
-    deployment: Deployment
-    stale_before: pl.DataFrame
-    stale_after: pl.DataFrame
-    drift_before: pl.DataFrame
-    drift_after: pl.DataFrame
-    history_before: pl.DataFrame
-    queues_before: dict[str, pl.DataFrame]
-    tables_before: dict[tuple[str, str], pl.DataFrame]
-    backfill_status: str
-    backfill_runs: list[Run]
-    later_runs: list[Run]
+from al_assets_tests.support.daemon.two_iterations import (
+    EVERY_MINUTE,
+    FOLLOWING_EMBEDDINGS,
+    ITERATIONS,
+    MARTS,
+    RUN_SECONDS,
+    TICK_SECONDS,
+    Crashed,
+    ReEmbedded,
+    TwoIterations,
+    at_work,
+    backfilled,
+    ended,
+    succeed,
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -111,7 +61,7 @@ def crashed(deployment: Deployment) -> Crashed:
     services.gate.open()
     services.code.start()
     services.daemon.start()
-    retried = wait_for("retried run", lambda: _ended(deployment, "0000", "curate", 2), RUN_SECONDS)[1]
+    retried = wait_for("retried run", lambda: ended(deployment, "0000", "curate", 2), RUN_SECONDS)[1]
     services.wait_until_loaded()
     store = deployment.root.scores(deployment.root.read_table("incumbent_model", "0000")["fingerprint"][0])
     return Crashed(
@@ -134,12 +84,12 @@ def two_iterations(crashed: Crashed) -> TwoIterations:
     services.daemon.kill()
     dropped = deployment.waiting_files()
     services.daemon.start()
-    wait_for("curated 0001", lambda: _ended(deployment, "0001", "curate", 1), 2 * RUN_SECONDS)
+    wait_for("curated 0001", lambda: ended(deployment, "0001", "curate", 1), 2 * RUN_SECONDS)
     deployment.drop("0001")
-    learning = wait_for("learn run of 0001", lambda: _at_work(deployment, "0001", "learn"), RUN_SECONDS)
+    learning = wait_for("learn run of 0001", lambda: at_work(deployment, "0001", "learn"), RUN_SECONDS)
     services.daemon.kill()
     mid_run = services.webserver.run(learning.run_id).status
-    wait_for("learned 0001 without a daemon", lambda: _ended(deployment, "0001", "learn", 1), RUN_SECONDS)
+    wait_for("learned 0001 without a daemon", lambda: ended(deployment, "0001", "learn", 1), RUN_SECONDS)
     services.daemon.start()
     ticked = len(services.webserver.sensor_ticks())
     wait_for(
@@ -172,15 +122,15 @@ def re_embedded(two_iterations: TwoIterations) -> ReEmbedded:
     deployment.edit_policy(embedding={"kind": "sentence_transformers", "model": str(minilm_directory())})
     webserver.reload()
     # As a person who wants to know what is out of date.
-    _succeed(deployment, None, ("materializations", "dependencies", "staleness"))
+    succeed(deployment, None, ("materializations", "dependencies", "staleness"))
     stale_before = deployment.mart("staleness")
     before = {run.run_id for run in webserver.runs()}
     backfill = webserver.backfill(("embeddings", *FOLLOWING_EMBEDDINGS, *MARTS), ITERATIONS)
-    status = wait_for("finished backfill", lambda: _backfilled(deployment, backfill), 2 * RUN_SECONDS)
+    status = wait_for("finished backfill", lambda: backfilled(deployment, backfill), 2 * RUN_SECONDS)
     backfill_runs = webserver.runs(**{"dagster/backfill": backfill})
     stale_after = deployment.mart("staleness")
     # Embedding the same texts with the same model once more: nothing is left to do.
-    _succeed(deployment, "0000", ("embeddings",))
+    succeed(deployment, "0000", ("embeddings",))
     known = before | {run.run_id for run in backfill_runs}
     return ReEmbedded(
         deployment,
@@ -195,42 +145,3 @@ def re_embedded(two_iterations: TwoIterations) -> ReEmbedded:
         backfill_runs,
         [run for run in webserver.runs() if run.run_id not in known],
     )
-
-
-def end_of(deployment: Deployment, run_id: str) -> Run:
-    """Return a run when it has ended, well or not."""
-    webserver = deployment.services.webserver
-
-    def ended() -> Run | None:
-        run = webserver.run(run_id)
-        return run if run.status in ENDED else None
-
-    return wait_for(f"end of run {run_id}", ended, RUN_SECONDS)
-
-
-def _succeed(deployment: Deployment, iteration: str | None, assets: Iterable[str]) -> None:
-    webserver = deployment.services.webserver
-    run = end_of(deployment, webserver.launch(ASSET_JOB, iteration, assets))
-    assert run.status == "SUCCESS", webserver.failures(run.run_id)
-
-
-def _loop_runs(deployment: Deployment, iteration: str, job: str) -> list[Run]:
-    return deployment.services.webserver.runs(**{"dagster/partition": iteration, "al/job": job})
-
-
-def _ended(deployment: Deployment, iteration: str, job: str, runs: int) -> list[Run] | None:
-    """Return the runs when there are as many, and the last has succeeded."""
-    found = _loop_runs(deployment, iteration, job)
-    if len(found) >= runs and found[-1].status == "FAILURE":
-        pytest.fail(f"{job} of {iteration}: {deployment.services.webserver.failures(found[-1].run_id)}")
-    return found if len(found) >= runs and found[-1].status == "SUCCESS" else None
-
-
-def _at_work(deployment: Deployment, iteration: str, job: str) -> Run | None:
-    found = _loop_runs(deployment, iteration, job)
-    return found[-1] if found and found[-1].status == "STARTED" and found[-1].worker else None
-
-
-def _backfilled(deployment: Deployment, backfill: str) -> str | None:
-    status = deployment.services.webserver.backfill_status(backfill)
-    return status if status.startswith("COMPLETED") or status == "FAILED" else None

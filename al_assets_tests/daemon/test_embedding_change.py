@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from al_assets_tests.daemon.conftest import FOLLOWING_EMBEDDINGS, ITERATIONS, ReEmbedded
+from al_assets_tests.support.daemon.two_iterations import FOLLOWING_EMBEDDINGS, ITERATIONS, ReEmbedded
 from al_assets_tests.support.daemon.webserver import overlapping
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from al_assets.demo.prepare import DemoSize
-from al_assets_tests.daemon.conftest import EVERY_MINUTE, RUN_SECONDS, end_of
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import running, wait_for
+from al_assets_tests.support.daemon.two_iterations import EVERY_MINUTE, RUN_SECONDS, end_of
 from al_assets_tests.support.daemon.webserver import ASSET_JOB
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from al_assets.models.labelers.python_code import BATCH_SIZE
-from al_assets_tests.daemon.conftest import ITERATIONS, Crashed, TwoIterations
+from al_assets_tests.support.daemon.two_iterations import ITERATIONS, Crashed, TwoIterations
 from al_assets_tests.support.daemon.webserver import overlapping
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]

@@ -7,8 +7,7 @@ from al_assets.automation import requests
 from al_assets.automation.requests import decide
 from al_assets.automation.state import Action, Job, Occasion
 from al_assets.partitions import PARTITIONS_NAME
-from al_assets_tests.conftest import MakeLoop
-from al_assets_tests.support.small_loop import SmallLoop
+from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 
 
 @pytest.fixture

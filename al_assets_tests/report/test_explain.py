@@ -13,7 +13,7 @@ from al_assets.report.descriptions import FIGURES, SCOPES, describe
 from al_assets.report.explain import explain_figure
 from al_assets.report.iteration_tables import IterationTables, read_tables
 from al_assets.report.terminal import explanation_view
-from al_assets_tests.report.conftest import KEYS, SCRIPT
+from al_assets_tests.support.finished_run import KEYS, SCRIPT
 from al_assets_tests.support.loop_journal import Journal
 
 # Their rows hold items that the count leaves out: without a decisive vote, with one vote, not of every expert.

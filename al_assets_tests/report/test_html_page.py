@@ -13,7 +13,7 @@ from al_assets.report.page_tables import disputed, undecided
 from al_assets.report.sentences import verdict_sentence
 from al_assets.report.traced_items import labelled_rows
 from al_assets.storage.root import RunRoot
-from al_assets_tests.report.conftest import RATER, SCRIPT
+from al_assets_tests.support.finished_run import RATER, SCRIPT
 
 VOID = {"meta", "link", "br", "img", "path", "use", "line", "rect", "circle"}
 PICTURES = 5

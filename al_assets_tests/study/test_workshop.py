@@ -7,7 +7,7 @@ import pytest
 from al_assets.study.errors import StudyError
 from al_assets.study.located import model_location
 from al_assets.study.workshop import Workshop
-from al_assets_tests.study.conftest import BAD, small_study
+from al_assets_tests.support.small_study import BAD, small_study
 
 
 def workshop(study_folder: Path, folder: Path, labeler: dict[str, Any]) -> Workshop:

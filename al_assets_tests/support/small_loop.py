@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,10 @@ class SmallLoop:
     def queue(self, key: str) -> pl.DataFrame:
         """The queue as it was published."""
         return self.root.read_table("review_queue", key)
+
+
+MakeLoop = Callable[..., SmallLoop]
+"""See the fixture ``make_loop``."""
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:

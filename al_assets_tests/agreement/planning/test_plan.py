@@ -12,7 +12,7 @@ from al_assets.agreement.planning.plan_text import plan_lines
 from al_assets.agreement.planning.sample_size import audit_items, kappa_items
 from al_assets.agreement.report.iteration_report import frame_of, kappa_report
 from al_assets.agreement.report.scopes import Figure
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 
 def _report(labels: int, kappa: float, error: float | None = 0.05, *more: Figure, scope: str = "panel") -> pl.DataFrame:

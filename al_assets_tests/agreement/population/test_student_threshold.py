@@ -13,7 +13,7 @@ from al_assets.agreement.population.student_threshold import CalibrationRules, R
 from al_assets.agreement.population.thresholds import agreement_threshold, prevalence_threshold, probability_threshold
 from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_labels, student_threshold
 from al_assets.tables import KAPPA_REPORT
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
 

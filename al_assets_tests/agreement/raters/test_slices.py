@@ -23,7 +23,7 @@ from al_assets.agreement.raters.slices import (
     agreement_matrix,
 )
 from al_assets.agreement.report.scopes import expert_scope
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 Row = dict[str, object]

@@ -9,7 +9,7 @@ from al_assets.agreement.core.kappa import mean_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.report.gain_decomposition import combinations
 from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_threshold
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
 

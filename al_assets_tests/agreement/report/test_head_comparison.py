@@ -17,7 +17,7 @@ from al_assets.agreement.report.head_comparison import (
     comparison_sentence,
 )
 from al_assets.agreement.report.scopes import measured_scope
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 LESSON = "the same 62 labels"
 HEAD, STUDENT = Interval(0.42, 0.3, 0.53, 90), Interval(0.38, 0.27, 0.49, 90)

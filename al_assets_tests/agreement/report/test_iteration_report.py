@@ -17,7 +17,7 @@ from al_assets.agreement.report.iteration_report import (
 )
 from al_assets.agreement.stopping import Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
 RULES = StoppingRules(min_expert_kappa=-1, min_gain=0.03, window=2)

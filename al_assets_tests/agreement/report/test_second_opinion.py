@@ -8,7 +8,7 @@ from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.scopes import measured_scope
 from al_assets.agreement.report.second_opinion import second_opinion
-from al_assets_tests.agreement.conftest import World
+from al_assets_tests.support.simulated_loop import World
 
 
 def test_rows_hold_what_the_tests_say_of_the_evaluation_items(world: Callable[..., World]) -> None:

@@ -13,8 +13,8 @@ from al_assets.review.desk.people import changes
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import open_desk
 from al_assets_tests.support.browser.desk_ui import DESKTOP, RaterUi, serve
+from al_assets_tests.support.desk.clients import open_desk
 from al_assets_tests.support.ledger import items, queue_frame
 
 POLICY = {

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import open_desk, running_app
+from al_assets_tests.support.desk.clients import open_desk, running_app
 
 NAMES = {Role.RATER: "anna", Role.ADJUDICATOR: "judy", Role.POLICY_OWNER: "olga", Role.ADMIN: "ada"}
 

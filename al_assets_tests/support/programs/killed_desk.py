@@ -14,7 +14,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger, RecordResult, Vote
-from al_assets_tests.review.desk.conftest import KEY, DeskClient
+from al_assets_tests.support.desk.clients import KEY, DeskClient
 from al_assets_tests.support.policies import make_policy
 
 

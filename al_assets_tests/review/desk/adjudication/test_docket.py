@@ -9,8 +9,8 @@ from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.state import ledger_state
 from al_assets.storage.ledger import Adjudication, Ledger
-from al_assets_tests.review.desk.conftest import SignIn
 from al_assets_tests.support.desk.answers import disagree
+from al_assets_tests.support.desk.clients import SignIn
 
 
 @pytest.fixture

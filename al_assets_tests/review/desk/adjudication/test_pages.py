@@ -11,8 +11,8 @@ from al_assets.review.desk.people.audit import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.support.desk.answers import SCRIPT, answer, disagree
+from al_assets_tests.support.desk.clients import DeskClient, SignIn
 
 
 def adjudicator(sign_in: SignIn) -> DeskClient:

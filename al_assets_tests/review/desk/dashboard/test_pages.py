@@ -25,9 +25,9 @@ from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Vote
 from al_assets.storage.root import RunRoot
 from al_assets.tables import KAPPA_REPORT
-from al_assets_tests.review.desk.conftest import DeskClient, SignIn, client_of, open_desk
 from al_assets_tests.review.desk.policy.test_pages import words_of
 from al_assets_tests.support.desk.answers import answer
+from al_assets_tests.support.desk.clients import DeskClient, SignIn, client_of, open_desk
 from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
 from al_assets_tests.support.policies import write
 

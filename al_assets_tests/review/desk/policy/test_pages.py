@@ -9,8 +9,8 @@ from al_assets.review.desk.people.audit import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.review.desk.adjudication.test_pages import decide
-from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.support.desk.answers import SCRIPT, answer, disagree
+from al_assets_tests.support.desk.clients import DeskClient, SignIn
 
 EDITED = {"question": "Spam?", "guideline": f"Spam sells things. {SCRIPT}", "version": "2", "note": "gifts were open"}
 

@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk
-from al_assets_tests.review.desk.rating.conftest import Rater, ScriptedRater
+from al_assets_tests.support.desk.clients import DeskClient, client_of, open_desk
+from al_assets_tests.support.desk.rater_pages import Rater, ScriptedRater
 from al_assets_tests.support.ledger import items, queue_frame
 
 SECRETS = {

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from al_assets.review.desk.shell.app import make_app
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk
-from al_assets_tests.review.desk.rating.conftest import Rater
+from al_assets_tests.support.desk.clients import DeskClient, client_of, open_desk
+from al_assets_tests.support.desk.rater_pages import Rater
 
 
 def test_an_answer_whose_desk_was_killed_after_the_commit_counts_once_when_sent_again(tmp_path: Path) -> None:

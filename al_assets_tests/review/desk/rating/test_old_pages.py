@@ -11,8 +11,8 @@ from al_assets.review.desk.rating.rounds import QuestionId
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger.votes import WITHDRAWN
-from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
-from al_assets_tests.review.desk.rating.conftest import Rater
+from al_assets_tests.support.desk.clients import SignIn, client_of, open_desk
+from al_assets_tests.support.desk.rater_pages import Rater
 from al_assets_tests.support.ledger import items, labels, queue_frame, vote
 
 NOT_CHANGED = "Nothing was changed: that page was older than what you did last with its question, and that stands."

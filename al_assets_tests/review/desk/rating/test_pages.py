@@ -10,8 +10,8 @@ from al_assets.review.desk.rating import pages
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import SignIn, client_of, open_desk
-from al_assets_tests.review.desk.rating.conftest import Rater, ScriptedRater, Seen
+from al_assets_tests.support.desk.clients import SignIn, client_of, open_desk
+from al_assets_tests.support.desk.rater_pages import Rater, ScriptedRater, Seen
 from al_assets_tests.support.ledger import items, labels, queue_frame, vote
 
 

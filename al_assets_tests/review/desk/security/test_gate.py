@@ -25,7 +25,7 @@ from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE
 from al_assets.review.desk.shell.pages import form_of
 from al_assets.storage.ledger import LedgerError
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, running_app
+from al_assets_tests.support.desk.clients import DeskClient, client_of, running_app
 from al_assets_tests.support.desk.one_desk import NAMES, app, desk
 
 __all__ = ["app", "desk"]

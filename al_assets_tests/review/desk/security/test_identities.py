@@ -17,7 +17,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security.addresses import Addresses, limited_as
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import DeskClient, client_of, open_desk, running_app
+from al_assets_tests.support.desk.clients import DeskClient, client_of, open_desk, running_app
 
 PROXY = "10.1.2.3"
 SETTINGS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from al_assets.review.desk.shell.access import Role, needed_by
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import DeskClient, client_of
+from al_assets_tests.support.desk.clients import DeskClient, client_of
 from al_assets_tests.support.desk.one_desk import NAMES, app, desk
 from al_assets_tests.support.ledger import items
 

@@ -17,7 +17,7 @@ from al_assets.review.desk.security.cookies import Cookies
 from al_assets.review.desk.security.identities import REMEMBERED_SECONDS
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
-from al_assets_tests.review.desk.conftest import KEY, DeskClient, SignIn, client_of, open_desk, running_app
+from al_assets_tests.support.desk.clients import KEY, DeskClient, SignIn, client_of, open_desk, running_app
 from al_assets_tests.support.desk.one_desk import app, desk
 
 __all__ = ["app", "desk"]

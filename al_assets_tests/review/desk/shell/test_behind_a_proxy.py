@@ -15,10 +15,10 @@ from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE
 from al_assets.review.desk.shell.events import HEARTBEAT_SECONDS
 from al_assets.review.desk.shell.server import Place
-from al_assets_tests.review.desk.conftest import open_desk
-from al_assets_tests.review.desk.rating.conftest import Seen
 from al_assets_tests.support.desk.answers import answer
+from al_assets_tests.support.desk.clients import open_desk
 from al_assets_tests.support.desk.proxies import HOST, Browser, caddy, nginx, shown, sign_in_service
+from al_assets_tests.support.desk.rater_pages import Seen
 from al_assets_tests.support.desk.serving import running
 
 BEHIND = {"public_url": f"https://{HOST}", "trusted_proxies": ["127.0.0.1"]}

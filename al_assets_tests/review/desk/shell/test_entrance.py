@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE
-from al_assets_tests.review.desk.conftest import DeskClient, SignIn, open_desk, running_app
+from al_assets_tests.support.desk.clients import DeskClient, SignIn, open_desk, running_app
 
 
 def test_looking_at_a_link_does_not_use_it_up(visitor: Callable[[], DeskClient], desk: Desk) -> None:

@@ -17,8 +17,8 @@ from al_assets.review.desk.shell.changes import MAX_STREAMS, end_streams
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.events import HEARTBEAT_SECONDS
 from al_assets.review.desk.shell.server import Place, bound_socket
-from al_assets_tests.review.desk.conftest import DeskClient, SignIn
 from al_assets_tests.support.desk.answers import answer
+from al_assets_tests.support.desk.clients import DeskClient, SignIn
 from al_assets_tests.support.desk.serving import in_a_thread
 
 LONGEST = 40

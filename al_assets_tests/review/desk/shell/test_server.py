@@ -21,7 +21,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security import bodies
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.server import Place, ServerError, bound_socket, desk_server, settings_at
-from al_assets_tests.review.desk.conftest import open_desk
+from al_assets_tests.support.desk.clients import open_desk
 from al_assets_tests.support.desk.serving import own_certificate, running
 from al_assets_tests.support.policies import make_policy
 

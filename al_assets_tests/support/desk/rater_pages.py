@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from html import unescape
 
-from al_assets_tests.review.desk.conftest import DeskClient
+from al_assets_tests.support.desk.clients import DeskClient
 
 
 @dataclass(frozen=True)
