@@ -109,7 +109,7 @@ def labelled_texts(path: Path, text: str, label: str, model: str, sentence: str,
     """
     from sentence_transformers import SentenceTransformer
 
-    from al_assets.study.oracle import noisy_oracle
+    from al_assets.study.panel import noisy_oracle
     from benchmarks.selection.cold_start import Texts
 
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

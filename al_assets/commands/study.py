@@ -32,7 +32,7 @@ def run(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if left out.")] = None,
 ) -> None:
     """Run what is not done yet and write the report; killed, it goes on where it was."""
-    from al_assets.study.errors import StudyError
+    from al_assets.study import StudyError
     from al_assets.study.run import run_study
     from al_assets.study.settings import load_study
 

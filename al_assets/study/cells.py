@@ -1,9 +1,27 @@
 """The cells of a study: one loop each, or one baseline, and the name under which its rows are kept."""
 
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
 
-from al_assets.config import fingerprint_of
-from al_assets.study.settings import Control, Study
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.population.thresholds import prevalence_threshold
+from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent, fingerprint_of
+from al_assets.curation.queue.cold_start import promising_share
+from al_assets.curation.strategies.base import Strategy
+from al_assets.curation.strategies.by_score import UniformRandom
+from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy
+from al_assets.study.loop import Arm, Labeler, OfflineLoop, Round, Scores, Situation, lesson_of
+from al_assets.study.loop import LoopSettings as OfflineSettings
+from al_assets.study.panel import PanelSettings
+from al_assets.study.recipes import linear_scores, make_recipe
+from al_assets.study.settings import ALL, Control, LoopSettings, Study, updated
+from al_assets.study.trial import Trial
+from al_assets.study.workshop import Workshop
 
 METHOD = 1
 """Raised when the same study file would give other figures than before: older cells are then run again."""
@@ -87,3 +105,196 @@ def _of_seed(study: Study, dataset: str, seed: int) -> list[Cell]:
 def control_of(study: Study, cell: Cell) -> Control | None:
     """Return the cell's control; None in the base."""
     return study.controls.get(cell.variant)
+
+
+Row = dict[str, Any]
+Say = Callable[[str], None]
+_CROWD_STREAM = 14
+KAPPAS = ("kappa", "kappa_boundary", "kappa_half", "kappa_best")
+_NOTHING: Row = dict.fromkeys((*KAPPAS, "average_precision", "positive_share", "seconds"))
+
+
+def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[Row]:
+    """Return the cell's rows: one a round, one for each size of the crowd's baseline, or one for LLM-0.
+
+    :raises StudyError: there are not enough texts, or raters do not agree as far as asked.
+    """
+    study, control = workshop.study, control_of(workshop.study, cell)
+    panel = study.datasets[cell.dataset].panel
+    labelling = updated(panel, control.panel) if control and control.panel else None
+    trial = _trial(workshop, cell.dataset, labelling, cell.seed)
+    common = {**asdict(cell), **_NOTHING, **trial.human_kappas(), "prevalence": trial.prevalence}
+    if cell.strategy == LLM0:
+        return [{**common, **_llm0(trial)}]
+    if cell.strategy == CROWD:
+        return [{**common, **row} for row in _crowd(workshop, cell, trial, say)]
+    return [{**common, **row} for row in _loop(workshop, cell, trial, say)]
+
+
+# Cells of a seed come one after the other, and drawing takes as long as a short loop.
+@lru_cache(maxsize=2)
+def _trial(workshop: Workshop, dataset: str, labelling: PanelSettings | None, seed: int) -> Trial:
+    return Trial.draw(workshop, dataset, labelling, seed)
+
+
+def _llm0(trial: Trial) -> Row:
+    threshold = prevalence_threshold(trial.first.pool, trial.prevalence)
+    return {"round": 0, "labels": 0, "votes": 0, **trial.figures(trial.first, threshold)}
+
+
+def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
+    """Train the student on ever larger uniform samples of pool and spare items with one crowd vote each.
+
+    Its threshold is matched to the true positive share, which makes the baseline stronger than it would be in practice:
+    a lenient crowd would have it call too much.
+    """
+    study = workshop.study
+    learn = make_recipe(workshop, cell.dataset, trial, study.students[cell.student], cell.seed, say)
+    votes = trial.crowd
+    order = np.random.default_rng((cell.seed, _CROWD_STREAM)).permutation(np.flatnonzero(~np.isnan(votes)))
+    sizes = sorted({len(order) if size == ALL else min(int(size), len(order)) for size in study.crowd_sizes})
+    rows = []
+    for number, size in enumerate(sizes):
+        started = time.perf_counter()
+        sample = np.sort(order[:size])
+        labels = votes[sample] == 1
+        row: Row = {"round": number, "labels": size, "votes": size, "training_items": size}
+        row["positive_share"] = float(labels.mean()) if size else None
+        student = None
+        if labels.any() and not labels.all():
+            scores = learn(sample, labels)
+            student = Labeler(scores, prevalence_threshold(scores.pool, trial.prevalence))
+        row |= student_figures(trial, student)
+        rows.append({**row, "seconds": time.perf_counter() - started})
+    return rows
+
+
+def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
+    study, control = workshop.study, control_of(workshop.study, cell)
+    settings = updated(study.loop, control.loop) if control else study.loop
+    student = study.students[cell.student]
+    if control:
+        student = updated(student, control.student)
+    vectors = workshop.vectors(cell.dataset, study.embeddings[cell.embedding])
+    learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
+    loop = OfflineLoop(trial.loop_pool(vectors), learn, _offline(settings, cell, study), cell.seed)
+    arm = _arm(study, cell, settings)
+    probes = _Probes.of(workshop, cell, trial, student, vectors) if study.probes else None
+    rows: list[Row] = []
+    for number in range(study.rounds):
+        say(f"round {number + 1} of {study.rounds}")
+        found = loop.next_round(arm)
+        rows.append({**_round(found, trial), **(probes.figures(found) if probes else {})})
+    return rows
+
+
+def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSettings:
+    shares = settings.shares
+    return OfflineSettings(
+        budget=cell.budget,
+        rounds=study.rounds,
+        shares=(shares.boundary, shares.audit, shares.control),
+        target=settings.target_positive_share,
+        **settings.model_dump(exclude={"shares", "target_positive_share", "promising"}),
+    )
+
+
+def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
+    """Return the strategy as the assets make it; the cold start divides the share of boundary pairs.
+
+    Learnability compares the labeler with a reference, or with what the labels teach: it picks at random until there
+    are labels of both classes.
+    """
+    choice = study.strategy_choices[cell.strategy]
+    names = {choice} if isinstance(choice, str) else set(choice)
+
+    def choose(situation: Situation) -> Strategy:
+        if names & COMPARE_WITH_REFERENCE and len(set(situation.boundary_labels.tolist())) < 2:
+            return UniformRandom()
+        promising = settings.promising
+        if promising is None:
+            promising = promising_share(situation.evidence, situation.target).share
+        return make_strategy(choice, settings.exploration, promising)
+
+    return choose
+
+
+def _round(found: Round, trial: Trial) -> Row:
+    votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
+    picked = found.picked.select("item_id").join(found.split.drop_nulls("label"), on="item_id")["label"].to_numpy()
+    row: Row = {
+        "round": found.number,
+        "labels": found.split.height,
+        "votes": votes,
+        "positive_share": float(picked.mean()) if len(picked) else None,
+        "training_items": len(lesson_of(found.split)[0]),
+        "curation_seconds": found.curation_seconds,
+        "training_seconds": found.training_seconds,
+        "seconds": found.curation_seconds + found.training_seconds,
+        "promoted": found.student is found.incumbent,
+    }
+    return row | student_figures(trial, found.student)
+
+
+def student_figures(trial: Trial, student: Labeler | None) -> Row:
+    """Return what a student is worth: where all labels were of one class, so that none could learn, what chance is."""
+    if student is None:
+        return {**dict.fromkeys(KAPPAS, 0.0), "average_precision": float(trial.held_truth.mean())}
+    return trial.figures(student.scores, student.threshold)
+
+
+@dataclass(frozen=True)
+class _Probes:
+    """Linear heads that tell how far a representation goes, beside the student.
+
+    :param vectors: the frozen embedding that selection looks at, of all texts of the data set.
+    :param ceiling: kappa of a head that learnt the truth of the whole pool: on the frozen vectors of a linear student,
+        else on those of selection.
+    :param own: the student is itself a linear head on frozen vectors.
+    """
+
+    trial: Trial
+    vectors: NDArray[np.float32]
+    ceiling: float | None
+    own: bool
+
+    @classmethod
+    def of(
+        cls,
+        workshop: Workshop,
+        cell: Cell,
+        trial: Trial,
+        student: SFTStudent | LinearStudent,
+        vectors: NDArray[np.float32],
+    ) -> "_Probes":
+        own = isinstance(student, LinearStudent)
+        base = student.embedding if isinstance(student, LinearStudent) else workshop.study.embeddings[cell.embedding]
+        return cls(trial, vectors, _ceiling(workshop, cell.dataset, cell.seed, base), own)
+
+    def figures(self, found: Round) -> Row:
+        """Return kappa of the heads that learnt from the same labels as the round's student."""
+        row: Row = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
+        if found.student is None:
+            return row
+        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(found.split), found.prevalence)
+        own: Scores | None = found.student.scores if self.own else found.student.scores.probe
+        row["probe_student"] = self.trial.kappa(own, found.prevalence) if own else None
+        return row
+
+
+# The same for every loop of a seed, and a fit to the whole pool takes as long as a loop.
+@lru_cache(maxsize=8)
+def _ceiling(workshop: Workshop, dataset: str, seed: int, embedding: EmbeddingSettings) -> float | None:
+    trial = _trial(workshop, dataset, None, seed)
+    truth = trial.panel.truth[: len(trial.pool)]
+    if truth.all() or not truth.any():
+        return None
+    return _head_kappa(trial, workshop.vectors(dataset, embedding), np.arange(len(truth)), truth, trial.prevalence)
+
+
+def _head_kappa(
+    trial: Trial, vectors: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float
+) -> float | None:
+    pool = vectors[trial.pool]
+    scores = linear_scores(pool[rows], labels, pool, vectors[trial.held_out])
+    return trial.kappa(scores, prevalence)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.study.errors import StudyError
+from al_assets.study import StudyError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from al_assets.agreement.core.kappa import Floats, cohen_kappa, mean_model_kappa, mean_pairwise_kappa
 from al_assets.config import Positive, Section
-from al_assets.study.errors import StudyError
+from al_assets.study import StudyError
 from al_assets.study.texts import JudgedTexts
 
 _TIE = 0.001
@@ -177,3 +177,14 @@ def _uniform(item_ids: tuple[str, ...], stream: str, count: int) -> Floats:
     digests = (hashlib.shake_256(f"{stream}:{item_id}".encode()).digest(8 * count) for item_id in item_ids)
     words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(item_ids), count)
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def noisy_oracle(truth: NDArray[np.bool_], auc: float, seed: int = 0) -> Floats:
+    """Return scores in (0, 1) of a labeler of that AUC: unit-variance normal log-odds, apart by sqrt(2) z(auc).
+
+    :param auc: 0.5 (chance) to below 1.
+    """
+    from scipy.special import ndtri
+
+    log_odds = np.random.default_rng((seed, 12)).standard_normal(len(truth)) + np.sqrt(2) * ndtri(auc) * truth
+    return np.asarray(1 / (1 + np.exp(-log_odds)))

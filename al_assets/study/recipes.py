@@ -16,11 +16,9 @@ from al_assets.models.students import load_student, student_fingerprint, train_s
 from al_assets.models.students.linear import fit_linear
 from al_assets.models.students.sft import SFTLabeler
 from al_assets.storage.atomic import write_bytes
-from al_assets.study.located import model_location
 from al_assets.study.loop import Learn, Scores
-from al_assets.study.policies import policy_of
 from al_assets.study.trial import Trial
-from al_assets.study.workshop import Workshop
+from al_assets.study.workshop import Workshop, model_location, policy_of
 
 Rows = NDArray[np.int64]
 Labels = NDArray[np.bool_]

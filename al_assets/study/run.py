@@ -20,9 +20,8 @@ from upath import UPath
 from al_assets.config import SFTStudent
 from al_assets.curation.runner import THREADS
 from al_assets.storage.atomic import write_bytes
-from al_assets.study.cell_run import run_cell
-from al_assets.study.cells import Cell, cell_name, cells_of
-from al_assets.study.errors import StudyError
+from al_assets.study import StudyError
+from al_assets.study.cells import Cell, cell_name, cells_of, run_cell
 from al_assets.study.settings import Study
 from al_assets.study.workshop import Workshop
 

@@ -11,11 +11,10 @@ from al_assets.agreement.population.thresholds import average_precision, prevale
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
+from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.errors import StudyError
 from al_assets.study.loop import LoopPool, LoopSettings, Scores, pairs_of
-from al_assets.study.oracle import noisy_oracle
-from al_assets.study.panel import Panel, PanelKappas, PanelSettings, panel_kappas, simulate_panel
+from al_assets.study.panel import Panel, PanelKappas, PanelSettings, noisy_oracle, panel_kappas, simulate_panel
 from al_assets.study.settings import DatasetSettings, OracleLabeler
 from al_assets.study.workshop import Workshop
 

@@ -1,7 +1,7 @@
 """What all cells of a study share, computed once and kept in its folder: texts, vectors, what LLM-0 says."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from upath import UPath
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.config import EmbeddingSettings, LabelerSettings, Policy, fingerprint_of
+from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
 from al_assets.models.embedders import SentenceTransformersEmbedder, embed_texts
 from al_assets.models.labelers import labeler_fingerprint, make_labeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.content_store import ContentStore
 from al_assets.storage.root import text_hash
-from al_assets.study.located import model_location
-from al_assets.study.policies import policy_of
+from al_assets.study import StudyError
 from al_assets.study.settings import DatasetSettings, OracleLabeler, SimilarityLabeler, Study
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
 
@@ -158,3 +158,49 @@ def _save(path: Path, values: NDArray[Any]) -> None:
     stream = io.BytesIO()
     np.save(stream, values)
     write_bytes(UPath(path), stream.getvalue())
+
+
+PREFIX = "demo:"
+_DEMO: Mapping[str, Callable[[], Path]] = {
+    "minilm": minilm_directory,
+    "smollm2": smollm2_directory,
+    "static": static_model_directory,
+}
+
+
+def model_location(model: str, base_dir: Path) -> str:
+    """Return a model's directory, or its name on a hub as it is written.
+
+    :param model: ``demo:minilm``, ``demo:smollm2`` or ``demo:static``; a path relative to the study file; a hub's name.
+    :raises StudyError: the demo has no such model.
+    :raises FetchError: it is not in the cache and cannot be fetched.
+    """
+    if model.startswith(PREFIX):
+        fetch = _DEMO.get(model.removeprefix(PREFIX))
+        if fetch is None:
+            known = ", ".join(f"{PREFIX}{name}" for name in _DEMO)
+            raise StudyError(f"model: {model!r} is unknown; the demo has {known}")
+        return str(fetch())
+    local = base_dir / model
+    return str(local) if local.exists() else model
+
+
+_UNUSED = {"model": "unused"}
+
+
+def policy_of(asked: Mapping[str, Any], **sections: Any) -> Policy:
+    """Return a policy of these sections; those that are not given are placeholders that nobody looks at.
+
+    :param asked: the section ``policy`` but for its name.
+    """
+    return Policy.model_validate(
+        {
+            "policy": {"name": "study", "question": "none", "guideline": "none", **asked},
+            "pool": {"path": "unused"},
+            "labeler": {"kind": "keywords", "positive": ["unused"]},
+            "embedding": _UNUSED,
+            "student": {"kind": "linear", "embedding": _UNUSED},
+            "review": {"raters": ["first", "second"]},
+            **sections,
+        }
+    )

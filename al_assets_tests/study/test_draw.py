@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.errors import StudyError
 
 TRUTH = np.random.default_rng(0).permutation(np.arange(1_000) < 300)
 

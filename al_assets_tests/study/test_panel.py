@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 from sklearn.metrics import cohen_kappa_score
 
+from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.errors import StudyError
 from al_assets.study.panel import Panel, PanelSettings, panel_kappas, simulate_panel
 from al_assets.study.texts import JudgedTexts
 

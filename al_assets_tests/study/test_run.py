@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from al_assets.study import StudyError
 from al_assets.study.cells import cells_of
-from al_assets.study.errors import StudyError
 from al_assets.study.run import State, read_rows_of, run_study
 from al_assets.study.settings import Study
 from al_assets_tests.support.processes import group, wait_until

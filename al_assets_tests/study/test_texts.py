@@ -8,7 +8,7 @@ import pytest
 
 from al_assets.curation.checks import CurationError
 from al_assets.demo import vader
-from al_assets.study.errors import StudyError
+from al_assets.study import StudyError
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
 from benchmarks.pools.pool_texts import planted_texts
 

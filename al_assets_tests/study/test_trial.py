@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.study.cell_run import student_figures
+from al_assets.study.cells import student_figures
 from al_assets.study.loop import Scores
 from al_assets.study.trial import Trial, best_kappa, model_kappa
 from al_assets.study.workshop import Workshop

@@ -4,9 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_assets.study.errors import StudyError
-from al_assets.study.located import model_location
-from al_assets.study.workshop import Workshop
+from al_assets.study import StudyError
+from al_assets.study.workshop import Workshop, model_location
 from al_assets_tests.support.small_study import BAD, small_study
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study.loop import LoopSettings, Situation
-from al_assets.study.oracle import noisy_oracle
+from al_assets.study.panel import noisy_oracle
 from benchmarks.selection.cold_start import (
     ARMS,
     ColdStartBench,
