@@ -14,8 +14,8 @@ from al_assets.commands.desk import desk_app
 from al_assets.commands.label_studio import label_studio_app
 from al_assets.commands.labels import labels_app
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, plain, print_json, say
+from al_assets.commands.results import why
 from al_assets.commands.study import study_app
-from al_assets.commands.why import why
 from al_assets.config import POLICY_VARIABLE, PolicyError, load_policy
 
 app = typer.Typer(

@@ -10,8 +10,8 @@ from al_assets.assets.metadata import table
 from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.queue.hidden import HIDDEN
+from al_assets.review.hidden_items import RaterQuality, rater_quality
 from al_assets.review.policy_versions import policy_versions, second_look, version_notes
-from al_assets.review.rater_quality import RaterQuality, rater_quality
 from al_assets.storage.ledger import Ledger
 
 _SHOWN_VOTES = 20

@@ -8,14 +8,14 @@ import typer
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, fail, frame_table, print_json, say
 from al_assets.config import load_policy
-from al_assets.review.files.form_names import Form
+from al_assets.review.files import Format
 
 labels_app = typer.Typer(
     help="Votes in and out: CSV, JSONL or Parquet, or as Argilla and Prodigy have them.", no_args_is_help=True
 )
 PathArgument = Annotated[Path, typer.Argument(help="Where to write; .csv, .jsonl or .parquet.")]
 FormOption = Annotated[
-    Form, typer.Option("--format", help="Whose form the file has: plain is a sheet with one row a vote.")
+    Format, typer.Option("--format", help="Whose form the file has: plain is a sheet with one row a vote.")
 ]
 
 
@@ -23,7 +23,7 @@ FormOption = Annotated[
 def import_labels(
     file: Annotated[list[Path], typer.Argument(help="Files of votes: item_id, rater, label.")],
     policy: PolicyOption,
-    form: FormOption = Form.PLAIN,
+    form: FormOption = Format.PLAIN,
     rater: Annotated[
         list[str] | None, typer.Option(help="Who a user of the other tool is: USER=RATER; once for each.")
     ] = None,
@@ -58,7 +58,7 @@ def export_labels(
     policy: PolicyOption,
     iteration: Annotated[str | None, typer.Option(help="Write this iteration's blind sheet of questions.")] = None,
     rater: Annotated[str | None, typer.Option(help="Only what this rater has not answered.")] = None,
-    form: FormOption = Form.PLAIN,
+    form: FormOption = Format.PLAIN,
     as_json: JsonOption = False,
 ) -> None:
     """Write all votes that count or, with --iteration, the sheet of questions for the raters."""

@@ -1,21 +1,24 @@
 """``al report``, ``al explain``, ``al plan``, ``al raters``: what the figures say, rest on, and would cost."""
 
+import re
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from al_assets.commands.options import JsonOption, PolicyOption, print_json, say
+from al_assets.config import load_policy
+
+if TYPE_CHECKING:
+    from al_assets.commands.item_story import ItemStory
+
+from pathlib import Path
+
 from al_assets.commands.options import (
     IterationOption,
-    JsonOption,
-    PolicyOption,
     console,
     frame_table,
-    print_json,
-    say,
 )
-from al_assets.config import load_policy
 
 
 def report(
@@ -95,7 +98,7 @@ def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
 
     from al_assets.agreement.raters.rated_items import rater_confusion
     from al_assets.agreement.raters.slices import agreement_figures
-    from al_assets.review.rater_quality import rater_quality
+    from al_assets.review.hidden_items import rater_quality
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)
@@ -123,3 +126,34 @@ def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
             console.print(frame_table(shown, title))
         else:
             say(f"{title}: nothing asked; see selection.gold_share in the policy file")
+
+
+# An escape sequence in a text of the pool could clear the screen, a change of direction forge what is shown.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+AnyIterationOption = Annotated[str | None, typer.Option(help="Such as 0002; all that queued the item if left out.")]
+
+
+def why(
+    item: Annotated[str, typer.Argument(help="The item's id.")],
+    policy: PolicyOption,
+    iteration: AnyIterationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why an item was queued, as recorded then; or what is known of it, if it was not. Not for raters' eyes."""
+    from al_assets.commands.item_story import item_story
+
+    found = item_story(load_policy(policy), item, iteration)
+    if as_json:
+        print_json(asdict(found))
+        return
+    for line in story_lines(found):
+        say(line)
+
+
+def story_lines(story: "ItemStory") -> list[str]:
+    """Return a story as lines for the terminal: the text first, then why; nothing in them steers the terminal."""
+    lines = [] if story.text is None else [story.text]
+    for chapter in story.chapters:
+        lines.append(f"\n{story.item_id}, iteration {chapter.iteration}, {chapter.reason or 'not queued'}:")
+        lines += [f"  {sentence}" for sentence in chapter.why]
+    return [_STEERING.sub(lambda found: found.group().encode("unicode_escape").decode(), line) for line in lines]

@@ -1,4 +1,4 @@
-"""What the demo found: one table, and the same figures as JSON."""
+"""What the demo came to: the loop's figures, and agreement on items whose labels only a simulation knows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
 from al_assets.assets.resource import LoopResource
-from al_assets.demo.experts import Votes, crowd_votes, expert_votes
-from al_assets.demo.truth import Estimate, kappas, votes_of
-from al_assets.demo.vader import majority
+from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
 from al_assets.models.incumbent import Incumbent, open_incumbent
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
 from al_assets.storage.root import text_hash
 
+Estimate = tuple[float, float, float]
 Labels = NDArray[np.float64]
 Kappas = dict[str, Estimate | None]
 
@@ -178,3 +177,32 @@ def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFr
     hashes = [text_hash(text) for text in items["text"]]
     scores = score_texts(labeler, hashes, items["text"].to_list(), loop.root.scores(fingerprint))
     return (scores >= threshold).astype(np.float64)
+
+
+def kappas(
+    votes: NDArray[np.float64], models: Mapping[str, NDArray[np.float64]], *, resamples: int = 2_000, seed: int = 0
+) -> dict[str, Estimate | None]:
+    """Return the mean kappa of each model with each expert, and of the experts among themselves as ``expert``.
+
+    :param votes: shape (items, experts); 1, 0, NaN where an expert did not answer.
+    :param models: by name, labels of shape (items,); NaN where there is none.
+    :return: (estimate, low, high) with the 95 % interval; None where kappa is undefined.
+    """
+    panel = Panel(votes, models)
+    wanted = {"expert": "expert_expert_kappa", **{name: f"{name}_expert_kappa" for name in models}}
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        figures = panel.figures(weights)
+        return {name: figures[figure] for name, figure in wanted.items()}
+
+    found = grouped_distributions(statistics, np.arange(len(votes)), resamples=resamples, seed=seed)
+    intervals = {name: each.interval(len(votes)) for name, each in found.items()}
+    return {
+        name: None if None in (each.estimate, each.low, each.high) else (each.estimate, each.low, each.high)  # type: ignore[misc]
+        for name, each in intervals.items()
+    }
+
+
+def votes_of(items: Sequence[str], votes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the votes on the items, shape (items, raters)."""
+    return np.stack([votes[item] for item in items])

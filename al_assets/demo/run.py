@@ -1,21 +1,24 @@
 """The demo: iterations through the real jobs and the real state machine, simulated experts answering the queue."""
 
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import dagster as dg
 import polars as pl
+import psutil
 
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Occasion, Step
 from al_assets.definitions import build
 from al_assets.demo.demo_report import DemoReport, demo_report
-from al_assets.demo.experts import Votes, drop_votes, expert_votes
-from al_assets.demo.memory import PeakMemory
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
+from al_assets.demo.vader import Votes, drop_votes, expert_votes
 from al_assets.partitions import PARTITIONS_NAME, iteration_number
 from al_assets.report.html_page import write_report
 from al_assets.review.files.drop_folder import collect
@@ -119,3 +122,42 @@ def collect_votes(loop: LoopResource) -> None:
         for report in collect(loop.root.inbox, ledger, loop.policy, min_age_seconds=0):
             if report.rejected or report.unreadable:
                 raise DemoError("; ".join([str(report), *(f"row {bad.row}: {bad.reason}" for bad in report.rejected)]))
+
+
+class PeakMemory:
+    """Samples the resident memory of the whole process tree until the block ends."""
+
+    def __init__(self, interval_seconds: float = 0.25) -> None:
+        self.peak_mb = 0.0
+        self._interval = interval_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start sampling."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop sampling."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.peak_mb = max(self.peak_mb, tree_memory_mb())
+            self._ended.wait(self._interval)
+
+
+def tree_memory_mb() -> float:
+    """Return the resident memory of this process and all below it, in MB (10^6 bytes)."""
+    total = 0
+    process = psutil.Process()
+    for each in [process, *process.children(recursive=True)]:
+        try:
+            total += each.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 1e6

@@ -4,8 +4,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from al_assets.demo.demo_report import DemoReport, HiddenSet, IterationFigures
-from al_assets.demo.truth import Estimate
+from al_assets.demo.demo_report import DemoReport, Estimate, HiddenSet, IterationFigures
 
 COLUMNS = (
     ("model\nboundary", "model_expert_boundary"),

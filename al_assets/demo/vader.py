@@ -8,15 +8,20 @@ rates a text -1.5 or less says yes. An expert is the median of several raters, a
 import ast
 import hashlib
 import html
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.config import Policy
 from al_assets.demo.fetch import vader_texts
+from al_assets.storage.atomic import write_bytes
+from al_assets.storage.root import RunRoot
 
+Votes = Mapping[str, NDArray[np.float64]]
 THRESHOLD = -1.5
 # Demo name of a source -> the name its two files start with.
 SOURCES = {
@@ -128,3 +133,49 @@ def _votes(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
 def _at_least_one(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name}: {value} is too few; give at least 1")
+
+
+def expert_votes(texts: pl.DataFrame, experts: int) -> Votes:
+    """Return each item's votes by simulated experts: 1 positive, 0 negative, NaN where an expert has none."""
+    return dict(zip(texts["item_id"], simulate_experts(texts["ratings"], experts=experts), strict=True))
+
+
+def crowd_votes(texts: pl.DataFrame, experts: int) -> Votes:
+    """Return each item's vote by one crowd worker: a single rater who is none of those behind the experts."""
+    return dict(zip(texts["item_id"], simulate_crowd(texts["ratings"], skip=5 * experts), strict=True))
+
+
+def drop_votes(
+    queue: pl.DataFrame,
+    iteration: str,
+    votes: Votes,
+    policy: Policy,
+    root: RunRoot,
+    experts: Collection[str] | None = None,
+) -> list[str]:
+    """Write one file of votes for each expert into the drop folder.
+
+    :param queue: the published queue.
+    :param experts: who answers; None is every rater of the policy.
+    :return: the names of the files.
+    """
+    names = policy.policy.labels
+    dropped = []
+    for place, rater in enumerate(policy.review.raters):
+        if experts is not None and rater not in experts:
+            continue
+        rows = [
+            {
+                "item_id": item,
+                "iteration": iteration,
+                "rater": rater,
+                "label": names.undecided
+                if np.isnan(votes[item][place])
+                else (names.positive if votes[item][place] else names.negative),
+            }
+            for item in queue["item_id"]
+        ]
+        name = f"{iteration}-{rater}.jsonl"
+        write_bytes(root.inbox / name, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        dropped.append(name)
+    return dropped

@@ -1,14 +1,19 @@
-"""The gold file: items whose answer is known, mixed into the queues to see how well each rater does."""
+"""What is hidden in the queues: gold, whose answer is known, and repeats; and how good the raters are by them."""
 
 import io
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import polars as pl
 from upath import UPath
 
+from al_assets.agreement.gold import gold_accuracy
+from al_assets.agreement.retest import retest
+from al_assets.agreement.rows import Resampling
 from al_assets.config import Policy
-from al_assets.curation.queue.hidden import GOLD_COLUMNS
-from al_assets.review.files.vote_files import SUFFIXES
-from al_assets.review.vote_labels import label_names
+from al_assets.curation.queue.hidden import GOLD, GOLD_COLUMNS
+from al_assets.review.files.vote_files import SUFFIXES, label_names
+from al_assets.storage.ledger import Ledger
 from al_assets.storage.ledger.votes import is_storable
 
 _GOLD_LABELS = ("positive", "negative")
@@ -77,3 +82,29 @@ def _checked_row(name: str, number: int, row: dict[str, str], names: dict[str, s
         known = ", ".join(key for key, meaning in names.items() if meaning in _GOLD_LABELS)
         raise GoldError(f"{name}: row {number}: label {row['label']!r} is no answer gold can have; expected {known}")
     return {**row, "label": label}
+
+
+@dataclass(frozen=True)
+class RaterQuality:
+    """Figures from hidden items.
+
+    :param gold: accuracy of each rater by iteration, see ``gold_accuracy``; no rows without answers to gold.
+    :param retest: agreement of each rater and of all with themselves, see ``retest``; without repeats undefined, with
+        the reason.
+    """
+
+    gold: pl.DataFrame
+    retest: pl.DataFrame
+
+
+def rater_quality(
+    ledger: Ledger, policy: Policy, iterations: Collection[str] | None = None, watermark: int | None = None
+) -> RaterQuality:
+    """Judge the raters by the hidden items of some iterations' queues, None for all.
+
+    :param watermark: as of this place in the ledger; None is now.
+    :raises GoldError: the policy's gold file cannot be used.
+    """
+    answers = ledger.answers(iterations, watermark).filter(reason=GOLD)
+    how = Resampling(policy.stopping.resamples, policy.stopping.seed)
+    return RaterQuality(gold_accuracy(answers, load_gold(policy)), retest(ledger.retests(iterations, watermark), how))

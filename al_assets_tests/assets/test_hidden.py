@@ -10,7 +10,7 @@ from al_assets.assets.hidden import hidden_items
 from al_assets.assets.selection import not_to_ask
 from al_assets.automation.observe import observe
 from al_assets.automation.state import Job
-from al_assets.demo.experts import Votes
+from al_assets.demo.vader import Votes
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure
 

@@ -14,7 +14,7 @@ from al_assets.automation.checks import (
     vectors_are_unit_length,
 )
 from al_assets.automation.observe import observe
-from al_assets.demo.experts import Votes
+from al_assets.demo.vader import Votes
 from al_assets.tables import KAPPA_REPORT, POOL, REVIEW_QUEUE
 from al_assets_tests.support.small_loop import SmallLoop
 

@@ -9,9 +9,16 @@ import pytest
 
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.demo_report import demo_report
-from al_assets.demo.memory import PeakMemory, tree_memory_mb
 from al_assets.demo.prepare import DemoFolder, DemoSize, write_dagster_home
-from al_assets.demo.run import DemoError, answer_queue, collect_votes, run_demo, run_iterations
+from al_assets.demo.run import (
+    DemoError,
+    PeakMemory,
+    answer_queue,
+    collect_votes,
+    run_demo,
+    run_iterations,
+    tree_memory_mb,
+)
 from al_assets.demo.vader import load_texts
 from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 

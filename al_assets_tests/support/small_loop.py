@@ -18,8 +18,8 @@ from al_assets.automation.requests import run_request
 from al_assets.automation.state import Job, Step
 from al_assets.config import Policy, load_policy
 from al_assets.definitions import build
-from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.fetch import static_model_directory
+from al_assets.demo.vader import Votes, drop_votes, expert_votes
 from al_assets.partitions import PARTITIONS_NAME
 from al_assets.review.files.drop_folder import collect
 from al_assets.storage.root import RunRoot

@@ -15,9 +15,7 @@ from al_assets.config import (
     PromptSettings,
     fingerprint_of,
 )
-from al_assets.models.labelers import causal_lm, classifier, combination, keywords, vllm
-from al_assets.models.labelers import python_code as functions
-from al_assets.models.labelers import served as openai
+from al_assets.models.labelers import causal_lm, combination, keywords, python_code, served
 from al_assets.models.labelers.prompts import policy_prompt
 from al_assets.models.labelers.protocol import Labeler, LabelerError
 
@@ -34,11 +32,11 @@ def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
     fingerprint, prior = labeler_fingerprint(settings, policy), policy.policy.expected_prevalence
     match settings:
         case FunctionsLabeler():
-            return functions.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
+            return python_code.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
         case KeywordsLabeler():
             return keywords.KeywordsLabeler(settings, fingerprint, prior)
         case ClassifierLabeler():
-            return classifier.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
+            return python_code.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
         case CombinationLabeler():
             members = _members(settings, policy)
             if settings.method == "label_model":
@@ -46,11 +44,11 @@ def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
             return combination.CombinationLabeler(members, settings.weights, fingerprint, prior)
     template = policy_prompt(settings, policy.policy)
     if isinstance(settings, OpenAILabeler):
-        return openai.OpenAILabeler(settings, fingerprint, template)
+        return served.OpenAILabeler(settings, fingerprint, template)
     model = policy.resolve_model(settings.model)
     if isinstance(settings, CausalLMLabeler):
         return causal_lm.CausalLMLabeler(settings, fingerprint, template, model)
-    return vllm.VLLMLabeler(settings, fingerprint, template, model, _interpreter(settings.python, policy))
+    return served.VLLMLabeler(settings, fingerprint, template, model, _interpreter(settings.python, policy))
 
 
 def labeler_fingerprint(settings: LabelerSettings, policy: Policy) -> str:

@@ -1,18 +1,26 @@
-"""Labelling functions: plain Python that says how likely a text violates the policy, or abstains."""
+"""Labelers made of the user's own Python: labelling functions, and classifiers with scikit-learn's interface."""
 
+import importlib
 import math
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_assets.config import ClassifierLabeler as ClassifierSettings
 from al_assets.config import FunctionsLabeler as FunctionsSettings
-from al_assets.models.labelers.imports import load_object
-from al_assets.models.labelers.protocol import Abstaining, LabelerError
+from al_assets.config import LabelNames
+from al_assets.models.labelers.protocol import Abstaining, Closing, LabelerError
+from al_assets.models.scoring import checked_scores
 
 BATCH_SIZE = 1_000
+_IMPORT_PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
 class FunctionsLabeler(Abstaining):
@@ -45,7 +53,7 @@ class FunctionsLabeler(Abstaining):
         self._functions = []
 
     def _load(self, path: str) -> tuple[str, Callable[[str], Any]]:
-        function = load_object("labeler.functions", path, self._base_dir)
+        function = _load_object("labeler.functions", path, self._base_dir)
         if not callable(function):
             raise LabelerError(f"labeler.functions: {path!r} is {type(function).__name__}, not a function")
         return path, function
@@ -75,3 +83,118 @@ def _vote(path: str, function: Callable[[str], Any], text: str) -> float | None:
             "or None to abstain"
         )
     return number
+
+
+class ClassifierLabeler(Closing):
+    """A fitted classifier; p_positive is the column of ``predict_proba`` that belongs to the positive class."""
+
+    batch_size = BATCH_SIZE
+
+    def __init__(self, settings: ClassifierSettings, fingerprint: str, labels: LabelNames, base_dir: Path) -> None:
+        """Name the classifier; it is loaded by the first ``score``."""
+        self.fingerprint = fingerprint
+        self._settings = settings
+        self._labels = labels
+        self._base_dir = base_dir
+        self._model: Any = None
+        self._column = 1
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive in [0, 1] of each text, shape (n,).
+
+        :raises LabelerError: the classifier cannot be loaded, is not one, or does not tell two classes apart.
+        """
+        if not texts:
+            return np.empty(0, dtype=np.float64)
+        if self._model is None:
+            self._model = self._load()
+            self._column = self._positive_column(self._model)
+        probabilities = np.asarray(self._model.predict_proba(list(texts)), dtype=np.float64)
+        if probabilities.shape != (len(texts), 2):
+            raise LabelerError(
+                f"labeler.model: {self._settings.model!r} returned probabilities of shape {probabilities.shape} for "
+                f"{len(texts)} texts; expected ({len(texts)}, 2), negative and positive"
+            )
+        return checked_scores(probabilities[:, self._column], len(texts), self.fingerprint)
+
+    def close(self) -> None:
+        """Free the classifier."""
+        self._model = None
+
+    def _load(self) -> Any:
+        name = self._settings.model
+        file = self._base_dir / name
+        if file.is_file():
+            model = _read_joblib(name, file)
+        elif _IMPORT_PATH.match(name) and not _DRIVE.match(name):
+            model = _load_object("labeler.model", name, self._base_dir)()
+        else:
+            raise LabelerError(
+                f"labeler.model: {name!r} is neither a file ({file}) nor a 'package.module:factory' path; save the "
+                "classifier with joblib.dump(model, file), or name a function that returns it"
+            )
+        if not callable(getattr(model, "predict_proba", None)):
+            raise LabelerError(
+                f"labeler.model: {name!r} is a {type(model).__name__} without predict_proba; use a pipeline from text "
+                "to probabilities, such as make_pipeline(TfidfVectorizer(), LogisticRegression())"
+            )
+        return model
+
+    def _positive_column(self, model: Any) -> int:
+        classes = [_plain(each) for each in getattr(model, "classes_", (False, True))]
+        positives = (True, "positive", self._labels.positive, "1", "true", "True")
+        found = [index for index, each in enumerate(classes) if each in positives]
+        if len(classes) != 2 or len(found) != 1:
+            raise LabelerError(
+                f"labeler.model: {self._settings.model!r} tells the classes {classes} apart; expected two, one of "
+                f"them True, 1, 'positive' or policy.labels.positive ({self._labels.positive!r})"
+            )
+        return found[0]
+
+
+def _read_joblib(name: str, file: Path) -> Any:
+    import joblib
+
+    try:
+        return joblib.load(file)
+    except Exception as error:
+        raise LabelerError(
+            f"labeler.model: {name!r} ({file}) cannot be read by joblib: {type(error).__name__}: {error}; save it "
+            "again with the package versions installed here"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _load_object(setting: str, path: str, base_dir: Path) -> Any:
+    """Import ``module:name``; modules beside the policy file are found too.
+
+    :param setting: name of the setting, for the error.
+    :raises LabelerError: the path is malformed, or module or name do not exist.
+    """
+    if not _IMPORT_PATH.match(path):
+        raise LabelerError(f"{setting}: {path!r} is not of the form 'package.module:name'")
+    module_name, _, name = path.partition(":")
+    with _importable(base_dir):
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise LabelerError(
+                f"{setting}: {path!r} cannot be imported: {error}; install the package that holds it, or put the "
+                f"module beside the policy file, in {base_dir}"
+            ) from error
+    if not hasattr(module, name):
+        raise LabelerError(f"{setting}: module {module_name!r} ({module.__file__}) has no {name!r}")
+    return getattr(module, name)
+
+
+@contextmanager
+def _importable(base_dir: Path) -> Iterator[None]:
+    entry = str(base_dir.resolve())
+    sys.path.append(entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from al_assets.config import SFTStudent
 from al_assets.models.labelers.prompts import PromptTemplate
 from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
-from al_assets.models.students.order import training_order
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from trl.trainer.sft_trainer import SFTTrainer
 
 _LARGE = 1_000_000_000
+# Batches that are sorted by length together: more save padding, fewer keep the order random.
+_WINDOW = 8
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -227,6 +231,45 @@ def _callback(report: Report, parent: int) -> "TrainerCallback":
             report({"step": state.global_step, "steps": state.max_steps, "loss": loss})
 
     return Reporter()
+
+
+def training_order(
+    labels: Sequence[bool], lengths: Sequence[int], *, epochs: float, batch_size: int, minority_share: float, seed: int
+) -> NDArray[np.int64]:
+    """Return indices of texts, batch after batch, shape (batches, batch_size).
+
+    An epoch holds every text at least once. Those of the rarer class are repeated until they make up
+    ``minority_share``, if they do not by themselves; which texts are repeated once more than others is drawn anew each
+    epoch. Batches hold texts of like length, which halves the padding; their order is random.
+
+    :param labels: at least one of each class.
+    :param lengths: tokens of each text.
+    :param epochs: may be fractional; at least one batch is returned.
+    """
+    rng = np.random.default_rng(seed)
+    truth = np.asarray(labels, dtype=bool)
+    epoch = len(_balanced(truth, minority_share, np.random.default_rng(seed)))
+    batches = max(1, round(epochs * epoch / batch_size))
+    stream = [rng.permutation(_balanced(truth, minority_share, rng)) for _ in range(-(-batches * batch_size // epoch))]
+    flat = np.concatenate(stream)[: batches * batch_size]
+    tokens = np.asarray(lengths)
+    ordered = np.empty((batches, batch_size), dtype=np.int64)
+    for start in range(0, batches, _WINDOW):
+        window = flat[start * batch_size : (start + _WINDOW) * batch_size]
+        window = window[np.argsort(tokens[window], kind="stable")].reshape(-1, batch_size)
+        ordered[start : start + len(window)] = rng.permutation(window)
+    return ordered
+
+
+def _balanced(truth: NDArray[np.bool_], minority_share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    rarer, other = sorted((np.flatnonzero(truth), np.flatnonzero(~truth)), key=len)
+    wanted = round(len(other) * minority_share / (1 - minority_share))
+    return np.concatenate([_repeated(rarer, max(wanted, len(rarer)), rng), other])
+
+
+def _repeated(indices: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    whole, rest = divmod(count, len(indices))
+    return np.concatenate([np.tile(indices, whole), rng.permutation(indices)[:rest]])
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.partitions import iteration_key
-from al_assets.review.files.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, read_votes
+from al_assets.review.files.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, label_names, read_votes
 from al_assets.review.questions import coded_items, looks_coded, questions
-from al_assets.review.vote_labels import label_names
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
 from al_assets.storage.ledger.queries import VOTES_SCHEMA

@@ -7,7 +7,7 @@ from pathlib import Path
 from upath import UPath
 
 from al_assets.config import Policy
-from al_assets.review.files import argilla, prodigy
+from al_assets.review.files import Format, argilla, prodigy
 from al_assets.review.files.exchange import (
     ImportReport,
     checked_target,
@@ -16,40 +16,39 @@ from al_assets.review.files.exchange import (
     import_votes,
     new_sheet,
 )
-from al_assets.review.files.form_names import Form
 from al_assets.review.files.tool_records import coded_answers, coded_questions, read_record_file
 from al_assets.review.files.vote_files import VoteFile
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 
-_READ = {Form.ARGILLA: (".json", ".jsonl"), Form.PRODIGY: (".jsonl",)}
-_WRITTEN = {Form.ARGILLA: (".json",), Form.PRODIGY: (".jsonl",)}
+_READ = {Format.ARGILLA: (".json", ".jsonl"), Format.PRODIGY: (".jsonl",)}
+_WRITTEN = {Format.ARGILLA: (".json",), Format.PRODIGY: (".jsonl",)}
 
 
 def import_from(
-    form: Form, file: UPath | Path | str, ledger: Ledger, policy: Policy, raters: Mapping[str, str] | None = None
+    form: Format, file: UPath | Path | str, ledger: Ledger, policy: Policy, raters: Mapping[str, str] | None = None
 ) -> ImportReport:
     """Record the votes of a file in one of the forms; parameters and errors as of ``import_votes``.
 
     :param raters: rater names by what the tool calls its users; the raters' own names need none.
     """
-    if form is Form.PLAIN:
+    if form is Format.PLAIN:
         return import_votes(file, ledger, policy)
     return import_votes(file, ledger, policy, partial(_read, form, _known(form, ledger, raters or {})))
 
 
 def export_questions(
-    form: Form, ledger: Ledger, policy: Policy, iteration: str, path: UPath | Path | str, rater: str | None = None
+    form: Format, ledger: Ledger, policy: Policy, iteration: str, path: UPath | Path | str, rater: str | None = None
 ) -> int:
     """Write an iteration's questions in one of the forms, blind, and return their number.
 
     In other tools' forms every question goes by its code; parameters and errors as of ``export_queue``.
     """
-    if form is Form.PLAIN:
+    if form is Format.PLAIN:
         return export_queue(ledger, policy, iteration, path, rater)
     target = new_sheet(ledger, path, rater, _WRITTEN[form])
     asked = list(coded_questions(ledger, policy, iteration, rater))
-    if form is Form.ARGILLA:
+    if form is Format.ARGILLA:
         text = argilla.write_questions(iter(asked))
     else:
         text = prodigy.write_questions(iter(asked), policy.policy.labels)
@@ -58,27 +57,29 @@ def export_questions(
 
 
 def export_answers(
-    form: Form,
+    form: Format,
     ledger: Ledger,
     policy: Policy,
     path: UPath | Path | str,
     iterations: Collection[str] | None = None,
 ) -> int:
     """Write each rater's latest answers in one of the forms and return their number; ``import_from`` reads them."""
-    if form is Form.PLAIN:
+    if form is Format.PLAIN:
         return export_votes(ledger, path, iterations)
     target = checked_target(path, _WRITTEN[form])
     answers = coded_answers(ledger, iterations)
-    text = argilla.write_votes(answers) if form is Form.ARGILLA else prodigy.write_votes(answers, policy.policy.labels)
+    text = (
+        argilla.write_votes(answers) if form is Format.ARGILLA else prodigy.write_votes(answers, policy.policy.labels)
+    )
     write_bytes(target, text.encode())
     return answers.height
 
 
-def _known(form: Form, ledger: Ledger, raters: Mapping[str, str]) -> dict[str, str]:
-    own = argilla.user_id if form is Form.ARGILLA else str
+def _known(form: Format, ledger: Ledger, raters: Mapping[str, str]) -> dict[str, str]:
+    own = argilla.user_id if form is Format.ARGILLA else str
     return {**{own(rater): rater for rater in ledger.raters}, **raters}
 
 
-def _read(form: Form, raters: Mapping[str, str], file: UPath) -> VoteFile:
-    read = argilla.read_answers if form is Form.ARGILLA else prodigy.read_answers
+def _read(form: Format, raters: Mapping[str, str], file: UPath) -> VoteFile:
+    read = argilla.read_answers if form is Format.ARGILLA else prodigy.read_answers
     return read_record_file(file, _READ[form], lambda record: read(record, raters))

@@ -13,6 +13,9 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
+from al_assets.config import LabelNames
+from al_assets.storage.ledger import LABELS
+
 REQUIRED = ("item_id", "rater", "label")
 OPTIONAL = ("iteration", "undecided_reason", "comment", "voted_at", "policy_version")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -185,3 +188,16 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return (value.isoformat() if isinstance(value, (date, datetime)) else str(value)).strip()
+
+
+def label_names(names: LabelNames) -> dict[str, str]:
+    """Return the label that each accepted name stands for; names are compared without regard to case.
+
+    :raises ValueError: one of the policy's names already means another label.
+    """
+    meanings = {label: label for label in LABELS}
+    for label in LABELS:
+        name = str(getattr(names, label)).strip().casefold()
+        if meanings.setdefault(name, label) != label:
+            raise ValueError(f"policy.labels.{label}: {name!r} already means {meanings[name]}; choose another name")
+    return meanings

@@ -9,7 +9,7 @@ import pytest
 
 from al_assets.config import LabelNames
 from al_assets.review.files.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
-from al_assets.review.vote_labels import label_names
+from al_assets.review.files.vote_files import label_names
 from al_assets.storage.ledger import WITHDRAWN, Ledger
 from al_assets_tests.support.ledger import (
     RATERS,

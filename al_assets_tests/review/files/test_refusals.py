@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from al_assets.config import Policy
-from al_assets.review.files.form_names import Form
+from al_assets.review.files import Format
 from al_assets.review.files.formats import import_from
 from al_assets.review.files.vote_files import UnreadableFileError
 from al_assets.review.questions import question_code
@@ -34,7 +34,7 @@ def ledger(policy: Policy) -> Iterator[Ledger]:
 
 def test_what_argillas_own_sdk_wrote_is_read(ledger: Ledger, policy: Policy) -> None:
     file = Path(__file__).parent / "written_by_argilla_2.8.0.json"
-    report = import_from(Form.ARGILLA, file, ledger, policy, {ANNA: "anna", BEN: "ben"})
+    report = import_from(Format.ARGILLA, file, ledger, policy, {ANNA: "anna", BEN: "ben"})
     assert (report.accepted, report.rejected) == (3, ())
     assert labels(ledger) == {
         ("item003", "anna"): "positive",
@@ -47,13 +47,13 @@ def test_what_argillas_own_sdk_wrote_is_read(ledger: Ledger, policy: Policy) -> 
 
 def test_an_unknown_user_of_argilla_keeps_nobody_elses_answer(ledger: Ledger, policy: Policy) -> None:
     file = Path(__file__).parent / "written_by_argilla_2.8.0.json"
-    report = import_from(Form.ARGILLA, file, ledger, policy, {ANNA: "anna"})
+    report = import_from(Format.ARGILLA, file, ledger, policy, {ANNA: "anna"})
     assert report.accepted == 2
     assert [each.reason for each in report.rejected] == [
         f"user_id: {BEN} is no known rater; say who it is, such as --rater {BEN}=NAME"
     ]
     # The way out works with the same file.
-    assert import_from(Form.ARGILLA, file, ledger, policy, {ANNA: "anna", BEN: "ben"}).accepted == 1
+    assert import_from(Format.ARGILLA, file, ledger, policy, {ANNA: "anna", BEN: "ben"}).accepted == 1
 
 
 def test_drafts_and_discarded_responses_are_no_answers(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_drafts_and_discarded_responses_are_no_answers(ledger: Ledger, policy: P
 
     records = [record("item000", "draft"), record("item001", "discarded"), record("item002", "submitted")]
     file = write(tmp_path, "a.json", json.dumps(records))
-    report = import_from(Form.ARGILLA, file, ledger, policy, {ANNA: "anna"})
+    report = import_from(Format.ARGILLA, file, ledger, policy, {ANNA: "anna"})
     assert (report.accepted, report.blank, report.rejected) == (1, 2, ())
 
 
@@ -85,7 +85,7 @@ def test_argilla_names_what_is_wrong(
     ledger: Ledger, policy: Policy, tmp_path: Path, record: object, reason: str
 ) -> None:
     file = write(tmp_path, "a.json", json.dumps([record]))
-    report = import_from(Form.ARGILLA, file, ledger, policy, {ANNA: "anna"})
+    report = import_from(Format.ARGILLA, file, ledger, policy, {ANNA: "anna"})
     (rejection,) = report.rejected
     assert rejection.row == 1
     assert re.search(reason, rejection.reason), rejection.reason
@@ -118,7 +118,7 @@ def test_prodigy_names_what_is_wrong(
     ledger: Ledger, policy: Policy, tmp_path: Path, task: dict[str, Any], reason: str
 ) -> None:
     file = write(tmp_path, "a.jsonl", json.dumps({**BY_ANNA, **task}))
-    (rejection,) = import_from(Form.PRODIGY, file, ledger, policy).rejected
+    (rejection,) = import_from(Format.PRODIGY, file, ledger, policy).rejected
     assert re.search(reason, rejection.reason), rejection.reason
 
 
@@ -130,7 +130,7 @@ def test_prodigy_without_options_is_yes_or_no_and_ignored_is_no_answer(
         for number, (answer, who) in enumerate([("accept", "anna"), ("reject", "x%20y-ben"), ("ignore", "cleo")])
     ]
     file = write(tmp_path, "a.jsonl", "\n".join([*map(json.dumps, tasks), "{not json"]))
-    report = import_from(Form.PRODIGY, file, ledger, policy)
+    report = import_from(Format.PRODIGY, file, ledger, policy)
     assert (report.accepted, report.blank) == (2, 1)
     assert labels(ledger) == {("item000", "anna"): "positive", ("item001", "ben"): "negative"}
     assert [each.reason.split("(")[0] for each in report.rejected] == ["line 4: is not JSON "]
@@ -145,6 +145,6 @@ def test_a_file_of_another_kind_is_refused_whole(ledger: Ledger, policy: Policy,
     ]
     for name, content, reason in cases:
         with pytest.raises(UnreadableFileError, match=reason):
-            import_from(Form.ARGILLA, write(tmp_path, name, content), ledger, policy)
+            import_from(Format.ARGILLA, write(tmp_path, name, content), ledger, policy)
     with pytest.raises(UnreadableFileError, match=r"gone.jsonl: cannot be read: No such file"):
-        import_from(Form.PRODIGY, tmp_path / "gone.jsonl", ledger, policy)
+        import_from(Format.PRODIGY, tmp_path / "gone.jsonl", ledger, policy)

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from al_assets.review.files.form_names import Form
+from al_assets.review.files import Format
 from al_assets.review.files.formats import export_answers, export_questions, import_from
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
 from al_assets_tests.support.policies import make_policy
 
-OTHER_TOOLS = [(Form.ARGILLA, "json"), (Form.PRODIGY, "jsonl")]
+OTHER_TOOLS = [(Format.ARGILLA, "json"), (Format.PRODIGY, "jsonl")]
 KEPT = ["item_id", "iteration", "rater", "label", "undecided_reason", "comment", "voted_at", "policy_version"]
 
 
-@pytest.mark.parametrize(("form", "suffix"), [*OTHER_TOOLS, (Form.PLAIN, "csv")])
-def test_votes_come_back_as_they_went(tmp_path: Path, form: Form, suffix: str) -> None:
+@pytest.mark.parametrize(("form", "suffix"), [*OTHER_TOOLS, (Format.PLAIN, "csv")])
+def test_votes_come_back_as_they_went(tmp_path: Path, form: Format, suffix: str) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite"
     policy = make_policy(url)
     ledger = open_ledger(url)
@@ -43,7 +43,7 @@ def test_votes_come_back_as_they_went(tmp_path: Path, form: Form, suffix: str) -
 
 
 @pytest.mark.parametrize(("form", "suffix"), OTHER_TOOLS)
-def test_questions_go_out_blind_and_come_back_answered(tmp_path: Path, form: Form, suffix: str) -> None:
+def test_questions_go_out_blind_and_come_back_answered(tmp_path: Path, form: Format, suffix: str) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite"
     policy = make_policy(url)
     ledger = Ledger(url, "spam", RATERS)
@@ -56,9 +56,10 @@ def test_questions_go_out_blind_and_come_back_answered(tmp_path: Path, form: For
     for secret in ("boundary", "pair", "high", '"item0', "0.25", '"score"', '"agent"'):
         assert secret not in text
     tasks = json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
-    answered: Callable[[dict[str, Any]], dict[str, Any]] = {Form.ARGILLA: in_argilla, Form.PRODIGY: in_prodigy}[form]
+    in_tool: dict[Format, Callable[[dict[str, Any]], dict[str, Any]]]
+    in_tool = {Format.ARGILLA: in_argilla, Format.PRODIGY: in_prodigy}
     back = tmp_path / f"answered.{suffix}"
-    done = [answered(task) for task in tasks]
+    done = [in_tool[form](task) for task in tasks]
     back.write_text(json.dumps(done) if suffix == "json" else "\n".join(map(json.dumps, done)))
     report = import_from(form, back, ledger, policy, {"3f2c8f5e-0d5c-4c8b-9a52-6f2b7c1e9a10": "anna"})
     assert (report.accepted, report.rejected) == (5, ())

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from al_assets.config import Policy, load_policy
 from al_assets.demo.by_hand import YOU
-from al_assets.demo.experts import expert_votes
 from al_assets.demo.prepare import DemoSize, demo_texts
+from al_assets.demo.vader import expert_votes
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role

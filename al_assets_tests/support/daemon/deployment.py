@@ -10,8 +10,8 @@ import polars as pl
 import yaml
 
 from al_assets.config import Policy, load_policy
-from al_assets.demo.experts import Votes, drop_votes, expert_votes
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, prepare
+from al_assets.demo.vader import Votes, drop_votes, expert_votes
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets_tests.support.daemon.gate import Gate

@@ -2,7 +2,7 @@
 
 from al_assets.review.desk.rating.board import Board
 from al_assets.review.desk.rating.rounds import QuestionId, Round
-from al_assets.review.ordering import MIN_GAP, blind_order
+from al_assets.review.questions import MIN_GAP, blind_order
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.support.desk.boards import Play
 

@@ -11,8 +11,7 @@ from al_assets.agreement.raters.pairwise import OTHERS, comparison_rows
 from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.report.scopes import expert_scope
 from al_assets.config import Policy
-from al_assets.review.hidden_items import GoldError
-from al_assets.review.rater_quality import rater_quality
+from al_assets.review.hidden_items import GoldError, rater_quality
 from al_assets.storage.ledger import Ledger
 
 SHOWN = ("expert_expert_kappa", "krippendorff_alpha", "observed_agreement", "positive_agreement", "undecided_share")

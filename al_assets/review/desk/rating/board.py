@@ -25,7 +25,7 @@ from al_assets.review.desk.rating.claims import Claims
 from al_assets.review.desk.rating.rounds import QuestionId, Round
 from al_assets.review.desk.rating.standing import Standing
 from al_assets.review.desk.rating.tally import Tally
-from al_assets.review.ordering import MIN_GAP
+from al_assets.review.questions import MIN_GAP
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.review.desk.rating.rounds import Round
-from al_assets.review.ordering import blind_order
+from al_assets.review.questions import blind_order
 
 _Numbers = NDArray[np.int64]
 _Marks = NDArray[np.bool_]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from al_assets.review.desk.rating.claims import IDLE
 from al_assets.review.desk.rating.rounds import QuestionId
-from al_assets.review.ordering import MIN_GAP, blind_order
+from al_assets.review.questions import MIN_GAP, blind_order
 from al_assets.storage.ledger.progress import count_progress
 from al_assets_tests.support.desk.boards import NOON, Play, round_of
 from al_assets_tests.support.ledger import items, paired_queue, queue_frame

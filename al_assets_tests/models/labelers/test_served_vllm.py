@@ -18,8 +18,7 @@ from upath import UPath
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, LabelerError, make_labeler
 from al_assets.models.labelers.causal_lm import CausalLMLabeler
-from al_assets.models.labelers.served import OpenAILabeler
-from al_assets.models.labelers.vllm import VLLMLabeler
+from al_assets.models.labelers.served import OpenAILabeler, VLLMLabeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
 from al_assets_tests.models.labelers.conftest import TEXTS

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.demo.experts import crowd_votes, expert_votes
-from al_assets.demo.truth import kappas, votes_of
-from al_assets.demo.vader import load_texts
+from al_assets.demo.demo_report import kappas, votes_of
+from al_assets.demo.vader import crowd_votes, expert_votes, load_texts
 
 
 def simulated(seed: int, items: int, errors: float) -> np.ndarray:
