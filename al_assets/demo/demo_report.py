@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
+from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import polars as pl
 from upath import UPath
 
-from al_assets.agreement.gold import gold_accuracy
-from al_assets.agreement.retest import retest
-from al_assets.agreement.rows import Resampling
+from al_assets.agreement.core.resampling import Resampling
+from al_assets.agreement.raters.gold_accuracy import gold_accuracy
+from al_assets.agreement.raters.retest import retest
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import GOLD, GOLD_COLUMNS
 from al_assets.review.files.vote_files import SUFFIXES, label_names
