@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from al_assets.config import POLICY_VARIABLE
+from al_assets.formatting import decimal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,4 +57,4 @@ def frame_table(frame: "pl.DataFrame", title: str | None = None) -> Table:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return decimal(value, 3, missing="") if isinstance(value, float) else str(value)

@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from al_assets.config import (
-    CausalLMLabeler,
-    ClassifierLabeler,
-    CombinationLabeler,
     EmbeddingSettings,
-    FunctionsLabeler,
-    KeywordsLabeler,
     LinearStudent,
-    OpenAILabeler,
     Policy,
     PolicyError,
-    VLLMLabeler,
+    VLLMSettings,
     load_policy,
 )
 from al_assets.curation.queue.hidden import hidden_count
+from al_assets.formatting import decimal
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers import make_labeler
 from al_assets.models.labelers.combination import LabelModelLabeler
@@ -56,15 +51,15 @@ def preflight(policy_path: str | Path) -> list[Finding]:
     checks: dict[str, Callable[[Policy], str]] = {
         "pool": _pool,
         "labeler": _labeler,
-        "embedding": lambda each: _embedding(each, each.embedding),
+        "embedding": lambda policy: _embedding(policy, policy.embedding),
         "student": _student,
         "disk": _disk,
         "ledger": _ledger,
     }
     if policy.selection.gold is not None:
         checks["gold"] = _gold
-    found = [Finding("policy", True, f"{policy.policy.name}, version {policy.policy.version}")]
-    return found + [_tried(name, check, policy) for name, check in checks.items()]
+    read = Finding("policy", True, f"{policy.policy.name}, version {policy.policy.version}")
+    return [read, *(_tried(name, check, policy) for name, check in checks.items())]
 
 
 def _tried(name: str, check: Callable[[Policy], str], policy: Policy) -> Finding:
@@ -83,21 +78,19 @@ def _pool(policy: Policy) -> str:
 
 
 def _labeler(policy: Policy) -> str:
-    with make_labeler(policy.labeler, policy) as labeler:
-        settings = policy.labeler
+    settings = policy.labeler
+    with make_labeler(settings, policy) as labeler:
+        if isinstance(settings, VLLMSettings):
+            if shutil.which(settings.python) is None:
+                raise ValueError(
+                    f"labeler.python: {settings.python!r} is no program; name the vLLM environment's interpreter"
+                )
+            return f"{settings.kind}: not started here"
         if isinstance(labeler, LabelModelLabeler):
             # There is no label model before the first run: the members are what can fail.
             labeler.votes([PROBE_TEXT])
             return f"{settings.kind} answers ({len(labeler.members)} members of a label model)"
-        if isinstance(
-            settings,
-            (FunctionsLabeler, KeywordsLabeler, ClassifierLabeler, OpenAILabeler, CausalLMLabeler, CombinationLabeler),
-        ):
-            score = labeler.score([PROBE_TEXT])[0]
-            return f"{settings.kind} answers (p_positive {score:.3f})"
-    if isinstance(settings, VLLMLabeler) and shutil.which(settings.python) is None:
-        raise ValueError(f"labeler.python: {settings.python!r} is no program; name the vLLM environment's interpreter")
-    return f"{settings.kind}: not started here"
+        return f"{settings.kind} answers (p_positive {decimal(labeler.score([PROBE_TEXT])[0], 3)})"
 
 
 def _embedding(policy: Policy, settings: EmbeddingSettings) -> str:
@@ -132,8 +125,8 @@ def _disk(policy: Policy) -> str:
 
 def _ledger(policy: Policy) -> str:
     with Ledger.of(policy) as ledger:
-        found = f"{len(ledger.iterations())} iterations published, last vote {ledger.watermark()}"
-        return "; ".join([found, *version_notes(ledger, policy)])
+        published = f"{len(ledger.iterations())} iterations published, last vote {ledger.watermark()}"
+        return "; ".join([published, *version_notes(ledger, policy)])
 
 
 def _gold(policy: Policy) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from al_assets.config.section import LATER, OPERATIONAL, Positive, Section, Text
 
 
-class FunctionsLabeler(Section):
+class FunctionsSettings(Section):
     """Labelling functions: ``module:function`` paths, each ``str -> float | None`` in [0, 1], averaged."""
 
     kind: Literal["functions"]
@@ -16,7 +16,7 @@ class FunctionsLabeler(Section):
     revision: str = ""
 
 
-class ClassifierLabeler(Section):
+class ClassifierSettings(Section):
     """Any classifier with ``predict_proba(list of str)``: a joblib file, or a ``module:factory`` path."""
 
     kind: Literal["classifier"]
@@ -34,7 +34,7 @@ class PromptSettings(Section):
     no: Text = " no"
 
 
-class CausalLMLabeler(PromptSettings):
+class CausalLMSettings(PromptSettings):
     """A causal language model run by transformers; score = logit(yes) - logit(no) at the last prompt token."""
 
     kind: Literal["causal_lm"]
@@ -57,7 +57,7 @@ class CompletionsSettings(PromptSettings):
     batch_size: Annotated[Positive, OPERATIONAL] = 256
 
 
-class OpenAILabeler(CompletionsSettings):
+class OpenAISettings(CompletionsSettings):
     """A language model behind an OpenAI-compatible completions URL, such as a running vLLM server."""
 
     kind: Literal["openai"]
@@ -67,7 +67,7 @@ class OpenAILabeler(CompletionsSettings):
     api_key_env: Annotated[str | None, OPERATIONAL] = None
 
 
-class VLLMLabeler(CompletionsSettings):
+class VLLMSettings(CompletionsSettings):
     """A vLLM server that the labelling step starts in its own process and stops when done."""
 
     kind: Literal["vllm"]
@@ -81,7 +81,7 @@ class VLLMLabeler(CompletionsSettings):
     start_timeout_seconds: Annotated[float, Field(gt=0), OPERATIONAL] = 600
 
 
-class KeywordsLabeler(Section):
+class KeywordsSettings(Section):
     """Words that speak for and against: p_positive 1 or 0, no vote where neither or both kinds are found.
 
     :param positive: words and phrases that only positive items are expected to hold; ``negative`` the other way round.
@@ -121,7 +121,7 @@ class KeywordsLabeler(Section):
         return self
 
 
-class CombinationLabeler(Section):
+class CombinationSettings(Section):
     """Several labelers as one.
 
     :param method: mean: the mean of their p_positive, by weight, the expected prevalence where one abstains;
@@ -144,7 +144,7 @@ class CombinationLabeler(Section):
     def _a_label_model_weighs_by_itself(self) -> Self:
         if self.method == "label_model" and self.weights is not None:
             raise ValueError("weights: a label model finds its own; leave them out, or set method to mean")
-        if any(isinstance(each, CombinationLabeler) and each.method == "label_model" for each in self.labelers):
+        if any(isinstance(each, CombinationSettings) and each.method == "label_model" for each in self.labelers):
             raise ValueError(
                 "labelers: a combination by label_model cannot be a member of another; list its labelers here instead"
             )
@@ -152,12 +152,12 @@ class CombinationLabeler(Section):
 
 
 LabelerSettings = Annotated[
-    FunctionsLabeler
-    | KeywordsLabeler
-    | ClassifierLabeler
-    | CausalLMLabeler
-    | OpenAILabeler
-    | VLLMLabeler
-    | CombinationLabeler,
+    FunctionsSettings
+    | KeywordsSettings
+    | ClassifierSettings
+    | CausalLMSettings
+    | OpenAISettings
+    | VLLMSettings
+    | CombinationSettings,
     Field(discriminator="kind"),
 ]

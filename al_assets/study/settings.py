@@ -9,14 +9,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from al_assets.config import (
     LATER,
     OPERATIONAL,
-    CausalLMLabeler,
-    ClassifierLabeler,
-    CombinationLabeler,
+    CausalLMSettings,
+    ClassifierSettings,
+    CombinationSettings,
     EmbeddingSettings,
-    FunctionsLabeler,
-    KeywordsLabeler,
+    FunctionsSettings,
+    KeywordsSettings,
     LinearStudent,
-    OpenAILabeler,
+    OpenAISettings,
     Positive,
     Section,
     SFTStudent,
@@ -24,7 +24,7 @@ from al_assets.config import (
     Shares,
     StrategyName,
     Text,
-    VLLMLabeler,
+    VLLMSettings,
     load_sections,
 )
 from al_assets.study.panel import PanelSettings
@@ -51,13 +51,13 @@ class OracleLabeler(Section):
 FirstLabeler = Annotated[
     SimilarityLabeler
     | OracleLabeler
-    | CombinationLabeler
-    | FunctionsLabeler
-    | KeywordsLabeler
-    | ClassifierLabeler
-    | CausalLMLabeler
-    | OpenAILabeler
-    | VLLMLabeler,
+    | CombinationSettings
+    | FunctionsSettings
+    | KeywordsSettings
+    | ClassifierSettings
+    | CausalLMSettings
+    | OpenAISettings
+    | VLLMSettings,
     Field(discriminator="kind"),
 ]
 

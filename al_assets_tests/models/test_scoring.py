@@ -192,7 +192,7 @@ WORKER = """
 import sys
 import numpy as np
 from upath import UPath
-from al_assets.config import CausalLMLabeler as Settings
+from al_assets.config import CausalLMSettings as Settings
 from al_assets.models.labelers.causal_lm import CausalLMLabeler
 from al_assets.models.labelers.prompts import PromptTemplate
 from al_assets.models.scoring import score_texts

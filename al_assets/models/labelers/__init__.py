@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from al_assets.config import (
-    CausalLMLabeler,
-    ClassifierLabeler,
-    CombinationLabeler,
-    FunctionsLabeler,
-    KeywordsLabeler,
+    CausalLMSettings,
+    ClassifierSettings,
+    CombinationSettings,
+    FunctionsSettings,
+    KeywordsSettings,
     LabelerSettings,
-    OpenAILabeler,
+    OpenAISettings,
     Policy,
     PromptSettings,
     fingerprint_of,
@@ -31,22 +31,22 @@ def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
     """
     fingerprint, prior = labeler_fingerprint(settings, policy), policy.policy.expected_prevalence
     match settings:
-        case FunctionsLabeler():
+        case FunctionsSettings():
             return python_code.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
-        case KeywordsLabeler():
+        case KeywordsSettings():
             return keywords.KeywordsLabeler(settings, fingerprint, prior)
-        case ClassifierLabeler():
+        case ClassifierSettings():
             return python_code.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
-        case CombinationLabeler():
+        case CombinationSettings():
             members = _members(settings, policy)
             if settings.method == "label_model":
                 return combination.LabelModelLabeler(members, fingerprint, prior)
             return combination.CombinationLabeler(members, settings.weights, fingerprint, prior)
     template = policy_prompt(settings, policy.policy)
-    if isinstance(settings, OpenAILabeler):
+    if isinstance(settings, OpenAISettings):
         return served.OpenAILabeler(settings, fingerprint, template)
     model = policy.resolve_model(settings.model)
-    if isinstance(settings, CausalLMLabeler):
+    if isinstance(settings, CausalLMSettings):
         return causal_lm.CausalLMLabeler(settings, fingerprint, template, model)
     return served.VLLMLabeler(settings, fingerprint, template, model, _interpreter(settings.python, policy))
 
@@ -61,11 +61,11 @@ def labeler_fingerprint(settings: LabelerSettings, policy: Policy) -> str:
 
 def _used_of_policy(settings: LabelerSettings, policy: Policy) -> Any:
     match settings:
-        case FunctionsLabeler() | KeywordsLabeler():
+        case FunctionsSettings() | KeywordsSettings():
             return policy.policy.expected_prevalence
-        case ClassifierLabeler():
+        case ClassifierSettings():
             return policy.policy.labels.positive
-        case CombinationLabeler():
+        case CombinationSettings():
             members = [labeler_fingerprint(each, policy) for each in settings.labelers]
             if settings.method == "label_model":
                 return [members, policy.policy.expected_prevalence, combination.LABEL_MODEL_VERSION]
@@ -75,10 +75,10 @@ def _used_of_policy(settings: LabelerSettings, policy: Policy) -> Any:
             return [template.before, template.after]
 
 
-def _members(settings: CombinationLabeler, policy: Policy) -> list[combination.Member]:
+def _members(settings: CombinationSettings, policy: Policy) -> list[combination.Member]:
     listed: list[LabelerSettings] = []
     for each in settings.labelers:
-        if isinstance(each, FunctionsLabeler) and settings.method == "label_model":
+        if isinstance(each, FunctionsSettings) and settings.method == "label_model":
             # Each function errs in its own way, which a mean of them would hide from the label model.
             listed += [each.model_copy(update={"functions": (path,)}) for path in each.functions]
         else:
@@ -93,11 +93,11 @@ def _members(settings: CombinationLabeler, policy: Policy) -> list[combination.M
 
 def _name(settings: LabelerSettings) -> str:
     match settings:
-        case FunctionsLabeler():
+        case FunctionsSettings():
             said = ", ".join(settings.functions)
-        case KeywordsLabeler():
+        case KeywordsSettings():
             said = "keywords: " + ", ".join((*settings.positive, *settings.negative))
-        case CombinationLabeler():
+        case CombinationSettings():
             said = f"combination of {len(settings.labelers)}"
         case _:
             said = f"{settings.kind}: {settings.model}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.config import CausalLMLabeler as CausalLMSettings
+from al_assets.config import CausalLMSettings
 from al_assets.models.labelers.prompts import PromptTemplate, in_chat
 from al_assets.models.labelers.protocol import Closing
 from al_assets.models.labelers.yes_no import YesNoScorer, load_tokenizer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.config import KeywordsLabeler as KeywordsSettings
+from al_assets.config import KeywordsSettings
 from al_assets.models.labelers.protocol import Abstaining
 
 BATCH_SIZE = 10_000

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.config import ClassifierLabeler as ClassifierSettings
-from al_assets.config import FunctionsLabeler as FunctionsSettings
-from al_assets.config import LabelNames
+from al_assets.config import ClassifierSettings, FunctionsSettings, LabelNames
 from al_assets.models.labelers.protocol import Abstaining, Closing, LabelerError
 from al_assets.models.scoring import checked_scores
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.config import OpenAILabeler as OpenAISettings
-from al_assets.config import VLLMLabeler as VLLMSettings
+from al_assets.config import OpenAISettings, VLLMSettings
 from al_assets.models.labelers.causal_lm import probability
 from al_assets.models.labelers.completions import CompletionsClient, Endpoint
 from al_assets.models.labelers.prompts import PromptTemplate

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import al_assets
-from al_assets.config import CausalLMLabeler as CausalLMSettings
-from al_assets.config import Policy, SFTStudent
+from al_assets.config import CausalLMSettings, Policy, SFTStudent
 from al_assets.models.labelers.causal_lm import CausalLMLabeler
 from al_assets.models.labelers.prompts import PromptTemplate
 from al_assets.models.students.record import Progress, StudentError, TrainingResult

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from upath import UPath
 
-from al_assets.config import CombinationLabeler as CombinationSettings
-from al_assets.config import Policy
+from al_assets.config import CombinationSettings, Policy
 from al_assets.models.incumbent import llm0, open_incumbent
 from al_assets.models.label_model.fit import fit_label_model
 from al_assets.models.labelers import LabelerError, labeler_fingerprint, make_labeler

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from al_assets.config import KeywordsLabeler, Policy
+from al_assets.config import KeywordsSettings, Policy
 from al_assets.models.labelers import make_labeler
 from al_assets.models.labelers.protocol import Abstaining
 
@@ -61,7 +61,7 @@ def test_alone_it_gives_the_expected_prevalence_where_it_abstains(make_policy: M
 )
 def test_what_cannot_be_looked_for_is_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        KeywordsLabeler.model_validate({"kind": "keywords", **settings})
+        KeywordsSettings.model_validate({"kind": "keywords", **settings})
 
 
 def test_words_and_prevalence_are_in_the_fingerprint(make_policy: MakePolicy) -> None:

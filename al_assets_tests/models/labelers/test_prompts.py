@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from al_assets.config import CausalLMLabeler, Policy
+from al_assets.config import CausalLMSettings, Policy
 from al_assets.models.labelers.prompts import PromptError, PromptTemplate, in_chat, policy_prompt
 from al_assets.models.labelers.yes_no import ModelError, load_tokenizer
 
@@ -11,7 +11,7 @@ MakePolicy = Callable[..., Policy]
 
 
 def template_of(policy: Policy) -> PromptTemplate:
-    assert isinstance(policy.labeler, CausalLMLabeler)
+    assert isinstance(policy.labeler, CausalLMSettings)
     return policy_prompt(policy.labeler, policy.policy)
 
 
