@@ -26,9 +26,8 @@ from al_assets_tests.support.small_loop import (
     write_pool,
     write_small_embedder,
 )
-from al_assets_tests.workers import pytest_sessionfinish, pytest_terminal_summary, pytest_xdist_make_scheduler
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
+pytest_plugins = ["al_assets_tests.support.postgres", "al_assets_tests.support.pytest_hooks"]
 
 # No property is timed; CI tries the same examples each time, a developer's machine looks for new ones.
 settings.register_profile("al", deadline=None, derandomize="AL_NO_SKIPS" in os.environ)

@@ -7,9 +7,6 @@ from starlette.applications import Starlette
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.support.desk.clients import DeskClient, SignIn, client_of, open_desk, running_app
-from al_assets_tests.support.postgres import ledger_url, postgres_cluster, postgres_url
-
-__all__ = ["ledger_url", "postgres_cluster", "postgres_url"]
 
 
 @pytest.fixture

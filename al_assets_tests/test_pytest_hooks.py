@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from al_assets_tests.workers import LONGEST_FIRST, PREFIX, place_of, unit_of
-
 REPOSITORY = Path(__file__).parents[1]
 PARTS = """\
 import os
@@ -41,8 +39,10 @@ def run(
     """Return the exit status and the output of a folder of tests under the hooks of this project's conftest."""
     for name, content in files.items():
         (folder / f"{name}.py").write_text(content)
+    (folder / "conftest.py").write_text('pytest_plugins = ["al_assets_tests.support.pytest_hooks"]')
     own = {name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "AL_NO_SKIPS"}
-    options = ["-p", "xdist", "-p", "al_assets_tests.workers", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
+    options = ["-p", "xdist", "-p", "no:cacheprovider", "-n", str(processes), "-rsP"]
+    options += ["--dist", "loadfile", "--no-loadscope-reorder"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *more, str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
@@ -83,12 +83,14 @@ def test_a_second_try_is_told_with_its_reason_and_no_test_has_a_third(tmp_path: 
     assert "1 failed, 1 rerun" in said
 
 
-def test_files_that_share_something_are_one_unit_and_start_by_their_length() -> None:
-    files = [PREFIX + file for unit in LONGEST_FIRST for file in unit]
-    assert len(set(files)) == len(files)
-    assert all((REPOSITORY / file).exists() for file in files)
-    loop, change = (f"{PREFIX}daemon/{name}.py::test[a::b]" for name in ("test_loop", "test_embedding_change"))
-    assert unit_of(loop) == unit_of(change)
-    assert place_of(unit_of(loop)) == 0
-    assert unit_of(f"{PREFIX}test_cli.py::test") == f"{PREFIX}test_cli.py"
-    assert place_of(f"{PREFIX}test_cli.py") == len(LONGEST_FIRST)
+def test_files_with_long_tests_start_first(tmp_path: Path) -> None:
+    plain = "import pytest\ndef test_it(): print('started', __name__)\n"
+    long = "@pytest.mark.{}\ndef test_long(): ...\n"
+    files = {f"test_{name}": plain for name in "abc"}
+    files["test_b"] += long.format("slow")
+    files["test_c"] += long.format("daemon")
+    status, said = run(tmp_path, 1, files=files)
+    assert status == pytest.ExitCode.OK
+    assert re.findall(r"started test_(\w)", said) == ["c", "b", "a"]
+    status, said = run(tmp_path, 0, files=files)
+    assert re.findall(r"started test_(\w)", said) == ["a", "b", "c"]
