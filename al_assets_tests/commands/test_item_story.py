@@ -17,7 +17,8 @@ from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES
 from al_assets_tests.support.command_line import al
-from al_assets_tests.support.ledger import RATERS, queue_frame, vote
+from al_assets_tests.support.ledger import queue_frame, vote
+from al_assets_tests.support.policies import policy_content
 
 TEXTS = {
     "i0001": "[red]buy[/red] \x1b[2Jnow :thumbs_up:", "i0002": "a reply", "i0003": "a question", "i0004": "an offer",
@@ -45,16 +46,7 @@ def policy_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("why")
     gold = '{"item_id": "g1", "text": "known  TO all", "label": "yes"}\n{"item_id": "g2", "text": "x", "label": "no"}\n'
     (folder / "gold.jsonl").write_text(gold)
-    content = {
-        "policy": {"name": "spam", "question": "Spam?", "guideline": "Spam sells."},
-        "pool": {"path": "pool.jsonl"},
-        "labeler": {"kind": "functions", "functions": ["module:function"]},
-        "embedding": {"model": "m"},
-        "selection": {"gold": "gold.jsonl", "gold_share": 0.1},
-        "review": {"raters": list(RATERS)},
-        "student": {"kind": "linear", "embedding": {"model": "m"}},
-        "storage": {"root": "runs"},
-    }
+    content = policy_content(selection={"gold": "gold.jsonl", "gold_share": 0.1}, storage={"root": "runs"})
     (folder / "policy.yaml").write_text(yaml.safe_dump(content))
     policy = load_policy(folder / "policy.yaml")
     root = RunRoot(policy.root)

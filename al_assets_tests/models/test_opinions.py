@@ -5,10 +5,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.config import Policy
 from al_assets.models.incumbent import llm0, open_incumbent
 from al_assets.models.opinions import Opinions, opinions_on_pool
 from al_assets.storage.root import RunRoot, text_hash
+from al_assets_tests.support.policies import RUDE, policy_in
 
 LEXICON = {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]}
 WORDS = {"kind": "keywords", "positive": ["hate"], "negative": ["love"]}
@@ -18,17 +18,7 @@ TEXTS = ["I hate it", "rather bad", "I love it", "You gave me this", "love? awfu
 
 
 def opinions(labeler: dict[str, Any], folder: Path, texts: list[str] = TEXTS) -> Opinions:
-    policy = Policy.model_validate(
-        {
-            "policy": {"name": "rude", "question": "?", "guideline": "?", "expected_prevalence": 0.3},
-            "pool": {"path": "pool.jsonl"},
-            "labeler": labeler,
-            "embedding": {"model": "unused"},
-            "review": {"raters": ["ann", "bob"]},
-            "student": {"kind": "linear", "embedding": {"model": "unused"}},
-            "base_dir": folder,
-        }
-    )
+    policy = policy_in(folder, policy={**RUDE, "expected_prevalence": 0.3}, labeler=labeler)
     root, incumbent = RunRoot(str(folder / "root")), llm0(policy)
     with open_incumbent(incumbent, policy, root) as opened:
         return opinions_on_pool(opened, [text_hash(text) for text in texts], texts, root.scores(incumbent.fingerprint))

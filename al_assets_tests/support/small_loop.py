@@ -23,6 +23,7 @@ from al_assets.demo.vader import Votes, drop_votes, expert_votes
 from al_assets.partitions import PARTITIONS_NAME
 from al_assets.review.files.drop_folder import collect
 from al_assets.storage.root import RunRoot
+from al_assets_tests.support.policies import with_sections
 
 RATERS = ["expert_1", "expert_2", "expert_3"]
 Row = dict[str, Any]
@@ -62,10 +63,7 @@ def small_policy(embedder: Path, **sections: Mapping[str, Any]) -> dict[str, Any
         "stopping": {"stop_set_size": 60, "resamples": 200},
         "storage": {"root": "runs"},
     }
-    for name, section in sections.items():
-        replaced = name in ("labeler", "student", "embedding") and "kind" in section
-        content[name] = {**({} if replaced else content.get(name, {})), **section}
-    return content
+    return with_sections(content, sections)
 
 
 def write_policy(folder: Path, embedder: Path, **sections: Mapping[str, Any]) -> Path:

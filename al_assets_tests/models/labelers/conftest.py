@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from al_assets.config import Policy
+from al_assets_tests.support.policies import RUDE, policy_in
 
 TEXTS = (
     "Great phone, works as promised.",
@@ -25,22 +26,7 @@ TEXTS = (
 @pytest.fixture
 def make_policy(tmp_path: Path) -> Callable[..., Policy]:
     def make(labeler: dict[str, Any], **policy: Any) -> Policy:
-        return Policy.model_validate(
-            {
-                "policy": {
-                    "name": "rude",
-                    "question": "Is this strongly negative?",
-                    "guideline": "A remark is strongly negative when its writer is hostile or disgusted.",
-                    **policy,
-                },
-                "pool": {"path": "pool.jsonl"},
-                "labeler": labeler,
-                "embedding": {"model": "unused"},
-                "review": {"raters": ["ann", "bob"]},
-                "student": {"kind": "linear", "embedding": {"model": "unused"}},
-                "base_dir": tmp_path,
-            }
-        )
+        return policy_in(tmp_path, policy={**RUDE, **policy}, labeler=labeler)
 
     return make
 

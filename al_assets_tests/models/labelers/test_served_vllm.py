@@ -15,13 +15,13 @@ import psutil
 import pytest
 from upath import UPath
 
-from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, LabelerError, make_labeler
 from al_assets.models.labelers.causal_lm import CausalLMLabeler
 from al_assets.models.labelers.served import OpenAILabeler, VLLMLabeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
 from al_assets_tests.models.labelers.conftest import TEXTS
+from al_assets_tests.support.policies import RUDE, policy_in
 from al_assets_tests.support.processes import group, wait_until
 
 pytestmark = pytest.mark.vllm
@@ -57,26 +57,8 @@ def vllm(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         yield labeler
 
 
-def policy_of(settings: dict[str, Any], folder: Path) -> Policy:
-    return Policy.model_validate(
-        {
-            "policy": {
-                "name": "rude",
-                "question": "Is this strongly negative?",
-                "guideline": "A remark is strongly negative when its writer is hostile or disgusted.",
-            },
-            "pool": {"path": "pool.jsonl"},
-            "labeler": settings,
-            "embedding": {"model": "unused"},
-            "review": {"raters": ["ann", "bob"]},
-            "student": {"kind": "linear", "embedding": {"model": "unused"}},
-            "base_dir": folder,
-        }
-    )
-
-
 def make(settings: dict[str, Any], folder: Path) -> Labeler:
-    policy = policy_of(settings, folder)
+    policy = policy_in(folder, policy=RUDE, labeler=settings)
     return make_labeler(policy.labeler, policy)
 
 

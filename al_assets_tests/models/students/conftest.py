@@ -4,6 +4,7 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.demo.fetch import static_model_directory
+from al_assets_tests.support.policies import policy_in
 from al_assets_tests.support.tiny_models import write_tiny_model
 
 PROMPT = "Remark: {text}\nStrongly negative?"
@@ -18,16 +19,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     static = {"kind": "static", "model": str(static_model_directory())}
-    return Policy.model_validate(
-        {
-            "policy": {"name": "negative", "question": "Strongly negative?", "guideline": "Strongly negative remarks."},
-            "pool": {"path": "pool.jsonl"},
-            "labeler": {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]},
-            "embedding": static,
-            "review": {"raters": ["ann", "bob"]},
-            "student": {"kind": "linear", "embedding": static},
-            "base_dir": tmp_path_factory.mktemp("policy"),
-        }
+    return policy_in(
+        tmp_path_factory.mktemp("policy"),
+        policy={"name": "negative", "question": "Strongly negative?", "guideline": "Strongly negative remarks."},
+        labeler={"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]},
+        embedding=static,
+        student={"kind": "linear", "embedding": static},
     )
 
 

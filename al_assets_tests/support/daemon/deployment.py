@@ -16,6 +16,7 @@ from al_assets.storage.ledger import Ledger
 from al_assets.storage.root import RunRoot
 from al_assets_tests.support.daemon.gate import Gate
 from al_assets_tests.support.daemon.services import Services
+from al_assets_tests.support.policies import with_sections
 from al_assets_tests.support.small_loop import write_small_embedder
 
 
@@ -44,9 +45,7 @@ class Deployment:
 
     def edit_policy(self, **sections: Mapping[str, Any]) -> None:
         """Edit the policy file: a section with a kind is replaced, another one merged."""
-        content = yaml.safe_load(self.demo.policy.read_text())
-        for name, section in sections.items():
-            content[name] = dict(section) if "kind" in section else {**content.get(name, {}), **section}
+        content = with_sections(yaml.safe_load(self.demo.policy.read_text()), sections)
         self.demo.policy.write_text(yaml.safe_dump(content, sort_keys=False))
 
     @property
