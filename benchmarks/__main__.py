@@ -1,20 +1,28 @@
 """``python -m benchmarks``: what is fast, and what the statistics are worth, measured on this machine."""
 
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from al_assets.commands.options import JsonOption, console, fail, frame_table, print_json, say
+from al_assets.formatting import decimal, percent, whole
+
+if TYPE_CHECKING:
+    from benchmarks.pools.bench_pool import BenchPool
 
 app = typer.Typer(help="Benchmarks: figures, floors and rivals measured in the same run.", no_args_is_help=True)
+ItemsOption = Annotated[int, typer.Option("--n", min=100, help="Items of the generated pool.")]
+DimensionsOption = Annotated[int, typer.Option("--dim", min=1, help="Numbers in a vector.")]
 SeedOption = Annotated[int, typer.Option(help="Same seed, same figures.")]
+Say = Callable[[str], None]
 
 
 @app.command()
@@ -28,16 +36,13 @@ def agreement(
     """Time the panel of agreement figures against a loop over scikit-learn."""
     from benchmarks.statistics.agreement_speed import bench_agreement
 
-    found = bench_agreement(items, raters, resamples, seed)
-    if as_json:
-        print_json(asdict(found))
-        return
-    say(f"{items} items, {raters} raters, {resamples} BCa resamples, one core: {found.seconds:.2f} s")
-    say(f"{found.figures} figures with intervals; {found.cpu_seconds:.2f} s of CPU")
-    say(
-        f"the same {found.loop_kappas} kappas in a loop over scikit-learn: {found.loop_seconds:.0f} s "
-        f"(scaled up from {found.loop_timed} resamples), ratio {found.ratio:.0f}"
-    )
+    bench = bench_agreement(items, raters, resamples, seed)
+    _show(asdict(bench), as_json, lambda: (
+        f"{items} items, {raters} raters, {resamples} BCa resamples, one core: {bench.seconds:.2f} s",
+        f"{bench.figures} figures with intervals; {bench.cpu_seconds:.2f} s of CPU",
+        f"the same {bench.loop_kappas} kappas in a loop over scikit-learn: {bench.loop_seconds:.0f} s "
+        f"(scaled up from {bench.loop_timed} resamples), ratio {bench.ratio:.0f}",
+    ))  # fmt: skip
 
 
 @app.command()
@@ -51,33 +56,48 @@ def coverage(
 
     from benchmarks.statistics.coverage import FULL, QUICK, bench_coverage
 
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
-        task = bar.add_task("simulating")
-        found = bench_coverage(
-            QUICK if quick else FULL, seed=seed, progress=lambda line: bar.update(task, description=line)
+    with _progress() as tell:
+        bench = bench_coverage(QUICK if quick else FULL, seed=seed, progress=tell)
+
+    def shown() -> Iterator[RenderableType]:
+        columns = ("figure", "n", "groups", "prevalence", "kappa", "coverage", "error", "half_width")
+        cells = pl.DataFrame([asdict(cell) for cell in bench.cells]).select(columns)
+        yield frame_table(cells, f"Actual coverage of nominal {percent(bench.nominal)} intervals")
+        yield f"{bench.summary.accepted} of {bench.summary.judged} cells with n >= 150 lie between .93 and .97"
+        yield from (f"  outside: {cell}" for cell in bench.summary.outside)
+        audit = bench.audit
+        yield (
+            f"audit of known pools: largest bias {decimal(audit.largest_bias, 4)}; coverage "
+            f"{decimal(audit.coverage, 3)} ({decimal(audit.lowest, 3)} to {decimal(audit.highest, 3)})"
         )
-    if as_json:
-        print_json(asdict(found))
-        return
-    cells = pl.DataFrame([asdict(each) for each in found.cells])
-    shown = [name for name in ("figure", "n", "groups", "prevalence", "kappa", "coverage", "error", "half_width")]
-    console.print(frame_table(cells.select(shown), f"Actual coverage of nominal {found.nominal:.0%} intervals"))
-    say(f"{found.summary.accepted} of {found.summary.judged} cells with n >= 150 lie between .93 and .97")
-    for line in found.summary.outside:
-        say(f"  outside: {line}")
-    audit = found.audit
-    say(
-        f"audit of known pools: largest bias {audit.largest_bias:.4f}; coverage {audit.coverage:.3f} "
-        f"({audit.lowest:.3f} to {audit.highest:.3f})"
-    )
-    for line in audit.outside:
-        say(f"  outside: {line}")
+        yield from (f"  outside: {cell}" for cell in audit.outside)
+
+    _show(asdict(bench), as_json, shown)
+
+
+@app.command()
+def stopping(
+    replicates: Annotated[int, typer.Option(min=1, help="Simulated loops of each scenario.")] = 200,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Count how often each stopping rule is right, early, late or silent on loops whose truth is known."""
+    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, stopping_table
+
+    bench = bench_stopping(replicates=replicates, seed=seed)
+    _show(asdict(bench), as_json, lambda: (
+        "Right / early / late / never, in % of the loops:",
+        stopping_table(bench),
+        "\nHow the loops end, in %:",
+        endings_table(bench),
+        f"\n{bench.replicates} loops of each scenario, {bench.seconds:.0f} s",
+    ))  # fmt: skip
 
 
 @app.command()
 def selection(
-    n: Annotated[int, typer.Option("--n", min=100, help="Items of the generated pool.")] = 100_000,
-    dim: Annotated[int, typer.Option(min=1, help="Numbers in a vector.")] = 384,
+    n: ItemsOption = 100_000,
+    dim: DimensionsOption = 384,
     rivals: Annotated[bool, typer.Option(help="Compare with small-text, scikit-activeml and modAL.")] = False,
     ray: Annotated[bool, typer.Option(help="Compare threads with a Ray cluster of two nodes on this machine.")] = False,
     pools: Annotated[int, typer.Option(min=1, help="With --rivals: generated pools, seeds from --seed on.")] = 1,
@@ -92,24 +112,44 @@ def selection(
     as_json: JsonOption = False,
 ) -> None:
     """Time the selection engine against its own matrix products, and say what its picks are worth."""
-    from benchmarks.selection_command import bench_engine, bench_ray, bench_rivals
-
-    with _progress() as (bar, task):
-
-        def tell(line: str) -> None:
-            bar.update(task, description=line)
-
-        if rivals:
-            found = bench_rivals(n, dim, pools, real or [], system, limit, seed, tell)
-        elif ray:
-            found = bench_ray(n, dim, seed, tell)
-        else:
-            found = bench_engine(n, dim, seed, tell)
-    if as_json:
-        print_json(found.figures)
+    if not rivals and not ray:
+        _engine(n, dim, seed, as_json)
         return
-    for part in found.shown:
-        console.print(part, highlight=False)
+    from benchmarks.pools.bench_pool import make_pool, read_pool
+
+    with tempfile.TemporaryDirectory(prefix="al-bench-") as folder:
+        made = [read_pool(path) for path in real or []] if rivals else []
+        made = made or [make_pool(n, dim, seed=seed + number, folder=Path(folder)) for number in range(pools)]
+        if rivals:
+            _rivals(made, system, limit, seed, as_json)
+        else:
+            _threads_and_ray(made[0], seed, as_json)
+
+
+@app.command()
+def pools(
+    n: ItemsOption = 8_000,
+    dim: DimensionsOption = 384,
+    difficulty: Annotated[str, typer.Option(help="real or easy.")] = "real",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how hard a generated pool is, thinned to 6,000 items at 5 % positives, and hold it to real texts."""
+    import polars as pl
+
+    from benchmarks.pools.bench_pool import make_pool
+    from benchmarks.pools.pool_measures import ITEMS, PREVALENCE, VADER, WEBIS, measure, misses, thinned
+
+    pool = make_pool(n, dim, difficulty, seed=seed)
+    rows = thinned(pool.truth, min(ITEMS, round(0.8 * n)), PREVALENCE, seed)
+    measures = measure(pool.vectors[rows], pool.truth[rows])
+    outside = misses(measures)
+    measured = asdict(measures)
+    table = pl.DataFrame({"figure": VADER.keys(), "VADER": VADER.values(), "Webis": WEBIS.values()}).with_columns(
+        pl.Series("generated", [measured[name] for name in VADER]),
+        pl.Series("as hard", [name not in outside for name in VADER]),
+    )
+    _show({"measures": measured, "outside": outside}, as_json, lambda: [frame_table(table)])
 
 
 @app.command("cold-start")
@@ -124,18 +164,12 @@ def cold_start(
     as_json: JsonOption = False,
 ) -> None:
     """Measure on labelled texts how the cold start divides the budget, against fixed divisions of it."""
-    from benchmarks.selection.cold_start import bench_cold_start, cold_start_table
-    from benchmarks.selection_command import labelled_texts
+    from benchmarks.selection.cold_start import bench_cold_start, cold_start_table, labelled_texts
 
-    with _progress() as (bar, task):
+    with _progress() as tell:
         texts = labelled_texts(data, text, label, model, sentence, seed)
-        found = bench_cold_start(
-            [texts], seeds=seeds, seed=seed, progress=lambda line: bar.update(task, description=line)
-        )
-    if as_json:
-        print_json(asdict(found))
-        return
-    console.print(cold_start_table(found))
+        bench = bench_cold_start([texts], seeds=seeds, seed=seed, progress=tell)
+    _show(asdict(bench), as_json, lambda: [cold_start_table(bench)])
 
 
 @app.command()
@@ -153,60 +187,108 @@ def desk(
 
     from benchmarks.desk.desk_load import DATABASES, bench_desk
 
-    with _progress() as (bar, task):
-        found = bench_desk(
+    with _progress() as tell:
+        bench = bench_desk(
             raters=raters,
             items=items,
             seconds=seconds,
             kills=kills,
             databases=database or DATABASES,
             seed=seed,
-            progress=lambda line: bar.update(task, description=line),
+            progress=tell,
         )
+
+    def shown() -> Iterator[RenderableType]:
+        figures = pl.DataFrame([asdict(phase) for phase in bench.phases]).drop("raters", "first_errors")
+        for (name,), phases in figures.group_by("database", maintain_order=True):
+            # Of one type, so that counts stay whole numbers when the columns become rows.
+            words = phases.drop("database").with_columns(pl.selectors.float().round(2)).cast(pl.String)
+            columns = words.transpose(include_header=True, header_name="figure", column_names="name")
+            yield frame_table(columns, f"{name}, {raters} raters at once")
+        for name, floor in bench.floor_votes_per_s.items():
+            yield (
+                f"{name}: without a desk one process records {floor:.0f} single votes a second; "
+                f"the desk flat out {bench.ratio[name]:.2f} times as many"
+            )
+        yield from (f"  error: {line}" for phase in bench.phases for line in phase.first_errors)
+
+    _show(asdict(bench), as_json, shown)
+
+
+def _engine(n: int, dim: int, seed: int, as_json: bool) -> None:
+    import polars as pl
+
+    from benchmarks.selection.engine import bench_selection
+
+    with _progress() as tell:
+        bench = bench_selection(n, dim, seed, say=tell)
+    quality = bench.quality
+    stages = pl.DataFrame(
+        {
+            "stage": list(bench.stages),
+            "CPU s": [decimal(seconds) for seconds in bench.stages.values()],
+            "wall s": [decimal(seconds) for seconds in bench.walls.values()],
+        }
+    )
+    _show(asdict(bench), as_json, lambda: (
+        f"{whole(n)} items of {dim} numbers: {bench.wall_s:.1f} s on {bench.threads} threads, "
+        f"{bench.cpu_s:.1f} CPU s, at most {whole(bench.peak_rss_mb)} MB",
+        f"floor, the same {whole(bench.products)} products ({bench.tflop:.2f} TFLOP) as plain sgemm: "
+        f"{bench.floor_cpu_s:.1f} CPU s; ratio {bench.ratio:.2f}",
+        f"recall at 10 of the neighbours across labels: {decimal(bench.recall_at_10, 3)}; "
+        f"{whole(bench.candidates)} candidate pairs",
+        f"250 picks: {percent(quality.band_share)} inside the boundary band, {quality.topics_covered} of "
+        f"{quality.topics} boundary topics, {percent(quality.mislabelled_share)} mislabelled, "
+        f"{percent(quality.positive_share)} positive",
+        f"folding near-duplicates among as many texts, before all this: {bench.fold_cpu_s:.1f} CPU s",
+        frame_table(stages),
+    ))  # fmt: skip
+
+
+def _rivals(pools: "list[BenchPool]", systems: list[str] | None, limit: float, seed: int, as_json: bool) -> None:
+    from benchmarks.rivals.comparison import bench_rivals, rivals_json, rivals_table
+    from benchmarks.rivals.systems import chosen_systems
+
+    chosen = chosen_systems(systems)
+    with _progress() as tell:
+        results = bench_rivals(pools, budget=None, limit_s=limit, seed=seed, systems=chosen, progress=tell)
+    _show(rivals_json(results), as_json, lambda: [rivals_table(results, pool.name) for pool in pools])
+
+
+def _threads_and_ray(pool: "BenchPool", seed: int, as_json: bool) -> None:
+    from benchmarks.selection.threads_and_ray import bench_selection_ray
+
+    with _progress() as tell:
+        tell("selecting by threads and by Ray")
+        bench = bench_selection_ray(pool, seed=seed)
+    _show(asdict(bench), as_json, lambda: (
+        f"{whole(bench.n)} items by {bench.shards} shards on {len(bench.nodes)} nodes: {bench.ray.wall_s:.1f} s, "
+        f"{bench.task_cpu_s:.1f} CPU s in tasks; by {bench.cores} threads: {bench.threads.wall_s:.1f} s, "
+        f"{bench.threads.cpu_s:.1f} CPU s",
+        f"clusters that are the same: {percent(bench.same_clusters, 2)}; pairs: {percent(bench.same_pairs, 2)}; "
+        f"recall at 10 of the neighbours: {decimal(bench.recall_at_10, 4)}",
+    ))  # fmt: skip
+
+
+def _show(figures: Any, as_json: bool, shown: Callable[[], Iterable[RenderableType]]) -> None:
+    """Print the figures as JSON, or what a person sees of them."""
     if as_json:
-        print_json(asdict(found))
+        print_json(figures)
         return
-    figures = pl.DataFrame([asdict(each) for each in found.phases]).drop("raters", "first_errors")
-    for (name,), phases in figures.group_by("database", maintain_order=True):
-        # Of one type, so that counts stay whole numbers when the columns become rows.
-        words = phases.drop("database").with_columns(pl.selectors.float().round(2)).cast(pl.String)
-        shown = words.transpose(include_header=True, header_name="figure", column_names="name")
-        console.print(frame_table(shown, f"{name}, {raters} raters at once"))
-    for database_name, floor in found.floor_votes_per_s.items():
-        say(
-            f"{database_name}: without a desk one process records {floor:.0f} single votes a second; "
-            f"the desk flat out {found.ratio[database_name]:.2f} times as many"
-        )
-    for line in (each for phase in found.phases for each in phase.first_errors):
-        say(f"  error: {line}")
+    for part in shown():
+        if isinstance(part, str):
+            say(part)
+        else:
+            console.print(part)
 
 
 @contextmanager
-def _progress() -> Iterator[tuple[Progress, TaskID]]:
-    """Yield a line that says what is going on, gone at the end."""
+def _progress() -> Iterator[Say]:
+    """Yield what writes a line that says what is going on, gone at the end."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar, bar.add_task("starting")
-
-
-@app.command()
-def stopping(
-    replicates: Annotated[int, typer.Option(min=1, help="Simulated loops of each scenario.")] = 200,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Count how often each stopping rule is right, early, late or silent on loops whose truth is known."""
-    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, stopping_table
-
-    found = bench_stopping(replicates=replicates, seed=seed)
-    if as_json:
-        print_json(asdict(found))
-        return
-    say("Right / early / late / never, in % of the loops:")
-    say(stopping_table(found))
-    say("\nHow the loops end, in %:")
-    say(endings_table(found))
-    say(f"\n{found.replicates} loops of each scenario, {found.seconds:.0f} s")
+        task = bar.add_task("starting")
+        yield lambda line: bar.update(task, description=line)
 
 
 def main() -> None:

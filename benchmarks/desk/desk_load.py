@@ -13,10 +13,8 @@ import numpy as np
 
 from al_assets.review.desk.security.secret import desk_key
 from al_assets.storage.ledger import Ledger, Vote
-from benchmarks.desk.desk_server import DeskServer, running_desk
-from benchmarks.desk.ledger_check import check_ledger
-from benchmarks.desk.meter import Effort, Meter
-from benchmarks.desk.prepared_desk import ITERATION, Place, make_place
+from benchmarks.desk.desk_server import DeskServer, Effort, Meter, running_desk
+from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
 from benchmarks.desk.raters import Diary, Rater, Shift
 from benchmarks.throwaway_postgres import running_cluster
 

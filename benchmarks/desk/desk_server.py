@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -121,3 +122,45 @@ def _peak_mb(process: int) -> float:
         line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
     return float(psutil.Process(process).memory_info().rss / 2**20)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a phase took, in seconds.
+
+    :param server: processor time of the server.
+    :param raters: processor time of this process, which plays the raters.
+    :param others: processor time of everything else on the machine.
+    """
+
+    seconds: float
+    server: float
+    raters: float
+    others: float
+    kills: int
+
+
+class Meter:
+    """Measures from the moment it is made.
+
+    :param server: whose work is measured.
+    """
+
+    def __init__(self, server: DeskServer) -> None:
+        self._server = server
+        self.began = time.monotonic()
+        self.kills = 0
+        self._before = self._now()
+
+    def effort(self) -> Effort:
+        """Return what was used so far."""
+        taken = time.monotonic() - self.began
+        server, raters, machine = (now - before for now, before in zip(self._now(), self._before, strict=True))
+        return Effort(taken, server, raters, max(0.0, machine - server - raters), self.kills)
+
+    def _now(self) -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        # Linux counts the time of guests under user as well.
+        twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        return self._server.cpu_seconds(), time.process_time(), sum(times) - twice - idle

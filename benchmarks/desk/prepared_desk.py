@@ -1,5 +1,7 @@
 """A desk to load: a policy file, a published queue, and raters who have been invited."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import yaml
 from al_assets.config import Policy, load_policy
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
+from al_assets.review.desk.rating.codes import question_code
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 
@@ -73,3 +76,40 @@ def _queue(items: int, seed: int) -> pl.DataFrame:
         reason=pl.lit("boundary"), pair_id=nothing.cast(pl.String), group_id=pl.col("item_id"),
         stratum=nothing.cast(pl.String), stratum_size=nothing.cast(pl.Int64), inclusion_probability=pl.lit(1.0),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ledgered:
+    """The ledger after a run.
+
+    :param lost: answers that a page called saved and that are not on record.
+    :param doubled: rows on record beyond one for each rater and question.
+    :param too_many: votes beyond those that the policy asks for each item; each cost a rater's time.
+    """
+
+    votes: int
+    lost: int
+    doubled: int
+    too_many: int
+
+
+def check_ledger(place: Place, key: bytes, accepted: Sequence[tuple[str, str]]) -> Ledgered:
+    """Compare the ledger's whole history with what the raters were told.
+
+    :param key: the desk's.
+    :param accepted: (rater, form's action) of every answer that a page called saved.
+    """
+    with Ledger.of(place.policy) as ledger:
+        rows = ledger.history().select("rater", "item_id").rows()
+    recorded = Counter((rater, _action(place, key, rater, item)) for rater, item in rows)
+    items = Counter(item for _, item in set(rows))
+    return Ledgered(
+        votes=len(rows),
+        lost=sum(each not in recorded for each in set(accepted)),
+        doubled=sum(count - 1 for count in recorded.values()),
+        too_many=sum(max(0, count - VOTES_PER_ITEM) for count in items.values()),
+    )
+
+
+def _action(place: Place, key: bytes, rater: str, item: str) -> str:
+    return f"/questions/{question_code(key, place.policy.policy.name, ITERATION, item, rater)}/answer"

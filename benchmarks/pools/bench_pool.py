@@ -1,10 +1,13 @@
 """Labelled pools on which selections are compared: what every system is given, and what is known about the truth."""
 
 import math
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -13,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from al_assets.curation.checks import CurationError, check_at_least, check_item_ids, check_labels
 from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from al_assets.curation.strategies.base import check_scores
-from benchmarks.pools.difficulties import DIFFICULTIES
 from benchmarks.pools.pool_measures import BAND, BAND_NEAR, nearest_items, positive_share_near
 from benchmarks.pools.pool_model import (
     BOUNDARY,
+    DIFFICULTIES,
     Topics,
     chances,
     draw_standing,
@@ -26,7 +29,6 @@ from benchmarks.pools.pool_model import (
     matching_noise,
     matching_shift,
 )
-from benchmarks.pools.vector_file import VectorSink
 
 LABELER_AUC = 0.83
 """Area under the ROC curve of a weak first labeler, as a word list reaches."""
@@ -152,6 +154,20 @@ def real_pool(
     )
 
 
+def read_pool(path: Path) -> BenchPool:
+    """Return a pool of real vectors from an ``.npz`` file of vectors, truth and scores, and item_ids if there are any.
+
+    :raises CurationError: an array is missing.
+    """
+    with np.load(path) as arrays:
+        missing = [name for name in ("vectors", "truth", "scores") if name not in arrays]
+        if missing:
+            raise CurationError(f"{path}: has no array {', '.join(missing)}; expected vectors, truth, scores")
+        ids = arrays["item_ids"].astype(str).tolist() if "item_ids" in arrays else None
+        truth = arrays["truth"].astype(np.bool_)
+        return real_pool(arrays["vectors"], truth, arrays["scores"], item_ids=ids, name=path.stem)
+
+
 def topic_count(items: int) -> int:
     """Return how many topics a generated pool has."""
     return max(round(40 * math.sqrt(items / 10_000)), 4)
@@ -169,6 +185,61 @@ def matched_scores(logits: NDArray[np.float64], prevalence: float) -> tuple[NDAr
     threshold = float(np.quantile(logits, 1 - prevalence, method="higher"))
     shifted = logits - threshold
     return np.asarray(1 / (1 + np.exp(-np.clip(shifted, -500, 500)))), shifted >= 0
+
+
+class VectorSink:
+    """Takes blocks of rows in order; after the last, :attr:`vectors` holds them all.
+
+    :param folder: where ``name``.npy appears, complete, when the sink is closed without an error; None: in memory.
+    """
+
+    def __init__(self, items: int, dimensions: int, folder: Path | None, name: str) -> None:
+        self._shape = (items, dimensions)
+        self._folder = folder
+        self._name = name
+        self._blocks: list[NDArray[np.float16]] = []
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number, path = tempfile.mkstemp(prefix=f".{self._name}-", dir=self._folder)
+            # Written as a stream and not through a memory map, whose dirty pages would count as this process's memory.
+            self._file, self._partial = os.fdopen(number, "wb"), Path(path)
+            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": self._shape}
+            np.lib.format.write_array_header_1_0(self._file, header)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the complete file its name, or remove what there is of it."""
+        if self._folder is None:
+            return
+        self._file.close()
+        if kind is None:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink()
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """Keep the next rows."""
+        block = rows.astype(np.float16)
+        if self._folder is None:
+            self._blocks.append(block)
+        else:
+            self._file.write(block.tobytes())
+
+    @property
+    def vectors(self) -> NDArray[Any]:
+        """All rows, float16, shape (items, dimensions); a memory map if there is a folder."""
+        if self._folder is None:
+            return np.concatenate(self._blocks)
+        return np.asanyarray(np.load(self._path, mmap_mode="r"))
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._folder or ".") / f"{self._name}.npy"
 
 
 @dataclass(frozen=True)

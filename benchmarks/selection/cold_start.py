@@ -1,13 +1,17 @@
 """How the boundary share should be divided while the labeler is weak: rules compared at equal labels on real texts."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from al_assets.study.oracle import noisy_oracle
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
+from al_assets.curation.checks import CurationError
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Ranked, Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
@@ -16,8 +20,7 @@ from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.study.loop import Arm, LoopSettings, Situation
-from benchmarks.selection.hidden_pool import draw_pool
-from benchmarks.selection.offline_loop import RoundFigures, run_loop
+from benchmarks.selection.offline_loop import RoundFigures, draw_pool, run_loop
 
 _EARLIER_PRIOR, _EARLIER_NEAR, _MOST = 20, 0.8, 0.5
 
@@ -68,6 +71,29 @@ class Texts:
     vectors: NDArray[np.float32]
     truth: NDArray[np.bool_]
     labelers: Mapping[str, Floats]
+
+
+def labelled_texts(path: Path, text: str, label: str, model: str, sentence: str, seed: int) -> Texts:
+    """Return embedded texts with labels and three first labelers: chance, similarity to a sentence, a noisy oracle.
+
+    :raises CurationError: a row has no such text or label; names the row.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row.get(text), str) or row.get(label) not in (True, False):
+            raise CurationError(f"{path}: row {number} has no {text!r}, or a {label!r} that is not true or false")
+    embedder = SentenceTransformer(model, device="cpu")
+    vectors = embedder.encode([row[text] for row in rows], normalize_embeddings=True, show_progress_bar=False)
+    question = embedder.encode([sentence], normalize_embeddings=True, show_progress_bar=False)[0]
+    truth = np.array([bool(row[label]) for row in rows])
+    labelers = {
+        "chance": np.random.default_rng(seed).random(len(rows)),
+        "similarity": (vectors @ question + 1) / 2,
+        "noisy oracle": noisy_oracle(truth, 0.95, seed),
+    }
+    return Texts(path.stem, vectors, truth, labelers)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.kappa import cohen_kappa
+from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.population.thresholds import average_precision
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.queue.cold_start import promising_share
@@ -13,8 +13,45 @@ from al_assets.curation.strategies.base import Ranked
 from al_assets.curation.strategies.by_score import TopScored
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.models.students.linear import fit_linear
+from al_assets.study.draw import draw_rows
 from al_assets.study.loop import Arm, Labeler, LoopPool, LoopSettings, OfflineLoop, Round, Scores, rows_of
-from benchmarks.selection.hidden_pool import HiddenPool
+
+
+@dataclass(frozen=True)
+class HiddenPool:
+    """A pool, held-out items that are never asked for, and what LLM-0 says of both.
+
+    :param vectors: shape (items, dimensions), of length one; ``held_vectors`` likewise.
+    :param truth: what an expert answers, shape (items,).
+    :param scores: LLM-0's p_positive, shape (items,).
+    """
+
+    vectors: NDArray[np.float32]
+    truth: NDArray[np.bool_]
+    scores: Floats
+    held_vectors: NDArray[np.float32]
+    held_truth: NDArray[np.bool_]
+    held_scores: Floats
+
+
+def draw_pool(
+    vectors: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    scores: Floats,
+    *,
+    items: int,
+    held_out: int,
+    prevalence: float | None,
+    seed: int,
+) -> HiddenPool:
+    """Draw a pool and held-out items of the same positive share, all without replacement.
+
+    :param prevalence: the positive share to thin to, in (0, 1); None leaves it as it is.
+    :raises StudyError: there are not enough positive or negative items.
+    """
+    drawn = draw_rows(truth, pool=items, held_out=held_out, prevalence=prevalence, seed=seed)
+    pool, held = drawn.pool, drawn.held_out
+    return HiddenPool(vectors[pool], truth[pool], scores[pool], vectors[held], truth[held], scores[held])
 
 
 @dataclass(frozen=True)

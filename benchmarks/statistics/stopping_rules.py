@@ -21,8 +21,7 @@ from al_assets.agreement.stopping import (
     StoppingRules,
     verdict,
 )
-from benchmarks.statistics.loop_evidence import loop_evidence
-from benchmarks.statistics.simulated_loop import LoopSize, Scenario, simulate_loop
+from benchmarks.statistics.simulated_loop import LoopSize, Scenario, loop_evidence, simulate_loop
 
 ITERATIONS = 8
 WORTH = 0.05

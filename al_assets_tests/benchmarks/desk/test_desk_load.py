@@ -10,8 +10,7 @@ import pytest
 from al_assets.review.desk.rating.codes import question_code
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_load import bench_desk
-from benchmarks.desk.ledger_check import check_ledger
-from benchmarks.desk.prepared_desk import ITERATION, Place, make_place
+from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
 from benchmarks.desk.raters import question_of
 
 KEY = bytes(range(32))

@@ -8,9 +8,18 @@ import pytest
 from al_assets.curation.checks import CurationError
 from al_assets.curation.geometry.vectors import BLOCK_ROWS, Vectors
 from benchmarks.pools.bench_pool import BenchPool, make_pool, matched_scores, real_pool, topic_count
-from benchmarks.pools.pool_measures import PoolMeasures, measure, thinned
-from benchmarks.pools.real_figures import ITEMS, PREVALENCE, TOLERANCE, VADER, WEBIS, misses
-from benchmarks.selection.quality import selection_quality
+from benchmarks.pools.pool_measures import (
+    ITEMS,
+    PREVALENCE,
+    TOLERANCE,
+    VADER,
+    WEBIS,
+    PoolMeasures,
+    measure,
+    misses,
+    thinned,
+)
+from benchmarks.selection.engine import selection_quality
 
 
 @pytest.fixture(scope="module")

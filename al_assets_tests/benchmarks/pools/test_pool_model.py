@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.pools.difficulties import DIFFICULTIES
 from benchmarks.pools.pool_model import (
     BOUNDARY,
+    DIFFICULTIES,
     NEGATIVE,
     POSITIVE,
     Standing,

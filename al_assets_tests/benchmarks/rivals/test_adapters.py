@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from al_assets_tests.benchmarks.rivals.small_pool import small_pool
+from benchmarks.rivals.comparison import bench_rivals, distinct_open
 from benchmarks.rivals.question import pose
-from benchmarks.rivals.runner import bench_rivals, distinct_open
 from benchmarks.rivals.systems import OURS, SYSTEMS, chosen_systems
 
 EVERY = [f"{system.name}:{strategy}" for system in SYSTEMS for strategy in system.strategies]

@@ -18,8 +18,7 @@ from benchmarks.selection.cold_start import (
     cold_start_table,
     mean_of,
 )
-from benchmarks.selection.hidden_pool import HiddenPool, draw_pool
-from benchmarks.selection.offline_loop import run_loop
+from benchmarks.selection.offline_loop import HiddenPool, draw_pool, run_loop
 
 FEW = LoopSettings(budget=20, rounds=2)
 

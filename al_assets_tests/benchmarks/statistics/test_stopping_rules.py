@@ -8,8 +8,15 @@ import pytest
 from al_assets.agreement.core.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
 from al_assets.agreement.report.iteration_report import frame_of, kappa_report
 from al_assets.agreement.stopping import StoppingRules
-from benchmarks.statistics.loop_evidence import loop_evidence
-from benchmarks.statistics.simulated_loop import AUDIT, BOUNDARY, LoopSize, Scenario, SimulatedLoop, simulate_loop
+from benchmarks.statistics.simulated_loop import (
+    AUDIT,
+    BOUNDARY,
+    LoopSize,
+    Scenario,
+    SimulatedLoop,
+    loop_evidence,
+    simulate_loop,
+)
 from benchmarks.statistics.stopping_rules import (
     SCENARIOS,
     bench_stopping,

@@ -14,11 +14,9 @@ from al_assets.curation.checks import CurationError
 from al_assets_tests.benchmarks.rivals.misbehaving import system
 from al_assets_tests.benchmarks.rivals.small_pool import small_pool
 from benchmarks.rivals import systems
-from benchmarks.rivals.command import selection_rivals
+from benchmarks.rivals.comparison import RivalResult, bench_rivals, distinct_open, rivals_json, rivals_table
 from benchmarks.rivals.question import pose
-from benchmarks.rivals.runner import RivalResult, bench_rivals, distinct_open
 from benchmarks.rivals.systems import SYSTEMS, System, check_installed, chosen_systems
-from benchmarks.rivals.table import rivals_json, rivals_table
 
 
 def _ask(strategy: str, *, limit_s: float = 60, memory_mb: float = 4_000) -> RivalResult:
@@ -151,11 +149,3 @@ def test_the_table_and_the_json_hold_what_returned_and_what_did_not() -> None:
     assert set(plain[1]["quality"]) == {
         "band_share", "topics_covered", "topics", "mislabelled_share", "positive_share",
     }  # fmt: skip
-
-
-def test_the_commands_list_is_ready_for_json() -> None:
-    rows = selection_rivals([small_pool()], budget=10, seed=0, systems=["al_assets:margin"])
-    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert [(row["system"], row["strategy"], row["n"], row["picked"], row["stopped"]) for row in rows] == [
-        ("al_assets", "margin", 300, 10, False)
-    ]
