@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from al_assets.study.oracle import noisy_oracle
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
@@ -20,6 +19,7 @@ from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.study.loop import Arm, LoopSettings, Situation
+from al_assets.study.panel import noisy_oracle
 from benchmarks.selection.offline_loop import RoundFigures, draw_pool, run_loop
 
 _EARLIER_PRIOR, _EARLIER_NEAR, _MOST = 20, 0.8, 0.5
