@@ -183,7 +183,7 @@ def _withdrawn(
     raters = ledger.raters
     for each in gone:
         if each.rater not in raters:
-            reason = f"rater: {each.rater!r} has left, so the vote stays; let him join again to take it back"
+            reason = f"rater: {each.rater!r} has left, so the vote stays; let them join again to take it back"
             rejected.append(Rejection(each.annotation, reason, {"rater": each.rater}))
     taken = tuple(each for each in gone if each.rater in raters)
     version = reader.policy.policy.version
