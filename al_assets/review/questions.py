@@ -25,7 +25,7 @@ _CODE = re.compile(r"q[0-9a-f]{12}")
 def questions(ledger: Ledger, policy: Policy, iteration: str, rater: str | None = None) -> pl.DataFrame:
     """Return the questions of an iteration that still wait for a rater's answer, in the rater's order.
 
-    Of the repeats a rater sees those only that they answered before. Only ``shown_id`` and ``text`` are for raters' eyes.
+    Of the repeats a rater sees those only that they answered before. Raters may see ``shown_id`` and ``text``, no more.
 
     :param rater: None for a sheet that anyone may fill in: every item, in an order of its own.
     :return: shown_id (the item's id, or its code where the queue holds hidden items), item_id, text.

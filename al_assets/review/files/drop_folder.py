@@ -7,8 +7,9 @@ from dataclasses import asdict
 from upath import UPath
 
 from al_assets.config import Policy
-from al_assets.review.files.exchange import ImportReport, import_votes
+from al_assets.review.files.exchange import import_votes
 from al_assets.review.files.vote_files import SUFFIXES, UnreadableFileError, display_name
+from al_assets.review.intake import ImportReport
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 

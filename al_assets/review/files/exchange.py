@@ -3,8 +3,8 @@
 import io
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -12,44 +12,14 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.partitions import iteration_key
-from al_assets.review.files.vote_files import SUFFIXES, Rejection, Row, VoteFile, escape_cell, label_names, read_votes
+from al_assets.review.files.vote_files import SUFFIXES, VoteFile, escape_cell, label_names, read_votes
+from al_assets.review.intake import ImportReport, ReadVote, Rejection, VoteRow, past_moment, read_rows, record_votes
 from al_assets.review.questions import coded_items, looks_coded, questions
 from al_assets.storage.atomic import write_bytes
-from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote, VoteError
+from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote
 from al_assets.storage.ledger.queries import VOTES_SCHEMA
 
 SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "undecided_reason", "comment")
-CLOCK_SKEW = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """What became of a file: each row is counted once.
-
-    :param accepted: rows that became a rater's first vote about an item.
-    :param repeated: rows that say what is on record already, or were taken from this file before.
-    :param superseding: rows that replaced another vote of the same rater about the same item.
-    :param blank: rows without a label: not answered yet.
-    :param rejected: rows that became no vote.
-    :param unreadable: why no row could be read; None when the file could be.
-    """
-
-    name: str
-    accepted: int = 0
-    repeated: int = 0
-    superseding: int = 0
-    blank: int = 0
-    rejected: tuple[Rejection, ...] = ()
-    unreadable: str | None = None
-
-    def __str__(self) -> str:
-        """Return the report as one line."""
-        if self.unreadable is not None:
-            return f"{self.name}: unreadable: {self.unreadable}"
-        return (
-            f"{self.name}: {self.accepted} new, {self.superseding} superseding, {self.repeated} repeated, "
-            f"{self.blank} blank, {len(self.rejected)} rejected"
-        )
 
 
 def import_votes(
@@ -66,21 +36,29 @@ def import_votes(
     :raises UnreadableFileError: no row can be read.
     :raises LedgerError: nothing was recorded.
     """
-    found = read(UPath(file))
-    answered = [row for row in found.rows if row.values["label"]]
-    blank = len(found.rows) - len(answered)
-    retry = ledger.open_rows(found.content_hash)
+    content = read(UPath(file))
+    answered = [row for row in content.rows if row.values["label"]]
+    blank = len(content.rows) - len(answered)
+    retry = ledger.open_rows(content.content_hash)
     waiting = answered if retry is None else [row for row in answered if row.number in retry]
-    if retry is not None and not waiting and not found.rejected:
-        return ImportReport(found.name, repeated=len(answered), blank=blank)
-    votes, numbers, rejected = _interpreted(waiting, found, ledger, policy)
-    receipt = Receipt(found.content_hash, found.name, numbers, tuple(each.row for each in (*found.rejected, *rejected)))
-    result = ledger.record(votes, skip_outdated=True, receipt=receipt)
-    by_number = {row.number: row.values for row in answered}
-    outdated = [Rejection(numbers[at], _outdated(votes[at]), by_number[numbers[at]]) for at in result.outdated]
-    everything = sorted((*found.rejected, *rejected, *outdated), key=lambda each: each.row)
-    repeated = result.repeated + len(answered) - len(waiting)
-    return ImportReport(found.name, result.new, repeated, result.superseding, blank, tuple(everything))
+    if retry is not None and not waiting and not content.rejected:
+        return ImportReport(content.name, repeated=len(answered), blank=blank)
+    reader = _RowReader(content, ledger, policy, waiting)
+    votes, unread = read_rows((row, partial(reader.vote, row)) for row in waiting)
+
+    def receipt(recorded: Sequence[ReadVote], refused: Sequence[Rejection]) -> Receipt:
+        left_out = tuple(rejection.row for rejection in (*content.rejected, *unread, *refused))
+        return Receipt(content.content_hash, content.name, tuple(entry.row.number for entry in recorded), left_out)
+
+    result, refused = record_votes(ledger, votes, "voted_at", "leave voted_at empty to replace it", receipt)
+    return ImportReport(
+        content.name,
+        accepted=result.new,
+        repeated=result.repeated + len(answered) - len(waiting),
+        superseding=result.superseding,
+        blank=blank,
+        rejected=tuple(sorted((*content.rejected, *unread, *refused), key=lambda rejection: rejection.row)),
+    )
 
 
 def export_queue(
@@ -117,31 +95,10 @@ def export_votes(
     return votes.height
 
 
-def _interpreted(
-    rows: Sequence[Row], file: VoteFile, ledger: Ledger, policy: Policy
-) -> tuple[list[Vote], tuple[int, ...], list[Rejection]]:
-    """Return the votes in the order they were cast, their row numbers, and the rows that are none."""
-    reader = _RowReader(file, ledger, policy, rows)
-    read: list[tuple[Row, Vote]] = []
-    rejected = []
-    for row in rows:
-        try:
-            read.append((row, reader.vote(row)))
-        except ValueError as error:
-            rejected.append(Rejection(row.number, _reason(error), row.values))
-    reasons = ledger.refusals([vote for _, vote in read])
-    rejected += [
-        Rejection(row.number, reason, row.values) for (row, _), reason in zip(read, reasons, strict=True) if reason
-    ]
-    good = [each for each, reason in zip(read, reasons, strict=True) if not reason]
-    good.sort(key=lambda each: each[1].voted_at)
-    return [vote for _, vote in good], tuple(row.number for row, _ in good), rejected
-
-
 class _RowReader:
     """Turns rows into votes, filling in what a file may leave out."""
 
-    def __init__(self, file: VoteFile, ledger: Ledger, policy: Policy, rows: Sequence[Row]) -> None:
+    def __init__(self, file: VoteFile, ledger: Ledger, policy: Policy, rows: Sequence[VoteRow]) -> None:
         self._file = file
         self._policy = policy.policy
         self._names = label_names(policy.policy.labels)
@@ -149,7 +106,7 @@ class _RowReader:
         self._coded = coded_items(ledger) if any(looks_coded(row.values["item_id"]) for row in rows) else {}
         self._now = datetime.now(UTC)
 
-    def vote(self, row: Row) -> Vote:
+    def vote(self, row: VoteRow) -> Vote:
         """Return the vote a row holds.
 
         :raises ValueError: the row holds none; the message names the field.
@@ -212,23 +169,10 @@ class _RowReader:
             raise ValueError(
                 f"voted_at: {value!r} is not an ISO 8601 time, such as 2026-05-31T14:05:00+02:00; correct or empty it"
             ) from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if moment > self._now + CLOCK_SKEW:
-            raise ValueError(
-                f"voted_at: {value!r} lies in the future; without an offset a time is taken as UTC: add it, or empty it"
-            )
-        return moment
-
-
-def _reason(error: ValueError) -> str:
-    return error.reasons[0][1] if isinstance(error, VoteError) else str(error)
-
-
-def _outdated(vote: Vote) -> str:
-    return (
-        f"voted_at: {vote.voted_at.isoformat()} is before the vote of {vote.rater!r} on record for item "
-        f"{vote.item_id!r}, which stays; leave voted_at empty to replace it"
-    )
+        return past_moment(
+            moment,
+            f"voted_at: {value!r} lies in the future; without an offset a time is taken as UTC: add it, or empty it",
+        )
 
 
 def new_sheet(ledger: Ledger, path: UPath | Path | str, rater: str | None, suffixes: Sequence[str] = SUFFIXES) -> UPath:

@@ -9,7 +9,6 @@ from upath import UPath
 from al_assets.config import Policy
 from al_assets.review.files import Format, argilla, prodigy
 from al_assets.review.files.exchange import (
-    ImportReport,
     checked_target,
     export_queue,
     export_votes,
@@ -18,6 +17,7 @@ from al_assets.review.files.exchange import (
 )
 from al_assets.review.files.tool_records import coded_answers, coded_questions, read_record_file
 from al_assets.review.files.vote_files import VoteFile
+from al_assets.review.intake import ImportReport
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 

@@ -1,6 +1,5 @@
 """What the forms of other tools have in common: files of JSON records, and questions that go by codes."""
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,15 +8,8 @@ import polars as pl
 from upath import UPath
 
 from al_assets.config import Policy
-from al_assets.review.files.vote_files import (
-    OPTIONAL,
-    REQUIRED,
-    Rejection,
-    Row,
-    UnreadableFileError,
-    VoteFile,
-    display_name,
-)
+from al_assets.review.files.vote_files import OPTIONAL, REQUIRED, UnreadableFileError, VoteFile, decoded, read_file
+from al_assets.review.intake import Rejection, VoteRow
 from al_assets.review.questions import question_code, questions
 from al_assets.storage.ledger import Ledger
 
@@ -38,23 +30,10 @@ def read_record_file(
     """
     if file.suffix.lower() not in suffixes:
         raise UnreadableFileError(f"{file.name}: this form is read from {', '.join(suffixes)} files; rename it")
-    try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise UnreadableFileError(f"{file.name}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UnreadableFileError(f"{file.name}: is not UTF-8; convert it with: iconv -t UTF-8") from error
-    rows: list[Row] = []
-    rejected: list[Rejection] = []
-    for record in _records(file.name, text):
-        for answer in _answers(record, read):
-            number = len(rows) + len(rejected) + 1
-            if isinstance(answer, ValueError):
-                rejected.append(Rejection(number, str(answer), {"record": json.dumps(record, default=str)[:500]}))
-            else:
-                rows.append(Row(number, _columns(answer)))
-    return VoteFile(display_name(file), hashlib.sha256(data).hexdigest(), tuple(rows), tuple(rejected))
+    data = read_file(file)
+    records = _records(file.name, decoded(file.name, data))
+    answers = ((record, answer) for record in records for answer in _answers(record, read))
+    return VoteFile.of(file, data, (_row(number, *answer) for number, answer in enumerate(answers, start=1)))
 
 
 def coded_questions(ledger: Ledger, policy: Policy, iteration: str, rater: str | None) -> Iterator[tuple[str, str]]:
@@ -113,5 +92,7 @@ def _records(name: str, text: str) -> Iterator[Any]:
                 yield ValueError(f"line {number}: is not JSON ({error}); correct it or export the file again")
 
 
-def _columns(values: Mapping[str, str]) -> dict[str, str]:
-    return {column: values.get(column, "").strip() for column in (*REQUIRED, *OPTIONAL)}
+def _row(number: int, record: Any, answer: Answer) -> VoteRow | Rejection:
+    if isinstance(answer, ValueError):
+        return Rejection(number, str(answer), {"record": json.dumps(record, default=str)[:500]})
+    return VoteRow(number, {column: answer.get(column, "").strip() for column in (*REQUIRED, *OPTIONAL)})

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 from upath import UPath
 
 from al_assets.config import LabelNames
+from al_assets.review.intake import Rejection, VoteRow
 from al_assets.storage.ledger import LABELS
 
 REQUIRED = ("item_id", "rater", "label")
@@ -28,35 +29,27 @@ class UnreadableFileError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a file of votes.
-
-    :param number: as an editor shows it: the row of the sheet (the header is row 1), the line of a JSONL file, or the
-        row of a Parquet file from 1.
-    :param values: REQUIRED and OPTIONAL columns as trimmed text, "" where nothing was given.
-    """
-
-    number: int
-    values: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A row that became no vote, and why."""
-
-    row: int
-    reason: str
-    values: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class VoteFile:
-    """What a file of votes holds."""
+    """What a file of votes holds.
+
+    :param rows: values are the REQUIRED and OPTIONAL columns as trimmed text, "" where nothing was given.
+    """
 
     name: str
     content_hash: str
-    rows: tuple[Row, ...]
+    rows: tuple[VoteRow, ...]
     rejected: tuple[Rejection, ...]
+
+    @classmethod
+    def of(cls, file: UPath, data: bytes, rows: Iterable[VoteRow | Rejection]) -> Self:
+        """Return what was read of a file.
+
+        :param data: the whole file.
+        """
+        read = list(rows)
+        good = tuple(row for row in read if isinstance(row, VoteRow))
+        rejected = tuple(row for row in read if isinstance(row, Rejection))
+        return cls(display_name(file), hashlib.sha256(data).hexdigest(), good, rejected)
 
 
 def read_votes(file: UPath) -> VoteFile:
@@ -70,19 +63,35 @@ def read_votes(file: UPath) -> VoteFile:
         raise UnreadableFileError(
             f"{file.name}: votes are read from {', '.join(SUFFIXES)} files; save it as one of these, such as CSV UTF-8"
         )
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UnreadableFileError(f"{file.name}: cannot be read: {error.strerror or error}") from error
+    data = read_file(file)
     if not data.strip():
         raise UnreadableFileError(f"{file.name}: is empty; expected the columns {', '.join(REQUIRED)}")
-    rows, rejected = [], []
-    for each in reader(file.name, data):
-        if isinstance(each, Row):
-            rows.append(each)
-        else:
-            rejected.append(each)
-    return VoteFile(display_name(file), hashlib.sha256(data).hexdigest(), tuple(rows), tuple(rejected))
+    return VoteFile.of(file, data, reader(file.name, data))
+
+
+def read_file(file: UPath) -> bytes:
+    """Return the bytes of a file.
+
+    :raises UnreadableFileError: there is no such file, or it may not be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(f"{file.name}: cannot be read: {error.strerror or error}") from error
+
+
+def decoded(name: str, data: bytes) -> str:
+    """Return the text of a file that is UTF-8, with or without a byte order mark.
+
+    :raises UnreadableFileError: it is not.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(
+            f"{name}: is not UTF-8 (byte {data[error.start]:#04x} at {error.start}); save a sheet as 'CSV UTF-8', or "
+            "convert the file with: iconv -t UTF-8"
+        ) from error
 
 
 def display_name(file: UPath) -> str:
@@ -100,8 +109,8 @@ def unescape_cell(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _csv_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
-    text = _decoded(name, data)
+def _csv_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
+    text = decoded(name, data)
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     # Strict: otherwise a quote left open swallows the rest of the file into one cell.
@@ -115,16 +124,16 @@ def _csv_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
                 yield Rejection(number, reason, values)
             elif any(cell.strip() for cell in cells):
                 named = dict(zip(header, map(unescape_cell, cells), strict=False))
-                yield Row(number, _values(named))
+                yield VoteRow(number, _values(named))
     except csv.Error as error:
         raise UnreadableFileError(
             f"{name}: line {lines.line_num} is not CSV ({error}); check the quotes there, or save the sheet again"
         ) from error
 
 
-def _jsonl_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
+def _jsonl_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
     # Not splitlines(): it also cuts at line separators inside a text.
-    for number, line in enumerate(_decoded(name, data).split("\n"), start=1):
+    for number, line in enumerate(decoded(name, data).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -137,7 +146,7 @@ def _jsonl_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
         yield _checked_row(number, {str(key).strip().lower(): value for key, value in found.items()})
 
 
-def _parquet_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
+def _parquet_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
     try:
         frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -147,16 +156,6 @@ def _parquet_rows(name: str, data: bytes) -> Iterator[Row | Rejection]:
     frame = frame.rename(dict(zip(frame.columns, header, strict=True))).select(wanted)
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         yield _checked_row(number, row)
-
-
-def _decoded(name: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableFileError(
-            f"{name}: is not UTF-8 (byte {data[error.start]:#04x} at {error.start}); save it as 'CSV UTF-8', "
-            "or convert it with: iconv -t UTF-8"
-        ) from error
 
 
 def _checked_header(name: str, columns: Iterable[str]) -> list[str]:
@@ -171,13 +170,13 @@ def _checked_header(name: str, columns: Iterable[str]) -> list[str]:
     return header
 
 
-def _checked_row(number: int, found: Mapping[str, Any]) -> Row | Rejection:
+def _checked_row(number: int, found: Mapping[str, Any]) -> VoteRow | Rejection:
     values = _values(found)
     for column in (*REQUIRED, *OPTIONAL):
         value = found.get(column)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, date, datetime))):
             return Rejection(number, f"{column}: {value!r} is not text; write it as text", values)
-    return Row(number, values)
+    return VoteRow(number, values)
 
 
 def _values(found: Mapping[str, Any]) -> dict[str, str]:

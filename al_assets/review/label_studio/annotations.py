@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from al_assets.config import Policy
-from al_assets.review.files.exchange import CLOCK_SKEW
-from al_assets.review.files.vote_files import Rejection
+from al_assets.review.intake import VoteRow, past_moment
 from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
 from al_assets.storage.ledger import LABELS, Vote
 
@@ -42,11 +41,10 @@ class Reader:
         label = _single(given, ANSWER)
         if label not in LABELS:
             raise ValueError(f"{ANSWER}: {label!r} is unknown; expected one of {', '.join(LABELS)}: submit it again")
-        moment = _moment(annotation["updated_at"])
-        if moment > datetime.now(UTC) + CLOCK_SKEW:
-            raise ValueError(
-                f"updated_at: {moment.isoformat()} lies in the future; set the clock of Label Studio's host"
-            )
+        moment = past_moment(
+            _moment(annotation["updated_at"]),
+            f"updated_at: {annotation['updated_at']} lies in the future; set the clock of Label Studio's host",
+        )
         version, fingerprint = self._policy_state()
         return Vote(
             item_id=item_id,
@@ -64,24 +62,23 @@ class Reader:
             vote_key=f"{SOURCE}:{self.project}:{annotation['id']}:{moment.isoformat()}",
         )
 
-    def values(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a report shows of an annotation that became no vote."""
-        given = _given(annotation)
-        return {
-            "code": str((task["data"] or {}).get(CODE, "")),
-            "user": self._user(annotation.get("completed_by")),
-            **{name: ", ".join(values) for name, values in given.items()},
-        }
+    def row(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> VoteRow:
+        """Return an annotation as a row, whose number is the annotation's, for what a report shows of it."""
+        given = {name: ", ".join(values) for name, values in _given(annotation).items()}
+        code = str((task["data"] or {}).get(CODE, ""))
+        return VoteRow(
+            int(annotation["id"]), {"code": code, "user": self._user(annotation.get("completed_by")), **given}
+        )
 
     def _question(self, task: Mapping[str, Any]) -> tuple[str, str]:
         code = (task["data"] or {}).get(CODE)
-        found = self.questions.get(str(code))
-        if found is None:
+        question = self.questions.get(str(code))
+        if question is None:
             raise ValueError(
                 f"{CODE}: {code!r} of task {task['id']} is no question of policy {self.policy.policy.name!r}; only "
                 "tasks that 'al label-studio push' added count"
             )
-        return found
+        return question
 
     def _rater(self, annotation: Mapping[str, Any]) -> str:
         author = annotation.get("completed_by")
@@ -122,28 +119,23 @@ def annotation_of(vote_key: str, project: int) -> int | None:
     return int(parts[2]) if parts[:2] == [SOURCE, str(project)] and parts[2].isdigit() else None
 
 
-def rejection(annotation: Mapping[str, Any], reason: str, values: Mapping[str, str]) -> Rejection:
-    """Return an annotation that became no vote; its row is its number."""
-    return Rejection(int(annotation["id"]), reason, values)
-
-
 def _given(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what was chosen or written, by the name of the control."""
     given: dict[str, list[str]] = {}
-    for each in annotation.get("result") or ():
-        value = each.get("value") or {}
-        found = value.get("choices") or value.get("text") or []
-        given.setdefault(str(each.get("from_name")), []).extend([found] if isinstance(found, str) else map(str, found))
+    for region in annotation.get("result") or ():
+        value = region.get("value") or {}
+        answers = value.get("choices") or value.get("text") or []
+        texts = [answers] if isinstance(answers, str) else map(str, answers)
+        given.setdefault(str(region.get("from_name")), []).extend(texts)
     return given
 
 
 def _single(given: Mapping[str, list[str]], name: str) -> str:
-    found = given.get(name, [])
-    if len(found) != 1:
-        raise ValueError(f"{name}: {', '.join(found) or 'nothing'} was chosen, expected one; submit it again")
-    return found[0]
+    chosen = given.get(name, [])
+    if len(chosen) != 1:
+        raise ValueError(f"{name}: {', '.join(chosen) or 'nothing'} was chosen, expected one; submit it again")
+    return chosen[0]
 
 
 def _moment(value: Any) -> datetime:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

@@ -1,19 +1,19 @@
 """Pull: what the raters submitted in Label Studio becomes votes; pulled again it counts once."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from al_assets.config import Policy
-from al_assets.review.files.exchange import ImportReport
-from al_assets.review.files.vote_files import Rejection
-from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of, is_answer, rejection
+from al_assets.review.intake import ImportReport, Rejection, read_rows, record_votes
+from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of, is_answer
 from al_assets.review.label_studio.client import Server
 from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.project import asked_under, find_project
 from al_assets.review.questions import coded_items
-from al_assets.storage.ledger import Ledger, Vote, VoteError
+from al_assets.storage.ledger import Ledger, Vote
 from al_assets.storage.ledger.votes import WITHDRAWN, Place
 
 
@@ -78,46 +78,35 @@ def pull_project(
     # Before the annotations: what another pull records meanwhile is not among them, and yet not gone.
     asked_at, on_record = datetime.now(UTC), _on_record(ledger)
     reader = Reader(number, policy, settings.raters, server.emails(), coded_items(ledger), asked_under(project))
-    tasks = list(server.tasks(number, annotations=True))
-    answers = [(task, each) for task in tasks for each in task["annotations"] or ()]
-    submitted = [(task, each) for task, each in answers if is_answer(each)]
-    read, rejected = _read(reader, submitted)
+    tasks = server.tasks(number, annotations=True)
+    answers = [(task, annotation) for task in tasks for annotation in task["annotations"] or ()]
+    submitted = [(task, annotation) for task, annotation in answers if is_answer(annotation)]
+    read, rejected = read_rows((reader.row(*answer), partial(reader.vote, *answer)) for answer in submitted)
     # Those pulled before stay, even of somebody who has left since and may give no new answer.
-    fresh = [each for each in read if on_record.get(each.vote.key) != _said(each.vote)]
-    outcome = _record(ledger, fresh, reader, rejected)
-    present, standing = {int(each["id"]) for _, each in submitted}, {_said(each.vote) for each in read}
+    fresh = [entry for entry in read if on_record.get(entry.vote.key) != _said(entry.vote)]
+    result, refused = record_votes(ledger, fresh, "updated_at", "submit the annotation again to replace it")
+    rejected += refused
+    present, standing = {int(annotation["id"]) for _, annotation in submitted}, {_said(entry.vote) for entry in read}
     gone = tuple(
-        each for each, said in _counting(ledger, number, on_record)
-        if each.annotation not in present and said not in standing
+        vote for vote, said in _counting(ledger, number, on_record)
+        if vote.annotation not in present and said not in standing
     )  # fmt: skip
     if withdraw_deleted:
         gone = _withdrawn(ledger, reader, gone, asked_at, rejected)
     report = ImportReport(
         f"Label Studio project {number}",
-        accepted=outcome.accepted,
-        repeated=outcome.repeated + len(read) - len(fresh),
-        superseding=outcome.superseding,
+        accepted=result.new,
+        repeated=result.repeated + len(read) - len(fresh),
+        superseding=result.superseding,
         blank=len(answers) - len(submitted),
-        rejected=tuple(sorted(rejected, key=lambda each: each.row)),
+        rejected=tuple(sorted(rejected, key=lambda rejection: rejection.row)),
     )
     return PullReport(report, gone, withdraw_deleted)
-
-
-class _Outcome(NamedTuple):
-    accepted: int
-    repeated: int
-    superseding: int
 
 
 class _Said(NamedTuple):
     place: Place
     label: str
-
-
-class _Read(NamedTuple):
-    task: Mapping[str, Any]
-    annotation: Mapping[str, Any]
-    vote: Vote
 
 
 def _said(vote: Vote) -> _Said:
@@ -128,40 +117,6 @@ def _on_record(ledger: Ledger) -> dict[str, _Said]:
     """Return what every vote ever recorded says, by its key."""
     votes = ledger.history().select("vote_key", "label", *Place._fields)
     return {key: _Said(Place(*place), label) for key, label, *place in votes.iter_rows()}
-
-
-def _read(
-    reader: Reader, submitted: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> tuple[list[_Read], list[Rejection]]:
-    """Return the votes in the order they were cast, and the annotations that are none."""
-    read, rejected = [], []
-    for task, annotation in submitted:
-        try:
-            read.append(_Read(task, annotation, reader.vote(task, annotation)))
-        except ValueError as error:
-            rejected.append(rejection(annotation, _reason(error), reader.values(task, annotation)))
-    return sorted(read, key=lambda each: each.vote.voted_at), rejected
-
-
-def _record(ledger: Ledger, read: Sequence[_Read], reader: Reader, rejected: list[Rejection]) -> _Outcome:
-    """Record the votes the ledger takes and add the others to the rejected ones."""
-
-    def leave_out(left_out: Mapping[int, str]) -> list[_Read]:
-        for position, reason in left_out.items():
-            task, annotation, _ = read[position]
-            rejected.append(rejection(annotation, reason, reader.values(task, annotation)))
-        return [each for position, each in enumerate(read) if position not in left_out]
-
-    refused = enumerate(ledger.refusals([each.vote for each in read]))
-    read = leave_out({position: reason for position, reason in refused if reason})
-    try:
-        result = ledger.record([each.vote for each in read], skip_outdated=True)
-    except VoteError as error:
-        # An annotation that was recorded for another rater, before label_studio.raters was changed.
-        read = leave_out(dict(error.reasons))
-        result = ledger.record([each.vote for each in read], skip_outdated=True)
-    leave_out({position: _outdated(read[position].vote) for position in result.outdated})
-    return _Outcome(result.new, result.repeated, result.superseding)
 
 
 def _counting(ledger: Ledger, project: int, on_record: Collection[str]) -> Iterator[tuple[Gone, _Said]]:
@@ -181,36 +136,24 @@ def _withdrawn(
     :param asked_at: the moment as of which they were gone; what is submitted after it supersedes the withdrawal.
     """
     raters = ledger.raters
-    for each in gone:
-        if each.rater not in raters:
-            reason = f"rater: {each.rater!r} has left, so the vote stays; let them join again to take it back"
-            rejected.append(Rejection(each.annotation, reason, {"rater": each.rater}))
-    taken = tuple(each for each in gone if each.rater in raters)
-    version = reader.policy.policy.version
-    votes = [
+    for vote in gone:
+        if vote.rater not in raters:
+            reason = f"rater: {vote.rater!r} has left, so the vote stays; let them join again to take it back"
+            rejected.append(Rejection(vote.annotation, reason, {"rater": vote.rater}))
+    taken = tuple(vote for vote in gone if vote.rater in raters)
+    withdrawals = [
         Vote(
-            item_id=each.item_id,
-            iteration=each.iteration,
-            rater=each.rater,
+            item_id=vote.item_id,
+            iteration=vote.iteration,
+            rater=vote.rater,
             label=WITHDRAWN,
-            policy_version=version,
+            policy_version=reader.policy.policy.version,
             voted_at=asked_at,
             source=f"{SOURCE}:{reader.project}",
-            vote_key=f"{SOURCE}:{reader.project}:{each.annotation}:withdrawn {asked_at.isoformat()}",
+            vote_key=f"{SOURCE}:{reader.project}:{vote.annotation}:withdrawn {asked_at.isoformat()}",
         )
-        for each in taken
+        for vote in taken
     ]
-    if votes:
-        ledger.record(votes)
+    if withdrawals:
+        ledger.record(withdrawals)
     return taken
-
-
-def _reason(error: ValueError) -> str:
-    return error.reasons[0][1] if isinstance(error, VoteError) else str(error)
-
-
-def _outdated(vote: Vote) -> str:
-    return (
-        f"updated_at: {vote.voted_at.isoformat()} is before the vote of {vote.rater!r} on record for item "
-        f"{vote.item_id!r}, which stays; submit the annotation again to replace it"
-    )

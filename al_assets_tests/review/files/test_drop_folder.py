@@ -9,7 +9,8 @@ from upath import UPath
 
 from al_assets.review.files import drop_folder
 from al_assets.review.files.drop_folder import collect
-from al_assets.review.files.exchange import ImportReport, import_votes
+from al_assets.review.files.exchange import import_votes
+from al_assets.review.intake import ImportReport
 from al_assets.storage.ledger import LedgerError
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame
 from al_assets_tests.support.policies import make_policy, write

@@ -74,4 +74,4 @@ def test_an_annotation_made_from_another_is_not_blind() -> None:
 def test_what_is_no_vote_is_refused_by_name(task: dict[str, Any], fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         reader().vote(task, annotation(**fields))
-    assert reader().values(task, annotation(**fields))["user"]
+    assert reader().row(task, annotation(**fields)).values["user"]
