@@ -1,4 +1,4 @@
-"""Votes from outside, from files or another tool: rows become votes in one transaction, or are rejected with a reason."""
+"""Votes from outside, from files or another tool: rows become votes in one transaction, or say why they are none."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -71,7 +71,7 @@ def test_parquet(tmp_path: Path) -> None:
         (
             "v.csv",
             "item_id,rater,label\na,anna,näh\n".encode("latin-1"),
-            r"is not UTF-8 \(byte 0xe4 at 28\); save it as",
+            r"is not UTF-8 \(byte 0xe4 at 28\); save a sheet as",
         ),
         ("v.csv", "item_id,rater,label\na,anna,yes\n".encode("utf-16"), "is not UTF-8"),
         ("v.csv", 'item_id,rater,label\na,anna,yes\nb,"ben,no\nc,ben,no\n', "v.csv: line 4 is not CSV"),
