@@ -1,6 +1,6 @@
 """The figures of docs/replication.md that average over settings or hold curated against crowd labels one for one.
 
-python studies/pooled_figures.py docs/replication/strategies/results.json
+python studies/pooled_figures.py docs/replication/strategies/rows.csv.gz
 """
 
 import sys

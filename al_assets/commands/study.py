@@ -49,7 +49,7 @@ def run(
 
 @study_app.command()
 def report(file: FileArgument, folder: FolderOption = None) -> None:
-    """Write tables and pictures of what is done so far: results.json, report.md, report.html."""
+    """Write tables and pictures of what is done so far: rows.csv.gz, summary.json, report.md, report.html."""
     from al_assets.study.run import read_rows_of
     from al_assets.study.settings import load_study
 
@@ -68,10 +68,10 @@ def _folder(study: "Study", folder: Path | None) -> Path:
 
 
 def _write(study: "Study", file: Path, folder: Path, rows: list[dict[str, Any]], started: str) -> None:
-    from al_assets.study.write import write_study_report
+    from al_assets.study.report.page import write_study_report
 
     for path in write_study_report(study, rows, folder / "report", file=file, started=started):
-        if path.suffix in (".md", ".html", ".json"):
+        if path.suffix != ".svg":
             say(str(path))
 
 

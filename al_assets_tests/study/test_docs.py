@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from al_assets.cli import app
 from al_assets.study.cells import cells_of
-from al_assets.study.report.result_rows import read_rows
+from al_assets.study.report.page import ROWS
+from al_assets.study.report.result_rows import read_rows, rows_file
 from al_assets.study.settings import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def test_a_user_can_copy_it_for_texts_of_their_own(
     (tmp_path / "mine.yaml").write_text(small, encoding="utf-8")
     (python,) = blocks("python")
     exec(compile(python, "docs/study.md", "exec"), {"__name__": "copied"})
-    rows = read_rows(tmp_path / "mine" / "report" / "results.json")
+    rows = read_rows(tmp_path / "mine" / "report" / "rows.csv.gz")
     # Two seeds: two loops of two rounds, three sizes of the crowd (the whole pool is less than 1000: two), LLM-0.
     assert rows.height == 2 * (2 * 2 + 2 + 1)
     report = (tmp_path / "mine" / "report" / "report.md").read_text(encoding="utf-8")
@@ -42,6 +43,13 @@ def test_a_user_can_copy_it_for_texts_of_their_own(
     assert printed.exit_code == 0, printed.output
     assert "report.html" in printed.output
     assert "not done" not in printed.output
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in ROOT.glob("docs/replication/*/report.md")))
+def test_the_rows_of_every_published_study_are_kept_in_one_file(folder: Path) -> None:
+    path = folder / ROWS
+    rows = read_rows(path)
+    assert rows_file(rows) == path.read_bytes()
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda file: file.name)
@@ -56,7 +64,7 @@ def test_the_smoke_study_runs_to_its_report(tmp_path: Path) -> None:
     file = ROOT / "studies" / "smoke.yaml"
     printed = CliRunner().invoke(app, ["study", "run", str(file), "--folder", str(tmp_path), "--jobs", "2"])
     assert printed.exit_code == 0, printed.output
-    rows = read_rows(tmp_path / "report" / "results.json")
+    rows = read_rows(tmp_path / "report" / "rows.csv.gz")
     curated = rows.filter((rows["strategy"] == "boundary_pairs") & (rows["variant"] == ""))
     assert curated.height == 9
     assert curated["kappa"].null_count() == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.study.report.result_rows import rows_frame
+from al_assets.study.report.result_rows import checked_rows
 
 Row = dict[str, Any]
 Level = Callable[[int, float], float]
@@ -46,4 +46,4 @@ def crowd(seeds: Sequence[int], sizes: Sequence[int], kappa: Level, **more: Any)
 
 
 def frame(*parts: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    return rows_frame([each for part in parts for each in part])
+    return checked_rows(pl.DataFrame([each for part in parts for each in part], infer_schema_length=None))

@@ -16,6 +16,8 @@ BASELINES = (CROWD, LLM0)
 """Strategies that pick nothing: the crowd's random sample and the first labeler itself."""
 METRICS = ("kappa", "kappa_boundary")
 """Agreement with the experts on held-out items: drawn at random, and picked by LLM-0's boundary pairs."""
+SETTING = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64}
+"""The columns of a frame that name a setting."""
 
 
 class Setting(NamedTuple):

@@ -1,10 +1,15 @@
-"""A sheet of panels for the study's pictures, and what its SVG is in a file and on a page."""
+"""What the pictures of a study share: colours, marks, a panel for each setting; their SVG in a file and on a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from al_assets.pictures import BAND, NEUTRAL, recoloured
+from al_assets.study.report.arms import Setting
+from al_assets.study.report.summary import StudySummary, matching
+from al_assets.study.report.wording import SummaryRow, setting_title
 
 INK = NEUTRAL
 
@@ -63,6 +68,27 @@ def sheet(titles: Sequence[str], *, width: float = 4.3, height: float = 3.3, col
     for panel in panels[len(titles) :]:
         panel.set_axis_off()
     return figure, panels[: len(titles)]
+
+
+def panels_of(summary: StudySummary, settings: Sequence[Setting], *, height: float = 3.3) -> tuple[Any, list[Any]]:
+    """Return a figure with a panel for each setting, under its name."""
+    return sheet([setting_title(each, summary.settings) for each in settings], height=height)
+
+
+def with_rows(summary: StudySummary, frame: pl.DataFrame) -> list[Setting]:
+    """Return the settings of the study that a frame has rows of."""
+    return [each for each in summary.settings if not matching(frame, each).is_empty()]
+
+
+def settings_of(frame: pl.DataFrame) -> list[Setting]:
+    """Return the settings of a frame, in its order."""
+    return [Setting(*row) for row in frame.select(Setting._fields).unique(maintain_order=True).iter_rows()]
+
+
+def whisker(panel: Any, x: float, row: SummaryRow, look: Look) -> None:
+    """Draw the interval of a row's mean at x."""
+    ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+    panel.errorbar([x], [row["mean"]], yerr=ends, color=look.colour, linewidth=1, capsize=1.5, fmt="none")
 
 
 def legend(figure: Any, panels: Sequence[Any], *, columns: int = 4) -> None:

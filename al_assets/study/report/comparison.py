@@ -11,6 +11,7 @@ from al_assets.study.report.arms import (
     BASELINES,
     METRICS,
     RANDOM,
+    SETTING,
     Arm,
     Setting,
     all_seeds,
@@ -26,7 +27,6 @@ _COMPARED = {
     "metric": pl.String, "measure": pl.String, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
     "p": pl.Float64, "seeds": pl.Int64, "side": pl.String,
 }  # fmt: skip
-_SETTING = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64}
 
 
 def difference_by_seed(first: Arm, second: Arm, metric: str, measure: str) -> Floats:
@@ -82,7 +82,7 @@ def against_random(arms: Sequence[Arm]) -> pl.DataFrame:
                 rows += [{**row, **labels} for row in _rows(setting, {"strategy": arm.strategy}, arm, random)]
     _correct(rows)
     further = {"labels": pl.Float64, "random_labels": pl.Float64, "p_holm": pl.Float64}
-    return pl.DataFrame(rows, schema={**_SETTING, "strategy": pl.String, **_COMPARED, **further}, orient="row")
+    return pl.DataFrame(rows, schema={**SETTING, "strategy": pl.String, **_COMPARED, **further}, orient="row")
 
 
 def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
@@ -112,7 +112,7 @@ def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
                         "behind": ", ".join(ahead),
                     }
                 )
-    schema = {**_SETTING, "best": pl.String, **_COMPARED, "verdict": pl.String, "behind": pl.String}
+    schema = {**SETTING, "best": pl.String, **_COMPARED, "verdict": pl.String, "behind": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -136,7 +136,7 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
         for row in _rows(arm.setting, {"variant": name, "strategy": arm.strategy}, arm, base):
             levels = {"base_level": base.level(row["metric"]), "level": arm.level(row["metric"])}
             rows.append({**row, **levels})
-    schema = {**_SETTING, "variant": pl.String, "strategy": pl.String, **_COMPARED}
+    schema = {**SETTING, "variant": pl.String, "strategy": pl.String, **_COMPARED}
     return pl.DataFrame(rows, schema={**schema, "base_level": pl.Float64, "level": pl.Float64}, orient="row")
 
 

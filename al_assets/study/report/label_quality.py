@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.study.cells import CROWD
-from al_assets.study.report.arms import BASELINES, METRICS, Arm, all_seeds, baseline
+from al_assets.study.report.arms import BASELINES, METRICS, SETTING, Arm, all_seeds, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.saving import EXACT, FEWER, MORE
 from al_assets.study.report.seed_statistics import (
@@ -20,10 +20,7 @@ from al_assets.study.report.seed_statistics import (
 )
 
 _VARIANT = re.compile(r"expert kappa (\d*\.?\d+)")
-_ARM = {
-    "dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64, "strategy": pl.String,
-    "metric": pl.String,
-}  # fmt: skip
+_ARM = {**SETTING, "strategy": pl.String, "metric": pl.String}
 _POINTS = {
     **_ARM, "expert_kappa": pl.Float64, "level": pl.Float64, "low": pl.Float64, "high": pl.Float64,
     "crowd_level": pl.Float64, "crowd_low": pl.Float64, "crowd_high": pl.Float64, "crowd_labels": pl.Float64,

@@ -8,11 +8,21 @@ import polars as pl
 from al_assets.pictures import BAND
 from al_assets.study.cells import CROWD, LLM0
 from al_assets.study.report.arms import Setting
-from al_assets.study.report.canvas import COLOURS, INK, Look, legend, looks_of, sheet
-from al_assets.study.report.panels import panels_of, settings_of, whisker, with_rows
+from al_assets.study.report.canvas import (
+    COLOURS,
+    INK,
+    Look,
+    legend,
+    looks_of,
+    panels_of,
+    settings_of,
+    sheet,
+    whisker,
+    with_rows,
+)
 from al_assets.study.report.saving import EXACT, FEWER, MORE
-from al_assets.study.report.summary import StudySummary, in_setting
-from al_assets.study.report.wording import Row, crowd_amount, setting_title
+from al_assets.study.report.summary import StudySummary, matching
+from al_assets.study.report.wording import SummaryRow, crowd_amount, setting_title
 
 AXIS = {"kappa": "kappa, population", "kappa_boundary": "kappa, boundary items"}
 _THOUSAND = 1_000
@@ -26,13 +36,13 @@ def crowd(summary: StudySummary, metric: str) -> Any:
         return None
     figure, panels = panels_of(summary, settings)
     for setting, panel in zip(settings, panels, strict=True):
-        row = in_setting(frame, setting).row(0, named=True)
+        row = matching(frame, setting).row(0, named=True)
         crowd = _crowd_curve(summary, setting, metric)
         x, y = crowd["labels"].to_numpy(), crowd["mean"].to_numpy()
         known = crowd.drop_nulls("low")
         panel.fill_between(known["labels"], known["low"], known["high"], color=COLOURS[1], alpha=0.16, linewidth=0)
         panel.plot(x, y, color=COLOURS[1], marker="s", markersize=4, label="student on crowd labels")
-        own = in_setting(summary.curves, setting, variant="", strategy=summary.default, metric=metric)
+        own = matching(summary.curves, setting, variant="", strategy=summary.default, metric=metric)
         _level_of(summary, panel, own.sort("round").row(-1, named=True))
         panel.plot([row["labels"]], [row["level"]], color=COLOURS[0], marker="o", markersize=6, linestyle="none")
         _equivalent(panel, row)
@@ -43,14 +53,14 @@ def crowd(summary: StudySummary, metric: str) -> Any:
     return figure
 
 
-def _level_of(summary: StudySummary, panel: Any, last: Row) -> None:
+def _level_of(summary: StudySummary, panel: Any, last: SummaryRow) -> None:
     title = f"{summary.default}, last round (dot: its labels)"
     panel.axhline(last["mean"], color=COLOURS[0], linewidth=1.5, label=title)
     if last["low"] is not None:
         panel.axhspan(last["low"], last["high"], color=COLOURS[0], alpha=0.13, linewidth=0)
 
 
-def _equivalent(panel: Any, row: Row) -> None:
+def _equivalent(panel: Any, row: SummaryRow) -> None:
     """Mark how many crowd labels reach the level, with the interval as a bar at the panel's foot."""
     right = row["bound"] != FEWER
     place = {MORE: row["most"], FEWER: row["fewest"]}.get(row["bound"], row["crowd_labels"])
@@ -95,7 +105,7 @@ def label_quality(summary: StudySummary) -> Any:
     looks = looks_of(summary.strategies, summary.default)
     for (setting, metric), panel in zip(titles, panels, strict=True):
         for name in summary.strategies:
-            rows = in_setting(frame, setting, metric=metric, strategy=name).sort("expert_kappa").to_dicts()
+            rows = matching(frame, setting, metric=metric, strategy=name).sort("expert_kappa").to_dicts()
             if rows:
                 _quality_lines(panel, rows, looks[name], name)
         panel.set(xlabel="kappa among the experts who label", ylabel=AXIS[metric])
@@ -103,7 +113,7 @@ def label_quality(summary: StudySummary) -> Any:
     return figure
 
 
-def _quality_lines(panel: Any, rows: Sequence[Row], look: Look, name: str) -> None:
+def _quality_lines(panel: Any, rows: Sequence[SummaryRow], look: Look, name: str) -> None:
     x, y = [row["expert_kappa"] for row in rows], [row["level"] for row in rows]
     panel.plot(
         x, y, color=look.colour, marker=look.marker, markersize=4, linewidth=look.width, label=f"{name}, last round"
@@ -133,7 +143,7 @@ def scopes(summary: StudySummary) -> Any:
     looks = looks_of(summary.strategies, summary.default) | {CROWD: Look(BAND, "h", "-", 1)}
     for setting, panel in zip(settings, panels, strict=True):
         for name in [*summary.strategies, CROWD]:
-            own = in_setting(frame, setting, strategy=name)
+            own = matching(frame, setting, strategy=name)
             x, y = (own.filter(pl.col("metric") == metric).sort("round").to_dicts() for metric in AXIS)
             if x and y:
                 title = "crowd, largest sample" if name == CROWD else name
@@ -146,7 +156,7 @@ def scopes(summary: StudySummary) -> Any:
     return figure
 
 
-def _cross(panel: Any, x: Row, y: Row, look: Look, title: str) -> None:
+def _cross(panel: Any, x: SummaryRow, y: SummaryRow, look: Look, title: str) -> None:
     bars = {
         f"{side}err": None if row["low"] is None else [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         for side, row in (("x", x), ("y", y))
@@ -172,7 +182,7 @@ def seconds(summary: StudySummary) -> Any:
         "training_seconds": ("training", COLOURS[1]),
     }
     for setting, panel in zip(settings, panels, strict=True):
-        own = in_setting(frame, setting)
+        own = matching(frame, setting)
         for part, (title, colour) in parts.items():
             found = own.filter(pl.col("part") == part).to_dicts()
             by_name = {row["strategy"]: row["mean"] for row in found}

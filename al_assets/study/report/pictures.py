@@ -7,11 +7,10 @@ import polars as pl
 
 from al_assets.study.cells import CROWD, LLM0
 from al_assets.study.report.arms import RANDOM, Setting
-from al_assets.study.report.canvas import INK, legend, looks_of
+from al_assets.study.report.canvas import INK, legend, looks_of, panels_of, whisker, with_rows
 from al_assets.study.report.comparison import AREA, LAST
 from al_assets.study.report.level_pictures import AXIS, crowd, label_quality, scopes, seconds
-from al_assets.study.report.panels import panels_of, whisker, with_rows
-from al_assets.study.report.summary import StudySummary, in_setting
+from al_assets.study.report.summary import StudySummary, matching
 
 
 def study_figures(summary: StudySummary) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def _curves(summary: StudySummary, metric: str) -> Any:
         return None
     figure, panels = panels_of(summary, settings, height=3.7)
     for setting, panel in zip(settings, panels, strict=True):
-        own = in_setting(frame, setting)
+        own = matching(frame, setting)
         span = _lines(summary, panel, own, whiskers=True)
         _levels(summary, panel, setting, "" if metric == "kappa" else "_boundary")
         panel.set_xlim(*span)
@@ -76,7 +75,7 @@ def _levels(summary: StudySummary, panel: Any, setting: Setting, suffix: str) ->
         "expert_kappa": ("expert with expert", "-"), "crowd_kappa": ("crowd worker with experts", (0, (6, 2, 1, 2))),
         "crowd_largest": ("student on the largest crowd sample", (0, (2, 1.5))), "llm0": ("LLM-0", (0, (1, 2.5))),
     }  # fmt: skip
-    found = {row["name"]: row["mean"] for row in in_setting(summary.references, setting).iter_rows(named=True)}
+    found = {row["name"]: row["mean"] for row in matching(summary.references, setting).iter_rows(named=True)}
     for name, (title, line) in names.items():
         if name + suffix in found:
             panel.axhline(found[name + suffix], color=INK, linewidth=1, linestyle=line, label=title, zorder=1)
@@ -91,8 +90,8 @@ def _positive_share(summary: StudySummary) -> Any:
         return None
     figure, panels = panels_of(summary, settings, height=2.8)
     for setting, panel in zip(settings, panels, strict=True):
-        panel.set_xlim(*_lines(summary, panel, in_setting(frame, setting), whiskers=False))
-        share = in_setting(summary.references, setting, name="prevalence")
+        panel.set_xlim(*_lines(summary, panel, matching(frame, setting), whiskers=False))
+        share = matching(summary.references, setting, name="prevalence")
         if not share.is_empty():
             panel.axhline(share["mean"][0], color=INK, linewidth=1, linestyle=(0, (1, 2.5)), label="held-out items")
         panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
@@ -113,7 +112,7 @@ def _forest(summary: StudySummary) -> Any:
     marks = {AREA: (0.13, "o", "whole curve"), LAST: (-0.13, "D", "last round")}
     for setting, panel in zip(settings, panels, strict=True):
         for measure, (shift, marker, title) in marks.items():
-            for row in in_setting(frame, setting, measure=measure).iter_rows(named=True):
+            for row in matching(frame, setting, measure=measure).iter_rows(named=True):
                 colour = looks[row["strategy"]].colour
                 place, mean = shift - names.index(row["strategy"]), row["difference"]
                 if row["low"] is not None:

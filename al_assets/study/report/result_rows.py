@@ -1,10 +1,10 @@
-"""The rows of a study, one a cell and round: read, checked, put in order and written so that a diff is readable."""
+"""The rows of a study, one a cell and round: checked, put in order and kept as one compressed file."""
 
-import json
+import gzip
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,7 +22,7 @@ FIXED: Mapping[str, type[pl.DataType]] = {
     "positive_share": pl.Float64,
     "seconds": pl.Float64,
 }
-"""Keys that every row has; figures may be null, what names the row may not."""
+"""Columns that every study has; figures may be null, what names the row may not."""
 FURTHER: Mapping[str, type[pl.DataType]] = {
     "variant": pl.String,
     "budget": pl.Int64,
@@ -41,45 +41,54 @@ FURTHER: Mapping[str, type[pl.DataType]] = {
     "prevalence": pl.Float64,
     "training_items": pl.Int64,
 }
-"""Keys that a row may lack; "" for a missing variant, null for the others."""
+"""Columns that may be missing or null; a missing variant is ""."""
 FIGURES = tuple(name for name, kind in {**FIXED, **FURTHER}.items() if kind is pl.Float64)
 KEY = ("dataset", "student", "embedding", "budget", "variant", "strategy")
 """What names an arm; with seed and round it names a row."""
 _NEVER_NULL = ("dataset", "strategy", "student", "seed", "round", "labels")
+_EXPECTED = {pl.String: "text", pl.Int64: "whole numbers", pl.Float64: "numbers or null"}
 _DIGITS = 6
 
 
 def read_rows(path: str | Path) -> pl.DataFrame:
-    """Read results.json.
+    """Read a study's file of rows, gzipped CSV.
 
-    :return: columns ``FIXED`` and ``FURTHER``, sorted by ``KEY``, seed and round; other keys are left out.
+    :return: columns ``FIXED`` and ``FURTHER``, sorted by ``KEY``, seed and round; others are left out.
     :raises FileNotFoundError: there is no such file.
-    :raises ValueError: it is no JSON list of objects, or a row lacks a key, holds the wrong kind of value, or is there
-        twice; the message names file, row and key.
+    :raises ValueError: it is no gzipped CSV, or see ``checked_rows``; the message names the file.
     """
-    path = Path(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is no JSON ({error}); run the study again to write it anew") from error
-    if not isinstance(found, list):
-        raise ValueError(f"{path}: holds a {type(found).__name__}; expected a list of rows")
-    try:
-        return rows_frame(found)
+        text = gzip.decompress(Path(path).read_bytes())
+        return checked_rows(pl.read_csv(text, schema_overrides={**FIXED, **FURTHER}))
+    except (gzip.BadGzipFile, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
+        raise ValueError(f"{path}: is no gzipped CSV ({error}); run the study again to write it anew") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return rows as a frame, as ``read_rows`` does.
+def rows_file(rows: pl.DataFrame) -> bytes:
+    """Return rows as ``read_rows`` takes them; the same rows give the same bytes.
 
-    :raises ValueError: see ``read_rows``.
+    :param rows: as ``tidy_rows`` returns them.
     """
-    for number, row in enumerate(rows):
-        _check(row, number)
-    schema = {**FIXED, **FURTHER}
-    whole = [{name: _value(row, name, kind) for name, kind in schema.items()} for row in rows]
-    frame = pl.DataFrame(whole, schema=dict(schema), orient="row").sort(*KEY, "seed", "round", nulls_last=False)
+    unknown = [name for name in FURTHER if rows[name].null_count() == rows.height]
+    return gzip.compress(rows.drop(unknown).write_csv().encode(), 9, mtime=0)
+
+
+def checked_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of a study's rows in their types, in the order of ``KEY``, seed and round.
+
+    :raises ValueError: a column is missing or of the wrong kind, a row lacks what names it, or is there twice; the
+        message names column and row.
+    """
+    missing = [name for name in FIXED if name not in rows.columns]
+    if missing:
+        raise ValueError(f"column {missing[0]!r} is missing; every study has {', '.join(FIXED)}")
+    columns = [
+        _column(rows[name], kind) if name in rows.columns else pl.Series(name, [None] * rows.height, dtype=kind)
+        for name, kind in {**FIXED, **FURTHER}.items()
+    ]
+    frame = pl.DataFrame(columns).with_columns(pl.col(pl.String).fill_null("")).sort(*KEY, "seed", "round")
     twice = frame.filter(frame.select(*KEY, "seed", "round").is_duplicated())
     if not twice.is_empty():
         row = twice.row(0, named=True)
@@ -89,73 +98,31 @@ def rows_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def tidy_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows in the order of ``KEY``, figures rounded to 6 digits: what results.json holds.
+    """Return checked rows with figures rounded to 6 digits: what is kept of a study.
 
-    :param rows: columns as ``read_rows`` returns them; those of ``FURTHER`` may be missing.
-    :raises ValueError: see ``read_rows``.
+    :raises ValueError: see ``checked_rows``.
     """
-    return rows_frame([_rounded(row) for row in rows.iter_rows(named=True)])
+    checked = checked_rows(rows)
+    return checked.with_columns(
+        pl.Series(name, [rounded(value) for value in checked[name]], dtype=pl.Float64) for name in FIGURES
+    )
 
 
-def rows_text(rows: pl.DataFrame) -> str:
-    """Return results.json: a list with one object a line, without the keys of ``FURTHER`` that are null."""
-    lines = []
-    for row in rows.iter_rows(named=True):
-        kept = {name: _json(value) for name, value in row.items() if value is not None or name in FIXED}
-        lines.append(json.dumps(kept, ensure_ascii=False, allow_nan=False))
-    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+def rounded(value: float | None) -> float | None:
+    """Return a figure with six digits; None for what is not finite."""
+    # Adding 0 turns -0 into 0.
+    return None if value is None or not math.isfinite(value) else round(value, _DIGITS) + 0.0
 
 
-def plain(value: Any) -> Any:
-    """Return frames, tuples and floats as JSON has them: lists of objects, six digits, null for what is not finite."""
-    if isinstance(value, pl.DataFrame):
-        return [plain(row) for row in value.iter_rows(named=True)]
-    if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [plain(each) for each in value]
-    return _json(value)
-
-
-def _check(row: Any, number: int) -> None:
-    if not isinstance(row, Mapping):
-        raise ValueError(f"row {number}: is a {type(row).__name__}; expected an object")
-    missing = [name for name in FIXED if name not in row]
-    if missing:
-        raise ValueError(f"row {number}: key {missing[0]!r} is missing; every row needs {', '.join(FIXED)}")
-    for name, kind in {**FIXED, **FURTHER}.items():
-        value = row.get(name)
-        if value is None:
-            if name in _NEVER_NULL:
-                raise ValueError(f"row {number}: key {name!r} is null; only figures may be")
-        elif not _fits(value, kind):
-            expected = {pl.String: "text", pl.Int64: "a whole number", pl.Float64: "a number or null"}[kind]
-            raise ValueError(f"row {number}: key {name!r} is {value!r}; expected {expected}")
-
-
-def _fits(value: Any, kind: type[pl.DataType]) -> bool:
-    if kind is pl.String:
-        return isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return kind is pl.Float64 or float(value).is_integer()
-
-
-def _value(row: Mapping[str, Any], name: str, kind: type[pl.DataType]) -> Any:
-    value = row.get(name)
-    if kind is pl.String:
-        return value or ""
-    if value is None or not math.isfinite(value):
-        return None
-    return float(value) if kind is pl.Float64 else int(value)
-
-
-def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _json(value) for name, value in row.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, float):
-        # Adding 0 turns -0 into 0.
-        return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
-    return value
+def _column(values: pl.Series, kind: type[pl.DataType]) -> pl.Series:
+    """Return a column in its type; a column of nothing fits every type."""
+    name = values.name
+    if name in _NEVER_NULL and values.null_count():
+        row = values.is_null().arg_max()
+        raise ValueError(f"row {row}: column {name!r} is null; only figures may be")
+    fits = values.dtype == pl.Null or (values.dtype == pl.String if kind is pl.String else values.dtype.is_numeric())
+    cast = values.cast(kind) if fits else values
+    if not fits or (kind is pl.Int64 and not (cast == values).all()):
+        shown = values.drop_nulls().to_list()[:3]
+        raise ValueError(f"column {name!r} is {values.dtype} ({shown}); expected {_EXPECTED[kind]}")
+    return cast.fill_nan(None) if kind is pl.Float64 else cast

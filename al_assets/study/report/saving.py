@@ -9,7 +9,7 @@ import polars as pl
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD
-from al_assets.study.report.arms import METRICS, RANDOM, Arm, Setting, all_seeds, base_settings, baseline
+from al_assets.study.report.arms import METRICS, RANDOM, SETTING, Arm, Setting, all_seeds, base_settings, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.seed_statistics import bootstrap_ends, drawn_means, first_crossing, isotonic, seed_draws
 
@@ -17,9 +17,8 @@ EXACT, MORE, FEWER = "=", ">", "<"
 """Whether a number is known, or only that it lies above or below what was run."""
 CROWD_TARGET, RANDOM_TARGET, HIGHEST_TARGET = "crowd's largest sample", "random's last round", ".8 of the highest mean"
 _HIGHEST_SHARE = 0.8
-_SETTING = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64}
 _NEEDED = {
-    **_SETTING, "strategy": pl.String, "metric": pl.String, "target": pl.String, "level": pl.Float64,
+    **SETTING, "strategy": pl.String, "metric": pl.String, "target": pl.String, "level": pl.Float64,
     "labels": pl.Float64, "bound": pl.String, "low": pl.Float64, "high": pl.Float64, "interval": pl.Boolean,
     "first_labels": pl.Float64, "last_labels": pl.Float64, "reached_share": pl.Float64, "seeds": pl.Int64,
     **{
@@ -28,7 +27,7 @@ _NEEDED = {
     },
 }  # fmt: skip
 _EQUIVALENT = {
-    **_SETTING, "strategy": pl.String, "metric": pl.String, "level": pl.Float64, "labels": pl.Float64,
+    **SETTING, "strategy": pl.String, "metric": pl.String, "level": pl.Float64, "labels": pl.Float64,
     "votes": pl.Float64, "crowd_labels": pl.Float64, "bound": pl.String, "low": pl.Float64, "low_bound": pl.String,
     "high": pl.Float64, "high_bound": pl.String, "fewest": pl.Float64, "most": pl.Float64,
     "crowd_level": pl.Float64, "per_label": pl.Float64, "per_label_low": pl.Float64, "per_label_high": pl.Float64,

@@ -8,17 +8,16 @@ import numpy as np
 import polars as pl
 
 from al_assets.study.cells import CROWD, LLM0
-from al_assets.study.report.arms import BASELINES, Arm, Setting, arms_of, base_settings, baseline
+from al_assets.study.report.arms import BASELINES, SETTING, Arm, Setting, arms_of, base_settings, baseline
 from al_assets.study.report.comparison import against_random, controls, default_against_best
 from al_assets.study.report.label_quality import label_quality, label_quality_limits
-from al_assets.study.report.result_rows import FIGURES, KEY, plain, tidy_rows
+from al_assets.study.report.result_rows import FIGURES, KEY, rounded, tidy_rows
 from al_assets.study.report.saving import crowd_equivalents, labels_needed
 from al_assets.study.report.seed_statistics import RESAMPLES, Estimate, mean_over_seeds
 
 REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
 PROBES = ("probe_embedding", "probe_student", "ceiling")
-_ARM = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64,
-        "variant": pl.String, "strategy": pl.String}  # fmt: skip
+_ARM = {**SETTING, "variant": pl.String, "strategy": pl.String}
 _ESTIMATE = {"low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
 
@@ -63,6 +62,11 @@ class StudySummary:
         return [Setting(*row) for row in found.iter_rows()]
 
     @property
+    def has_probes(self) -> bool:
+        """Whether linear probes were fitted."""
+        return not self.curves.filter(pl.col("metric").is_in(PROBES)).is_empty()
+
+    @property
     def strategies(self) -> list[str]:
         """Every strategy that picks, the default first, random last."""
         found = self.curves.filter(~pl.col("strategy").is_in(BASELINES))["strategy"].unique().to_list()
@@ -70,7 +74,7 @@ class StudySummary:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON has it: frames are lists of objects, figures have 6 digits."""
-        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
 def summarise(rows: pl.DataFrame, *, default: str = "boundary_pairs", seed: int = 0) -> StudySummary:
@@ -103,12 +107,21 @@ def summarise(rows: pl.DataFrame, *, default: str = "boundary_pairs", seed: int 
     )
 
 
-def in_setting(frame: pl.DataFrame, setting: Setting, **names: str) -> pl.DataFrame:
-    """Return the rows of one setting, and of these names; an empty budget is a value of its own."""
-    wanted = {**setting._asdict(), **names}
-    for name, value in wanted.items():
+def matching(frame: pl.DataFrame, setting: Setting | None = None, **values: Any) -> pl.DataFrame:
+    """Return the rows of one setting, and of these values; an empty budget is a value of its own."""
+    for name, value in {**(setting._asdict() if setting else {}), **values}.items():
         frame = frame.filter(pl.col(name).eq_missing(value))
     return frame
+
+
+def _plain(value: Any) -> Any:
+    """Return a frame as a list of objects with figures of six digits; anything else as it is."""
+    if not isinstance(value, pl.DataFrame):
+        return value
+    return [
+        {name: rounded(each) if isinstance(each, float) else each for name, each in row.items()}
+        for row in value.iter_rows(named=True)
+    ]
 
 
 def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
@@ -145,8 +158,7 @@ def _references(arms: Sequence[Arm]) -> pl.DataFrame:
             each = mean_over_seeds(values)
             if each.mean is not None:
                 rows.append({**setting._asdict(), "name": name, "mean": each.mean, **_interval(each)})
-    named = {name: kind for name, kind in _ARM.items() if name in Setting._fields}
-    return pl.DataFrame(rows, schema={**named, "name": pl.String, "mean": pl.Float64, **_ESTIMATE}, orient="row")
+    return pl.DataFrame(rows, schema={**SETTING, "name": pl.String, "mean": pl.Float64, **_ESTIMATE}, orient="row")
 
 
 def _shares_items(arm: Arm, setting: Setting) -> bool:

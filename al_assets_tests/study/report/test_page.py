@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,12 @@ import polars as pl
 import pytest
 
 from al_assets.pictures import png
-from al_assets.study.report.answers import ahead_of_random, default_sentence, setting_answer
 from al_assets.study.report.canvas import looks_of
-from al_assets.study.report.document import Bullets, Cell, Code, Document, Paragraph, Part, Table, markdown
-from al_assets.study.report.limit_sentences import probe_sentence
-from al_assets.study.report.page import StudyAbout, html_report, markdown_report, write_report
+from al_assets.study.report.page import ROWS, StudyAbout, markdown_report, write_report
 from al_assets.study.report.pictures import study_figures
-from al_assets.study.report.result_rows import read_rows, rows_frame
+from al_assets.study.report.result_rows import checked_rows, read_rows
 from al_assets.study.report.summary import summarise
-from al_assets.study.report.wording import count, decimal, p_value, times
+from al_assets.study.report.wording import decimal, p_value, times, two_digits
 from al_assets_tests.support.study_rows import Row, crowd, curve, frame, row
 
 LABELS = (100, 200, 300)
@@ -41,9 +39,19 @@ def crowd_arm(level: float, seeds: int = 5, sizes: Sequence[int] = SIZES, **more
     return crowd(range(seeds), sizes, lambda seed, size: level + steps[int(size)] + SHIFT[seed], **more)
 
 
-def answered(*parts: Sequence[Row], default: str = "boundary_pairs") -> str:
-    summary = summarise(frame(*parts), default=default)
-    return " ".join([default_sentence(summary), *setting_answer(summary, summary.settings[0])])
+def part_of(text: str, title: str) -> str:
+    """The section of a report in Markdown, without its escapes and on one line."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert found
+    return " ".join(found[1].replace("\\", "").split())
+
+
+def report(rows: pl.DataFrame, default: str = "boundary_pairs", about: StudyAbout = ABOUT) -> str:
+    return markdown_report(summarise(rows, default=default), about, ())
+
+
+def answered(*parts: Sequence[Row]) -> str:
+    return part_of(report(frame(*parts)), "The answer")
 
 
 NOISE = (0.0, 0.004, -0.004, 0.002, -0.002)
@@ -139,20 +147,21 @@ def test_intervals_that_do_not_survive_the_correction_are_said_to() -> None:
 def test_the_default_is_judged_over_all_settings() -> None:
     good = [*arm("boundary_pairs", 0.5), *arm("margin", 0.4)]
     bad = [*arm("boundary_pairs", 0.4, noise=NOISE, dataset="other"), *arm("margin", 0.5, dataset="other")]
-    assert default_sentence(summarise(frame(good, bad))) == (
+    assert (
         "boundary_pairs is the best strategy or within noise of the best in 1 of 2 settings; behind the best beyond "
-        "noise in (other)."
-    )
+        "noise in (other). Data: other, texts. Students: small. Embeddings: minilm. Labels a round: 100. "
+    ) in answered(good, bad)
     again = [{**each, "dataset": "other"} for each in good]
-    assert default_sentence(summarise(frame(good, again))).endswith("within noise of the best in all 2 settings.")
+    assert "within noise of the best in all 2 settings. Data" in answered(good, again)
 
 
 def test_strategies_whose_interval_leaves_random_out_are_named() -> None:
     rows = frame(arm("random", 0.4), arm("margin", 0.5), arm("badge", 0.3), arm("typiclust", 0.4, noise=WIDE))
-    summary = summarise(rows)
-    last, area = ahead_of_random(summary, summary.settings[0])
-    assert last == "Ahead of random in the last round: margin, of 3; random is ahead of badge."
-    assert area.startswith("Ahead of random over the whole curve: margin")
+    text = part_of(report(rows), "Against random")
+    assert (
+        "texts. Ahead of random in the last round: margin, of 3; random is ahead of badge. Ahead of random over the "
+        "whole curve: margin"
+    ) in text
 
 
 def test_probes_tell_whether_model_or_labels_are_the_limit() -> None:
@@ -160,11 +169,10 @@ def test_probes_tell_whether_model_or_labels_are_the_limit() -> None:
         {**each, "probe_embedding": each["kappa"] + 0.1 + each["seed"] / 100} for each in arm("boundary_pairs", 0.4)
     ]
     strong = [{**each, "ceiling": each["kappa"] - 0.1 + each["seed"] / 100} for each in strong]
-    summary = summarise(frame(strong))
-    text = probe_sentence(summary, summary.settings[0])
+    text = part_of(report(frame(strong)), "Labels or model: linear probes")
     assert "so the student is a limit" in text
     assert "past what these features give" in text
-    assert probe_sentence(summarise(frame(arm("boundary_pairs", 0.4))), summary.settings[0]) == ""
+    assert "linear probes" not in report(frame(arm("boundary_pairs", 0.4)))
 
 
 def whole_study(seeds: int = 5) -> pl.DataFrame:
@@ -186,7 +194,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_rows_in_any_order_give_the_same_files(folder: Path, tmp_path: Path) -> None:
-    rows = read_rows(folder / "results.json").sample(fraction=1, shuffle=True, seed=1)
+    rows = read_rows(folder / ROWS).sample(fraction=1, shuffle=True, seed=1)
     files = write_report(rows, ABOUT, tmp_path)
     assert {path.relative_to(tmp_path) for path in files} == {
         path.relative_to(folder) for path in folder.rglob("*") if path.is_file()
@@ -252,18 +260,17 @@ def test_the_summary_is_json_with_every_frame(folder: Path) -> None:
 
 
 def test_a_study_of_one_seed_says_so_and_invents_no_interval() -> None:
-    summary = summarise(whole_study(1))
-    text = markdown_report(summary, ABOUT)
+    text = report(whole_study(1))
     assert "One seed, so no interval." in text
     assert not re.search(r"\(\S+ to \S+\)", text.replace("(fewer than", ""))
-    assert "95 % interval" in html_report(summary, ABOUT)
 
 
 @pytest.mark.parametrize("missing", ["kappa", "kappa_boundary", "seconds", "positive_share"])
 def test_a_study_without_a_figure_has_a_report(missing: str) -> None:
     parts = ("curation_seconds", "training_seconds") if missing == "seconds" else ()
     rows = whole_study(2).with_columns(pl.lit(None, pl.Float64).alias(name) for name in (missing, *parts))
-    text = markdown_report(summarise(rows), ABOUT)
+    summary = summarise(rows)
+    text = markdown_report(summary, ABOUT, study_figures(summary))
     assert ("curves_boundary.svg" in text) == (missing != "kappa_boundary")
     assert ("positive_share.svg" in text) == (missing != "positive_share")
     assert ("seconds.svg" in text) == (missing != "seconds")
@@ -272,9 +279,9 @@ def test_a_study_without_a_figure_has_a_report(missing: str) -> None:
 def test_only_baselines_or_no_rows_at_all() -> None:
     summary = summarise(frame(crowd_arm(0.5)))
     assert study_figures(summary) == {}
-    assert "No strategy was run with the base settings" in markdown_report(summary, ABOUT)
+    assert "No strategy was run with the base settings" in markdown_report(summary, ABOUT, ())
     with pytest.raises(ValueError, match="rows: there are none"):
-        summarise(rows_frame([]))
+        summarise(checked_rows(whole_study(1).clear()))
 
 
 def test_pictures_of_many_strategies_tell_them_apart() -> None:
@@ -290,15 +297,25 @@ def test_pictures_of_many_strategies_tell_them_apart() -> None:
 def test_numbers_are_said_in_the_house_style() -> None:
     assert [decimal(value) for value in (0.474, -0.03, 1, -0.001, None)] == [".47", "-.03", "1.00", ".00", ""]
     assert [decimal(value, sign=True) for value in (0.474, -0.03, 0.0)] == ["+.47", "-.03", "+.00"]
-    assert [count(value) for value in (46.4, 781, 1_874, 98_700)] == ["46", "780", "1,900", "99,000"]
+    assert [two_digits(value) for value in (46.4, 781, 1_874, 98_700)] == ["46", "780", "1,900", "99,000"]
     assert [times(value) for value in (0.31, 9.94, 9.96, 1_200)] == ["0.3", "9.9", "10", "1,200"]
     assert [p_value(value) for value in (0.0004, 0.004, 0.21, 1.0, None)] == ["< .001", ".004", ".21", "1.00", ""]
 
 
 def test_markdown_holds_texts_as_they_are() -> None:
-    table = Table("a | b", ["x", "y"], [[Cell("*1*"), Cell("2", strong=True)]])
-    text = markdown(Document("t", [Part("p", [Paragraph("a\nb _c_"), Bullets(["d"]), table, Code("```", "sh")])]))
-    assert text == (
-        "# t\n\n## p\n\na b \\_c\\_\n\n- d\n\na \\| b\n\n| x | y |\n| --- | ---: |\n| \\*1\\* | **2** |\n\n"
-        "````sh\n```\n````\n"
-    )
+    about = replace(ABOUT, file="_c_\nd | *e*", settings_yaml="a:\n\n\n\n- ```\n")
+    text = report(whole_study(1), about=about)
+    assert "- Study file: \\_c\\_ d \\| \\*e\\*\n" in text
+    assert text.endswith("The study file:\n\n````yaml\na:\n\n\n\n- ```\n````\n")
+    assert "\n\n\n" not in text.partition("The study file:")[0]
+
+
+def test_the_page_has_tables_and_pictures_that_can_be_read_aloud(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    assert re.search(r"<caption>What kappa is held against. Positive items: 10 %.</caption>\s*<thead>", page)
+    assert '<th scope="col">strategy</th>' in page
+    assert '<th scope="col" class="figure">100</th>' in page
+    assert '<th scope="row">boundary_pairs</th>' in page
+    assert len(re.findall(r'<figure><div role="img" aria-label="[^"]+">\s*<svg', page)) == 9
+    assert page.count("</figcaption>\n</figure>") == 9
+    assert page.count('<div class="scroll"><table>') == page.count("</table></div>") >= 10

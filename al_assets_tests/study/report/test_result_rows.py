@@ -1,23 +1,23 @@
-import json
+import gzip
 import math
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from al_assets.study.report.result_rows import FIXED, read_rows, rows_frame, rows_text, tidy_rows
-from al_assets_tests.support.study_rows import row
+from al_assets.study.report.result_rows import FIXED, checked_rows, read_rows, rows_file, tidy_rows
+from al_assets_tests.support.study_rows import frame, row
 
 
-def written(tmp_path: Path, rows: Any) -> Path:
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(rows))
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(text.encode()))
     return path
 
 
-def test_rows_are_read_in_one_order_with_the_keys_that_may_be_missing(tmp_path: Path) -> None:
-    path = written(tmp_path, [row("random", 1, 0, 100, 0.2), row("random", 0, 0, 100, None, new_key=1)])
-    rows = read_rows(path)
+def test_rows_come_in_one_order_with_the_columns_that_may_be_missing() -> None:
+    rows = frame([row("random", 1, 0, 100, 0.2), row("random", 0, 0, 100, None, new_key=1)])
     assert rows["seed"].to_list() == [0, 1]
     assert rows["kappa"].to_list() == [None, 0.2]
     assert rows["variant"].to_list() == ["", ""]
@@ -26,47 +26,51 @@ def test_rows_are_read_in_one_order_with_the_keys_that_may_be_missing(tmp_path: 
 
 
 @pytest.mark.parametrize("key", FIXED)
-def test_a_missing_key_is_named_with_its_row(tmp_path: Path, key: str) -> None:
-    bad = {name: value for name, value in row("random", 1, 0, 100, 0.2).items() if name != key}
-    with pytest.raises(ValueError, match=rf"results.json: row 1: key '{key}' is missing"):
-        read_rows(written(tmp_path, [row("random", 0, 0, 100, 0.2), bad]))
+def test_a_missing_column_is_named(tmp_path: Path, key: str) -> None:
+    rows = frame([row("random", 0, 0, 100, 0.2)]).drop(key)
+    with pytest.raises(ValueError, match=rf"rows.csv.gz: column '{key}' is missing"):
+        read_rows(written(tmp_path, rows.write_csv()))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": None}, "row 0: key 'seed' is null"),
-        ({"labels": 1.5}, "row 0: key 'labels' is 1.5; expected a whole number"),
-        ({"kappa": "high"}, "row 0: key 'kappa' is 'high'; expected a number or null"),
-        ({"strategy": 3}, "row 0: key 'strategy' is 3; expected text"),
-        ({"seed": True}, "row 0: key 'seed' is True"),
+        ({"seed": None}, "row 0: column 'seed' is null"),
+        ({"labels": 1.5}, r"column 'labels' is Float64 \(\[1.5\]\); expected whole numbers"),
+        ({"kappa": "high"}, r"column 'kappa' is String \(\['high'\]\); expected numbers or null"),
+        ({"strategy": 3}, "column 'strategy' is Int64 .* expected text"),
+        ({"seed": True}, r"column 'seed' is Boolean \(\[True\]\)"),
     ],
 )
 def test_a_wrong_value_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        rows_frame([{**row("random", 0, 0, 100, 0.2), **change}])
+        checked_rows(pl.DataFrame([{**row("random", 0, 0, 100, 0.2), **change}]))
 
 
 def test_a_row_that_is_there_twice_is_named() -> None:
     with pytest.raises(ValueError, match="strategy 'random', seed 0, round 0 is there twice"):
-        rows_frame([row("random", 0, 0, 100, 0.2), row("random", 0, 0, 100, 0.3)])
+        frame([row("random", 0, 0, 100, 0.2), row("random", 0, 0, 100, 0.3)])
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is no JSON"), ("{}", "holds a dict"), ("[3]", "row 0: is a int")])
-def test_what_is_no_list_of_rows_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "results.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_rows(path)
+def test_what_is_no_file_of_rows_is_refused(tmp_path: Path) -> None:
+    whole = rows_file(frame([row("random", 0, 0, 100, 0.2)]))
+    for content in (b"plain", whole[:-20], gzip.compress(gzip.decompress(whole).replace(b"0.2", b"high"))):
+        path = tmp_path / "rows.csv.gz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"rows.csv.gz: is no gzipped CSV"):
+            read_rows(path)
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    rows = tidy_rows(rows_frame([row("random", 0, 0, 100, 1 / 3, ceiling=None), row("é", 0, 0, 100, math.nan)]))
-    text = rows_text(rows)
-    path = tmp_path / "results.json"
-    path.write_text(text)
+    rows = tidy_rows(
+        frame([row("random", 0, 0, 100, 1 / 3, ceiling=None), row('"é", 7', 0, 0, 100, math.nan, dataset="17")])
+    )
+    assert rows["kappa"].to_list() == [None, 0.333333]
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(rows_file(rows))
     assert read_rows(path).equals(rows)
-    assert len(text.splitlines()) == 4
-    assert '"kappa": 0.333333' in text
+    assert rows_file(read_rows(path)) == path.read_bytes()
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert len(text.splitlines()) == 3
     assert "ceiling" not in text
-    assert json.loads(rows_text(rows.clear())) == []
+    assert read_rows(written(tmp_path, rows.clear().write_csv())).is_empty()
