@@ -13,6 +13,19 @@ from al_assets.curation.geometry.vectors import Vectors
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Items with vector and pseudo-label, row for row; a round clusters and pairs the two sides of the label.
+
+    :param vectors: shape (items, dimensions), of length one.
+    :param positive: the pseudo-labels, shape (items,).
+    """
+
+    item_ids: pl.Series
+    vectors: Vectors
+    positive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class LabelledPool:
     """Items with vector, pseudo-label and cluster, row for row."""
 

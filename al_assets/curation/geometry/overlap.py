@@ -30,7 +30,7 @@ _SCHEMA = pl.Schema(
 )
 
 
-def overlap_map(
+def map_overlaps(
     item_ids: Sequence[str] | pl.Series,
     vectors: Vectors | ArrayLike,
     positive: ArrayLike,

@@ -10,6 +10,7 @@ from al_assets.curation.checks import CurationError, check_at_least, check_share
 from al_assets.curation.strategies.base import EXPLORATION, Candidates, Ranked
 from al_assets.curation.strategies.by_score import TopScored
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
+from al_assets.formatting import percent
 
 MOST_PROMISING = 0.5
 """Pairs never get less than half: in the measurements more found more positives, and taught the student no more."""
@@ -133,6 +134,11 @@ def promising_share(evidence: ColdStartEvidence, target: float) -> ColdStart:
     return ColdStart(share, pairs, promising, f"{_expected(pairs, promising, len(evidence.labels))}: {because}")
 
 
+def share_without_pairs(target: float) -> float:
+    """Return the part of the boundary share for top-scored items where there is not a single pair."""
+    return MOST_PROMISING if target > 0 else 0.0
+
+
 @dataclass(frozen=True)
 class PositiveCurve:
     """P(positive) of a score: log-odds = intercept + slope z, z being the normal score of its rank in the pool.
@@ -185,29 +191,25 @@ def _divide(pairs: float | None, promising: float | None, target: float) -> tupl
     if promising is None:
         return 0.0, "there is nothing else to pick, so pairs take all"
     if pairs is None:
-        return MOST_PROMISING, "there are no pairs, so promising items take the most they may, half"
+        return share_without_pairs(target), "there are no pairs, so promising items take the most they may, half"
     if pairs >= target:
-        return 0.0, f"pairs reach the target of {_percent(target)} and take all"
+        return 0.0, f"pairs reach the target of {percent(target)} and take all"
     if promising <= pairs:
         return 0.0, "the labeler's highest scores find no more than pairs do, so pairs take all"
     share = (target - pairs) / (promising - pairs)
     if share > MOST_PROMISING:
-        return MOST_PROMISING, f"short of the target of {_percent(target)} even with half promising items, the most"
-    return share, f"{_percent(share)} promising items bring the share to the target of {_percent(target)}"
+        return MOST_PROMISING, f"short of the target of {percent(target)} even with half promising items, the most"
+    return share, f"{percent(share)} promising items bring the share to the target of {percent(target)}"
 
 
 def _expected(pairs: float | None, promising: float | None, labels: int) -> str:
     known = f"After {labels} labels on items the labeler had not learnt from" if labels else "Before any label"
     found = [
-        f"{name} are expected to be {_percent(share)} positive"
+        f"{name} are expected to be {percent(share)} positive"
         for name, share in (("pairs", pairs), ("top-scored items", promising))
         if share is not None
     ]
     return f"{known}, {' and '.join(found)}" if found else known
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _logistic(

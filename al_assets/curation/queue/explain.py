@@ -8,6 +8,7 @@ import polars as pl
 
 from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids
 from al_assets.curation.queue.hidden import GOLD, REPEAT
+from al_assets.curation.strategies.registry import declared_of_reason
 
 EXPLANATION = pl.Schema(
     {
@@ -23,33 +24,14 @@ EXPLANATION = pl.Schema(
 )
 """What ``explain_queue`` adds to a queue; all of it may be null."""
 
-_OPENINGS = {
-    "boundary": "Half of a boundary pair: two items near each other that the incumbent calls by different labels.",
-    "promising": "Picked for its high score: among such items positives are most likely.",
-    "margin": "Picked because its score is near to where the incumbent's label changes.",
-    "entropy": "Picked because its score is near to one half.",
-    "disagreement": "Picked because the labelers disagree about it.",
-    "k_center": "Picked because it lies far from everything picked or labelled before it.",
-    "facility_location": "Picked because many items resemble it more than anything picked or labelled before it.",
-    "typiclust": "Picked as the most typical item of a cluster with few labels.",
-    "probcover": "Picked because many items near it had nothing picked or labelled near them.",
-    "badge": "Picked as uncertain and unlike the other picks.",
-    "contrastive": "Picked because the items nearest to it have other scores.",
-    "learnability": "Picked because the incumbent has yet to learn it and a reference is sure about it.",
-    "random": "Picked by chance alone, among the items that were left.",
+_RANDOM = {
     "audit": "Audit: drawn by chance within strata of score and label, so that labels speak for the pool.",
     "control": "Control: drawn by chance alone, to compare the other picks with.",
     GOLD: "Hidden gold: its answer is known. The raters' answers show how well they apply the policy; none is a label.",
     REPEAT: "Hidden repeat: raters answered it before, and whether they agree with themselves shows now; no second "
     "answer is a label.",
 }
-_ORDERS = {
-    "boundary": "boundary pairs",
-    "promising": "scores, the highest first",
-    "margin": "scores, the nearest to the change of label first",
-    "entropy": "scores, the nearest to one half first",
-    "disagreement": "disagreement between the labelers, the largest first",
-}
+"""What no strategy picked."""
 
 
 def explain_queue(
@@ -93,7 +75,8 @@ def why_sentences(row: Mapping[str, Any]) -> list[str]:
         queues of earlier releases have no explanation.
     """
     reason = str(row["reason"])
-    said = [_OPENINGS.get(reason, f"Picked by the strategy {reason}.")]
+    picked_by = declared_of_reason(reason)
+    said = [_RANDOM.get(reason) or (picked_by.sentence if picked_by else f"Picked by the strategy {reason}.")]
     if reason == "audit":
         said += _audit(row)
     elif reason == "control":
@@ -134,7 +117,10 @@ def place_sentence(rank: int, reason: str) -> str:
     """
     # Pairs are ranked before anything is drawn; single items among those that earlier parts of the queue left.
     who = "Its pair" if reason == "boundary" else "Among the items left it"
-    return f"{who} was {_ordinal(rank + 1)} in the order of {_ORDERS.get(reason, f'the strategy {reason}')}."
+    picked_by = declared_of_reason(reason)
+    return (
+        f"{who} was {_ordinal(rank + 1)} in the order of {picked_by.order if picked_by else f'the strategy {reason}'}."
+    )
 
 
 def why_table(queue: pl.DataFrame, rows: int = 12) -> pl.DataFrame:

@@ -20,7 +20,7 @@ _QUEUE = (
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Sources:
     """What strategies look at beside scores and labels; each part may be missing where no strategy asked needs it.
 
     :param pairs: ranked boundary pairs, as ``rank_pairs`` returned them.
@@ -39,7 +39,7 @@ def build_queue(
     *,
     pool: pl.DataFrame,
     scores: pl.DataFrame,
-    evidence: Evidence,
+    sources: Sources,
     shares: tuple[float, float, float],
     budget: int,
     audit_strata: int,
@@ -72,7 +72,7 @@ def build_queue(
     audit = _audit(items, wanted.audit, audit_strata, seed)
     control = _control(audit, wanted.control, seed)
     random = pl.concat([audit.filter("drawn"), control], how="diagonal")
-    candidates = _candidates(items, random["item_id"], scores, evidence)
+    candidates = _candidates(items, random["item_id"], scores, sources)
     boundary = _grouped((strategy or BoundaryShare()).pick(candidates, wanted.boundary, seed))
     texts = items.select("item_id", "text")
     queue = pl.concat([boundary, random], how="diagonal").join(texts, on="item_id", maintain_order="left")
@@ -143,12 +143,12 @@ def _control(audit: pl.DataFrame, budget: int, seed: int) -> pl.DataFrame:
     )
 
 
-def _candidates(items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, evidence: Evidence) -> Candidates:
+def _candidates(items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, sources: Sources) -> Candidates:
     """Return all scored items with what is known of them, those that are eligible and not taken being free."""
     every = scores.select("item_id", "p_positive", "label", "^disagreement$").sort("item_id")
-    if evidence.vectors is not None:
-        every = every.filter(pl.col("item_id").is_in(evidence.vectors[0].implode()))
-    for name, known in (("known", evidence.labels), ("reference", evidence.reference)):
+    if sources.vectors is not None:
+        every = every.filter(pl.col("item_id").is_in(sources.vectors[0].implode()))
+    for name, known in (("known", sources.labels), ("reference", sources.reference)):
         if known is not None:
             value = pl.col("label" if name == "known" else "p_positive").cast(pl.Float64).alias(name)
             every = every.join(known.select("item_id", value), on="item_id", how="left", maintain_order="left")
@@ -157,10 +157,10 @@ def _candidates(items: pl.DataFrame, taken: pl.Series, scores: pl.DataFrame, evi
         ids,
         every["p_positive"].to_numpy(),
         every["label"].to_numpy(),
-        vectors=_vectors_of(ids, evidence),
+        vectors=_vectors_of(ids, sources),
         labels=_numbers(every, "known"),
         free=(ids.is_in(items["item_id"].implode()) & ~ids.is_in(taken.implode())).to_numpy(),
-        pairs=evidence.pairs,
+        pairs=sources.pairs,
         disagreement=_numbers(every, "disagreement"),
         reference=_numbers(every, "reference"),
     )
@@ -173,10 +173,10 @@ def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64] | None:
     return frame[name].fill_null(float("nan")).to_numpy()
 
 
-def _vectors_of(ids: pl.Series, evidence: Evidence) -> Vectors | None:
-    if evidence.vectors is None:
+def _vectors_of(ids: pl.Series, sources: Sources) -> Vectors | None:
+    if sources.vectors is None:
         return None
-    own, vectors = evidence.vectors
+    own, vectors = sources.vectors
     places = pl.DataFrame({"item_id": own, "row": np.arange(len(own))})
     rows = ids.to_frame("item_id").join(places, on="item_id", how="left", maintain_order="left")["row"]
     return vectors.view(rows.to_numpy())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.curation.strategies.base import Candidates, lowest
+from al_assets.curation.strategies.declared import ranking
 from al_assets.curation.strategies.sampling import filled
 
 # Draws made from the same distances; more share one pass over the pool, but are rejected more often.
@@ -15,6 +16,7 @@ _BLOCK = 8_192
 _ROUNDING = 1e-6
 
 
+@ranking("badge", sentence="Picked as uncertain and unlike the other picks.", vectors=True)
 @dataclass(frozen=True)
 class Badge:
     """Seeds of k-means++ among the gradients that each item's pseudo-label would cause (Ash et al. 2020).

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_item_ids, check_labels, check_share
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.settings import RoundSettings
 
-EXPLORATION = 0.25
-"""Part of the budget that is drawn by lot from a short list, unless the policy says otherwise: the largest that was not
-seen to cost anything (docs/selection.md)."""
+EXPLORATION = RoundSettings.exploration
+"""Part of the budget that is drawn by lot from a short list, unless told otherwise."""
 SHORT_LIST = 4
 """Items on the short list for each one drawn from it: each has a chance of one in four."""
 

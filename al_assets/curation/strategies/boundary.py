@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 from al_assets.curation.checks import check_at_least, check_share
 from al_assets.curation.strategies.base import EXPLORATION, PICKS, Candidates, Ranked, Strategy
 from al_assets.curation.strategies.by_score import Margin, TopScored
+from al_assets.curation.strategies.declared import strategy
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 
 
+@strategy(
+    "boundary_pairs",
+    build=lambda exploration, promising: BoundaryShare(promising, exploration),
+    sentence="Half of a boundary pair: two items near each other that the incumbent calls by different labels.",
+    order="boundary pairs",
+)
 @dataclass(frozen=True)
 class BoundaryShare:
     """Boundary pairs, promising items to their part, and what stands in for pairs that there are not.
@@ -39,11 +46,11 @@ class BoundaryShare:
             (Ranked(Margin(), self.exploration), anything, budget),
         )
         picked = PICKS.to_frame()
-        for strategy, allowed, most in parts:
+        for part, allowed, most in parts:
             room = min(most, budget - picked.height)
             if room:
                 open_now = replace(candidates, free=still_free(candidates, picked) & allowed)
-                picked = pl.concat([picked, strategy.pick(open_now, room, seed)])
+                picked = pl.concat([picked, part.pick(open_now, room, seed)])
         return picked
 
 

@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least
 from al_assets.curation.strategies.base import Candidates, lowest, picks_frame
+from al_assets.curation.strategies.declared import ranking, strategy
 
 
+@strategy(
+    "random",
+    build=lambda exploration, promising: UniformRandom(),
+    sentence="Picked by chance alone, among the items that were left.",
+)
 @dataclass(frozen=True)
 class UniformRandom:
     """Every item has the same chance: the arm that all others are measured against."""
@@ -26,6 +32,11 @@ class UniformRandom:
         return picks_frame(candidates.item_ids, chosen, self.reason, np.arange(budget), chances)
 
 
+@ranking(
+    "top_scored",
+    sentence="Picked for its high score: among such items positives are most likely.",
+    order="scores, the highest first",
+)
 @dataclass(frozen=True)
 class TopScored:
     """The highest p_positive first: finds positives while the labeler is weak."""
@@ -37,6 +48,11 @@ class TopScored:
         return lowest(candidates, -candidates.scores, count, seed)
 
 
+@ranking(
+    "margin",
+    sentence="Picked because its score is near to where the incumbent's label changes.",
+    order="scores, the nearest to the change of label first",
+)
 @dataclass(frozen=True)
 class Margin:
     """The scores nearest to where the label changes first (uncertainty sampling, Lewis and Gale 1994)."""
@@ -49,6 +65,11 @@ class Margin:
         return lowest(candidates, np.abs(candidates.scores - threshold), count, seed)
 
 
+@ranking(
+    "entropy",
+    sentence="Picked because its score is near to one half.",
+    order="scores, the nearest to one half first",
+)
 @dataclass(frozen=True)
 class Entropy:
     """The scores nearest to one half first: the largest entropy of a score taken for a probability.
@@ -64,6 +85,11 @@ class Entropy:
         return lowest(candidates, np.abs(candidates.scores - 0.5), count, seed)
 
 
+@ranking(
+    "disagreement",
+    sentence="Picked because the labelers disagree about it.",
+    order="disagreement between the labelers, the largest first",
+)
 @dataclass(frozen=True)
 class Disagreement:
     """Where several labelers disagree most (query by committee, Seung, Opper and Sompolinsky 1992)."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import check_at_least
 from al_assets.curation.strategies.base import Candidates
+from al_assets.curation.strategies.declared import ranking
 from al_assets.curation.strategies.sampling import drawn, filled
 
 _BLOCK = 1_024
@@ -15,6 +16,7 @@ _GROUPS = 256
 _LEAST_SCORE = 1e-6
 
 
+@ranking("contrastive", sentence="Picked because the items nearest to it have other scores.", vectors=True)
 @dataclass(frozen=True)
 class Contrastive:
     """The items whose neighbours have other scores first (CAL; Margatina, Vernikos, Barrault and Aletras 2021).

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.by_score import uncertainty
+from al_assets.curation.strategies.declared import ranking
 from al_assets.curation.strategies.sampling import drawn, filled, most_similar
 
 # Points looked at together; more share one pass over the pool, but cost a product of their square.
@@ -15,6 +16,11 @@ _AT_ONCE = 512
 _BLOCK = 8_192
 
 
+@ranking(
+    "k_center",
+    sentence="Picked because it lies far from everything picked or labelled before it.",
+    vectors=True,
+)
 @dataclass(frozen=True)
 class KCenter:
     """The item farthest from all picked and labelled ones first (greedy k-center, Sener and Savarese 2018).
@@ -40,6 +46,11 @@ class KCenter:
         return filled(rows[farthest_first(points, nearest, count)], candidates, count, seed)
 
 
+@ranking(
+    "facility_location",
+    sentence="Picked because many items resemble it more than anything picked or labelled before it.",
+    vectors=True,
+)
 @dataclass(frozen=True)
 class FacilityLocation:
     """The items that together are most similar to all (facility location; Nemhauser, Wolsey and Fisher 1978).

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.geometry.cells import assign_cells, train_centroids
 from al_assets.curation.strategies.base import Candidates
+from al_assets.curation.strategies.declared import ranking
 from al_assets.curation.strategies.sampling import distances, drawn, filled, most_similar
 
 # In the authors' code such small clusters are never picked from.
@@ -19,6 +20,7 @@ _BLOCK = 2_048
 _ROUNDING = 1e-6
 
 
+@ranking("typiclust", sentence="Picked as the most typical item of a cluster with few labels.", vectors=True)
 @dataclass(frozen=True)
 class TypiClust:
     """The most typical item of each of the largest clusters without a label (Hacohen, Dekel and Weinshall 2022).
@@ -57,6 +59,11 @@ class TypiClust:
         return filled(rows[order], candidates, count, seed)
 
 
+@ranking(
+    "probcover",
+    sentence="Picked because many items near it had nothing picked or labelled near them.",
+    vectors=True,
+)
 @dataclass(frozen=True)
 class ProbCover:
     """The item whose ball holds most items that no ball holds yet (Yehuda, Dekel, Hacohen and Weinshall 2022).

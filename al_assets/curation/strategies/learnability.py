@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_share
 from al_assets.curation.strategies.base import Candidates
+from al_assets.curation.strategies.declared import ranking
 from al_assets.curation.strategies.sampling import drawn_by_softmax, filled, most_similar
 
 # A probability of exactly 0 would be an infinite loss.
 _LEAST_PROBABILITY = 1e-6
 # Vectors of length one need weaker shrinkage than scikit-learn's default, or all probabilities stay near the mean.
 _INVERSE_PENALTY = 10.0
+_SENTENCE = "Picked because the incumbent has yet to learn it and a reference is sure about it."
 
 
+@ranking("rho", sentence=_SENTENCE, vectors=True, reference=True, reason="rho")
+@ranking("jest", sentence=_SENTENCE, vectors=True, reference=True, reason="jest", joint=True)
 @dataclass(frozen=True)
 class Learnability:
     """The items that the labeler has yet to learn and that can be learnt (Mindermann et al. 2022).
@@ -145,39 +149,6 @@ def sample_jointly(
         logits = learnable - redundancy * nearest
         logits[chosen] = -np.inf
     return chosen
-
-
-def jest_sample(scores: NDArray[np.float64], chunks: int, size: int, seed: int) -> NDArray[np.int64]:
-    """Return a sub-batch of a super-batch by joint example selection (Evans et al. 2024, algorithm 1).
-
-    The first chunk is drawn by the softmax of the diagonal, each later one by that of ``jest_logits``, without
-    replacement.
-
-    :param scores: loss of the learner less that of the reference, or less the reference's alone, shape (B, B): an
-        item's own term on the diagonal, the terms of pairs beside it.
-    :param chunks: N, at least 1; chunks are of size / N items, the first ones of one more if that is not whole.
-    :param size: b, at most B.
-    :return: b places, in the order of sampling.
-    :raises CurationError: scores are not square or not finite, or size or chunks are out of range.
-    """
-    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or not np.isfinite(scores).all():
-        raise CurationError(f"scores: shape {scores.shape}; expected a square of finite numbers, one row for each item")
-    check_at_least("chunks", chunks, 1)
-    check_at_least("size", size, 0)
-    if size > len(scores):
-        raise CurationError(f"size: {size} of a super-batch of {len(scores)}; expected at most as many")
-    rng = np.random.default_rng(seed)
-    chosen = np.zeros(0, dtype=np.int64)
-    for wanted in _chunk_sizes(size, chunks):
-        chosen = np.concatenate([chosen, drawn_by_softmax(jest_logits(scores, chosen), wanted, rng)])
-    return chosen
-
-
-def jest_logits(scores: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return S_ii plus the sum of S_ki + S_ik over the chosen k for each item i; minus infinity for the chosen ones."""
-    logits: NDArray[np.float64] = np.diag(scores) + scores[chosen].sum(axis=0) + scores[:, chosen].sum(axis=1)
-    logits[chosen] = -np.inf
-    return logits
 
 
 def _loss(probability: NDArray[np.float64], target: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,0 +1,299 @@
+"""The front door: one round of curation, from scores and vectors to the queue that experts are asked.
+
+``curate_round`` does all of it. Its steps are public: the assets call them one by one, each for its own table. Arrays
+and frames in, frames out; nothing here knows of Dagster, files or the ledger.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from al_assets.curation.budget import divide_budget, largest_remainder
+from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.overlap import map_overlaps
+from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.queue.cold_start import (
+    ColdStart,
+    ColdStartEvidence,
+    gather_evidence,
+    promising_share,
+    share_without_pairs,
+)
+from al_assets.curation.queue.explain import explain_queue
+from al_assets.curation.queue.review_queue import Sources, askable, build_queue
+from al_assets.curation.runner import THREADS, Runner
+from al_assets.curation.settings import DEFAULTS, RoundSettings
+from al_assets.curation.split import FINE_TUNING
+from al_assets.curation.strategies.base import Candidates, Strategy
+from al_assets.curation.strategies.boundary import divide_boundary
+from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
+from al_assets.curation.strategies.registry import make_strategy
+
+_PAIRS = "boundary_pairs"
+
+
+@dataclass(frozen=True)
+class History:
+    """What was asked and learnt before a round.
+
+    :param asked: items that are not asked, again or at all.
+    :param labels: item_id, label (Boolean): what experts said so far; with iteration and split where the labeler was
+        trained on some of it. None before any label.
+    :param trained_in: the iteration up to which the present labeler has learnt from fine-tuning items; None: from none.
+    """
+
+    asked: Collection[str] = ()
+    labels: pl.DataFrame | None = None
+    trained_in: str | None = None
+
+    def honest_labels(self, item_ids: pl.Series) -> NDArray[np.float64]:
+        """Return the labels of items that the present labeler was not trained on: 1, 0, or NaN for all others.
+
+        :return: row for row with the ids.
+        """
+        if self.labels is None:
+            return np.full(len(item_ids), np.nan)
+        labels = self.labels
+        if self.trained_in is not None:
+            labels = labels.filter((pl.col("split") != FINE_TUNING) | (pl.col("iteration") > self.trained_in))
+        known = labels.select("item_id", pl.col("label").cast(pl.Float64))
+        honest = item_ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")["label"]
+        return honest.fill_null(float("nan")).to_numpy()
+
+
+@dataclass(frozen=True)
+class CuratedRound:
+    """A round, curated.
+
+    :param clusters: ``cluster_assignments``, a row for each scored item.
+    :param pairs: ``boundary_pairs``; ranked, but not drawn, where the strategy was chosen by the caller.
+    :param queue: ``review_queue`` with why each item is there, without hidden items.
+    :param candidates: what the boundary share could be picked from, before the audit and the control took theirs.
+    :param evidence: what was known of the labeler.
+    """
+
+    sides: Sides
+    clusters: pl.DataFrame
+    pairs: pl.DataFrame
+    queue: pl.DataFrame
+    candidates: Candidates
+    evidence: ColdStartEvidence
+    settings: RoundSettings
+
+    @cached_property
+    def cold_start(self) -> ColdStart:
+        """The part of the boundary share for top-scored items by the cold start's rule, and why."""
+        return promising_share(self.evidence, self.settings.target_positive_share)
+
+    @cached_property
+    def overlaps(self) -> pl.DataFrame:
+        """``overlap_map``, made when it is first asked for."""
+        return overlap_map(self.sides, self.clusters, self.pairs)
+
+
+def curate_round(
+    pool: pl.DataFrame,
+    scores: pl.DataFrame,
+    vectors: Vectors | ArrayLike,
+    history: History = History(),
+    settings: RoundSettings = DEFAULTS,
+    seed: int = 0,
+    *,
+    reference: pl.DataFrame | None = None,
+    choose: Callable[[ColdStartEvidence], Strategy] | None = None,
+    runner: Runner = THREADS,
+) -> CuratedRound:
+    """Curate a round.
+
+    :param pool: item_id, text, and duplicate_of where near-duplicates were folded (null if none).
+    :param scores: item_id, p_positive in [0, 1], label (the pseudo-label), and disagreement where several labelers were
+        asked; of all items that are no near-duplicates.
+    :param vectors: row for row with the scores, shape (items, dimensions), of length one.
+    :param seed: decides all that is drawn by lot.
+    :param reference: item_id, p_positive by a reference model, for strategies that compare the labeler with one.
+    :param choose: makes what fills the boundary share; None takes the settings' strategy and the cold start's rule.
+    :raises CurationError: an input is not as described, or a setting is out of range.
+    """
+    sides = Sides(scores["item_id"], Vectors.of(vectors, scores.height), scores["label"].to_numpy())
+    clusters = cluster_assignments(sides, settings, seed, runner)
+    pairs = ranked_pairs(sides, clusters, scores, history, settings, seed, runner)
+    candidates, evidence = labeler_evidence(pool, scores, pairs, history, settings, seed)
+    if choose is None:
+        pairs = _drawn(pairs, promising_share(evidence, settings.target_positive_share), settings, seed)
+    queue = review_queue(
+        pool,
+        scores,
+        clusters,
+        pairs,
+        history,
+        settings,
+        seed,
+        sides=sides,
+        reference=reference,
+        strategy=None if choose is None else choose(evidence),
+    )
+    return CuratedRound(sides, clusters, pairs, queue, candidates, evidence, settings)
+
+
+def cluster_assignments(sides: Sides, settings: RoundSettings, seed: int = 0, runner: Runner = THREADS) -> pl.DataFrame:
+    """Return the table ``cluster_assignments``, see ``assign_clusters``."""
+    how = settings.clusters
+    return assign_clusters(
+        sides.item_ids,
+        sides.vectors,
+        sides.positive,
+        min_cluster_size=how.min_cluster_size,
+        pca_dimensions=how.pca_dimensions,
+        exact_below=how.exact_below,
+        items_per_cell=how.items_per_cell,
+        seed=seed if how.seed is None else how.seed,
+        runner=runner,
+    )
+
+
+def candidate_pairs(
+    sides: Sides,
+    clusters: pl.DataFrame,
+    history: History,
+    settings: RoundSettings,
+    seed: int = 0,
+    runner: Runner = THREADS,
+    search: Search | None = None,
+) -> pl.DataFrame:
+    """Return near neighbours across the labels of which neither was asked, see ``cross_label_pairs``."""
+    return cross_label_pairs(
+        sides.item_ids,
+        sides.vectors,
+        sides.positive,
+        clusters,
+        neighbours=settings.neighbours,
+        min_mixing=settings.min_mixing,
+        exclude=history.asked,
+        seed=seed if settings.seed is None else settings.seed,
+        search=search or Search(),
+        runner=runner,
+    )
+
+
+def ranked_pairs(
+    sides: Sides,
+    clusters: pl.DataFrame,
+    scores: pl.DataFrame,
+    history: History,
+    settings: RoundSettings,
+    seed: int = 0,
+    runner: Runner = THREADS,
+) -> pl.DataFrame:
+    """Return the candidate pairs in the order in which they would be picked, see ``rank_pairs``."""
+    candidates = candidate_pairs(sides, clusters, history, settings, seed, runner)
+    return rank_pairs(
+        candidates, seed if settings.seed is None else settings.seed, scores if settings.closeness else None
+    )
+
+
+def boundary_pairs(
+    sides: Sides,
+    clusters: pl.DataFrame,
+    pool: pl.DataFrame,
+    scores: pl.DataFrame,
+    history: History,
+    settings: RoundSettings,
+    seed: int = 0,
+    runner: Runner = THREADS,
+) -> tuple[pl.DataFrame, ColdStart]:
+    """Return the table ``boundary_pairs``, ranked and drawn, and how the boundary share is divided and why."""
+    ranked = ranked_pairs(sides, clusters, scores, history, settings, seed, runner)
+    _, evidence = labeler_evidence(pool, scores, ranked, history, settings, seed)
+    start = promising_share(evidence, settings.target_positive_share)
+    return _drawn(ranked, start, settings, seed), start
+
+
+def overlap_map(sides: Sides, clusters: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the table ``overlap_map``, see ``map_overlaps``."""
+    return map_overlaps(sides.item_ids, sides.vectors, sides.positive, clusters, pairs)
+
+
+def review_queue(
+    pool: pl.DataFrame,
+    scores: pl.DataFrame,
+    clusters: pl.DataFrame,
+    pairs: pl.DataFrame,
+    history: History,
+    settings: RoundSettings,
+    seed: int = 0,
+    *,
+    sides: Sides | None = None,
+    reference: pl.DataFrame | None = None,
+    strategy: Strategy | None = None,
+) -> pl.DataFrame:
+    """Return the table ``review_queue`` without revision and hidden items, with why each item is there.
+
+    :param pairs: ``boundary_pairs``; the part for top-scored items is the one that was decided when they were drawn.
+    :param sides: the vectors, for strategies that look at them.
+    :param strategy: what fills the boundary share; None is the settings' strategy.
+    """
+    queue = build_queue(
+        pool=pool if "duplicate_of" in pool.columns else pool.with_columns(duplicate_of=pl.lit(None, pl.String)),
+        scores=scores,
+        sources=Sources(pairs, None if sides is None else (sides.item_ids, sides.vectors), history.labels, reference),
+        shares=settings.shares,
+        budget=settings.budget,
+        audit_strata=settings.audit_strata,
+        strategy=strategy or make_strategy(settings.strategy, settings.exploration, _decided_share(pairs, settings)),
+        exclude=history.asked,
+        seed=seed,
+    )
+    return explain_queue(queue, scores=scores, clusters=clusters, pairs=pairs)
+
+
+def labeler_evidence(
+    pool: pl.DataFrame,
+    scores: pl.DataFrame,
+    ranked: pl.DataFrame,
+    history: History,
+    settings: RoundSettings,
+    seed: int = 0,
+) -> tuple[Candidates, ColdStartEvidence]:
+    """Return what can be picked, and what is known of the labeler: see ``gather_evidence``.
+
+    :param ranked: what ``ranked_pairs`` returned.
+    """
+    ordered = scores.sort("item_id")
+    ids = ordered["item_id"]
+    free = askable(pool, history.asked)["item_id"]
+    candidates = Candidates(
+        ids,
+        ordered["p_positive"].to_numpy(),
+        ordered["label"].to_numpy(),
+        free=ids.is_in(free.implode()).to_numpy(),
+        pairs=ranked,
+    )
+    evidence = gather_evidence(
+        candidates,
+        history.honest_labels(ids),
+        budget=divide_budget(settings.budget, settings.shares).boundary,
+        expected_prevalence=settings.expected_prevalence,
+        exploration=settings.exploration,
+        seed=seed,
+    )
+    return candidates, evidence
+
+
+def _drawn(ranked: pl.DataFrame, start: ColdStart, settings: RoundSettings, seed: int) -> pl.DataFrame:
+    shares = {settings.strategy: 1.0} if isinstance(settings.strategy, str) else settings.strategy
+    budget = divide_budget(settings.budget, settings.shares).boundary
+    parts = dict(zip(shares, largest_remainder(budget, list(shares.values())), strict=True))
+    wanted, _ = divide_boundary(parts.get(_PAIRS, 0), start.share)
+    drawn = draw_pairs(ranked, wanted, settings.exploration, seed)
+    return drawn.with_columns(promising_share=pl.lit(start.share, dtype=pl.Float64))
+
+
+def _decided_share(pairs: pl.DataFrame, settings: RoundSettings) -> float:
+    """Return the part for top-scored items that was decided with the pairs; without a pair it is the rule's own."""
+    return float(pairs["promising_share"][0]) if pairs.height else share_without_pairs(settings.target_positive_share)
