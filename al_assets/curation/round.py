@@ -120,6 +120,8 @@ def curate_round(
     :param choose: makes what fills the boundary share; None takes the settings' strategy and the cold start's rule.
     :raises CurationError: an input is not as described, or a setting is out of range.
     """
+    if "duplicate_of" not in pool.columns:
+        pool = pool.with_columns(duplicate_of=pl.lit(None, dtype=pl.String))
     sides = Sides(scores["item_id"], Vectors.of(vectors, scores.height), scores["label"].to_numpy())
     clusters = cluster_assignments(sides, settings, seed, runner)
     pairs = ranked_pairs(sides, clusters, scores, history, settings, seed, runner)
@@ -239,7 +241,7 @@ def review_queue(
     :param strategy: what fills the boundary share; None is the settings' strategy.
     """
     queue = build_queue(
-        pool=pool if "duplicate_of" in pool.columns else pool.with_columns(duplicate_of=pl.lit(None, pl.String)),
+        pool=pool,
         scores=scores,
         sources=Sources(pairs, None if sides is None else (sides.item_ids, sides.vectors), history.labels, reference),
         shares=settings.shares,

@@ -14,7 +14,7 @@ from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent, finge
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
-from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy
+from al_assets.curation.strategies.registry import make_strategy, needs_reference
 from al_assets.study.loop import Arm, Labeler, OfflineLoop, Round, Scores, Situation, lesson_of
 from al_assets.study.loop import LoopSettings as OfflineSettings
 from al_assets.study.panel import PanelSettings
@@ -206,10 +206,9 @@ def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
     are labels of both classes.
     """
     choice = study.strategy_choices[cell.strategy]
-    names = {choice} if isinstance(choice, str) else set(choice)
 
     def choose(situation: Situation) -> Strategy:
-        if names & COMPARE_WITH_REFERENCE and len(set(situation.boundary_labels.tolist())) < 2:
+        if needs_reference(choice) and len(set(situation.boundary_labels.tolist())) < 2:
             return UniformRandom()
         promising = settings.promising
         if promising is None:

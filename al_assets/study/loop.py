@@ -12,20 +12,17 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
 from al_assets.agreement.report.iteration_report import RANDOM_REASONS
-from al_assets.curation.budget import divide_budget
-from al_assets.curation.geometry.clusters import assign_clusters
-from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.queue.cold_start import ColdStartEvidence, gather_evidence
-from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.queue.cold_start import ColdStartEvidence
+from al_assets.curation.round import CuratedRound, History, curate_round
 from al_assets.curation.runner import Threads
+from al_assets.curation.settings import DEFAULTS, ClusterSettings, RoundSettings
 from al_assets.curation.split import FINE_TUNING, split_labels
-from al_assets.curation.strategies.base import EXPLORATION, Candidates, Strategy
-from al_assets.curation.strategies.ranked_pairs import rank_pairs
-from al_assets.partitions import FIRST_KEY
+from al_assets.curation.strategies.base import Candidates, Strategy
+from al_assets.partitions import FIRST_KEY, iteration_key
 
 # Loops run side by side in processes, and their pools are small.
-_ALONE = Threads(1)
+ALONE = Threads(1)
 _SPLIT = pl.Schema(
     {"item_id": pl.String, "iteration": pl.String, "reason": pl.String, "split": pl.String, "label": pl.Boolean}
 )
@@ -43,17 +40,32 @@ class LoopSettings:
 
     budget: int = 60
     rounds: int = 6
-    shares: tuple[float, float, float] = (0.6, 0.25, 0.15)
-    target: float = 0.4
+    shares: tuple[float, float, float] = DEFAULTS.shares
+    target: float = DEFAULTS.target_positive_share
     evaluation_share: float = 0.3
-    neighbours: int = 8
-    min_mixing: float = 0.2
-    exploration: float = EXPLORATION
-    audit_strata: int = 5
-    items_per_cell: int = 20
-    closeness: bool = True
+    neighbours: int = DEFAULTS.neighbours
+    min_mixing: float = DEFAULTS.min_mixing
+    exploration: float = DEFAULTS.exploration
+    audit_strata: int = DEFAULTS.audit_strata
+    items_per_cell: int = DEFAULTS.clusters.items_per_cell
+    closeness: bool = DEFAULTS.closeness
     promotion: Literal["evaluation", "audit", "never"] = "evaluation"
     prior_strength: float = PRIOR_STRENGTH
+
+    def round_settings(self, expected_prevalence: float) -> RoundSettings:
+        """Return how a round is curated; macro clusters only name things, so none is looked for."""
+        return RoundSettings(
+            budget=self.budget,
+            shares=self.shares,
+            target_positive_share=self.target,
+            exploration=self.exploration,
+            neighbours=self.neighbours,
+            min_mixing=self.min_mixing,
+            closeness=self.closeness,
+            audit_strata=self.audit_strata,
+            expected_prevalence=expected_prevalence,
+            clusters=ClusterSettings(min_cluster_size=None, items_per_cell=self.items_per_cell),
+        )
 
 
 @dataclass(frozen=True)
@@ -168,28 +180,16 @@ class OfflineLoop:
         incumbent's.
         """
         started = time.perf_counter()
-        number, split = len(self._asked), self._split
-        seed = 1_000 * self._seed + number
-        prevalence = self._prevalence(split)
-        candidates = self._candidates(split, prevalence, seed)
-        evidence = gather_evidence(
-            candidates,
-            _honest_labels(split, self._incumbent.learnt, len(self._ids)),
-            budget=divide_budget(self._settings.budget, self._settings.shares).boundary,
-            expected_prevalence=self._pool.prevalence,
-            exploration=self._settings.exploration,
-            seed=seed,
-        )
-        strategy = arm(Situation(evidence, self._settings.target, _boundary_labels(split)))
-        queue = self._queue(candidates, split, strategy, seed)
-        self._asked.append(queue)
-        curated = time.perf_counter()
+        number = len(self._asked)
+        curated = self._curate(arm, 1_000 * self._seed + number)
+        self._asked.append(curated.queue)
+        done = time.perf_counter()
         split = self._split = self._split_labels()
         prevalence = self._prevalence(split)
         student = self._train(split, prevalence, number)
         return Round(
-            number, evidence, candidates, queue, split, student, self._incumbent, prevalence,
-            curated - started, time.perf_counter() - curated,
+            number, curated.evidence, curated.candidates, curated.queue, split, student, self._incumbent, prevalence,
+            done - started, time.perf_counter() - done,
         )  # fmt: skip
 
     def _split_labels(self) -> pl.DataFrame:
@@ -203,7 +203,7 @@ class OfflineLoop:
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
         """Return one row for each item and expert."""
-        asked = queue.select("item_id", "reason", "group_id", iteration=pl.lit(f"{number:04d}"))
+        asked = queue.select("item_id", "reason", "group_id", iteration=pl.lit(iteration_key(number)))
         votes = self._pool.votes[rows_of(queue)]
         answer = np.where(np.isnan(votes), "undecided", np.where(votes == 1, "positive", "negative"))
         columns = [asked.with_columns(pl.Series("label", column.tolist(), dtype=pl.String)) for column in answer.T]
@@ -221,33 +221,25 @@ class OfflineLoop:
         labels = audit["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return estimate_prevalence(labels, 1 / audit["inclusion_probability"].to_numpy(), expected, strength)
 
-    def _candidates(self, split: pl.DataFrame, prevalence: float, seed: int) -> Candidates:
-        scores = self._incumbent.scores.pool
-        positive = scores >= prevalence_threshold(scores, prevalence)
-        labelled = split["item_id"].to_list()
-        pairs = pairs_of(self._ids, self._vectors, scores, positive, self._settings, labelled, seed)
-        free = ~self._ids.is_in(labelled).to_numpy()
-        return Candidates(self._ids, scores, positive, free=free, pairs=pairs)
-
-    def _queue(self, candidates: Candidates, split: pl.DataFrame, strategy: Strategy, seed: int) -> pl.DataFrame:
-        no_copies = pl.lit(None, dtype=pl.String)
-        ids = self._ids.to_frame()
-        first = ids.with_columns(p_positive=pl.Series(self._pool.scores))
-        return build_queue(
-            pool=ids.with_columns(text=pl.lit(""), duplicate_of=no_copies),
-            scores=ids.with_columns(p_positive=candidates.scores, label=candidates.positive),
-            evidence=Evidence(
-                pairs=candidates.pairs,
-                vectors=(self._ids, self._vectors),
-                labels=split.drop_nulls("label").select("item_id", "label"),
-                reference=None if self._incumbent.learnt < 0 else first,
+    def _curate(self, arm: Arm, seed: int) -> CuratedRound:
+        split, incumbent = self._split, self._incumbent
+        scores = incumbent.scores.pool
+        target, labels = self._settings.target, _boundary_labels(split)
+        first = self._ids.to_frame().with_columns(p_positive=pl.Series(self._pool.scores))
+        return curate_round(
+            self._ids.to_frame().with_columns(text=pl.lit("")),
+            scored(self._ids, scores, prevalence_threshold(scores, self._prevalence(split))),
+            self._vectors,
+            History(
+                split["item_id"].to_list(),
+                split.drop_nulls("label"),
+                None if incumbent.learnt < 0 else iteration_key(incumbent.learnt),
             ),
-            shares=self._settings.shares,
-            budget=self._settings.budget,
-            audit_strata=self._settings.audit_strata,
-            strategy=strategy,
-            exclude=split["item_id"].to_list(),
-            seed=seed,
+            self._settings.round_settings(self._pool.prevalence),
+            seed,
+            reference=None if incumbent.learnt < 0 else first,
+            choose=lambda evidence: arm(Situation(evidence, target, labels)),
+            runner=ALONE,
         )
 
     def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> Labeler | None:
@@ -276,41 +268,9 @@ class OfflineLoop:
         return student
 
 
-def pairs_of(
-    ids: pl.Series,
-    vectors: Vectors,
-    scores: Floats,
-    positive: NDArray[np.bool_],
-    settings: LoopSettings,
-    exclude: list[str],
-    seed: int,
-) -> pl.DataFrame:
-    """Return ranked boundary pairs, as ``rank_pairs`` does."""
-    clusters = assign_clusters(
-        ids,
-        vectors,
-        positive,
-        # Macro clusters only name things: none is looked for.
-        min_cluster_size=None,
-        pca_dimensions=2,
-        exact_below=len(ids) + 1,
-        items_per_cell=settings.items_per_cell,
-        seed=seed,
-        runner=_ALONE,
-    )
-    found = cross_label_pairs(
-        ids,
-        vectors,
-        positive,
-        clusters,
-        neighbours=settings.neighbours,
-        min_mixing=settings.min_mixing,
-        exclude=exclude,
-        seed=seed,
-        runner=_ALONE,
-    )
-    known = pl.DataFrame({"item_id": ids, "p_positive": scores, "label": positive})
-    return rank_pairs(found, seed, known if settings.closeness else None)
+def scored(ids: pl.Series, scores: Floats, threshold: float) -> pl.DataFrame:
+    """Return the scores as curation takes them: item_id, p_positive, label."""
+    return pl.DataFrame({"item_id": ids, "p_positive": scores, "label": scores >= threshold})
 
 
 def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -322,16 +282,6 @@ def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]
 def rows_of(items: pl.DataFrame) -> NDArray[np.int64]:
     """Return the rows of the pool that items stand for."""
     return np.asarray(items["item_id"].cast(pl.Int64).to_numpy(), dtype=np.int64)
-
-
-def _honest_labels(split: pl.DataFrame, learnt: int, items: int) -> Floats:
-    """Return the labels of items that the incumbent was not trained on, NaN for all others."""
-    labels = np.full(items, np.nan)
-    honest = split.drop_nulls("label").filter(
-        (pl.col("split") != FINE_TUNING) | (pl.col("iteration").cast(pl.Int64) > learnt)
-    )
-    labels[rows_of(honest)] = honest["label"].cast(pl.Float64).to_numpy()
-    return labels
 
 
 def _boundary_labels(split: pl.DataFrame) -> NDArray[np.bool_]:

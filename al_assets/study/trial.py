@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, mean_defined
 from al_assets.agreement.population.thresholds import average_precision, prevalence_threshold
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.round import History, cluster_assignments, ranked_pairs
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.loop import LoopPool, LoopSettings, Scores, pairs_of
+from al_assets.study.loop import ALONE, LoopPool, LoopSettings, Scores, scored
 from al_assets.study.panel import Panel, PanelKappas, PanelSettings, noisy_oracle, panel_kappas, simulate_panel
 from al_assets.study.settings import DatasetSettings, OracleLabeler
 from al_assets.study.workshop import Workshop
@@ -198,10 +200,11 @@ def _boundary(
 ) -> NDArray[np.int64]:
     """Return places of held-out items, rising: the curated evaluation set, the same for every strategy."""
     ids = pl.Series("item_id", [f"{place:07d}" for place in range(len(vectors))])
-    positive = scores.held_out >= prevalence_threshold(scores.pool, prevalence)
-    own = Vectors.of(np.ascontiguousarray(vectors))
-    drawn = _BOUNDARY_STREAM + 1_000 * seed
-    pairs = pairs_of(ids, own, scores.held_out, positive, LoopSettings(), [], drawn)
-    candidates = Candidates(ids, scores.held_out, positive, pairs=pairs)
+    known = scored(ids, scores.held_out, prevalence_threshold(scores.pool, prevalence))
+    sides = Sides(ids, Vectors.of(np.ascontiguousarray(vectors)), known["label"].to_numpy())
+    how, drawn = LoopSettings().round_settings(prevalence), _BOUNDARY_STREAM + 1_000 * seed
+    clusters = cluster_assignments(sides, how, drawn, ALONE)
+    pairs = ranked_pairs(sides, clusters, known, History(), how, drawn, ALONE)
+    candidates = Candidates(ids, scores.held_out, sides.positive, pairs=pairs)
     picked = BoundaryShare().pick(candidates, min(settings.boundary_items, len(vectors)), drawn)
     return np.sort(picked["item_id"].cast(pl.Int64).to_numpy())
