@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from al_assets.config.section import LATER, OPERATIONAL, Positive, Section, Text
+from al_assets.config.section import OPERATIONAL, Positive, Section, Text
 
 
 class FunctionsSettings(Section):
@@ -131,7 +131,7 @@ class CombinationSettings(Section):
 
     kind: Literal["combination"]
     labelers: Annotated[tuple["LabelerSettings", ...], Field(min_length=2)]
-    method: Annotated[Literal["mean", "label_model"], LATER] = "mean"
+    method: Literal["mean", "label_model"] = "mean"
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
     @model_validator(mode="after")

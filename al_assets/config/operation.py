@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from al_assets.config.section import LATER, OPERATIONAL, Positive, Section, Share, Text
+from al_assets.config.section import OPERATIONAL, Positive, Section, Share, Text
 
 
 class StoppingSettings(Section):
@@ -18,7 +18,7 @@ class StoppingSettings(Section):
     max_labels: Positive = 1_000
     min_expert_kappa: Annotated[float, Field(ge=-1, le=1)] = 0.6
     stable_agreement: Share = 0.97
-    predicted_change: Annotated[Share, LATER] = 0.05
+    predicted_change: Share = 0.05
     stop_set_size: Positive = 2_000
     resamples: Annotated[int, Field(ge=200)] = 2_000
     reopen_growth: Annotated[float, Field(gt=0)] = 0.2

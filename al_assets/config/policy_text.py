@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from al_assets.config.section import Section, Text, fingerprint_of, semantic
+from al_assets.curation.settings import DEFAULTS
 
 
 class LabelNames(Section):
@@ -38,7 +39,7 @@ class PolicyText(Section):
     guideline: Text
     labels: LabelNames = LabelNames()
     examples: tuple[Example, ...] = ()
-    expected_prevalence: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    expected_prevalence: Annotated[float, Field(gt=0, lt=1)] = DEFAULTS.expected_prevalence
 
     @field_validator("version", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from al_assets.config.section import OPERATIONAL, Positive, Section, Text
+from al_assets.curation.settings import DEFAULTS
 
 
 class PoolSource(Section):
@@ -31,10 +32,13 @@ class EmbeddingSettings(Section):
 
 
 class ClusteringSettings(Section):
-    """Macro clusters (hdbscan after PCA) for names and coverage, micro cells (spherical k-means) for picking."""
+    """Macro clusters (hdbscan after PCA) for names and coverage, micro cells (spherical k-means) for picking.
 
-    min_cluster_size: Annotated[int, Field(ge=2)] = 15
-    pca_dimensions: Positive = 16
-    exact_below: Positive = 10_000
-    items_per_cell: Positive = 20
+    Without a ``min_cluster_size`` no macro clusters are looked for.
+    """
+
+    min_cluster_size: Annotated[int, Field(ge=2)] | None = DEFAULTS.clusters.min_cluster_size
+    pca_dimensions: Positive = DEFAULTS.clusters.pca_dimensions
+    exact_below: Positive = DEFAULTS.clusters.exact_below
+    items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
     seed: int = 0

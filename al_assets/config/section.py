@@ -16,15 +16,7 @@ class _Operational:
     """Marks a setting that changes how fast or where work is done, never its result: left out of fingerprints."""
 
 
-class _Later:
-    """Marks a setting that came later: at its default it is left out of fingerprints.
-
-    So a policy file written before keeps the fingerprints under which its votes and tables were made.
-    """
-
-
 OPERATIONAL = _Operational()
-LATER = _Later()
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -65,7 +57,6 @@ def semantic(value: Any) -> Any:
             name: semantic(getattr(value, name))
             for name, field in type(value).model_fields.items()
             if OPERATIONAL not in field.metadata
-            and not (LATER in field.metadata and getattr(value, name) == field.default)
         }
     if isinstance(value, (list, tuple)):
         return [semantic(each) for each in value]

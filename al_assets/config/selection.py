@@ -1,19 +1,20 @@
 """What the experts are asked next, and how their answers are divided."""
 
 import difflib
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from al_assets.config.section import LATER, Positive, Section, Share, Text
+from al_assets.config.section import Positive, Section, Share, Text
+from al_assets.curation.settings import DEFAULTS
 
 
 class Shares(Section):
     """How the round's budget is divided; the three shares add up to 1."""
 
-    boundary: Share = 0.6
-    audit: Share = 0.25
-    control: Share = 0.15
+    boundary: Share = DEFAULTS.shares[0]
+    audit: Share = DEFAULTS.shares[1]
+    control: Share = DEFAULTS.shares[2]
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -23,10 +24,21 @@ class Shares(Section):
         return self
 
 
-StrategyName = Literal[
-    "boundary_pairs", "random", "margin", "entropy", "top_scored", "disagreement", "k_center", "facility_location",
-    "typiclust", "probcover", "badge", "contrastive", "rho", "jest",
-]  # fmt: skip
+def known_strategy(name: Any) -> str:
+    """Return the name of a strategy.
+
+    :raises ValueError: no strategy is called so; the message names the nearest that is.
+    """
+    from al_assets.curation.strategies.registry import strategies
+
+    known = sorted(strategies())
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0)
+        raise ValueError(f"{name!r} is no strategy; did you mean {near[0]!r}? known: {', '.join(known)}")
+    return str(name)
+
+
+StrategyName = Annotated[str, AfterValidator(known_strategy)]
 
 
 class SelectionSettings(Section):
@@ -39,40 +51,33 @@ class SelectionSettings(Section):
     ``repeat_share`` of it from what a rater answered at least ``repeat_after_days`` ago.
     """
 
-    budget: Annotated[int, Field(ge=2)] = 120
+    budget: Annotated[int, Field(ge=2)] = DEFAULTS.budget
     shares: Shares = Shares()
-    neighbours: Positive = 8
-    min_mixing: Share = 0.2
-    target_positive_share: Share = 0.4
-    strategy: Annotated[StrategyName | dict[StrategyName, Share], LATER] = "boundary_pairs"
-    exploration: Annotated[Share, LATER] = 0.25
-    audit_strata: Positive = 5
-    gold: Annotated[Text | None, LATER] = None
-    gold_share: Annotated[Share, LATER] = 0
-    repeat_share: Annotated[Share, LATER] = 0
-    repeat_after_days: Annotated[float, Field(ge=0), LATER] = 7
+    neighbours: Positive = DEFAULTS.neighbours
+    min_mixing: Share = DEFAULTS.min_mixing
+    target_positive_share: Share = DEFAULTS.target_positive_share
+    strategy: StrategyName | dict[StrategyName, Share] = "boundary_pairs"
+    exploration: Share = DEFAULTS.exploration
+    audit_strata: Positive = DEFAULTS.audit_strata
+    gold: Text | None = None
+    gold_share: Share = 0
+    repeat_share: Share = 0
+    repeat_after_days: Annotated[float, Field(ge=0)] = 7
     seed: int = 0
 
     @field_validator("strategy", mode="before")
     @classmethod
     def _known_strategies(cls, strategy: Any) -> Any:
+        # Before the union of a name and several is tried, which would say of either why it is not that.
         names = [strategy] if isinstance(strategy, str) else strategy
         for name in names if isinstance(names, (list, dict)) else ():
-            if name not in get_args(StrategyName):
-                near = difflib.get_close_matches(str(name), get_args(StrategyName), n=1, cutoff=0)
-                raise ValueError(
-                    f"{name!r} is no strategy; did you mean {near[0]!r}? known: {', '.join(get_args(StrategyName))}"
-                )
+            known_strategy(name)
         return strategy
 
     @property
     def strategy_shares(self) -> dict[str, float]:
         """The strategies and their shares of the boundary budget; one alone has all of it."""
-        return (
-            {self.strategy: 1.0}
-            if isinstance(self.strategy, str)
-            else {str(name): share for name, share in self.strategy.items()}
-        )
+        return {self.strategy: 1.0} if isinstance(self.strategy, str) else dict(self.strategy)
 
     @model_validator(mode="after")
     def _strategy_shares_add_up(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from al_assets.config.pool import EmbeddingSettings
-from al_assets.config.section import LATER, OPERATIONAL, Positive, Section, Share, Text
+from al_assets.config.section import OPERATIONAL, Positive, Section, Share, Text
 
 
 class SFTStudent(Section):
@@ -41,7 +41,7 @@ class LinearStudent(Section):
     kind: Literal["linear"]
     embedding: EmbeddingSettings
     regularisation: Annotated[float, Field(gt=0)] = 1.0
-    balanced: Annotated[bool, LATER] = True
+    balanced: bool = True
     seed: int = 0
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from al_assets.config import (
-    LATER,
     OPERATIONAL,
     CausalLMSettings,
     ClassifierSettings,
@@ -27,6 +26,7 @@ from al_assets.config import (
     VLLMSettings,
     load_sections,
 )
+from al_assets.curation.settings import DEFAULTS
 from al_assets.study.panel import PanelSettings
 
 ALL: Literal["all"] = "all"
@@ -104,16 +104,16 @@ class LoopSettings(Section):
     """
 
     shares: Shares = Shares()
-    target_positive_share: Share = 0.4
+    target_positive_share: Share = DEFAULTS.target_positive_share
     promising: Share | None = None
     evaluation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    neighbours: Positive = 8
-    min_mixing: Share = 0.2
-    exploration: Share = 0.25
-    audit_strata: Positive = 5
-    items_per_cell: Positive = 20
-    closeness: bool = True
-    promotion: Annotated[Literal["evaluation", "audit", "never"], LATER] = "evaluation"
+    neighbours: Positive = DEFAULTS.neighbours
+    min_mixing: Share = DEFAULTS.min_mixing
+    exploration: Share = DEFAULTS.exploration
+    audit_strata: Positive = DEFAULTS.audit_strata
+    items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
+    closeness: bool = DEFAULTS.closeness
+    promotion: Literal["evaluation", "audit", "never"] = "evaluation"
 
 
 class Control(Section):
