@@ -1,9 +1,19 @@
-"""Iteration keys: zero-padded numbers, because Dagster backfills run in lexical order."""
+"""Iterations: their two halves, and their keys, zero-padded because Dagster backfills run in lexical order."""
 
 import re
+from enum import StrEnum
 
 PARTITIONS_NAME = "iteration"
 FIRST_KEY = "0000"
+
+
+class Job(StrEnum):
+    """The two halves of an iteration."""
+
+    CURATE = "curate"
+    LEARN = "learn"
+
+
 _KEY = re.compile(r"[0-9]{4}")
 
 

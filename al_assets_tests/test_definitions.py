@@ -7,16 +7,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
-from al_assets.automation.versions import code_versions
+from al_assets.assets.loop_assets import code_versions
 from al_assets.config import PolicyError, load_policy
 from al_assets.definitions import build
-from al_assets_tests.support.small_loop import write_policy
+from al_assets_tests.support.small_loop import HALVES, LOOP_ASSETS, write_policy
 
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "hdbscan", "sklearn", "scipy",
     "matplotlib", "vllm", "model2vec",
 )  # fmt: skip
+TABLE_NAMES = {name for half in HALVES.values() for name in half}
 LOAD = """
 import json, sys, time
 started = time.perf_counter()
@@ -55,8 +55,8 @@ def test_a_missing_policy_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_graph_is_complete(tmp_path: Path, small_embedder: Path) -> None:
     definitions = build(str(write_policy(tmp_path, small_embedder)))
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    assert {*CURATE_ASSETS, *LEARN_ASSETS} <= set(specs)
-    for name in (*CURATE_ASSETS, *LEARN_ASSETS):
+    assert set(specs) >= TABLE_NAMES
+    for name in TABLE_NAMES:
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.DynamicPartitionsDefinition)
         assert partitions.name == "iteration"
@@ -73,9 +73,7 @@ def test_the_graph_is_complete(tmp_path: Path, small_embedder: Path) -> None:
 def test_every_asset_claims_the_pool_that_keeps_iterations_in_order(tmp_path: Path, small_embedder: Path) -> None:
     definitions = build(str(write_policy(tmp_path, small_embedder)))
     for job in ("curate", "learn"):
-        loop_nodes = [
-            node for node in definitions.resolve_job_def(job).nodes if node.name in {*CURATE_ASSETS, *LEARN_ASSETS}
-        ]
+        loop_nodes = [node for node in definitions.resolve_job_def(job).nodes if node.name in TABLE_NAMES]
         assert loop_nodes
         assert {pool for node in loop_nodes for pool in node.definition.pools} == {"al_loop"}
 
@@ -84,10 +82,10 @@ def test_an_edit_changes_the_code_versions_of_what_depends_on_it_and_no_other(
     tmp_path: Path, small_embedder: Path
 ) -> None:
     def changed(**sections: object) -> set[str]:
-        after = code_versions(load_policy(write_policy(tmp_path / "after", small_embedder, **sections)))  # type: ignore[arg-type]
+        after = code_versions(LOOP_ASSETS, load_policy(write_policy(tmp_path / "after", small_embedder, **sections)))  # type: ignore[arg-type]
         return {name for name in after if after[name] != before[name]}
 
-    before = code_versions(load_policy(write_policy(tmp_path / "before", small_embedder)))
+    before = code_versions(LOOP_ASSETS, load_policy(write_policy(tmp_path / "before", small_embedder)))
     assert changed() == set()
     assert changed(embedding={"revision": "2"}) == {"embeddings"}
     assert changed(embedding={"batch_size": 7}) == set()

@@ -1,35 +1,63 @@
-"""cluster_assignments: the incumbent's positives and negatives, clustered separately."""
+"""cluster_assignments: both sides of the label, clustered separately; overlap_map: where their clusters overlap."""
 
 import polars as pl
 
-from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
+from al_assets.assets.metadata import picture, table
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.vectors import sides_of
-from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.assets.round_inputs import round_settings, sides_of
+from al_assets.curation import round as curation
+from al_assets.curation.geometry.clusters import cluster_counts
+from al_assets.curation.geometry.overlap import largest_overlaps
+from al_assets.partitions import Job
+from al_assets.pictures import overlap_picture
 from al_assets.scale.choice import runner_of
+from al_assets.tables import CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 
 
-@loop_asset("curation", {"hdbscan", "faiss"})
+@loop_asset(
+    "curation",
+    {"hdbscan", "faiss"},
+    Declaration(
+        CLUSTER_ASSIGNMENTS,
+        Job.CURATE,
+        algorithm=2,
+        depends_on=lambda policy: [policy.clustering.fingerprint()],
+    ),
+)
 def cluster_assignments(loop: LoopResource, pseudo_labels: pl.DataFrame, embeddings: pl.LazyFrame) -> TableOutput:
     """Macro clusters for names and coverage, micro cells for picking, each side of the label on its own."""
-    settings = loop.policy.clustering
     with sides_of(pseudo_labels, embeddings) as sides, runner_of(loop.policy) as runner:
-        frame = assign_clusters(
-            sides.item_ids,
-            sides.vectors,
-            sides.positive,
-            min_cluster_size=settings.min_cluster_size,
-            pca_dimensions=settings.pca_dimensions,
-            exact_below=settings.exact_below,
-            items_per_cell=settings.items_per_cell,
-            seed=settings.seed,
-            runner=runner,
-        )
-    counts = frame.group_by("side").agg(
-        pl.len().alias("items"),
-        pl.col("macro_cluster").filter(pl.col("macro_cluster") >= 0).n_unique().alias("macro_clusters"),
-        (pl.col("macro_cluster") < 0).mean().alias("noise_share"),
-        pl.col("cell").n_unique().alias("cells"),
+        frame = curation.cluster_assignments(sides, round_settings(loop.policy), runner=runner)
+    return table_output(frame, {"sides": table(cluster_counts(frame))})
+
+
+@loop_asset("curation", {"polars"}, Declaration(OVERLAP_MAP, Job.CURATE))
+def overlap_map(
+    pool: pl.DataFrame,
+    pseudo_labels: pl.DataFrame,
+    embeddings: pl.LazyFrame,
+    cluster_assignments: pl.DataFrame,
+    boundary_pairs: pl.DataFrame,
+) -> TableOutput:
+    """Each overlap's size, density and mixing, with named examples and a picture of them all."""
+    with sides_of(pseudo_labels, embeddings) as sides:
+        frame = curation.overlap_map(sides, cluster_assignments, boundary_pairs)
+    names = [
+        f"{_cluster(positive)}+ {_cluster(negative)}-"
+        for positive, negative in frame.select("positive_cluster", "negative_cluster").iter_rows()
+    ]
+    drawn = overlap_picture(*(frame[name].to_list() for name in ("x", "y", "size", "mixing")), names)
+    return table_output(
+        frame,
+        {
+            "overlaps": frame.height,
+            "items_in_overlaps": int(frame["size"].sum()),
+            "map": picture(drawn),
+            "largest_overlaps": table(largest_overlaps(frame, pool)),
+        },
     )
-    return table_output(frame, {"sides": table(counts.sort("side"))})
+
+
+def _cluster(number: int) -> str:
+    return "noise" if number < 0 else str(number)

@@ -3,14 +3,20 @@
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import progress_logger
-from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.models.embedders import embed_texts, make_embedder
+from al_assets.partitions import Job
+from al_assets.tables import EMBEDDINGS
 
 
-@loop_asset("curation", {"model", "polars"})
+@loop_asset(
+    "curation",
+    {"model", "polars"},
+    Declaration(EMBEDDINGS, Job.CURATE, depends_on=lambda policy: [policy.embedding.fingerprint()]),
+)
 def embeddings(context: dg.AssetExecutionContext, loop: LoopResource, pool: pl.DataFrame) -> TableOutput:
     """Vectors of the items, content-addressed by embedder and text: changing the model makes older iterations stale."""
     require_previous_iteration(context, loop.root)

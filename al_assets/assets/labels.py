@@ -6,13 +6,15 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.raters.retest import CAVEAT
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.queue.hidden import HIDDEN
+from al_assets.partitions import Job
 from al_assets.review.hidden_items import RaterQuality, rater_quality
 from al_assets.review.policy_versions import policy_versions, second_look, version_notes
 from al_assets.storage.ledger import Ledger
+from al_assets.tables import EXPERT_LABELS
 
 _SHOWN_VOTES = 20
 
@@ -26,7 +28,7 @@ class LabelsConfig(dg.Config):
     watermark: int | None = None
 
 
-@loop_asset("experts", {"sqlalchemy"}, deps=["review_queue"])
+@loop_asset("experts", {"sqlalchemy"}, Declaration(EXPERT_LABELS, Job.LEARN, algorithm=2), deps=["review_queue"])
 def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop: LoopResource) -> TableOutput:
     """Every current vote on the items that this and earlier iterations asked for; answers to hidden items are none.
 
@@ -61,7 +63,7 @@ def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop:
 
 
 def quality_metadata(found: RaterQuality) -> Mapping[str, dg.MetadataValue]:
-    """Return each rater's accuracy on hidden gold and agreement with himself on hidden repeats, where there are any."""
+    """Return how well raters do on hidden gold and agree with themselves on hidden repeats, where there are any."""
     shown: dict[str, dg.MetadataValue] = {}
     if found.gold.height:
         shown["gold_accuracy"] = table(found.gold)

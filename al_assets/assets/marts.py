@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.loop_assets import OWNERS, TableOutput, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import OWNERS, TableOutput, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.storage.warehouse import Model, load_models, run_model
 

@@ -3,17 +3,21 @@
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.selection import boundary_budget, cold_start, draw_seed, not_to_ask, pairs_budget
-from al_assets.assets.vectors import sides_of
-from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
+from al_assets.assets.round_inputs import draw_seed, history_of, round_settings, sides_of
+from al_assets.curation import round as curation
+from al_assets.partitions import Job
 from al_assets.scale.choice import runner_of
+from al_assets.tables import BOUNDARY_PAIRS
 
 
-@loop_asset("curation", {"faiss"})
+@loop_asset(
+    "curation",
+    {"faiss"},
+    Declaration(BOUNDARY_PAIRS, Job.CURATE, algorithm=2, depends_on=lambda policy: [policy.selection.fingerprint()]),
+)
 def boundary_pairs(
     context: dg.AssetExecutionContext,
     loop: LoopResource,
@@ -23,24 +27,18 @@ def boundary_pairs(
     cluster_assignments: pl.DataFrame,
 ) -> TableOutput:
     """Candidate pairs of the round and those picked within the budget; items already asked for are left out."""
-    key, settings = context.partition_key, loop.policy.selection
-    exclude = not_to_ask(loop, key, pool)
+    key = context.partition_key
     with sides_of(pseudo_labels, embeddings) as sides, runner_of(loop.policy) as runner:
-        candidates = cross_label_pairs(
-            sides.item_ids,
-            sides.vectors,
-            sides.positive,
+        pairs, start = curation.boundary_pairs(
+            sides,
             cluster_assignments,
-            neighbours=settings.neighbours,
-            min_mixing=settings.min_mixing,
-            exclude=exclude,
-            seed=settings.seed,
-            runner=runner,
+            pool,
+            pseudo_labels,
+            history_of(loop, key, pool),
+            round_settings(loop.policy),
+            draw_seed(loop.policy, key),
+            runner,
         )
-    ranked = rank_pairs(candidates, settings.seed, pseudo_labels)
-    start = cold_start(loop, key, pool, pseudo_labels, ranked, exclude)
-    wanted = pairs_budget(settings.strategy_shares, boundary_budget(loop), start.share)
-    pairs = draw_pairs(ranked, wanted, settings.exploration, draw_seed(loop, key))
     texts = dict(pool.select("item_id", "text").iter_rows())
     return table_output(
         pairs,

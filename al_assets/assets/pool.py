@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.loop_assets import ITERATIONS, LOOP_POOL, OWNERS, Declaration, declared, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import ITERATIONS, LOOP_POOL, OWNERS, table_output
 from al_assets.assets.resource import LoopResource
+from al_assets.config import Policy
 from al_assets.curation.geometry.duplicates import near_duplicates
+from al_assets.partitions import Job
 from al_assets.storage.pool_reader import fold_duplicates, read_pool
+from al_assets.tables import POOL, QUARANTINE
 
 POOL_SOURCE = dg.AssetSpec(
     "pool_source",
@@ -20,6 +23,14 @@ POOL_SOURCE = dg.AssetSpec(
 )
 
 
+def _source(policy: Policy) -> list[str]:
+    return [policy.pool.fingerprint()]
+
+
+@declared(
+    Declaration(POOL, Job.CURATE, depends_on=_source),
+    Declaration(QUARANTINE, Job.CURATE, depends_on=_source),
+)
 @dg.multi_asset(
     name="pool_snapshot",
     outs={

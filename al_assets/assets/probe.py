@@ -4,18 +4,31 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.assets.learning import fine_tuning_items
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.student import fine_tuning_items
 from al_assets.models import representation_probe as probing
 from al_assets.models.representation_probe import Probe
+from al_assets.partitions import Job
 from al_assets.storage.root import RunRoot
+from al_assets.tables import REPRESENTATION_PROBE
 
 FIGURES = ("head_kappa", "student_kappa", "difference", "difference_low", "difference_high")
 
 
-@loop_asset("learning", {"scikitlearn", "statistics"})
+@loop_asset(
+    "learning",
+    {"scikitlearn", "statistics"},
+    Declaration(
+        REPRESENTATION_PROBE,
+        Job.LEARN,
+        depends_on=lambda policy: [
+            f"{policy.stopping.resamples} resamples, seed {policy.stopping.seed}",
+            str(policy.policy.expected_prevalence),
+        ],
+    ),
+)
 def representation_probe(
     context: dg.AssetExecutionContext,
     loop: LoopResource,

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from al_assets.assets.loop_assets import OWNERS, table_output
 from al_assets.assets.marts import GROUP, column_schema
-from al_assets.assets.partitioned import OWNERS, table_output
 from al_assets.partitions import PARTITIONS_NAME, previous_key
 from al_assets.tables import DEPENDENCIES, MATERIALIZATIONS
 

@@ -1,29 +1,24 @@
 """review_queue: what the experts are asked in this iteration, published once and never taken back."""
 
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import dagster as dg
 import polars as pl
 
-from al_assets.assets.hidden import hidden_items
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.selection import (
-    cold_start,
-    draw_seed,
-    labels_so_far,
-    not_to_ask,
-    reference_scores,
-    shares_of,
-)
-from al_assets.assets.vectors import Sides, sides_of
+from al_assets.assets.round_inputs import draw_seed, history_of, reference_scores, round_settings, sides_of
 from al_assets.config import SelectionSettings
-from al_assets.curation.queue.explain import explain_queue, why_table
-from al_assets.curation.queue.hidden import GOLD, HIDDEN, REPEAT, hidden_count, mix_hidden
-from al_assets.curation.queue.review_queue import Evidence, build_queue
-from al_assets.curation.strategies.registry import COMPARE_WITH_REFERENCE, make_strategy, needs_vectors
+from al_assets.curation import round as curation
+from al_assets.curation.queue.explain import why_table
+from al_assets.curation.queue.hidden import GOLD, HIDDEN, REPEAT, draw_gold, draw_repeats, hidden_count, mix_hidden
+from al_assets.curation.strategies.registry import needs_reference, needs_vectors
+from al_assets.partitions import Job
+from al_assets.review.hidden_items import load_gold
+from al_assets.tables import REVIEW_QUEUE
 
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
@@ -47,7 +42,11 @@ class QueueConfig(dg.Config):
     mode: RerunMode = RerunMode.REPLAY
 
 
-@loop_asset("experts", {"sqlalchemy"})
+@loop_asset(
+    "experts",
+    {"sqlalchemy"},
+    Declaration(REVIEW_QUEUE, Job.CURATE, algorithm=3, depends_on=lambda policy: [policy.selection.fingerprint()]),
+)
 def review_queue(
     context: dg.AssetExecutionContext,
     config: QueueConfig,
@@ -60,14 +59,13 @@ def review_queue(
 ) -> TableOutput:
     """Boundary, audit and control items for the experts, with their chance of being asked; hidden gold and repeats."""
     key, settings = context.partition_key, loop.policy.selection
-    chosen = _chosen(loop, key, pool, pseudo_labels, embeddings, boundary_pairs)
+    chosen = _chosen(loop, key, pool, pseudo_labels, embeddings, cluster_assignments, boundary_pairs)
     selected_by = {
         "labeler": pseudo_labels["labeler_fingerprint"][0],
         "embedder": loop.policy.embedding.fingerprint(),
         "selection": settings.fingerprint(),
     }
-    explained = explain_queue(chosen, scores=pseudo_labels, clusters=cluster_assignments, pairs=boundary_pairs)
-    questions = mix_hidden(explained, hidden_items(loop, key, chosen.height), draw_seed(loop, key))
+    questions = mix_hidden(chosen, hidden_items(loop, key, chosen.height), draw_seed(loop.policy, key))
     with loop.ledger() as ledger:
         published = ledger.publish(key, questions, selected_by, append=config.mode is RerunMode.RESELECT)
     mix = published.join(pseudo_labels.select("item_id", "label"), on="item_id", how="left").group_by("reason").agg(
@@ -93,31 +91,56 @@ def _chosen(
     pool: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
     embeddings: pl.LazyFrame,
+    clusters: pl.DataFrame,
     pairs: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return what the policy's strategy, the audit and the control choose now, published or not."""
-    settings = loop.policy.selection
-    exclude = not_to_ask(loop, key, pool)
-    promising = cold_start(loop, key, pool, pseudo_labels, pairs, exclude).share
-    asked = settings.strategy_shares.keys()
-    with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy_shares) else nullcontext() as sides:
-        evidence = Evidence(
-            pairs=pairs,
-            vectors=(sides.item_ids, sides.vectors) if isinstance(sides, Sides) else None,
-            labels=labels_so_far(loop, key).select("item_id", "label"),
-            reference=reference_scores(loop, pool, pseudo_labels) if asked & COMPARE_WITH_REFERENCE else None,
+    settings, history = round_settings(loop.policy), history_of(loop, key, pool)
+    reference = reference_scores(loop, pool, pseudo_labels) if needs_reference(settings.strategy) else None
+    with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy) else nullcontext() as sides:
+        return curation.review_queue(
+            pool,
+            pseudo_labels,
+            clusters,
+            pairs,
+            history,
+            settings,
+            draw_seed(loop.policy, key),
+            sides=sides,
+            reference=reference,
         )
-        return build_queue(
-            pool=pool,
-            scores=pseudo_labels,
-            evidence=evidence,
-            strategy=make_strategy(settings.strategy_shares, settings.exploration, promising),
-            shares=shares_of(loop),
-            budget=settings.budget,
-            audit_strata=settings.audit_strata,
-            exclude=exclude,
-            seed=draw_seed(loop, key),
-        )
+
+
+def hidden_items(loop: LoopResource, key: str, questions: int, now: datetime | None = None) -> pl.DataFrame:
+    """Return the hidden items of an iteration's queue; none once it is published, whose hidden items stay.
+
+    :param questions: items the queue asks a label for; the shares are of them, so nothing is hidden in an empty queue.
+    :param now: repeats are drawn from answers that are old enough at this moment; None is the present.
+    """
+    policy, settings = loop.policy, loop.policy.selection
+    with loop.ledger() as ledger:
+        iterations = ledger.iterations()
+        published = key in iterations
+        earlier = [each for each in iterations if each < key]
+        queue = ledger.queue().filter(pl.col("iteration") < key)
+        votes, raters = ledger.votes(earlier), ledger.raters
+    seed = draw_seed(policy, key)
+    gold = draw_gold(
+        load_gold(policy),
+        wanted=0 if published else hidden_count(settings.gold_share, questions),
+        asked=queue,
+        seed=seed,
+    )
+    repeats = draw_repeats(
+        votes,
+        queue,
+        wanted=0 if published else hidden_count(settings.repeat_share, questions),
+        raters=raters,
+        version=policy.policy.version,
+        before=(now or datetime.now(UTC)) - timedelta(days=settings.repeat_after_days),
+        seed=seed,
+    )
+    return pl.concat([gold, repeats])
 
 
 def _hidden_metadata(published: pl.DataFrame, settings: SelectionSettings) -> dict[str, str]:

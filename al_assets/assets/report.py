@@ -10,11 +10,11 @@ from al_assets.agreement.population.panel_renewal import panel_renewal
 from al_assets.agreement.report import iteration_report as agreement_report
 from al_assets.agreement.report.iteration_report import frame_of, student_labels, verdict_of
 from al_assets.agreement.stopping import StoppingRules
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
-from al_assets.assets.partitioned import TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
-from al_assets.partitions import FIRST_KEY, next_key
+from al_assets.partitions import FIRST_KEY, Job, next_key
 from al_assets.report.drawing import report_pictures
 from al_assets.report.iteration_tables import calibration_rules, last_change, read_tables
 from al_assets.storage.root import RunRoot, data_version
@@ -30,7 +30,21 @@ PICTURES = {
 RULE_SETTINGS = {field.name for field in fields(StoppingRules) if field.init}
 
 
-@loop_asset("learning", {"statistics"}, deps=["sft_checkpoint", "incumbent_model"])
+@loop_asset(
+    "learning",
+    {"statistics"},
+    Declaration(
+        KAPPA_REPORT,
+        Job.LEARN,
+        algorithm=2,
+        depends_on=lambda policy: [
+            policy.stopping.fingerprint(),
+            str(policy.policy.expected_prevalence),
+            policy.calibration.fingerprint(),
+        ],
+    ),
+    deps=["sft_checkpoint", "incumbent_model"],
+)
 def kappa_report(
     context: dg.AssetExecutionContext,
     loop: LoopResource,

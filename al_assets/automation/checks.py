@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.figures import figure_of
-from al_assets.assets.partitioned import ITERATIONS
+from al_assets.assets.loop_assets import ITERATIONS
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.split import FINE_TUNING

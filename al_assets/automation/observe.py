@@ -9,10 +9,10 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from al_assets.agreement.core.figures import figure_of
 from al_assets.agreement.report.scopes import Figure
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
-from al_assets.assets.selection import not_to_ask
-from al_assets.automation.state import CONTINUE, IterationState, Job, LabelProgress, LoopState, RunHistory
+from al_assets.assets.round_inputs import not_to_ask
+from al_assets.automation.state import CONTINUE, IterationState, LabelProgress, LoopState, RunHistory
 from al_assets.curation.queue.review_queue import askable
-from al_assets.partitions import next_key
+from al_assets.partitions import Job, next_key
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import count_rows
 

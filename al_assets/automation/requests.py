@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from al_assets.assets.partitioned import LOOP_POOL
+from al_assets.assets.loop_assets import LOOP_POOL
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG, fail_runs_without_worker, observe
 from al_assets.automation.state import Action, Occasion, Step, next_step

@@ -9,7 +9,7 @@ The sensor and the nightly schedule both call :func:`next_step`, so they cannot 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from al_assets.partitions import FIRST_KEY, next_key
+from al_assets.partitions import FIRST_KEY, Job, next_key
 
 CONTINUE = "continue"
 
@@ -19,13 +19,6 @@ class Occasion(StrEnum):
 
     SENSOR = "sensor"
     NIGHTLY = "nightly"
-
-
-class Job(StrEnum):
-    """The two halves of an iteration."""
-
-    CURATE = "curate"
-    LEARN = "learn"
 
 
 class Action(StrEnum):

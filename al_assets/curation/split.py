@@ -76,6 +76,16 @@ def adjudication_counts(split: pl.DataFrame) -> dict[str, int]:
     }
 
 
+def split_counts(split: pl.DataFrame) -> pl.DataFrame:
+    """Return how many items each split holds, the positive share of their labels, and how many have no label."""
+    counts = split.group_by("split").agg(
+        pl.len().alias("items"),
+        pl.col("label").mean().alias("positive share"),
+        pl.col("label").is_null().sum().alias("without a label"),
+    )
+    return counts.sort("split")
+
+
 def uniform_hash(name: str, seed: int) -> float:
     """Return a number in [0, 1) that depends on the name and the seed alone."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()

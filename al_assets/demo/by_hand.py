@@ -9,12 +9,12 @@ import polars as pl
 
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained
-from al_assets.automation.state import Action, Job, Occasion
+from al_assets.automation.state import Action, Occasion
 from al_assets.definitions import build
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
 from al_assets.demo.run import collect_votes, run_step
 from al_assets.demo.vader import drop_votes, expert_votes
-from al_assets.partitions import FIRST_KEY
+from al_assets.partitions import FIRST_KEY, Job
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role

@@ -113,6 +113,10 @@ BOUNDARY_PAIRS = Table(
         "inclusion_probability": Column(
             pl.Float64, "chance of being picked; null behind the short list that the lot is drawn from", nullable=True
         ),
+        "promising_share": Column(
+            pl.Float64,
+            "part of the boundary share that goes to top-scored items, decided for the whole round",
+        ),
     },
 )
 REVIEW_QUEUE = Table(

@@ -11,17 +11,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.automation.jobs import CURATE_ASSETS
 from al_assets.automation.requests import decide, explained
 from al_assets.automation.state import Action, Occasion
-from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure, pool_rows
+from al_assets.partitions import Job
+from al_assets_tests.support.small_loop import HALVES, RATERS, MakeLoop, SmallLoop, failure, pool_rows
 
 NOWHERE = "models/nowhere"
 
 
 def curate(loop: SmallLoop) -> dg.ExecuteInProcessResult:
     # Without the marts, which have nothing to do with it and take half the time.
-    return loop.run("curate", "0000", selection=list(CURATE_ASSETS))
+    return loop.run("curate", "0000", selection=HALVES[Job.CURATE])
 
 
 def materialized(loop: SmallLoop) -> set[str]:

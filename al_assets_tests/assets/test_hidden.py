@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.assets.hidden import hidden_items
-from al_assets.assets.selection import not_to_ask
+from al_assets.assets.queue import hidden_items
+from al_assets.assets.round_inputs import not_to_ask
 from al_assets.automation.observe import observe
-from al_assets.automation.state import Job
 from al_assets.demo.vader import Votes
+from al_assets.partitions import Job
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure
 

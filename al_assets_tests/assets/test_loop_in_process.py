@@ -8,20 +8,20 @@ import pytest
 
 from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
 from al_assets.assets.probe import representation_probe
-from al_assets.automation.jobs import CURATE_ASSETS, LEARN_ASSETS
 from al_assets.models.incumbent import Incumbent, successor
+from al_assets.partitions import Job
 from al_assets.report.iteration_tables import read_tables
 from al_assets.storage.root import data_version
 from al_assets.tables import TABLES
 from al_assets_tests.support.loop_journal import Journal
-from al_assets_tests.support.small_loop import MakeLoop, SmallLoop, failure
+from al_assets_tests.support.small_loop import HALVES, MakeLoop, SmallLoop, failure
 
 KEYS = ("0000", "0001")
 GAINS = ("student_gain", "gain_from_ranking", "gain_from_threshold")
 
 
 def test_every_table_is_there_for_both_iterations_and_as_declared(journal: Journal) -> None:
-    for name in (*CURATE_ASSETS, *LEARN_ASSETS):
+    for name in (*HALVES[Job.CURATE], *HALVES[Job.LEARN]):
         assert journal.loop.root.table_keys(name) == list(KEYS)
         for key in KEYS:
             TABLES[name].check(journal.loop.root.read_table(name, key))
@@ -127,9 +127,9 @@ def test_the_same_start_gives_the_same_queue_bit_for_bit(
     roots = [RunRoot(str(curated_folder / "runs" / "strongly_negative"))]
     for name in ("second", "third"):
         loop = make_loop(name)
-        assert loop.run("curate", "0000", selection=list(CURATE_ASSETS)).success
+        assert loop.run("curate", "0000", selection=HALVES[Job.CURATE]).success
         roots.append(loop.root)
-    for name in CURATE_ASSETS:
+    for name in HALVES[Job.CURATE]:
         files = [Path(root.table_path(name, "0000").path).read_bytes() for root in roots]
         assert files[0] == files[1] == files[2], name
     assert roots[0].read_table("review_queue", "0000").height == 40

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.assets.partitioned import ITERATIONS, loop_asset, table_output
+from al_assets.assets.loop_assets import ITERATIONS, loop_asset, table_output
 from al_assets.assets.provenance import HISTORY_PAGE, build_provenance
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot

@@ -4,9 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.assets import vectors as vectors_module
-from al_assets.assets.selection import labels_so_far, reference_scores
-from al_assets.assets.vectors import sides_of
+from al_assets.assets import round_inputs
+from al_assets.assets.round_inputs import labels_so_far, reference_scores, sides_of
 from al_assets.scale.choice import runner_of
 from al_assets_tests.support.loop_journal import Journal
 from al_assets_tests.support.pools import topic_pool
@@ -67,8 +66,8 @@ def test_the_policy_names_another_strategy(make_loop: MakeLoop) -> None:
 
 
 def test_a_large_pool_is_mapped_from_a_file_that_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(vectors_module, "_ROWS_IN_MEMORY", 100)
-    monkeypatch.setattr(vectors_module, "_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(round_inputs, "_ROWS_IN_MEMORY", 100)
+    monkeypatch.setattr(round_inputs, "_ROWS_AT_ONCE", 64)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     pool = topic_pool(300)
     frame = pl.DataFrame({"item_id": pool.item_ids, "vector": pl.Series(pool.vectors.astype(np.float16))})

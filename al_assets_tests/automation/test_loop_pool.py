@@ -2,7 +2,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from al_assets.assets.partitioned import LOOP_POOL
+from al_assets.assets.loop_assets import LOOP_POOL
 from al_assets.automation.requests import decide
 from al_assets.automation.state import Occasion
 from al_assets.demo.prepare import write_dagster_home

@@ -19,7 +19,8 @@ from al_assets.automation.observe import (
     observe,
 )
 from al_assets.automation.requests import decide, explained, run_request
-from al_assets.automation.state import Action, Job, LoopState, Occasion, RunHistory, Step
+from al_assets.automation.state import Action, LoopState, Occasion, RunHistory, Step
+from al_assets.partitions import Job
 from al_assets.report.iteration_tables import last_change
 from al_assets.storage.ledger import WITHDRAWN, Vote
 from al_assets.tables import KAPPA_REPORT

@@ -1,8 +1,9 @@
 import pytest
 
+from al_assets.assets.loop_assets import code_versions
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG
-from al_assets.automation.versions import code_versions
 from al_assets_tests.support.loop_journal import Journal
+from al_assets_tests.support.small_loop import LOOP_ASSETS
 
 
 def test_the_sensor_never_starts_the_loop(journal: Journal) -> None:
@@ -88,4 +89,4 @@ def test_every_loop_asset_has_a_code_version(journal: Journal) -> None:
         for spec in journal.loop.definitions.resolve_all_asset_specs()
         if spec.partitions_def is not None
     }
-    assert declared == code_versions(journal.loop.policy)
+    assert declared == code_versions(LOOP_ASSETS, journal.loop.policy)

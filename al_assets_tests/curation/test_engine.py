@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from al_assets.curation.geometry.clusters import assign_clusters
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
-from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.overlap import map_overlaps
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.queue.review_queue import Sources, build_queue
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
-from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy
+from al_assets.curation.strategies.registry import make_strategy, strategies
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 from al_assets_tests.support.pools import unit
 from benchmarks.selection.engine import SelectionBench, bench_selection
@@ -68,7 +68,7 @@ def select(
     queue = build_queue(
         pool=pool,
         scores=frame,
-        evidence=Evidence(
+        sources=Sources(
             pairs,
             (own_ids, every),
             frame.head(labelled).select("item_id", "label"),
@@ -81,7 +81,7 @@ def select(
         exclude=known,
         seed=seed,
     )
-    return Selection(clusters, pairs, overlap_map(own_ids, every, positive[:own], clusters, candidates), queue)
+    return Selection(clusters, pairs, map_overlaps(own_ids, every, positive[:own], clusters, candidates), queue)
 
 
 def check(found: Selection, items: int, budget: int, labelled: int, copies: int) -> None:
@@ -106,7 +106,7 @@ def check(found: Selection, items: int, budget: int, labelled: int, copies: int)
     st.integers(1, 6),
     st.sampled_from(["random", "none", "all", "one", "all but one"]),
     st.sampled_from(["spread", "identical", "two points", "one giant cluster"]),
-    st.sampled_from(STRATEGY_NAMES),
+    st.sampled_from(sorted(strategies())),
     st.integers(0, 3),
     st.booleans(),
 )

@@ -9,8 +9,8 @@ import pytest
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.geometry.clusters import assign_clusters
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.geometry.overlap import overlap_map
-from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.geometry.overlap import map_overlaps
+from al_assets.curation.queue.review_queue import Sources, build_queue
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
@@ -34,11 +34,11 @@ def select(
         pool.item_ids, pool.vectors, pool.positive, clusters, neighbours=8, min_mixing=min_mixing
     )
     pairs = draw_pairs(rank_pairs(candidates), divide_budget(budget, SHARES).boundary // 2)
-    overlaps = overlap_map(pool.item_ids, pool.vectors, pool.positive, clusters, pairs)
+    overlaps = map_overlaps(pool.item_ids, pool.vectors, pool.positive, clusters, pairs)
     queue = build_queue(
         pool=pool.items,
         scores=pool.pseudo_labels,
-        evidence=Evidence(pairs=pairs),
+        sources=Sources(pairs=pairs),
         shares=SHARES,
         budget=budget,
         audit_strata=5,

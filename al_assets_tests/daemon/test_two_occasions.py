@@ -5,8 +5,8 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from al_assets.automation import requests
 from al_assets.automation.requests import decide
-from al_assets.automation.state import Action, Job, Occasion
-from al_assets.partitions import PARTITIONS_NAME
+from al_assets.automation.state import Action, Occasion
+from al_assets.partitions import PARTITIONS_NAME, Job
 from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 
 

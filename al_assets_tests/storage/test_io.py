@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.assets.partitioned import loop_asset, table_output
+from al_assets.assets.loop_assets import loop_asset, table_output
 from al_assets.storage.io import TableIOManager
 from al_assets.storage.root import RunRoot
 from al_assets.tables import QUARANTINE

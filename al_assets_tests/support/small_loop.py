@@ -13,19 +13,25 @@ import polars as pl
 import yaml
 from dagster._core.execution.build_resources import wrap_resources_for_execution
 
+import al_assets.assets
+from al_assets.assets.loop_assets import loop_assets
 from al_assets.assets.resource import LoopResource
+from al_assets.automation.jobs import halves_of
 from al_assets.automation.requests import run_request
-from al_assets.automation.state import Job, Step
+from al_assets.automation.state import Step
 from al_assets.config import Policy, load_policy
 from al_assets.definitions import build
 from al_assets.demo.fetch import static_model_directory
 from al_assets.demo.vader import Votes, drop_votes, expert_votes
-from al_assets.partitions import PARTITIONS_NAME
+from al_assets.partitions import PARTITIONS_NAME, Job
 from al_assets.review.files.drop_folder import collect
 from al_assets.storage.root import RunRoot
 from al_assets_tests.support.policies import with_sections
 
 RATERS = ["expert_1", "expert_2", "expert_3"]
+LOOP_ASSETS = loop_assets(al_assets.assets)
+HALVES = halves_of(LOOP_ASSETS, ())
+"""The tables that each job makes, marts aside."""
 Row = dict[str, Any]
 
 

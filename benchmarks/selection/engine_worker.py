@@ -18,7 +18,7 @@ from al_assets.curation.geometry.clusters import assign_clusters, macro_clusters
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
-from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.overlap import map_overlaps
 from al_assets.curation.geometry.products import Shape, logged_products
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS
@@ -117,7 +117,7 @@ def _select(
             seed=seed,
         )
     with timed.stage("overlap map"):
-        overlap_map(ids, vectors, positive, clusters, pairs)
+        map_overlaps(ids, vectors, positive, clusters, pairs)
     with timed.stage("ranking and picks"):
         ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, selection.exploration, seed)
         items = Candidates(ids, frame["p_positive"].to_numpy(), positive, pairs=ranked)

@@ -63,6 +63,20 @@ def assign_clusters(
     )
 
 
+def cluster_counts(clusters: pl.DataFrame) -> pl.DataFrame:
+    """Return for each side how many items, macro clusters and cells there are, and the share of noise.
+
+    :param clusters: as ``assign_clusters`` returned them.
+    """
+    counts = clusters.group_by("side").agg(
+        pl.len().alias("items"),
+        pl.col("macro_cluster").filter(pl.col("macro_cluster") >= 0).n_unique().alias("macro_clusters"),
+        (pl.col("macro_cluster") < 0).mean().alias("noise_share"),
+        pl.col("cell").n_unique().alias("cells"),
+    )
+    return counts.sort("side")
+
+
 def macro_clusters(
     vectors: Vectors | ArrayLike,
     side: NDArray[np.int64] | None = None,

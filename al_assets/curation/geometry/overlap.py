@@ -66,6 +66,20 @@ def map_overlaps(
     )
 
 
+def largest_overlaps(overlaps: pl.DataFrame, pool: pl.DataFrame, rows: int = 10) -> pl.DataFrame:
+    """Return the largest overlaps with the text of an example from either side, for people to read.
+
+    :param overlaps: as ``map_overlaps`` returned them.
+    :param pool: item_id, text.
+    """
+    texts = dict(pool.select("item_id", "text").iter_rows())
+    examples = [
+        pl.col(f"{side}_examples").list.first().replace_strict(texts, default="").alias(f"{side} example")
+        for side in ("positive", "negative")
+    ]
+    return overlaps.head(rows).select(*_BETWEEN, "size", "overlap", "mixing", *examples)
+
+
 def _placed(pool: LabelledPool, candidates: pl.DataFrame) -> pl.DataFrame:
     """Return the candidates with the clusters that their members have in the pool."""
     for side in ("positive", "negative"):

@@ -42,6 +42,8 @@ def gold_twins(pool: pl.DataFrame, gold: pl.DataFrame) -> list[str]:
     """
     check_columns(pool, "pool", ("item_id", "text"))
     check_columns(gold, "gold", ("item_id", "text"))
+    if not gold.height:
+        return []
     known = pool.select("item_id", plain=_plain("text"))
     golden = gold.select("item_id", gold_plain=_plain("text"))
     wrong = known.join(golden, on="item_id").filter(pl.col("plain") != pl.col("gold_plain"))

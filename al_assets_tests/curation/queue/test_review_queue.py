@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.queue.review_queue import Evidence, build_queue
+from al_assets.curation.queue.review_queue import Sources, build_queue
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare, divide_boundary
 from al_assets.curation.strategies.ranked_pairs import rank_pairs
@@ -45,7 +45,7 @@ def queue_of(
     queue = build_queue(
         pool=pool.items if items is None else items,
         scores=pool.pseudo_labels,
-        evidence=Evidence(pairs=pairs),
+        sources=Sources(pairs=pairs),
         strategy=BoundaryShare(promising, exploration),
         shares=shares,
         budget=budget,
@@ -111,7 +111,7 @@ def test_pairs_are_drawn_with_the_chance_they_say() -> None:
         queue = build_queue(
             pool=POOL.items,
             scores=POOL.pseudo_labels,
-            evidence=Evidence(pairs=PAIRS),
+            sources=Sources(pairs=PAIRS),
             strategy=_Reseeded(BoundaryShare(exploration=0.5), seed),
             shares=SHARES,
             budget=60,
@@ -149,7 +149,7 @@ def test_chances_are_what_they_say() -> None:
         queue = build_queue(
             pool=pool.items,
             scores=scores,
-            evidence=Evidence(pairs=PAIRS.clear()),
+            sources=Sources(pairs=PAIRS.clear()),
             shares=(0, 0.6, 0.4),
             budget=20,
             audit_strata=3,
@@ -261,7 +261,7 @@ def test_items_without_score_are_counted() -> None:
         build_queue(
             pool=POOL.items,
             scores=POOL.pseudo_labels.head(393),
-            evidence=Evidence(),
+            sources=Sources(),
             shares=SHARES,
             budget=10,
             audit_strata=5,
@@ -273,7 +273,7 @@ def test_scores_that_are_nan_are_counted() -> None:
         pl.when(pl.col("item_id") < "i0003").then(float("nan")).otherwise("p_positive").alias("p_positive")
     )
     with pytest.raises(ValueError, match="scores: 3 of 400 are NaN or outside"):
-        build_queue(pool=POOL.items, scores=scores, evidence=Evidence(), shares=SHARES, budget=10, audit_strata=5)
+        build_queue(pool=POOL.items, scores=scores, sources=Sources(), shares=SHARES, budget=10, audit_strata=5)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies.learnability import (
     Learnability,
-    jest_logits,
-    jest_sample,
     learnability,
     sample_jointly,
 )
@@ -22,14 +20,6 @@ def softmax_chance(logits: NDArray[np.float64], draws: tuple[int, ...]) -> float
         chance *= left[draw] / left.sum()
         left[draw] = 0
     return chance
-
-
-def brute_logits(scores: NDArray[np.float64], chosen: tuple[int, ...]) -> NDArray[np.float64]:
-    logits = np.empty(len(scores))
-    for item in range(len(scores)):
-        pairs = sum(scores[other, item] + scores[item, other] for other in chosen)
-        logits[item] = -np.inf if item in chosen else scores[item, item] + pairs
-    return logits
 
 
 def test_worked_example() -> None:
@@ -90,63 +80,11 @@ def test_fields_out_of_range(field: str, value: float) -> None:
         Learnability(**{field: value})  # type: ignore[arg-type]
 
 
-def test_jest_logits_are_the_sums_of_the_paper() -> None:
-    scores = np.random.default_rng(0).normal(size=(5, 5))
-    for chosen in ((), (2,), (4, 1), (0, 3, 2)):
-        assert jest_logits(scores, np.array(chosen, dtype=np.int64)) == pytest.approx(brute_logits(scores, chosen))
-
-
-@pytest.mark.parametrize(("chunks", "size", "sizes"), [(1, 2, (2,)), (2, 2, (1, 1)), (2, 3, (2, 1)), (9, 2, (1, 1))])
-def test_jest_draws_with_the_exact_chances(chunks: int, size: int, sizes: tuple[int, ...]) -> None:
-    scores = np.random.default_rng(1).normal(size=(4, 4))
-    times = 5_000
-    counts: dict[tuple[int, ...], int] = {}
-    for seed in range(times):
-        drawn = tuple(jest_sample(scores, chunks, size, seed).tolist())
-        counts[drawn] = counts.get(drawn, 0) + 1
-    for order in permutations(range(4), size):
-        chance, done = 1.0, 0
-        for wanted in sizes:
-            chance *= softmax_chance(brute_logits(scores, order[:done]), order[done : done + wanted])
-            done += wanted
-        spread = 4.5 * np.sqrt(chance * (1 - chance) / times)
-        assert counts.get(order, 0) / times == pytest.approx(chance, abs=spread)
-
-
-def test_the_first_chunk_looks_at_the_diagonal_alone() -> None:
-    scores = np.full((6, 6), 500.0)
-    np.fill_diagonal(scores, [0, 0, 1_000, 0, 2_000, 0])
-    assert jest_sample(scores, 1, 2, 0).tolist() == [4, 2]
-    # The second one adds both pair terms, neither divided by how many are chosen.
-    scores = np.zeros((4, 4))
-    scores[0, 0], scores[0, 2], scores[3, 0] = 1e4, 6e3, 5e3
-    assert jest_sample(scores, 2, 2, 0).tolist() == [0, 2]
-    scores[0, 3] = 2e3
-    assert jest_sample(scores, 2, 2, 0).tolist() == [0, 3]
-
-
-def test_large_scores_do_not_overflow_and_none_is_drawn_twice() -> None:
-    scores = 1e6 * np.random.default_rng(0).normal(size=(20, 20))
-    assert sorted(jest_sample(scores, 4, 20, 0)) == list(range(20))
-
-
 def test_a_reference_equal_to_the_learner_leaves_nothing_to_choose_by() -> None:
     learner, reference = np.array([0.1, 0.7, 0.9]), np.array([0.9, 0.95, 0.9])
     # The loss of the reference must not be that of the learner: all scores would be 0.
     assert learnability(learner, learner) == pytest.approx(np.zeros(3))
     assert (learnability(learner, reference)[:2] > 0).all()
-
-
-def test_jest_refuses_what_it_cannot_sample() -> None:
-    with pytest.raises(ValueError, match="size: 4 of a super-batch of 3"):
-        jest_sample(np.zeros((3, 3)), 2, 4, 0)
-    with pytest.raises(ValueError, match="expected a square of finite numbers"):
-        jest_sample(np.zeros((3, 2)), 2, 1, 0)
-    with pytest.raises(ValueError, match="expected a square of finite numbers"):
-        jest_sample(np.full((3, 3), np.nan), 2, 1, 0)
-    with pytest.raises(ValueError, match="chunks: 0 is too small"):
-        jest_sample(np.zeros((3, 3)), 0, 1, 0)
-    assert jest_sample(np.zeros((0, 0)), 3, 0, 0).tolist() == []
 
 
 def test_joint_samples_have_the_exact_chances() -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import PICKS, Candidates
-from al_assets.curation.strategies.registry import STRATEGY_NAMES, make_strategy, needs_vectors
+from al_assets.curation.strategies.registry import make_strategy, needs_reference, needs_vectors, strategies
 from al_assets_tests.support.candidates import topics
 from al_assets_tests.support.pools import unit
 
-FILLS_THE_BUDGET = [name for name in STRATEGY_NAMES if name != "boundary_pairs"]
+FILLS_THE_BUDGET = [name for name in sorted(strategies()) if name != "boundary_pairs"]
 NO_PAIRS = pl.DataFrame(
     schema={"pair_id": pl.String, "positive_item": pl.String, "negative_item": pl.String, "rank": pl.Int64}
 )
@@ -134,10 +134,12 @@ def test_unknown_names_are_refused_with_the_nearest_known() -> None:
 
 
 def test_names_and_what_they_look_at() -> None:
-    assert STRATEGY_NAMES[:2] == ("boundary_pairs", "random")
-    assert len(STRATEGY_NAMES) == len(set(STRATEGY_NAMES)) == 14
-    assert [name for name in STRATEGY_NAMES if not needs_vectors(name)] == [
-        "boundary_pairs", "random", "margin", "entropy", "top_scored", "disagreement",
+    assert len(strategies()) == 14
+    assert [name for name in sorted(strategies()) if not needs_vectors(name)] == [
+        "boundary_pairs", "disagreement", "entropy", "margin", "random", "top_scored",
     ]  # fmt: skip
+    assert [name for name in sorted(strategies()) if needs_reference(name)] == ["jest", "rho"]
     assert needs_vectors({"margin": 0.5, "badge": 0.5})
     assert not needs_vectors({"margin": 0.5, "random": 0.5})
+    assert needs_reference({"margin": 0.5, "rho": 0.5})
+    assert not needs_reference({"margin": 0.5, "badge": 0.5})

@@ -1,4 +1,4 @@
-"""evaluation_scores: the new student and the incumbent, on items neither was trained on."""
+"""What is learnt: label_split, the student's checkpoint, and its scores beside the incumbent's."""
 
 from functools import partial
 
@@ -6,22 +6,83 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
-from al_assets.assets.metadata import progress_logger
-from al_assets.assets.partitioned import TableOutput, loop_asset, table_output
+from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
+from al_assets.assets.metadata import picture, progress_logger, table
 from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.student import fine_tuning_items, lesson_of
-from al_assets.curation.split import FINE_TUNING, stable_sample
+from al_assets.config import Policy
+from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
 from al_assets.models.incumbent import Incumbent, open_incumbent
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
+from al_assets.models.students.checkpoints import Lesson, trained_checkpoint
 from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
+from al_assets.partitions import FIRST_KEY, Job
+from al_assets.pictures import loss_curve
 from al_assets.storage.root import text_hash
+from al_assets.tables import EVALUATION_SCORES, LABEL_SPLIT, SFT_CHECKPOINT
 
 ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
 
 
-@loop_asset("learning", {"model", "polars"})
+@loop_asset(
+    "learning",
+    {"polars"},
+    Declaration(LABEL_SPLIT, Job.LEARN, algorithm=2, depends_on=lambda policy: [policy.split.fingerprint()]),
+)
+def label_split(loop: LoopResource, expert_labels: pl.DataFrame) -> TableOutput:
+    """Each labelled item's label and its split; pair partners and near-duplicates are never divided.
+
+    The label is the majority of the votes; in fine-tuning what an adjudicator decided takes its place.
+    """
+    settings = loop.policy.split
+    frame = split_labels(
+        expert_labels, evaluation_share=settings.evaluation_share, seed=settings.seed, panel_iteration=FIRST_KEY
+    )
+    return table_output(frame, {"splits": table(split_counts(frame)), **adjudication_counts(frame)})
+
+
+@loop_asset(
+    "learning",
+    {"huggingface", "model"},
+    Declaration(SFT_CHECKPOINT, Job.LEARN, depends_on=lambda policy: [policy.student.fingerprint()]),
+)
+def sft_checkpoint(context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame) -> TableOutput:
+    """The student. The same labels and recipe find the same checkpoint again instead of training it twice."""
+    lesson = lesson_of(loop, fine_tuning_items(label_split))
+    frame = trained_checkpoint(loop.policy, loop.root, lesson, progress_logger(context, "training step", parts=20))
+    row = frame.row(0, named=True)
+    metadata = {name: row[name] for name in ("uri", "training_items", "positive_items", "seconds")}
+    if row["losses"]:
+        metadata["loss_curve"] = picture(loss_curve(row["steps"], row["losses"]))
+    return table_output(frame, metadata, ignore=("seconds", "uri"))
+
+
+def fine_tuning_items(label_split: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the items the student learns from, in the order of their ids."""
+    return label_split.filter((pl.col("split") == FINE_TUNING) & pl.col("label").is_not_null()).sort("item_id")
+
+
+def lesson_of(loop: LoopResource, items: pl.DataFrame) -> Lesson:
+    """Return labelled items (item_id, label) with the texts that the experts were shown."""
+    with loop.ledger() as ledger:
+        texts = dict(ledger.queue().select("item_id", "text").iter_rows())
+    return Lesson(tuple(items["item_id"]), tuple(texts[item] for item in items["item_id"]), tuple(items["label"]))
+
+
+def _settings(policy: Policy) -> list[str]:
+    folds = policy.calibration_folds
+    return [
+        str(policy.stopping.stop_set_size),
+        *([f"{folds} folds, seed {policy.calibration.seed}"] if folds else []),
+    ]
+
+
+@loop_asset(
+    "learning",
+    {"model", "polars"},
+    Declaration(EVALUATION_SCORES, Job.LEARN, algorithm=2, depends_on=_settings),
+)
 def evaluation_scores(
     context: dg.AssetExecutionContext,
     loop: LoopResource,
