@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+import al_assets
 from al_assets.assets.loop_assets import code_versions
 from al_assets.config import PolicyError, load_policy
 from al_assets.definitions import build
@@ -76,6 +77,27 @@ def test_every_asset_claims_the_pool_that_keeps_iterations_in_order(tmp_path: Pa
         loop_nodes = [node for node in definitions.resolve_job_def(job).nodes if node.name in TABLE_NAMES]
         assert loop_nodes
         assert {pool for node in loop_nodes for pool in node.definition.pools} == {"al_loop"}
+
+
+def test_code_versions_of_the_policy_template() -> None:
+    template = load_policy(Path(al_assets.__file__).parent / "policy_template.yaml")
+    assert code_versions(LOOP_ASSETS, template) == {
+        "boundary_pairs": "2-ede99ed1da13",
+        "cluster_assignments": "2-66aa21b39fac",
+        "embeddings": "1-0f0af7491148",
+        "evaluation_scores": "2-2000",
+        "expert_labels": "2",
+        "incumbent_model": "1-16c8ac2bbfb8",
+        "kappa_report": "2-5915f14a5e1c",
+        "label_split": "2-ef5187de7aa8",
+        "overlap_map": "1",
+        "pool": "1-fa8812385273",
+        "pseudo_labels": "2-0.05",
+        "quarantine": "1-fa8812385273",
+        "representation_probe": "1-7126e34a3953",
+        "review_queue": "3-ede99ed1da13",
+        "sft_checkpoint": "1-7edb791eb6e0",
+    }
 
 
 def test_an_edit_changes_the_code_versions_of_what_depends_on_it_and_no_other(
