@@ -67,8 +67,8 @@ def quality_metadata(found: RaterQuality) -> Mapping[str, dg.MetadataValue]:
     shown: dict[str, dg.MetadataValue] = {}
     if found.gold.height:
         shown["gold_accuracy"] = table(found.gold)
-    if found.retest["slice_kind"].is_in(["rater"]).any():
-        shown["agreement_with_oneself"] = table(found.retest.drop("slice_kind", "against"))
+    if found.retest["scope"].is_in(["rater"]).any():
+        shown["agreement_with_oneself"] = table(found.retest.drop("scope", "against"))
         shown["about_agreement_with_oneself"] = dg.MetadataValue.text(CAVEAT)
     return shown
 

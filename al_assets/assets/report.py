@@ -7,9 +7,9 @@ import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.population.panel_renewal import panel_renewal
-from al_assets.agreement.report import iteration_report as agreement_report
-from al_assets.agreement.report.iteration_report import frame_of, student_labels, verdict_of
-from al_assets.agreement.stopping import StoppingRules
+from al_assets.agreement.population.student_threshold import student_labels
+from al_assets.agreement.report import ReportSettings, agreement_report
+from al_assets.agreement.stopping import Conclusion, StoppingRules
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.resource import LoopResource
@@ -27,7 +27,8 @@ PICTURES = {
     "yield": "curation_yield",
     "reliability": "reliability",
 }
-RULE_SETTINGS = {field.name for field in fields(StoppingRules) if field.init}
+RULE_SETTINGS = {field.name for field in fields(StoppingRules)}
+SAME_IN_EVERY_ROW = [field.name for field in fields(Conclusion)]
 
 
 @loop_asset(
@@ -57,34 +58,35 @@ def kappa_report(
     key, stopping = context.partition_key, loop.policy.stopping
     earlier = [each for each in loop.root.table_keys("kappa_report") if each < key]
     history = {each: loop.root.read_table("kappa_report", each) for each in earlier}
-    figures = agreement_report.kappa_report(
-        iteration=key,
-        votes=expert_labels,
+    made = agreement_report(
+        expert_labels,
+        evaluation_scores,
         split=label_split,
-        scores=evaluation_scores,
-        expected_prevalence=loop.policy.policy.expected_prevalence,
+        iteration=key,
         labels=label_split.height,
-        rules=StoppingRules(**stopping.model_dump(include=RULE_SETTINGS)),
-        calibration=calibration_rules(loop.policy),
         history=history,
-        earlier_labels={each: _labels_of(loop.root, each, report) for each, report in history.items()},
-        resamples=stopping.resamples,
-        seed=stopping.seed,
+        earlier_labels={past: _labels_of(loop.root, past, report) for past, report in history.items()},
+        settings=ReportSettings(
+            expected_prevalence=loop.policy.policy.expected_prevalence,
+            rules=StoppingRules(**stopping.model_dump(include=RULE_SETTINGS)),
+            calibration=calibration_rules(loop.policy),
+            resamples=stopping.resamples,
+            seed=stopping.seed,
+        ),
     )
-    report = KAPPA_REPORT.check(pl.concat([frame_of(figures), _watermark(expert_labels)]))
+    report = made.frame(watermark=last_change(expert_labels))
     _announce_successor(context, loop.root, key, report)
-    verdict, reason = verdict_of(report)
     tables = read_tables(loop.policy, key, report=report)
-    shown = [each for each in report.iter_rows(named=True) if each["figure"].endswith("_kappa")]
+    figures = report.drop(SAME_IN_EVERY_ROW)
     return table_output(
         report,
         {
-            "verdict": verdict,
-            "reason": reason,
+            "verdict": made.conclusion.verdict,
+            "reason": made.conclusion.verdict_reason,
             "labels": label_split.height,
             "panel": _panel_state(loop.root, key),
-            "kappas": table(pl.DataFrame(shown, schema=report.schema).drop("detail")),
-            "all_figures": table(report, longest=200),
+            "kappas": table(figures.filter(pl.col("figure").str.ends_with("_kappa")).drop("detail")),
+            "all_figures": table(figures, longest=200),
             **{PICTURES[name]: picture(png) for name, png in report_pictures(tables).items()},
         },
     )
@@ -102,16 +104,6 @@ def _panel_state(root: RunRoot, key: str) -> str:
 
 def _labels_of(root: RunRoot, key: str, report: pl.DataFrame) -> pl.DataFrame:
     return student_labels(root.read_table("evaluation_scores", key), estimate_of(report, "threshold", "pool"))
-
-
-def _watermark(expert_labels: pl.DataFrame) -> pl.DataFrame:
-    row = {
-        "figure": "watermark",
-        "scope": "loop",
-        "estimate": float(last_change(expert_labels)),
-        "detail": "last answer, withdrawal or adjudication in the ledger that this report rests on",
-    }
-    return pl.DataFrame([row], schema=KAPPA_REPORT.schema)
 
 
 def _announce_successor(context: dg.AssetExecutionContext, root: RunRoot, key: str, report: pl.DataFrame) -> None:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from al_assets.agreement.core.figures import figure_of
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.assets.round_inputs import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, LabelProgress, LoopState, RunHistory
@@ -72,34 +71,30 @@ def fail_runs_without_worker(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _iteration_state(instance: dg.DagsterInstance, loop: LoopResource, key: str) -> IterationState:
-    report = loop.root.read_table("kappa_report", key) if loop.root.has_table("kappa_report", key) else None
-    verdict, watermark = (
-        None if report is None else figure_of(report, figure, "loop") for figure in ("verdict", "watermark")
-    )
+    reported = loop.root.has_table("kappa_report", key)
+    conclusion = conclusion_of(loop.root.read_table("kappa_report", key)) if reported else None
     with loop.ledger() as ledger:
-        labels, published = _label_progress(ledger, loop, key, watermark)
+        labels, published = _label_progress(ledger, loop, key, conclusion.watermark if conclusion else None)
     learn = _history(instance, loop, key, Job.LEARN)
     return IterationState(
         key=key,
         queue_published=published and loop.root.has_table("review_queue", key),
         labels=labels,
         # A report whose run failed a blocking check is no ground to go on.
-        verdict=None if learn.failures or verdict is None or not verdict.detail else verdict.detail.split(":")[0],
+        verdict=None if learn.failures or conclusion is None else conclusion.verdict,
         curate=_history(instance, loop, key, Job.CURATE),
         learn=learn,
     )
 
 
-def _label_progress(
-    ledger: Ledger, loop: LoopResource, key: str, watermark: Figure | None
-) -> tuple[LabelProgress, bool]:
+def _label_progress(ledger: Ledger, loop: LoopResource, key: str, watermark: int | None) -> tuple[LabelProgress, bool]:
     progress = ledger.progress(key, loop.policy.review.votes_per_item)
     opened = progress.last_published_at
     hours = (datetime.now(UTC) - opened).total_seconds() / 3600 if opened else 0.0
     late = 0
-    if watermark is not None and watermark.estimate is not None:
+    if watermark is not None:
         # Answers to hidden items change no report, and would call for another one every night.
-        late = ledger.changed_labels(int(watermark.estimate))
+        late = ledger.changed_labels(watermark)
     return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of, figure_of
-from al_assets.agreement.report.iteration_report import verdict_of
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import observe
 from al_assets.automation.requests import explained
@@ -68,13 +68,13 @@ def _summary(key: str, report: pl.DataFrame) -> dict[str, object]:
         found = figure_of(report, figure, scope)
         return None if found is None or found.estimate is None else [found.estimate, found.low, found.high]
 
-    verdict, reason = verdict_of(report)
+    conclusion = conclusion_of(report)
     return {
         "iteration": key,
         "labels": int(estimate_of(report, "labels", "loop")),
         "model_expert_boundary": interval("model_expert_kappa", "boundary"),
         "model_expert_audit": interval("model_expert_kappa", "audit"),
         "expert_expert": interval("expert_expert_kappa", "loop"),
-        "verdict": verdict,
-        "reason": reason,
+        "verdict": conclusion.verdict,
+        "reason": conclusion.verdict_reason,
     }

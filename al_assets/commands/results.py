@@ -112,16 +112,17 @@ def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
         tables = {"figures": figures, "majority": confusion, "gold": gold, "retest": again}
         print_json({name: frame.to_dicts() for name, frame in tables.items()})
         return
-    parts = figures.filter((pl.col("figure") == "expert_expert_kappa") & (pl.col("slice_kind") != "rater"))
-    columns: tuple[str, ...] = ("slice_kind", "slice", "estimate", "low", "high", "items", "reason")
+    parts = figures.filter((pl.col("figure") == "expert_expert_kappa") & (pl.col("scope") != "rater"))
+    columns: tuple[str, ...] = ("scope", "slice", "estimate", "low", "high", "items", "detail")
     console.print(frame_table(parts.select(columns), "Mean kappa between raters, 95 % interval"))
     shares = ("rater", "answers", "undecided", "positive", "sensitivity", "specificity")
     console.print(frame_table(confusion.select(shares), "Against the majority of the others"))
     for title, frame, columns in (
         ("On hidden gold", gold, ("iteration", "rater", "items", "accuracy", "low", "high", "reason")),
-        ("Asked again", again, ("slice", "figure", "estimate", "low", "high", "items", "reason")),
+        ("Asked again", again, ("slice", "figure", "estimate", "low", "high", "items", "detail")),
     ):
-        shown = frame.select(columns).drop([] if frame["reason"].count() else ["reason"])
+        shown = frame.select(columns)
+        shown = shown.drop(name for name in ("reason", "detail") if name in columns and not frame[name].count())
         if shown.height:
             console.print(frame_table(shown, title))
         else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
 from al_assets.models.incumbent import Incumbent, open_incumbent
@@ -123,6 +123,7 @@ def _figures(
     loop: LoopResource, key: str, experts: Votes, crowd: Votes, hidden: tuple[Estimate | None, Estimate | None]
 ) -> IterationFigures:
     report = loop.root.read_table("kappa_report", key)
+    conclusion = conclusion_of(report)
     split = loop.root.read_table("label_split", key)
     labelled = split["item_id"].to_list()
     agreed = kappas(votes_of(labelled, experts), {"crowd": votes_of(labelled, crowd)[:, 0]})
@@ -143,8 +144,8 @@ def _figures(
             "expert_expert": interval_of(report, "expert_expert_kappa", "loop"),
             "crowd_expert": agreed["crowd"],
         },
-        verdict=": ".join(verdict_of(report)),
-        promoted=is_promoted(report),
+        verdict=f"{conclusion.verdict}: {conclusion.verdict_reason}",
+        promoted=conclusion.promoted,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of
-from al_assets.agreement.report.iteration_report import is_promoted
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
@@ -60,7 +60,7 @@ def incumbent_of(policy: Policy, root: RunRoot, key: str) -> Incumbent:
 
 def successor(root: RunRoot, key: str, report: pl.DataFrame) -> Incumbent:
     """Return who labels the iteration after ``key``: its student if the report promotes it, else the same as before."""
-    if not is_promoted(report):
+    if not conclusion_of(report).promoted:
         return Incumbent.of(root.read_table("incumbent_model", key))
     checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
     threshold = estimate_of(report, "threshold", "pool")

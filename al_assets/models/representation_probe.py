@@ -11,9 +11,8 @@ import polars as pl
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
-from al_assets.agreement.population.stop_set import labels_at
 from al_assets.agreement.population.student_threshold import choose_threshold
-from al_assets.agreement.population.thresholds import prevalence_threshold
+from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HeadComparison, compare_with_head, comparison_sentence
 from al_assets.config import LinearStudent, Policy
 from al_assets.models.students.linear import fit_linear

@@ -296,6 +296,11 @@ def describe(figure: str) -> Description | None:
     return FIGURES.get(figure)
 
 
+def is_rule(figure: str) -> bool:
+    """Return whether a figure says whether a stopping rule fired."""
+    return figure.startswith("stop_") and figure != "stop_set_agreement"
+
+
 def title_of(figure: str) -> str:
     """Return a figure's name for people; that of the table, spaced, where the registry does not know it."""
     found = describe(figure)

@@ -3,13 +3,10 @@
 import difflib
 from dataclasses import replace
 
-import polars as pl
-
-from al_assets.agreement.core.figures import figure_of
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.core.figures import Figure, figure_of
 from al_assets.report.descriptions import SCOPES, Description, describe, title_of
 from al_assets.report.explanation import Explanation
-from al_assets.report.iteration_tables import IterationTables
+from al_assets.report.iteration_tables import IterationTables, figures_of
 from al_assets.report.tracing import trace
 
 SCOPE_ORDER = ("evaluation", "loop", "audit", "pool", "panel", "boundary", "control")
@@ -38,20 +35,20 @@ def explain_figure(tables: IterationTables, figure: str, scope: str | None = Non
 
 
 def _find(tables: IterationTables, figure: str, scope: str | None) -> Figure:
-    report = tables.report
-    scopes = report.filter(pl.col("figure") == figure)["scope"].to_list()
+    figures = figures_of(tables.report)
+    scopes = [stored.scope for stored in figures if stored.figure == figure]
     if not scopes:
-        names = report["figure"].unique().sort().to_list()
+        names = sorted({stored.figure for stored in figures})
         near = difflib.get_close_matches(figure, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise ValueError(
             f"figure: {figure!r} is not in the report of {tables.iteration}; {hint}It has {', '.join(names)}"
         )
     ordered = sorted(scopes, key=lambda each: SCOPE_ORDER.index(each) if each in SCOPE_ORDER else len(SCOPE_ORDER))
-    found = figure_of(report, figure, ordered[0] if scope is None else scope)
-    if found is None:
+    wanted = ordered[0] if scope is None else scope
+    if wanted not in scopes:
         raise ValueError(f"scope: {figure} has no scope {scope!r}; it has {', '.join(ordered)}")
-    return found
+    return next(stored for stored in figures if (stored.figure, stored.scope) == (figure, wanted))
 
 
 def _inputs(tables: IterationTables, stored: Figure, found: Description | None) -> tuple[Figure, ...]:

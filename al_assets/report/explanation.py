@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.core.figures import Figure
 
 TOLERANCE = 1e-9
 _NO_FRAME = pl.DataFrame()

@@ -9,17 +9,17 @@ from markupsafe import Markup
 from upath import UPath
 
 from al_assets.agreement.core.figures import figure_of
-from al_assets.agreement.report.iteration_report import is_promoted
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.config import Policy
+from al_assets.formatting import capital
 from al_assets.pictures import with_own_ids
 from al_assets.report import page_tables
 from al_assets.report.descriptions import FIGURES
 from al_assets.report.drawing import report_pictures
-from al_assets.report.iteration_tables import IterationTables, read_tables
+from al_assets.report.iteration_tables import IterationTables, figures_of, read_tables
 from al_assets.report.sentences import (
-    capital,
+    figure_text,
     gain_sentence,
-    interval_text,
     population_sentence,
     standing_sentence,
     verdict_reason,
@@ -57,7 +57,7 @@ def _context(tables: IterationTables) -> dict[str, Any]:
     report, everything = tables.report, labelled_rows(tables, "loop")
     disputed, disputed_items = page_tables.disputed(tables, everything)
     undecided, undecided_items = page_tables.undecided(tables, everything)
-    promotion = figure_of(report, "promotion", "loop")
+    conclusion, present = conclusion_of(report), {figure.figure for figure in figures_of(report)}
     return {
         "policy": tables.policy.policy,
         "iteration": tables.iteration,
@@ -71,21 +71,21 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "gain": gain_sentence(report),
         "curve": _detail(report, "calibration_slope", "pool"),
         "pool_figures": [
-            (each.figure, each, interval_text(each, 3))
+            (each.figure, each, figure_text(each, 3))
             for each in (figure_of(report, name, "audit") for name in POPULATION)
             if each is not None
         ],
         "rules": page_tables.rules(report),
         "raters": page_tables.raters(everything, tables.votes),
-        "promoted": is_promoted(report),
-        "promotion": capital((promotion.detail if promotion and promotion.detail else "").partition(": ")[2]),
+        "promoted": conclusion.promoted,
+        "promotion": capital(conclusion.promotion_reason.removesuffix(".")),
         "disputed": disputed,
         "disputed_items": disputed_items,
         "undecided": undecided,
         "undecided_items": undecided_items,
         "labelled_items": len(everything),
         "scopes": page_tables.figures_by_scope(report),
-        "descriptions": {name: each for name, each in FIGURES.items() if name in set(report["figure"])},
+        "descriptions": {name: FIGURES[name] for name in FIGURES if name in present},
         "provenance": page_tables.provenance(tables),
     }
 

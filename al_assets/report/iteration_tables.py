@@ -1,22 +1,29 @@
 """What a finished iteration left in the run's tables, read once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import polars as pl
 
-from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.core.figures import Figure, estimate_of, figures_in
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
-from al_assets.agreement.population.stop_set import labels_at
-from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
-from al_assets.agreement.report.iteration_report import student_labels
+from al_assets.agreement.population.student_threshold import (
+    CalibrationRules,
+    StudentThreshold,
+    choose_threshold,
+    student_labels,
+)
+from al_assets.agreement.population.thresholds import labels_at
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import MAJORITY
 from al_assets.partitions import iteration_number
 from al_assets.storage.root import RunRoot
+
+WATERMARK = "last answer, withdrawal or adjudication in the ledger that this report rests on"
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,22 @@ def last_change(votes: pl.DataFrame) -> int:
     """
     changes = votes["as_of"] if votes["as_of"].null_count() < votes.height else votes["seq"]
     return int(str(changes.max())) if votes.height else 0
+
+
+def figures_of(report: pl.DataFrame) -> list[Figure]:
+    """Return every figure of a stored report for people, the conclusion's columns as figures of scope loop among them.
+
+    :param report: a frame of the table kappa_report.
+    """
+    conclusion = conclusion_of(report)
+    said = {
+        "verdict": f"{conclusion.verdict}: {conclusion.verdict_reason}",
+        "promotion": f"{'promote' if conclusion.promoted else 'keep'}: {conclusion.promotion_reason}",
+    }
+    figures = [replace(figure, detail=said.get(figure.figure, figure.detail)) for figure in figures_in(report)]
+    if conclusion.watermark is None:
+        return figures
+    return [*figures, Figure("watermark", "loop", float(conclusion.watermark), detail=WATERMARK)]
 
 
 def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.DataFrame | None = None) -> IterationTables:

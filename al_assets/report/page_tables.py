@@ -7,14 +7,15 @@ import numpy as np
 import polars as pl
 
 from al_assets import __version__
-from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.core.figures import Figure, figure_of, figures_in
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.config import Section
 from al_assets.curation.split import adjudication_counts
-from al_assets.report.descriptions import SCOPES, describe, title_of
-from al_assets.report.iteration_tables import IterationTables
-from al_assets.report.sentences import RULES, interval_text, percent
+from al_assets.formatting import decimal, fine_percent, interval
+from al_assets.report.descriptions import SCOPES, describe, is_rule, title_of
+from al_assets.report.iteration_tables import IterationTables, figures_of
+from al_assets.report.sentences import RULES, figure_text
 from al_assets.report.traced_items import Rows
 
 SHOWN_ITEMS = 20
@@ -60,33 +61,26 @@ class ItemLine:
 
 def figures_by_scope(report: pl.DataFrame) -> list[tuple[str, str, list[FigureLine]]]:
     """Return every figure of a report, by scope: the scope, its meaning, its lines."""
-    found = report["scope"].unique(maintain_order=True).to_list()
-    known = [scope for scope in SCOPES if scope in found]
+    figures = figures_of(report)
+    present = list(dict.fromkeys(figure.scope for figure in figures))
+    known = [scope for scope in SCOPES if scope in present]
     return [
-        (scope, SCOPES.get(scope, ""), [_line(row) for row in _rows(report, scope)])
-        for scope in [*known, *(scope for scope in found if scope not in SCOPES)]
+        (scope, SCOPES.get(scope, ""), [_line(figure) for figure in figures if figure.scope == scope])
+        for scope in [*known, *(scope for scope in present if scope not in SCOPES)]
     ]
 
 
-def _rows(report: pl.DataFrame, scope: str) -> list[Figure]:
-    rows = report.filter(pl.col("scope") == scope).select(list(Figure.__dataclass_fields__))
-    return [Figure(**row) for row in rows.iter_rows(named=True)]
-
-
 def _line(figure: Figure) -> FigureLine:
-    found = describe(figure.figure)
-    estimate = "undefined" if figure.estimate is None else f"{figure.estimate:.3f}"
-    if figure.estimate is not None and figure.figure in COUNTS:
-        estimate = f"{figure.estimate:.0f}"
-    if figure.figure.startswith("stop_") and figure.detail and figure.figure != "stop_set_agreement":
+    description = describe(figure.figure)
+    estimate = decimal(figure.estimate, 0 if figure.figure in COUNTS else 3, missing="undefined")
+    if is_rule(figure.figure) and figure.detail:
         estimate = "fired" if figure.estimate else "did not fire"
-    known = figure.low is not None and figure.high is not None
     return FigureLine(
         figure.figure,
         title_of(figure.figure),
-        f"{found.sentence} {found.formula}" if found else "",
+        f"{description.sentence} {description.formula}" if description else "",
         estimate,
-        f"{figure.low:.3f} to {figure.high:.3f}" if known else "",
+        interval(figure.low, figure.high, 3),
         "" if figure.items is None else str(figure.items),
         figure.detail or "",
     )
@@ -94,12 +88,12 @@ def _line(figure: Figure) -> FigureLine:
 
 def rules(report: pl.DataFrame) -> list[RuleLine]:
     """Return every stopping rule of a report in order of precedence."""
-    rows = [each for each in _rows(report, "loop") if each.figure.startswith("stop_")]
-    names = [row.figure.removeprefix("stop_").replace("_", " ") for row in rows]
-    return [
-        RuleLine(name, RULES.get(name, ""), bool(row.estimate), row.detail or "")
-        for name, row in zip(names, rows, strict=True)
-    ]
+    lines = []
+    for figure in figures_in(report, pl.col("scope") == "loop"):
+        if is_rule(figure.figure):
+            name = figure.figure.removeprefix("stop_").replace("_", " ")
+            lines.append(RuleLine(name, RULES.get(name, ""), bool(figure.estimate), figure.detail or ""))
+    return lines
 
 
 def course(tables: IterationTables) -> list[dict[str, str]]:
@@ -112,14 +106,14 @@ def course(tables: IterationTables) -> list[dict[str, str]]:
     }
     rows = []
     for key, report in tables.reports.items():
-        found = {name: figure_of(report, *place) for name, place in wanted.items()}
-        labels, verdict = figure_of(report, "labels", "loop"), figure_of(report, "verdict", "loop")
+        figures = {name: figure_of(report, *place) for name, place in wanted.items()}
+        labels = figure_of(report, "labels", "loop")
         rows.append(
             {
                 "iteration": key,
-                "items labelled": f"{labels.estimate:.0f}" if labels and labels.estimate is not None else "",
-                **{name: "" if each is None else interval_text(each) for name, each in found.items()},
-                "verdict": (verdict.detail or "").partition(":")[0] if verdict else "",
+                "items labelled": decimal(labels.estimate, 0, missing="") if labels else "",
+                **{name: "" if figure is None else figure_text(figure) for name, figure in figures.items()},
+                "verdict": conclusion_of(report).verdict,
             }
         )
     return rows
@@ -150,9 +144,11 @@ def raters(rows: Rows, votes: pl.DataFrame) -> list[dict[str, str]]:
             {
                 "rater": name,
                 "votes": str(len(own)),
-                "positive": percent(float((decisive == "positive").sum()) / len(decisive)) if len(decisive) else "",
+                "positive": fine_percent(float((decisive == "positive").sum()) / len(decisive))
+                if len(decisive)
+                else "",
                 "cannot decide": str(len(own) - len(decisive)),
-                "mean kappa with the others": f"{np.mean(kappas):.2f}" if kappas else "undefined",
+                "mean kappa with the others": decimal(float(np.mean(kappas))) if kappas else "undefined",
             }
         )
     return lines
@@ -198,12 +194,11 @@ def provenance(tables: IterationTables) -> list[tuple[str, str]]:
     policy, votes, settings = tables.policy, tables.votes, tables.policy.stopping
     versions = votes.group_by("policy_version").len().sort("policy_version")
     newest = votes["voted_at"].dt.strftime("%Y-%m-%d %H:%M:%S UTC").max()
-    watermark = figure_of(tables.report, "watermark", "loop")
-    known = watermark is not None and watermark.estimate is not None
+    watermark = conclusion_of(tables.report).watermark
     return [
         ("votes", f"{votes.height} current votes of {votes['rater'].n_unique()} raters"),
         ("newest vote", str(newest or "none")),
-        ("ledger watermark", f"{watermark.estimate:.0f}" if watermark and known else "not recorded"),
+        ("ledger watermark", "not recorded" if watermark is None else str(watermark)),
         *_adjudicated(tables),
         ("policy", f"{policy.policy.name}, version {policy.policy.version}; {_print(policy.policy)}"),
         ("votes by policy version", ", ".join(f"{name}: {count}" for name, count in versions.iter_rows()) or "none"),

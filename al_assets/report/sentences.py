@@ -2,12 +2,11 @@
 
 import polars as pl
 
-from al_assets.agreement.core.figures import figure_of, interval_of
-from al_assets.agreement.report.iteration_report import verdict_of
+from al_assets.agreement.core.figures import Figure, figure_of, interval_of
 from al_assets.agreement.report.scope_difference import ScopeFigures, why_scopes_differ
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.stopping import NO_RULE_FIRED, conclusion_of
+from al_assets.formatting import capital, decimal, interval
 
-NO_RULE_FIRED = "no stopping rule fired"
 VERDICTS = {
     "continue": f"Go on: {NO_RULE_FIRED}.",
     "parity": "Stop: the student agrees with the experts as well as they agree with each other.",
@@ -28,14 +27,14 @@ RULES = {
 
 def verdict_sentence(report: pl.DataFrame) -> str:
     """Return the verdict of a report in a sentence."""
-    verdict, _ = verdict_of(report)
+    verdict = conclusion_of(report).verdict
     return VERDICTS.get(verdict, f"Verdict: {verdict}.")
 
 
 def verdict_reason(report: pl.DataFrame) -> str:
     """Return why the verdict is what it is; "" where the sentence has said it all."""
-    _, reason = verdict_of(report)
-    return "" if reason == NO_RULE_FIRED else f"{capital(reason)}."
+    reason = conclusion_of(report).verdict_reason
+    return "" if reason == NO_RULE_FIRED else f"{capital(reason.removesuffix('.'))}."
 
 
 def standing_sentence(report: pl.DataFrame) -> str:
@@ -45,10 +44,10 @@ def standing_sentence(report: pl.DataFrame) -> str:
     if student is None or student.estimate is None:
         why = student.detail if student else "the report has no such figure"
         return f"How far the student agrees with the experts is not known: {why}."
-    found = f"On {student.items} evaluation items the student agrees with an expert at kappa {interval_text(student)}"
+    found = f"On {student.items} evaluation items the student agrees with an expert at kappa {figure_text(student)}"
     if experts is None or experts.estimate is None:
         return f"{found}; the experts' agreement with each other is not known on them."
-    return f"{found}, two experts with each other at {interval_text(experts)}. {_distance(report)}"
+    return f"{found}, two experts with each other at {figure_text(experts)}. {_distance(report)}"
 
 
 def _distance(report: pl.DataFrame) -> str:
@@ -56,8 +55,8 @@ def _distance(report: pl.DataFrame) -> str:
     if gap is None or gap.estimate is None:
         return ""
     if gap.low is None or gap.high is None:
-        return f"The difference is {gap.estimate:+.2f}; how sure that is cannot be said: {gap.detail}."
-    found = f"The difference of {gap.estimate:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})"
+        return f"The difference is {decimal(gap.estimate, sign=True)}; how sure that is cannot be said: {gap.detail}."
+    found = f"The difference of {decimal(gap.estimate, sign=True)} ({interval(gap.low, gap.high, sign=True)})"
     if gap.high < 0:
         return f"{found} is more than chance: the student is below the experts."
     if gap.low > 0:
@@ -87,14 +86,9 @@ def gain_sentence(report: pl.DataFrame) -> str:
     if gain.estimate is None or ranking.estimate is None or threshold.estimate is None:
         return ""
     return (
-        f"Of the difference of {_signed(gain.estimate)}, {_signed(ranking.estimate)} comes from which items are put "
-        f"first and {_signed(threshold.estimate)} from how many are called positive."
+        f"Of the difference of {decimal(gain.estimate, sign=True)}, {decimal(ranking.estimate, sign=True)} comes from "
+        f"which items are put first and {decimal(threshold.estimate, sign=True)} from how many are called positive."
     )
-
-
-def _signed(value: float) -> str:
-    # Adding 0 turns -0 into 0.
-    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _scopes(report: pl.DataFrame, boundary_share: float | None) -> tuple[ScopeFigures, ScopeFigures]:
@@ -118,20 +112,8 @@ def _overlap(report: pl.DataFrame) -> str:
     return " The 95 % intervals do not overlap."
 
 
-def interval_text(figure: Figure, digits: int = 2) -> str:
-    """Return a figure as ``0.55 (0.42 to 0.66)``."""
+def figure_text(figure: Figure, digits: int = 2) -> str:
+    """Return a figure as ``0.55 (0.42 to 0.66)``, ``0.55 (no interval)`` or ``undefined``."""
     if figure.estimate is None:
         return "undefined"
-    if figure.low is None or figure.high is None:
-        return f"{figure.estimate:.{digits}f} (no interval)"
-    return f"{figure.estimate:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage, with a decimal below ten."""
-    return f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
-
-
-def capital(text: str) -> str:
-    """Return a text with its first letter in upper case and without a full stop."""
-    return text[:1].upper() + text[1:].removesuffix(".")
+    return f"{decimal(figure.estimate, digits)} ({interval(figure.low, figure.high, digits, missing='no interval')})"

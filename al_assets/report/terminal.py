@@ -6,8 +6,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from al_assets.agreement.core.figures import frame_of
 from al_assets.report.explanation import Explanation
-from al_assets.report.sentences import interval_text
+from al_assets.report.sentences import figure_text
 
 LONGEST_TEXT = 80
 _SIGNS = {"positive": "+", "negative": "-"}
@@ -25,14 +26,14 @@ def explanation_view(explanation: Explanation, limit: int = 20) -> Group:
         f"Scope {stored.scope}: {explanation.scope}",
         explanation.definition,
         f"Formula: {explanation.formula}" if explanation.formula else "",
-        f"Stored: {interval_text(stored, 4)}" + (f", {stored.items} items" if stored.items is not None else ""),
+        f"Stored: {figure_text(stored, 4)}" + (f", {stored.items} items" if stored.items is not None else ""),
         _again(explanation),
         explanation.note,
     ]
     parts: list[Text | Table] = [Text(line) for line in lines if line]
     if explanation.rests_on:
-        figures = pl.DataFrame([vars(each) for each in explanation.rests_on])
-        parts.append(_table(figures.drop("detail"), "Rests on"))
+        figures = frame_of(explanation.rests_on).drop("detail", "slice", "against")
+        parts.append(_table(figures, "Rests on"))
     if explanation.cells.height:
         parts.append(_table(explanation.cells, "2 x 2 tables"))
     if explanation.items.height:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
-from al_assets.agreement.population.stop_set import labels_at
+from al_assets.agreement.population.audit import audit_of
 from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
+from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report.gain_decomposition import combinations as combinations_of
-from al_assets.agreement.report.iteration_report import scope_masks
-from al_assets.agreement.report.scopes import audit_of
+from al_assets.agreement.report.scopes import scope_masks
 from al_assets.report.iteration_tables import IterationTables
 
 CELLS = ("both_positive", "first_only", "second_only", "both_negative")

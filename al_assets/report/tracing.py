@@ -9,9 +9,9 @@ import polars as pl
 from al_assets.agreement.core.kappa import Floats, pair_cells
 from al_assets.agreement.population.reliability import audit_reliability
 from al_assets.agreement.report.alt_test import alt_test
-from al_assets.agreement.report.iteration_report import scope_masks
+from al_assets.agreement.report.scopes import scope_masks
 from al_assets.partitions import iteration_key, iteration_number, previous_key
-from al_assets.report.descriptions import SCOPES
+from al_assets.report.descriptions import SCOPES, is_rule
 from al_assets.report.explanation import Explanation
 from al_assets.report.iteration_tables import IterationTables, last_change
 from al_assets.report.recompute import FROM_ITEMS
@@ -44,7 +44,7 @@ def trace(tables: IterationTables, blank: Explanation) -> Explanation:
     figure = blank.stored.figure
     if figure in _SPECIAL:
         return _SPECIAL[figure](tables, blank)
-    return _rule(blank) if _is_rule(figure) else _from_items(tables, blank)
+    return _rule(blank) if is_rule(figure) else _from_items(tables, blank)
 
 
 def _from_items(tables: IterationTables, blank: Explanation) -> Explanation:
@@ -177,10 +177,6 @@ def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
 def _verdict(tables: IterationTables, blank: Explanation) -> Explanation:
     value = float(any(each.estimate for each in blank.rests_on))
     return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
-
-
-def _is_rule(figure: str) -> bool:
-    return figure.startswith("stop_") and figure not in WITH_STUDENT_BEFORE
 
 
 def _rule(blank: Explanation) -> Explanation:

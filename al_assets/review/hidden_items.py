@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 from upath import UPath
 
-from al_assets.agreement.core.resampling import Resampling
+from al_assets.agreement.core.bootstrap import Resampling
 from al_assets.agreement.raters.gold_accuracy import gold_accuracy
 from al_assets.agreement.raters.retest import retest
 from al_assets.config import Policy

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from al_assets.agreement.report.iteration_report import RANDOM_REASONS
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS
 from al_assets.config import Policy, PolicyText
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.ledger.policy_texts import text_row

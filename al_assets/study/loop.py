@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, cohen_kappa
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
-from al_assets.agreement.report.iteration_report import RANDOM_REASONS
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import ColdStartEvidence
 from al_assets.curation.round import CuratedRound, History, curate_round

@@ -98,19 +98,47 @@ EVALUATION_SCORES = Table(
         ),
     },
 )
+_FIGURE = {
+    "figure": Column(pl.String, "what was measured, such as model_expert_kappa"),
+    "scope": Column(
+        pl.String,
+        "which items: boundary, audit, control, evaluation, panel, pool or loop; or by what the votes are divided: "
+        "all, reason, iteration, policy_version or rater",
+    ),
+    "estimate": Column(pl.Float64, "the figure; null where it is undefined, with the reason in detail", nullable=True),
+    "low": Column(pl.Float64, "lower end of the 95 % interval", nullable=True),
+    "high": Column(pl.Float64, "upper end", nullable=True),
+    "items": Column(pl.Int64, "items it rests on", nullable=True),
+    "detail": Column(pl.String, "method, or why there is no estimate or no interval", nullable=True),
+}
 KAPPA_REPORT = Table(
     "kappa_report",
     ("figure", "scope"),
     {
-        "figure": Column(pl.String, "what was measured, such as model_expert_kappa or verdict"),
-        "scope": Column(pl.String, "which items: boundary, audit, control, evaluation, panel, pool or loop"),
-        "estimate": Column(
-            pl.Float64, "the figure; null where it is undefined, with the reason in detail", nullable=True
+        **_FIGURE,
+        "verdict": Column(
+            pl.String,
+            "continue, parity, plateau, stable, budget spent or guideline problem; the same in every row, as are the "
+            "columns after it",
         ),
-        "low": Column(pl.Float64, "lower end of the 95 % interval", nullable=True),
-        "high": Column(pl.Float64, "upper end", nullable=True),
-        "items": Column(pl.Int64, "items it rests on", nullable=True),
-        "detail": Column(pl.String, "verdict, method or why the figure is undefined", nullable=True),
+        "verdict_reason": Column(pl.String, "which rule gave the verdict and by what figures"),
+        "promoted": Column(pl.Boolean, "whether the student becomes the incumbent"),
+        "promotion_reason": Column(pl.String, "by what figures"),
+        "watermark": Column(
+            pl.Int64,
+            "place in the ledger of the last answer, withdrawal or adjudication the report rests on; null where the "
+            "votes came from no ledger",
+            nullable=True,
+        ),
+    },
+)
+AGREEMENT_FIGURES = Table(
+    "agreement_figures",
+    ("scope", "slice", "against", "figure"),
+    {
+        **_FIGURE,
+        "slice": Column(pl.String, "which part: a label reason, an iteration, a version, a rater", nullable=True),
+        "against": Column(pl.String, "for a rater, whom they are compared with", nullable=True),
     },
 )
 REPRESENTATION_PROBE = Table(

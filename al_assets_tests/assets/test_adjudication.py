@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.report.iteration_report import kappa_report
 from al_assets.automation.observe import observe
 from al_assets.report.explain import explain_figure
 from al_assets.report.iteration_tables import read_tables
 from al_assets.report.page_tables import provenance
 from al_assets.storage.ledger import Adjudication, Ledger
+from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.small_loop import SmallLoop, failure
 
 TABLES = ("expert_labels", "label_split", "evaluation_scores", "kappa_report", "sft_checkpoint")
@@ -35,7 +35,7 @@ def late(loop: SmallLoop) -> int:
 
 
 def figures(loop: SmallLoop, votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame) -> object:
-    return kappa_report(
+    return report_frame(
         iteration="0000", votes=votes, split=split, scores=scores, labels=split.height, resamples=50,
         expected_prevalence=loop.policy.policy.expected_prevalence,
     )  # fmt: skip

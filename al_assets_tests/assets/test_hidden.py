@@ -11,7 +11,7 @@ from al_assets.assets.round_inputs import not_to_ask
 from al_assets.automation.observe import observe
 from al_assets.demo.vader import Votes
 from al_assets.partitions import Job
-from al_assets.tables import KAPPA_REPORT
+from al_assets_tests.support.reports import stored_report
 from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure
 
 GOLD = [
@@ -116,11 +116,8 @@ def test_an_answer_to_gold_after_the_report_calls_for_no_other(loop: SmallLoop) 
     loop.answer("0000", votes)
     with loop.loop.ledger() as ledger:
         last = ledger.expert_labels()["seq"].to_list()[-1]
-    rows = [
-        {"figure": "verdict", "scope": "loop", "estimate": 0.0, "detail": "parity: as good as the experts"},
-        {"figure": "watermark", "scope": "loop", "estimate": float(last), "detail": ""},
-    ]
-    loop.root.write_table(loop.root.table_path("kappa_report", "0000"), pl.DataFrame(rows, schema=KAPPA_REPORT.schema))
+    report = stored_report([{"figure": "labels", "scope": "loop"}], verdict="parity", watermark=last)
+    loop.root.write_table(loop.root.table_path("kappa_report", "0000"), report)
     golden = loop.queue("0000").filter(reason="gold")["item_id"].to_list()
     changed = {**votes, **{item: votes[item] * 0 for item in golden}}
     loop.answer("0000", changed)

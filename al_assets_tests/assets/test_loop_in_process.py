@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.agreement.report.iteration_report import is_promoted, verdict_of
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.assets.probe import representation_probe
 from al_assets.models.incumbent import Incumbent, successor
 from al_assets.partitions import Job
@@ -93,7 +93,7 @@ def test_the_incumbent_is_who_the_report_before_says(journal: Journal) -> None:
     report = root.read_table("kappa_report", "0000")
     assert first.kind == "llm0"
     assert second == successor(root, "0000", report)
-    assert (second.kind == "checkpoint") == is_promoted(report)
+    assert (second.kind == "checkpoint") == conclusion_of(report).promoted
     labels = root.read_table("pseudo_labels", "0001")
     assert set(labels["labeler_fingerprint"]) == {second.fingerprint}
 
@@ -113,7 +113,7 @@ def test_the_report_announces_the_next_incumbent_with_its_data_version(journal: 
 
 
 def test_the_verdicts(journal: Journal) -> None:
-    found = [verdict_of(journal.loop.root.read_table("kappa_report", key))[0] for key in KEYS]
+    found = [conclusion_of(journal.loop.root.read_table("kappa_report", key)).verdict for key in KEYS]
     assert found == ["continue", "budget spent"]
     history = journal.loop.root.base / "loop_history.parquet"
     assert pl.read_parquet(Path(history.path))["iteration"].to_list() == list(KEYS)
@@ -210,7 +210,7 @@ def test_the_whole_loop_on_a_root_elsewhere(
     loop.answer("0000")
     learn = loop.run("learn", "0000")
     assert learn.success, failure(learn)
-    assert verdict_of(loop.root.read_table("kappa_report", "0000"))[0] == "continue"
+    assert conclusion_of(loop.root.read_table("kappa_report", "0000")).verdict == "continue"
     again = loop.run("curate", "0001", selection=["incumbent_model", "pool", "quarantine", "pseudo_labels"])
     assert again.success, failure(again)
 

@@ -331,8 +331,8 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
         {"figure": "parity_difference", "scope": "evaluation", "estimate": -0.4, "low": -0.5, "high": -0.3},
         {"figure": "prevalence", "scope": "audit", "estimate": 0.05, "low": 0.02, "high": 0.1},
         {"figure": "threshold", "scope": "pool", "estimate": 0.7},
-        {"figure": "promotion", "scope": "loop", "estimate": 1.0, "detail": "promote: not worse: 2 items"},
-        {"figure": "verdict", "scope": "loop", "estimate": 0.0, "detail": "continue: no rule fired: yet"},
+        {"figure": "labels", "scope": "loop", "estimate": 2.0, "verdict": "continue", "promoted": True,
+         "verdict_reason": "no rule fired: yet", "promotion_reason": "not worse: 2 items"},
     )  # fmt: skip
     first, second = mart("loop_history", root)
     assert first == {

@@ -23,7 +23,7 @@ from al_assets.automation.state import Action, LoopState, Occasion, RunHistory, 
 from al_assets.partitions import Job
 from al_assets.report.iteration_tables import last_change
 from al_assets.storage.ledger import WITHDRAWN, Vote
-from al_assets.tables import KAPPA_REPORT
+from al_assets_tests.support.reports import stored_report
 from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 
 Status = dg.DagsterRunStatus
@@ -39,12 +39,11 @@ def add_run(loop: SmallLoop, status: Status, job: str = "learn", key: str = "000
     return run
 
 
-def write_report(loop: SmallLoop, verdict: str, watermark: float, key: str = "0000") -> None:
-    rows = [
-        {"figure": "verdict", "scope": "loop", "estimate": 0.0, "detail": verdict},
-        {"figure": "watermark", "scope": "loop", "estimate": watermark},
-    ]
-    loop.root.write_table(loop.root.table_path("kappa_report", key), pl.DataFrame(rows, schema=KAPPA_REPORT.schema))
+def write_report(loop: SmallLoop, verdict: str, watermark: int, key: str = "0000") -> None:
+    report = stored_report(
+        [{"figure": "labels", "scope": "loop", "estimate": 40.0}], verdict=verdict, watermark=watermark
+    )
+    loop.root.write_table(loop.root.table_path("kappa_report", key), report)
 
 
 def test_a_loop_that_never_started_has_no_current_iteration(make_loop: MakeLoop) -> None:
@@ -67,13 +66,13 @@ def test_a_published_queue_is_seen(curated: SmallLoop) -> None:
 
 def test_items_left_are_counted_when_the_report_says_continue(curated: SmallLoop) -> None:
     assert look(curated).items_left is None
-    write_report(curated, "continue: no stopping rule fired", 0)
+    write_report(curated, "continue", 0)
     items = curated.root.read_table("pool", "0000").filter(pl.col("duplicate_of").is_null()).height
     assert look(curated).items_left == items - 40
 
 
 def test_the_original_of_an_asked_copy_is_not_left_to_ask(curated: SmallLoop) -> None:
-    write_report(curated, "continue: no stopping rule fired", 0)
+    write_report(curated, "continue", 0)
     left = look(curated).items_left
     pool = curated.root.read_table("pool", "0000")
     with curated.loop.ledger() as ledger:
@@ -161,7 +160,7 @@ def test_a_job_started_by_hand_on_an_earlier_iteration_holds_the_loop(curated: S
 
 def test_verdict_and_watermark_come_from_the_report(curated: SmallLoop) -> None:
     curated.answer("0000")
-    write_report(curated, "budget spent: 40 labels of 40", watermark=100)
+    write_report(curated, "budget spent", watermark=100)
     state = look(curated)
     assert state.current is not None
     assert state.current.verdict == "budget spent"
@@ -179,7 +178,7 @@ def test_a_withdrawal_after_the_report_is_late_until_a_report_covers_it(curated:
         after = ledger.expert_labels()
     late = []
     for labels in (before, after):
-        write_report(curated, "budget spent: 40 labels of 40", last_change(labels))
+        write_report(curated, "budget spent", last_change(labels))
         current = look(curated).current
         assert current is not None
         late.append(current.labels.late)
@@ -188,7 +187,7 @@ def test_a_withdrawal_after_the_report_is_late_until_a_report_covers_it(curated:
 
 
 def test_a_report_whose_run_failed_a_check_is_no_verdict(curated: SmallLoop) -> None:
-    write_report(curated, "continue: no stopping rule fired", watermark=0)
+    write_report(curated, "continue", watermark=0)
     add_run(curated, Status.FAILURE)
     state = look(curated)
     assert state.current is not None

@@ -66,7 +66,7 @@ def test_late_votes_are_learned_from_at_night_in_a_run_of_their_own(journal: Jou
     assert request.run_key == "0001/learn/1"
     assert "40 answers or adjudications came in" in request.tags["al/reason"]
     report = journal.loop.root.read_table("kappa_report", "0001")
-    assert report.filter(figure="watermark")["estimate"].to_list() == [5 * 40]
+    assert report["watermark"].unique().to_list() == [5 * 40]
 
 
 def test_a_grown_pool_reopens_the_loop_at_night(journal: Journal) -> None:

@@ -61,9 +61,9 @@ def test_raters_are_shown_with_the_others_majority_and_what_was_not_asked(policy
     }  # fmt: skip
     assert found["gold"] == []
     slices = {
-        (each["slice_kind"], each["slice"]): each["items"]
+        (each["scope"], each["slice"]): each["items"]
         for each in found["figures"]
-        if each["figure"] == "expert_expert_kappa" and each["slice_kind"] != "rater"
+        if each["figure"] == "expert_expert_kappa" and each["scope"] != "rater"
     }
     assert slices["all", "all"] == slices["iteration", "0000"] + slices["iteration", "0001"] == 80
     shown = al("raters", "-p", policy_file)

@@ -6,8 +6,7 @@ import pytest
 
 from al_assets.agreement.core.kappa import mean_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
-from al_assets.agreement.population.stop_set import labels_at
-from al_assets.agreement.population.thresholds import prevalence_threshold
+from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HEAD_AHEAD, STUDENT_AHEAD
 from al_assets.models.representation_probe import Probe, representation_probe
 from al_assets.models.students.linear import fit_linear

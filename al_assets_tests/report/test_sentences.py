@@ -4,7 +4,6 @@ import pytest
 from al_assets.report.iteration_tables import IterationTables
 from al_assets.report.sentences import (
     gain_sentence,
-    percent,
     population_sentence,
     standing_sentence,
     verdict_reason,
@@ -21,21 +20,21 @@ def _edited(report: pl.DataFrame, figure: str, scope: str, **values: float | Non
 
 
 @pytest.mark.parametrize(
-    ("detail", "says"),
+    ("verdict", "reason", "says"),
     [
-        ("parity: close enough", "as well as they agree with each other.|Close enough."),
-        ("guideline problem: kappa 0.4", "the experts agree too little among themselves.|Kappa 0.4."),
-        ("continue: no stopping rule fired", "Go on: no stopping rule fired.|"),
+        ("parity", "close enough", "as well as they agree with each other.|Close enough."),
+        ("guideline problem", "kappa 0.4", "the experts agree too little among themselves.|Kappa 0.4."),
+        ("continue", "no stopping rule fired", "Go on: no stopping rule fired.|"),
         (
-            "continue: no stopping rule fired; also fired: x (advice only)",
+            "continue",
+            "no stopping rule fired; also fired: x (advice only)",
             "fired.|No stopping rule fired; also fired: x",
         ),
-        ("another: why not", "Verdict: another.|Why not."),
+        ("another", "why not", "Verdict: another.|Why not."),
     ],
 )
-def test_the_verdict_is_a_sentence(tables: IterationTables, detail: str, says: str) -> None:
-    is_verdict = pl.col("figure") == "verdict"
-    report = tables.report.with_columns(detail=pl.when(is_verdict).then(pl.lit(detail)).otherwise("detail"))
+def test_the_verdict_is_a_sentence(tables: IterationTables, verdict: str, reason: str, says: str) -> None:
+    report = tables.report.with_columns(verdict=pl.lit(verdict), verdict_reason=pl.lit(reason))
     assert says in f"{verdict_sentence(report)}|{verdict_reason(report)}"
 
 
@@ -84,8 +83,3 @@ def test_the_gain_is_divided_into_ranking_and_threshold(tables: IterationTables)
         "positive."
     )
     assert gain_sentence(report.filter(pl.col("figure") != "gain_from_ranking")) == ""
-
-
-@pytest.mark.parametrize(("share", "shown"), [(0.0123, "1.2 %"), (0.0996, "10 %"), (0.5, "50 %"), (1.0, "100 %")])
-def test_a_share_is_shown_as_a_percentage(share: float, shown: str) -> None:
-    assert percent(share) == shown

@@ -8,11 +8,12 @@ import polars as pl
 import yaml
 
 from al_assets.agreement.core.figures import estimate_of
-from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_labels
+from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.stopping import StoppingRules
 from al_assets.config import Policy, load_policy
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED
+from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.simulated_loop import World, make_world
 from al_assets_tests.support.small_loop import small_policy
 
@@ -63,7 +64,7 @@ def write_run(folder: Path, world: World) -> Policy:
     for key in KEYS:
         votes = _votes(world, key)
         split = _split(world.split.filter(pl.col("iteration") <= key), votes)
-        figures = kappa_report(
+        report = report_frame(
             iteration=key,
             votes=votes,
             split=split,
@@ -74,9 +75,8 @@ def write_run(folder: Path, world: World) -> Policy:
             history=history,
             earlier_labels=earlier,
             resamples=200,
+            watermark=int(str(votes["seq"].max())),
         )
-        last = {"figure": "watermark", "scope": "loop", "estimate": float(str(votes["seq"].max()))}
-        report = pl.concat([frame_of(figures), pl.DataFrame([last], schema=frame_of(figures).schema)])
         frames = {
             "kappa_report": report,
             "expert_labels": votes,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.population.audit import audit_distributions, audit_sample, within_unit
+from al_assets.agreement.population.audit import audit_distributions, audit_sample
 from al_assets.curation.queue.strata import StrataPlan, plan_strata
 from benchmarks.statistics.kappa_coverage import NOMINAL, pattern_chances, share_held
 
@@ -143,7 +143,7 @@ def _one_audit(
     ends = []
     for figure in FIGURES:
         interval = figures[figure].interval(len(drawn), NOMINAL)
-        interval = interval if figure.endswith("kappa") else within_unit(interval)
+        interval = interval if figure.endswith("kappa") else interval.within_unit()
         values = (interval.estimate, interval.low, interval.high)
         ends.append(tuple(np.nan if value is None else value for value in values))
     return [(estimate, low, high) for estimate, low, high in ends]

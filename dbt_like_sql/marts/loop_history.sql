@@ -71,9 +71,10 @@ intervals as (
         any_value(figures) filter (where scope = 'audit' and figure = 'model_expert_kappa') as audit,
         any_value(figures) filter (where scope = 'audit' and figure = 'prevalence') as prevalence,
         any_value(estimate) filter (where scope = 'pool' and figure = 'threshold') as threshold,
-        any_value(estimate) filter (where scope = 'loop' and figure = 'promotion') as promotion,
-        any_value(detail) filter (where scope = 'loop' and figure = 'promotion') as promotion_detail,
-        any_value(detail) filter (where scope = 'loop' and figure = 'verdict') as verdict_detail
+        any_value(promoted) as promoted,
+        any_value(promotion_reason) as promotion_reason,
+        any_value(verdict) as verdict,
+        any_value(verdict_reason) as verdict_reason
     from kappa_report as figures
     group by iteration
 )
@@ -106,10 +107,10 @@ select
     intervals.prevalence.low as prevalence_low,
     intervals.prevalence.high as prevalence_high,
     intervals.threshold as student_threshold,
-    intervals.promotion = 1 as promoted,
-    regexp_extract(promotion_detail, '^[^:]*: (.*)$', 1, 's') as promotion_reason,
-    split_part(verdict_detail, ': ', 1) as verdict,
-    regexp_extract(verdict_detail, '^[^:]*: (.*)$', 1, 's') as verdict_reason
+    intervals.promoted,
+    intervals.promotion_reason,
+    intervals.verdict,
+    intervals.verdict_reason
 from iterations
 left join incumbent_model using (iteration)
 left join queued using (iteration)

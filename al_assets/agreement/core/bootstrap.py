@@ -4,8 +4,8 @@ A group (a boundary pair, a family of near-duplicates) is drawn whole, with all 
 (Efron 1987); one set of resamples serves every figure, so differences between figures are paired.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -22,6 +22,19 @@ MAX_UNDEFINED = 0.1
 _CHUNK_VALUES = 2_000_000
 _NORMAL = NormalDist()
 _NO_JACKKNIFE: Floats = np.empty(0)
+_KAPPAS = (
+    "cohen_kappa", "expert_expert_kappa", "model_expert_kappa", "incumbent_expert_kappa", "parity_difference",
+    "student_gain", "panel_gain", "fleiss_kappa", "krippendorff_alpha",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: number of resamples, seed, confidence."""
+
+    resamples: int = 2_000
+    seed: int = 0
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,12 @@ class Interval:
     high: float | None
     items: int
     reason: str | None = None
+
+    def within_unit(self) -> "Interval":
+        """Return the interval of a share, cut off at 0 and 1."""
+        low = None if self.low is None else max(0.0, self.low)
+        high = None if self.high is None else min(1.0, self.high)
+        return replace(self, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -104,39 +123,6 @@ class Distribution:
         return float((deviations**3).sum()) / (6 * spread**1.5) if spread > 1e-18 else 0.0
 
 
-def grouped_interval(
-    statistic: Statistic, groups: NDArray[Any], *, resamples: int = 2_000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Return a figure with its BCa interval over groups of items.
-
-    :param statistic: item weights of shape (batch, items) -> figures of shape (batch,), NaN where undefined.
-    :param groups: shape (items,), which group each item belongs to.
-    """
-    distributions = grouped_distributions(
-        lambda weights: {"figure": statistic(weights)}, groups, resamples=resamples, seed=seed
-    )
-    return distributions["figure"].interval(len(groups), confidence)
-
-
-def paired_difference(
-    first: Statistic,
-    second: Statistic,
-    groups: NDArray[Any],
-    *,
-    resamples: int = 2_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Interval:
-    """Return first - second with its BCa interval, both computed on the same resamples of groups."""
-    return grouped_interval(
-        lambda weights: first(weights) - second(weights),
-        groups,
-        resamples=resamples,
-        seed=seed,
-        confidence=confidence,
-    )
-
-
 def grouped_distributions(
     statistics: Statistics,
     groups: NDArray[Any],
@@ -153,8 +139,8 @@ def grouped_distributions(
     """
     members, count = _members(groups)
     estimates = statistics(np.ones((1, len(groups))))
-    replicates = _collect(statistics, _group_draws(members, count, resamples, seed))
-    jackknife = _collect(statistics, _without_each_group(members, count))
+    replicates = collect_replicates(statistics, _group_draws(members, count, resamples, seed))
+    jackknife = collect_replicates(statistics, _without_each_group(members, count))
     return {
         name: Distribution(
             float(value[0]), replicates[name], count, jackknife[name], (leverage or {}).get(name, float("nan"))
@@ -215,9 +201,67 @@ def smoothed_distribution(
     return Distribution(estimate, replicates + (estimate - centre), count)
 
 
-def collect_replicates(statistics: Statistics, weights: Iterator[Floats]) -> dict[str, Floats]:
+def collect_replicates(statistics: Statistics, batches: Iterable[Floats]) -> dict[str, Floats]:
     """Return each figure over batches of item weights, joined."""
-    return _collect(statistics, weights)
+    parts: dict[str, list[Floats]] = {}
+    for weights in batches:
+        for name, values in statistics(weights).items():
+            parts.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def group_sums(features: Floats, group: NDArray[Any]) -> Floats:
+    """Return the sum of the features of each group's items, shape (groups, features), groups in sorted order.
+
+    :param features: shape (items, features).
+    :param group: shape (items,).
+    """
+    order = np.argsort(group, kind="stable")
+    starts = np.unique(group[order], return_index=True)[1]
+    return np.asarray(np.add.reduceat(features[order], starts, axis=0))
+
+
+def resampled_sums(
+    sums: Floats, figures_of: Callable[[Floats], Mapping[str, Floats]], how: Resampling
+) -> dict[str, Distribution]:
+    """Return the bootstrap distributions of figures that are functions of sums over groups.
+
+    The same draws, and so the same figures, as ``grouped_distributions`` of the items, at the cost of the groups.
+
+    :param sums: shape (groups, features), see ``group_sums``.
+    :param figures_of: totals of shape (batch, features) -> figure -> shape (batch,).
+    """
+    return grouped_distributions(
+        lambda times: figures_of(times @ sums), np.arange(len(sums)), resamples=how.resamples, seed=how.seed
+    )
+
+
+def agreement_leverage(share: Floats) -> dict[str, float]:
+    """Return how far each figure falls per share of items that turn out discordant, where agreement is perfect.
+
+    :param share: shape (items,), share of positive votes of each item.
+    """
+    positive = float(share.mean())
+    chance = 2 * positive * (1 - positive)
+    if chance <= 0:
+        return {"observed_agreement": 1.0}
+    return {
+        **dict.fromkeys(_KAPPAS, 1 / chance),
+        "gwet_ac1": 1 / (1 - chance),
+        "observed_agreement": 1.0,
+        "positive_agreement": 1 / (2 * positive),
+        "negative_agreement": 1 / (2 * (1 - positive)),
+    }
+
+
+def table_leverage(cells: Floats) -> dict[str, float]:
+    """Return the same for the figures of one 2 x 2 table; empty for an empty table.
+
+    :param cells: shape (4,), see ``two_by_two.pair_cells``.
+    """
+    if not cells.sum():
+        return {}
+    return agreement_leverage(np.array([(2 * cells[0] + cells[1] + cells[2]) / (2 * cells.sum())]))
 
 
 def batch_sizes(rows: int, width: int) -> Iterator[int]:
@@ -225,14 +269,6 @@ def batch_sizes(rows: int, width: int) -> Iterator[int]:
     size = max(1, _CHUNK_VALUES // max(width, 1))
     for start in range(0, rows, size):
         yield min(size, rows - start)
-
-
-def _collect(statistics: Statistics, batches: Iterator[Floats]) -> dict[str, Floats]:
-    found: dict[str, list[Floats]] = {}
-    for weights in batches:
-        for name, values in statistics(weights).items():
-            found.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def _members(groups: NDArray[Any]) -> tuple[NDArray[np.int64], int]:

@@ -15,6 +15,8 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
+RANDOM_REASONS = ("audit", "control")
+"""Reasons of items that were drawn by lot, rather than chosen by rule."""
 VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
 
 
@@ -62,9 +64,32 @@ class LabelledItems:
         return np.where(decisive > 0, np.nansum(self.votes, axis=1) / np.maximum(decisive, 1), np.nan)
 
     @property
+    def has_incumbent(self) -> bool:
+        """Whether an incumbent labelled any of the items."""
+        return not bool(np.isnan(self.incumbent).all())
+
+    @property
     def evaluation(self) -> NDArray[np.bool_]:
         """Whether an item is kept for evaluation; panel items are."""
         return np.isin(self.split, EVALUATION_SPLITS)
+
+
+def why_undefined(items: LabelledItems) -> str:
+    """Return why the kappas of these items are undefined, in words, should they be."""
+    if not (items.decisive > 0).any():
+        return "no labelled item in this scope"
+    shared = items.votes[items.decisive > 1]
+    if not len(shared):
+        return "no item has two decisive votes"
+    if len(np.unique(shared[~np.isnan(shared)])) == 1:
+        label = "positive" if np.nanmax(shared) > 0 else "negative"
+        return f"every vote is {label}; kappa is undefined while only one label occurs"
+    return "undefined: some raters or the model use one label only on the items they share"
+
+
+def has_incumbent(scores: pl.DataFrame) -> bool:
+    """Return whether an incumbent labelled any row of the scores; without one a student stands alone."""
+    return scores["incumbent_label"].null_count() < scores.height
 
 
 def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame) -> LabelledItems:
@@ -95,7 +120,7 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
         .with_columns(pl.coalesce("split_reason", "reason").alias("reason"))
         .sort("item_id")
     )
-    found = LabelledItems(
+    labelled = LabelledItems(
         item_id=_texts(items["item_id"]),
         votes=_vote_matrix(votes, items["item_id"]),
         undecided=items["undecided"].cast(pl.Int64).to_numpy(),
@@ -110,13 +135,16 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
         p_incumbent=floats(items["p_incumbent"]),
         incumbent=floats(items["incumbent_label"]),
     )
-    unscored = found.evaluation & np.isnan(found.p_student + found.p_incumbent + found.incumbent)
+    needed = labelled.p_student
+    if has_incumbent(scores):
+        needed = needed + labelled.p_incumbent + labelled.incumbent
+    unscored = labelled.evaluation & np.isnan(needed)
     if unscored.any():
         raise ValueError(
             f"scores: {int(unscored.sum())} labelled evaluation items have no score, such as "
-            f"{found.item_id[unscored][0]!r}; score every evaluation item with student and incumbent first"
+            f"{labelled.item_id[unscored][0]!r}; score every evaluation item with student and incumbent first"
         )
-    return found
+    return labelled
 
 
 def _vote_matrix(votes: pl.DataFrame, item_ids: pl.Series) -> Floats:
@@ -138,7 +166,7 @@ def require_columns(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> N
 def aligned(frame: pl.DataFrame, item_ids: NDArray[np.str_], column: str = "label") -> Floats:
     """Return a column of a frame (item_id, column) for some items in their order, NaN where there is none."""
     known = dict(zip(frame["item_id"].to_list(), floats(frame[column]).tolist(), strict=True))
-    return np.array([known.get(str(each), np.nan) for each in item_ids], dtype=np.float64)
+    return np.array([known.get(str(item), np.nan) for item in item_ids], dtype=np.float64)
 
 
 def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:

@@ -12,12 +12,11 @@ from al_assets.agreement.planning.expected_gain import GainPlan, expected_gain, 
 from al_assets.agreement.planning.sample_size import (
     Stratum,
     audit_items,
-    items_until,
     kappa_items,
     parity_items,
     stratified_audit_items,
 )
-from al_assets.agreement.stopping.ceiling import ONE_SIDED_95, judge_ceiling
+from al_assets.agreement.stopping.ceiling import ONE_SIDED_95, items_until, judge_ceiling
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)

@@ -9,9 +9,9 @@ from statistics import NormalDist
 import numpy as np
 
 from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.stopping.ceiling import ON_THE_MARGIN
 
 AUDIT_FLOOR = 20
-ON_THE_MARGIN = 1e-9
 _STEP = 1e-6
 _NORMAL = NormalDist()
 
@@ -22,21 +22,6 @@ class Stratum:
 
     share: float
     positive_share: float
-
-
-def items_until(estimate: float, bound: float, target: float, items: int) -> int | None:
-    """Return how many items it takes, in all, until a bound reaches a target, if the estimate stays where it is.
-
-    A bound's distance from its estimate shrinks with the square root of the items:
-    items * ((bound - estimate) / (target - estimate))^2, rounded up.
-
-    :param bound: the end of the interval on the target's side, from ``items`` items.
-    :return: None if the estimate sits on the target, so no number of items would do.
-    """
-    if abs(target - estimate) < ON_THE_MARGIN:
-        return None
-    # Rounded first, because a distance that is exactly twice another is not so in binary.
-    return ceil(round(items * ((bound - estimate) / (target - estimate)) ** 2, 6))
 
 
 def figure_deviation(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval, collect_replicates
 from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.core.labelled_items import LabelledItems
 from al_assets.agreement.core.two_by_two import ratio
 from al_assets.agreement.population.stratified_sample import (
     AuditSample,
@@ -25,16 +26,6 @@ from al_assets.agreement.population.stratified_sample import (
     stratified_jackknife,
     without_each_item,
 )
-
-__all__ = [
-    "AuditSample",
-    "audit_distributions",
-    "audit_kappa",
-    "audit_prevalence",
-    "audit_sample",
-    "rao_wu_weights",
-    "within_unit",
-]
 
 
 def audit_sample(
@@ -84,20 +75,7 @@ def audit_prevalence(
     that a sample like this would miss with probability (1 - confidence) / 2.
     """
     distribution = audit_distributions(sample, {}, resamples=resamples, seed=seed)["prevalence"]
-    interval = distribution.interval(len(sample.weights), confidence)
-    return within_unit(interval)
-
-
-def audit_kappa(
-    sample: AuditSample, model: Floats, *, resamples: int = 2_000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Return the pool-wide mean over raters of the weighted kappa between model and rater.
-
-    :param model: shape (items,), 1 or 0.
-    """
-    distribution = audit_distributions(sample, {"model": model}, resamples=resamples, seed=seed)["model_expert_kappa"]
-    items = int(((~np.isnan(sample.votes)).sum(axis=1) >= 2).sum())
-    return distribution.interval(items, confidence)
+    return distribution.interval(len(sample.weights), confidence).within_unit()
 
 
 def audit_distributions(
@@ -115,21 +93,21 @@ def audit_distributions(
     agreement = Panel(sample.votes, models)
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        found = dict(agreement.figures(weights))
+        figures = dict(agreement.figures(weights))
         total, positive = weights.sum(axis=1), weights @ share
-        found["prevalence"] = ratio(positive, total)
+        figures["prevalence"] = ratio(positive, total)
         for name, labels in models.items():
             called, hit = weights @ labels, weights @ (labels * share)
-            found[f"{name}_precision"] = ratio(hit, called)
-            found[f"{name}_recall"] = ratio(hit, positive)
-            found[f"{name}_positive_share"] = ratio(called, total)
-        return found
+            figures[f"{name}_precision"] = ratio(hit, called)
+            figures[f"{name}_recall"] = ratio(hit, positive)
+            figures[f"{name}_positive_share"] = ratio(called, total)
+        return figures
 
     replicates = collect_replicates(statistics, rao_wu_weights(sample, resamples=resamples, seed=seed))
     estimates = statistics(sample.weights[None, :])
     influence = collect_replicates(statistics, without_each_item(sample))
     leverage = _leverage(sample, models)
-    found = {
+    distributions = {
         name: Distribution(
             float(value[0]),
             replicates[name],
@@ -140,14 +118,12 @@ def audit_distributions(
         for name, value in estimates.items()
     }
     prevalence = mean_distribution(sample, share, resamples=resamples, seed=seed)
-    return {**found, "prevalence": replace(prevalence, leverage=leverage["prevalence"])}
+    return {**distributions, "prevalence": replace(prevalence, leverage=leverage["prevalence"])}
 
 
-def within_unit(interval: Interval) -> Interval:
-    """Return the interval of a share, cut off at 0 and 1."""
-    low = None if interval.low is None else max(0.0, interval.low)
-    high = None if interval.high is None else min(1.0, interval.high)
-    return Interval(interval.estimate, low, high, interval.items, interval.reason)
+def audit_of(items: LabelledItems) -> AuditSample:
+    """Return audit items with decisive votes as a weighted sample of the pool."""
+    return audit_sample(items.votes, items.iteration, items.stratum, items.inclusion_probability, items.stratum_size)
 
 
 def _combine_rounds(weight: Floats, rounds: NDArray[Any]) -> Floats:

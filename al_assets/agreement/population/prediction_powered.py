@@ -8,8 +8,8 @@ import numpy as np
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.audit import AuditSample, audit_prevalence, within_unit
-from al_assets.agreement.population.stratified_sample import mean_distribution
+from al_assets.agreement.population.audit import audit_prevalence
+from al_assets.agreement.population.stratified_sample import AuditSample, mean_distribution
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def prediction_powered_prevalence(
         interval.items,
         interval.reason,
     )
-    return PredictionPowered(within_unit(moved), classical, chosen)
+    return PredictionPowered(moved.within_unit(), classical, chosen)
 
 
 def power_tuning(sample: AuditSample, prediction: Floats) -> float:
@@ -124,7 +124,7 @@ def rogan_gladen(
     # The derivatives with respect to se and sp are -pi / J and (1 - pi) / J at the uncut estimate.
     variance = standard_error**2 + true**2 * hit_variance + (1 - true) ** 2 * rejected_variance
     margin = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(variance) / informed
-    return within_unit(Interval(min(1.0, max(0.0, true)), true - margin, true + margin, items))
+    return Interval(min(1.0, max(0.0, true)), true - margin, true + margin, items).within_unit()
 
 
 def _rate(name: str, right: int, tested: int) -> tuple[float, float]:

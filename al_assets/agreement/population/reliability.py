@@ -8,11 +8,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval
+from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.population.audit import AuditSample, rao_wu_weights, within_unit
+from al_assets.agreement.population.audit import audit_of
 from al_assets.agreement.population.calibration import Calibration
-from al_assets.agreement.report.scopes import Figure, as_figure, audit_of
+from al_assets.agreement.population.stratified_sample import AuditSample, rao_wu_weights
 
 ITEMS_A_BIN = 20
 _BINS = pl.Schema(
@@ -82,7 +83,7 @@ def reliability(
         _without_chance(plain, _binned_error(gaps, member, draws), chance, len(share)),
         plain,
         chance,
-        within_unit(brier),
+        brier.within_unit(),
         float(np.average((mean - share) ** 2, weights=weights)),
     )
 

@@ -3,17 +3,17 @@
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.bootstrap import Interval, table_distribution
-from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.core.labelled_items import aligned, floats
-from al_assets.agreement.report.scopes import Figure, as_figure, table_leverage
-from al_assets.agreement.stopping import predicted_f_change
+from al_assets.agreement.core.bootstrap import Interval, table_distribution, table_leverage
+from al_assets.agreement.core.figures import Figure, as_figure
+from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells, positive_of
+from al_assets.agreement.core.labelled_items import aligned, floats, has_incumbent
+from al_assets.agreement.population.thresholds import labels_at
 
 AGREEMENT = "stop_set_agreement"
 CHANGE = "predicted_f_change"
 
 
-def stop_set_scope(
+def stop_set_figures(
     scores: pl.DataFrame, threshold: float, earlier: pl.DataFrame | None, *, resamples: int, seed: int
 ) -> dict[str, Figure]:
     """Return the figures of scope pool: positive shares, and agreement with the incumbent and the student before.
@@ -23,7 +23,6 @@ def stop_set_scope(
     """
     stop_set = scores.filter(pl.col("role") == "stop_set").sort("item_id")
     student = labels_at(floats(stop_set["p_student"]), threshold)
-    incumbent = floats(stop_set["incumbent_label"])
     before = Interval(None, None, None, 0, "no student before this one")
     change: float | None = None
     if earlier is not None:
@@ -31,21 +30,37 @@ def stop_set_scope(
         labels_before = aligned(earlier, ids)
         before = _agreement(student, labels_before, resamples, seed)
         change = predicted_f_change(student, labels_before)
-    with_incumbent = _agreement(student, incumbent, resamples, seed)
+    with_incumbent: list[Figure] = []
+    if has_incumbent(scores):
+        with_incumbent = _beside_incumbent(student, floats(stop_set["incumbent_label"]), resamples, seed)
     size = stop_set.height
     figures = [
         Figure("positive_share", "pool", float(student.mean()), items=size, detail="called positive by the student"),
-        Figure("incumbent_positive_share", "pool", float(incumbent.mean()), items=size, detail="by the incumbent"),
-        as_figure("incumbent_agreement", "pool", with_incumbent, "kappa with the incumbent on the stop set"),
+        *with_incumbent,
         as_figure(AGREEMENT, "pool", before, "kappa with the student before on the stop set"),
         Figure(CHANGE, "pool", change, items=before.items, detail=_about_change(change, before)),
     ]
     return {figure.figure: figure for figure in figures}
 
 
-def labels_at(scores: Floats, threshold: float) -> Floats:
-    """Return 1 where a score is at or above the threshold, 0 below, NaN where there is no score."""
-    return np.where(np.isnan(scores), np.nan, (scores >= threshold).astype(np.float64))
+def _beside_incumbent(student: Floats, incumbent: Floats, resamples: int, seed: int) -> list[Figure]:
+    alike, share = _agreement(student, incumbent, resamples, seed), float(incumbent.mean())
+    return [
+        Figure("incumbent_positive_share", "pool", share, items=len(incumbent), detail="by the incumbent"),
+        as_figure("incumbent_agreement", "pool", alike, "kappa with the incumbent on the stop set"),
+    ]
+
+
+def predicted_f_change(now: Floats, before: Floats) -> float | None:
+    """Return 1 - 2a / (2a + b + c) of two models' labels (Altschuler and Bloodgood 2019).
+
+    a items are positive for both, b and c for one. It is 1 minus F of one model with the other as the truth.
+
+    :param now: shape (items,), 1, 0 or NaN; an item where either is NaN is left out.
+    :return: 0 to 1; None if neither ever says positive: F then says nothing about how alike they are.
+    """
+    value = 1 - float(positive_of(pair_cells(now, before).sum(axis=0)))
+    return None if np.isnan(value) else value
 
 
 def _about_change(change: float | None, before: Interval) -> str | None:

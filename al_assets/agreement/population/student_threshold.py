@@ -16,8 +16,10 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
+from al_assets.agreement.population.audit import audit_of
 from al_assets.agreement.population.calibration import Calibration, CalibrationError, Method, fit_calibration
 from al_assets.agreement.population.thresholds import (
     PRIOR_STRENGTH,
@@ -26,7 +28,6 @@ from al_assets.agreement.population.thresholds import (
     prevalence_threshold,
     probability_threshold,
 )
-from al_assets.agreement.report.scopes import Figure, audit_of
 
 OUT_OF_FOLD = "out_of_fold"
 FINE_TUNING = "fine-tuning"
@@ -81,6 +82,13 @@ class StudentThreshold:
             Figure("calibration_slope", "pool", slope, items=curve.items, detail=self.curve),
             Figure("calibration_intercept", "pool", intercept, items=curve.items, detail=LOG_ODDS),
         ]
+
+
+def student_labels(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Return the student's labels, columns item_id, role, label; to be kept for the next iterations' reports."""
+    # Out-of-fold scores are those of other students.
+    own = scores.filter(pl.col("role") != OUT_OF_FOLD)
+    return own.select("item_id", "role", (pl.col("p_student") >= threshold).alias("label"))
 
 
 def choose_threshold(

@@ -64,6 +64,11 @@ def probability_threshold(scores: Floats, probabilities: Floats, least: float = 
     return _cut(levels, int((levels >= called.min()).sum()) if len(called) else 0)
 
 
+def labels_at(scores: Floats, threshold: float) -> Floats:
+    """Return 1 where a score is at or above the threshold, 0 below, NaN where there is no score."""
+    return np.where(np.isnan(scores), np.nan, (scores >= threshold).astype(np.float64))
+
+
 def estimate_prevalence(
     labels: Floats, weights: Floats, prior_prevalence: float, prior_strength: float = PRIOR_STRENGTH
 ) -> float:

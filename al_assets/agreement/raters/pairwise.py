@@ -1,14 +1,14 @@
 """Each rater compared with each other rater, with the majority of the others and with the model."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from al_assets.agreement.core.bootstrap import Distribution
-from al_assets.agreement.core.resampling import Resampling, Row, figure_row, group_sums, resampled
+from al_assets.agreement.core.bootstrap import Distribution, Resampling, group_sums, resampled_sums, table_leverage
+from al_assets.agreement.core.figures import Figure, slice_figure
 from al_assets.agreement.core.two_by_two import TABLE_FIGURES, Floats, mean_defined, pair_cells, table_figures
 from al_assets.agreement.raters.rated_items import MAJORITY, RatedItems, leave_one_out_majority
-from al_assets.agreement.report.scopes import table_leverage
 
 MODEL = "(model)"
 OTHERS = "(each other rater, mean)"
@@ -16,13 +16,13 @@ _NAN = float("nan")
 _Pairs = list[tuple[str, str]]
 
 
-def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) -> list[Row]:
+def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) -> list[Figure]:
     """Return the figures of ``TABLE_FIGURES`` of each rater against each other rater, the majority and the model.
 
     All from the same resamples of groups. With the model a rater is compared on items with two decisive votes.
 
     :param model: shape (items,), 1, 0 or NaN; None without a model.
-    :return: rows of slice_kind "rater"; two raters' figures are given from either side.
+    :return: figures of scope "rater"; two raters' figures are given from either side.
     """
     kept = rated.items.decisive > 0
     if len(rated.raters) < 2 or not kept.any():
@@ -38,7 +38,7 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
         kappa = figures["cohen_kappa"]
         return found | {f"mean {rater}": mean_defined(kappa[:, _with(rater, pairs)]) for rater in rated.raters}
 
-    found = resampled(sums, figures_of, how)
+    found = resampled_sums(sums, figures_of, how)
     tables = sums.reshape(len(sums), len(pairs), 4)
     rows = []
     for place, (rater, against) in enumerate(pairs):
@@ -48,7 +48,7 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
     shared = (~np.isnan(votes)) & ((~np.isnan(votes)).sum(axis=1, keepdims=True) > 1)
     for column, rater in enumerate(rated.raters):
         rows.append(
-            figure_row(
+            slice_figure(
                 ("rater", rater, OTHERS, "cohen_kappa"),
                 found[f"mean {rater}"],
                 items=int(shared[:, column].sum()),
@@ -78,9 +78,9 @@ def _with(rater: str, pairs: _Pairs) -> list[int]:
     return [place for place, pair in enumerate(pairs) if rater in pair and not {MAJORITY, MODEL} & set(pair)]
 
 
-def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Floats, confidence: float) -> Row:
+def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Floats, confidence: float) -> Figure:
     items = round(float(table.sum()))
-    return figure_row(
+    return slice_figure(
         ("rater", *key),
         distribution,
         items=items,
@@ -99,8 +99,5 @@ def _why(figure: str, items: int) -> str:
     return f"both give one and the same label to all {items} items"
 
 
-def _turned(row: Row) -> Row:
-    assert row.against is not None
-    return Row(
-        row.slice_kind, row.against, row.slice, row.figure, row.estimate, row.low, row.high, row.items, row.reason
-    )
+def _turned(figure: Figure) -> Figure:
+    return replace(figure, slice=figure.against, against=figure.slice)

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.bootstrap import Resampling, group_sums, resampled_sums
+from al_assets.agreement.core.figures import Figure, slice_figure
 from al_assets.agreement.core.labelled_items import SCORE_COLUMNS, SPLIT_COLUMNS, LabelledItems, labelled_items
-from al_assets.agreement.core.resampling import Resampling, Row, figure_row, group_sums, resampled
 from al_assets.agreement.core.two_by_two import Floats, kappa_of, pair_cells, ratio
 
 MAJORITY = "(majority of the others)"
@@ -93,7 +94,7 @@ def rater_confusion(votes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def quality_rows(rated: RatedItems, how: Resampling) -> list[Row]:
+def quality_rows(rated: RatedItems, how: Resampling) -> list[Figure]:
     """Return each rater's figures of ``QUALITY_FIGURES`` with BCa intervals over groups.
 
     undecided_share is of all answers, positive_share of the decisive ones. signed_bias is the rater's share of
@@ -111,7 +112,7 @@ def quality_rows(rated: RatedItems, how: Resampling) -> list[Row]:
     counts = np.stack([answered, answered & np.isnan(votes), votes == 1, votes == 0], axis=-1).astype(np.float64)
     features = np.concatenate([counts, cells * ~later[..., None], cells * later[..., None]], axis=-1)
     sums = group_sums(features.reshape(len(votes), -1), rated.items.group)
-    found = resampled(sums, _quality_of, how)
+    found = resampled_sums(sums, _quality_of, how)
     seen = sums.reshape(len(sums), len(rated.raters), _WIDTH)
     rows = []
     for rater, name in enumerate(rated.raters):
@@ -120,7 +121,7 @@ def quality_rows(rated: RatedItems, how: Resampling) -> list[Row]:
             key = ("rater", name, MAJORITY if "_share" not in figure else None, figure)
             distribution = found[f"{rater} {figure}"]
             rows.append(
-                figure_row(
+                slice_figure(
                     key, distribution, items=items, groups=groups, undefined=undefined, confidence=how.confidence,
                     leverage=1.0 if "_share" in figure else float("nan"),
                 )

@@ -1,6 +1,6 @@
 """Whether raters agree with themselves: the same item, the same rater, some time later, unannounced.
 
-Two raters cannot be expected to agree better than each agrees with himself: an answer that changes with the day is
+Two raters cannot be expected to agree better than each agrees with themselves: an answer that changes with the day is
 noise that no guideline and no model can learn. So read expert-expert kappa beside the retest kappa; where it lies
 above, chance or the choice of items put it there.
 """
@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.bootstrap import Distribution
+from al_assets.agreement.core.bootstrap import Distribution, Resampling, group_sums, resampled_sums, table_leverage
+from al_assets.agreement.core.figures import Figure, frame_of, slice_figure
 from al_assets.agreement.core.labelled_items import VOTE_VALUES, require_columns
-from al_assets.agreement.core.resampling import Resampling, Row, figure_row, frame_of_rows, group_sums, resampled
 from al_assets.agreement.core.two_by_two import Floats, kappa_of, observed_of, pair_cells, ratio
-from al_assets.agreement.report.scopes import table_leverage
 
 THEMSELVES = "(themselves, earlier)"
 FIGURES = ("retest_kappa", "retest_agreement")
@@ -23,7 +22,7 @@ _COLUMNS = ("item_id", "rater", "group_id", "first_label", "label", "same_policy
 
 
 def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame:
-    """Return each rater's agreement with himself, and that of all, with BCa intervals over groups of items.
+    """Return each rater's agreement with themselves, and that of all, with BCa intervals over groups of items.
 
     ``retest_kappa`` is Cohen's kappa of the later answers with the earlier ones; that of all takes the agreement due to
     chance within each rater, kappa = sum n_r (Po_r - Pe_r) / sum n_r (1 - Pe_r), which is the mean of the raters'
@@ -33,7 +32,8 @@ def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame
 
     :param retests: item_id, rater, group_id, first_label, label (positive, negative, undecided), same_policy; a row
         for each item and rater.
-    :return: columns of ``rows.SCHEMA``: slice_kind ``rater`` and the name, or ``all``; items are the retests counted.
+    :return: columns of the table ``agreement_figures``: scope ``rater`` and the name, or ``all``; items are the
+        retests counted.
     :raises ValueError: a column is missing, a label is unknown, or a row is repeated.
     """
     how = how or Resampling()
@@ -44,17 +44,17 @@ def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame
     group = counted["group_id"].to_numpy().astype(np.str_)
     sums = group_sums(cells.reshape(len(cells), -1), group) if len(cells) else np.zeros((0, 4 * len(raters)))
     tables = sums.reshape(len(sums), len(raters), 4)
-    found = resampled(sums, _figures, how) if len(sums) else {}
+    found = resampled_sums(sums, _figures, how) if len(sums) else {}
     rows = []
     for place, rater in enumerate(raters):
         own = {figure: found[f"{place} {figure}"] for figure in FIGURES if found}
         rows += _rows(("rater", rater), tables[:, [place]], own, retests.filter(rater=rater), how)
-    return frame_of_rows(rows + _rows(("all", "all"), tables, found, retests, how))
+    return frame_of(rows + _rows(("all", "all"), tables, found, retests, how))
 
 
 def _rows(
     part: tuple[str, str], tables: Floats, found: Mapping[str, Distribution], asked: pl.DataFrame, how: Resampling
-) -> list[Row]:
+) -> list[Figure]:
     """Return the figures of one rater or of all.
 
     :param tables: shape (groups, raters, 4).
@@ -64,11 +64,11 @@ def _rows(
     for figure in FIGURES:
         key, undefined = (*part, THEMSELVES, figure), _undefined(asked, items)
         if not items:
-            rows.append(Row(*key, None, None, None, 0, undefined))
+            rows.append(Figure(figure, part[0], None, items=0, detail=undefined, slice=part[1], against=THEMSELVES))
             continue
         kappa = table_leverage(tables.sum(axis=(0, 1))).get("cohen_kappa", float("nan"))
         rows.append(
-            figure_row(
+            slice_figure(
                 key, found[figure], items=items, groups=groups, undefined=undefined, confidence=how.confidence,
                 leverage=1.0 if figure == "retest_agreement" else kappa,
             )

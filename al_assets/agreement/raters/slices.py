@@ -5,23 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from al_assets.agreement.core.bootstrap import Resampling, agreement_leverage, group_sums, resampled_sums
+from al_assets.agreement.core.figures import Figure, frame_of, slice_figure
 from al_assets.agreement.core.kappa import Panel
-from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns
-from al_assets.agreement.core.resampling import (
-    SCHEMA,
-    Resampling,
-    Row,
-    figure_row,
-    frame_of_rows,
-    group_sums,
-    resampled,
-)
-from al_assets.agreement.core.two_by_two import TABLE_FIGURES, Floats
-from al_assets.agreement.raters.pairwise import MODEL, OTHERS, comparison_rows
-from al_assets.agreement.raters.rated_items import MAJORITY, QUALITY_FIGURES, quality_rows, rated_items
-from al_assets.agreement.report.scopes import agreement_leverage, why_undefined
-
-__all__ = ["MAJORITY", "MODEL", "OTHERS", "QUALITY_FIGURES", "SCHEMA", "agreement_figures", "agreement_matrix"]
+from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns, why_undefined
+from al_assets.agreement.core.two_by_two import Floats
+from al_assets.agreement.raters.pairwise import comparison_rows
+from al_assets.agreement.raters.rated_items import quality_rows, rated_items
 
 _NAN = float("nan")
 
@@ -36,7 +26,7 @@ def agreement_figures(
 ) -> pl.DataFrame:
     """Return every agreement figure of every slice of the votes with its BCa interval over groups.
 
-    Slices (slice_kind: slice): all; reason: each label reason; iteration: each iteration, items counting for the
+    Slices (scope: slice): all; reason: each label reason; iteration: each iteration, items counting for the
     first that asked for them; policy_version: each version, the votes cast under it alone. They hold the figures of
     ``kappa.Panel``; kappas with the model rest on items with two decisive votes, as those among the raters do.
     Then, over all items, rater: each rater against each other rater, the majority of the others and the model, the
@@ -46,8 +36,7 @@ def agreement_figures(
     :param votes: current votes, the columns of ``labelled_items.VOTE_COLUMNS``, policy_version if known; one row for
         each item and rater.
     :param model: item_id, label (boolean); items it does not hold count for the raters only.
-    :return: columns slice_kind, slice, against (of a rater: whom they are compared with), figure, estimate, low, high,
-        items, reason: why there is no estimate or no interval, null if there is one.
+    :return: columns of the table ``agreement_figures``; detail says why there is no estimate or no interval.
     :raises ValueError: a column is missing, a label unknown or a row repeated.
     """
     rated = rated_items(votes)
@@ -64,37 +53,19 @@ def agreement_figures(
     for version, cast in _versions(votes):
         items = rated_items(cast).items
         rows += _panel_rows("policy_version", version, items, _model_labels(model, items), how)
-    return frame_of_rows([*rows, *comparison_rows(rated, labels, how), *quality_rows(rated, how)])
+    return frame_of([*rows, *comparison_rows(rated, labels, how), *quality_rows(rated, how)])
 
 
-def agreement_matrix(figures: pl.DataFrame, figure: str = "cohen_kappa") -> pl.DataFrame:
-    """Return how far each two raters, and each rater and the model, agree: a row for each ordered pair.
-
-    :param figures: as ``agreement_figures`` gave them.
-    :param figure: one of ``two_by_two.TABLE_FIGURES``.
-    :return: columns rater, against, estimate, low, high, items, reason; raters by name, the model ("(model)") last;
-        the diagonal is left out. Symmetric.
-    :raises ValueError: an unknown figure.
-    """
-    if figure not in TABLE_FIGURES:
-        raise ValueError(f"figure: {figure!r}; expected one of {', '.join(TABLE_FIGURES)}")
-    compared = figures.filter(
-        (pl.col("slice_kind") == "rater") & (pl.col("figure") == figure) & ~pl.col("against").is_in([MAJORITY, OTHERS])
-    ).select(pl.col("slice").alias("rater"), "against", "estimate", "low", "high", "items", "reason")
-    turned = compared.filter(pl.col("against") == MODEL).with_columns(rater=pl.lit(MODEL), against=pl.col("rater"))
-    return pl.concat([compared, turned]).sort(pl.col("rater") == MODEL, "rater", pl.col("against") == MODEL, "against")
-
-
-def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | None, how: Resampling) -> list[Row]:
+def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | None, how: Resampling) -> list[Figure]:
     kept = items.decisive > 0
     labelled = items.where(kept)
     panel = Panel(labelled.votes, {} if model is None else {"model": model[kept]})
     names = tuple(panel.figures_of(np.zeros((1, panel.features.shape[1]))))
     if not len(labelled):
         reason = "no item with a decisive vote"
-        return [Row(kind, value, None, name, None, None, None, 0, reason) for name in names]
+        return [Figure(name, kind, None, items=0, detail=reason, slice=value) for name in names]
     sums = group_sums(panel.features, labelled.group)
-    found = resampled(sums, panel.figures_of, how)
+    found = resampled_sums(sums, panel.figures_of, how)
     shared = labelled.decisive > 1
     compared = shared if model is None else shared & ~np.isnan(model[kept])
     leverage = agreement_leverage(labelled.positive_share)
@@ -102,7 +73,7 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
     for name in names:
         basis = compared if name == "model_expert_kappa" else shared
         rows.append(
-            figure_row(
+            slice_figure(
                 (kind, value, None, name),
                 found[name],
                 items=int(basis.sum()),

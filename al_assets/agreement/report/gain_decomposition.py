@@ -18,13 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, Interval, grouped_distributions
+from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
+from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import LabelledItems, floats
-from al_assets.agreement.population.audit import audit_distributions
-from al_assets.agreement.population.stop_set import labels_at
-from al_assets.agreement.population.thresholds import prevalence_threshold
-from al_assets.agreement.report.scopes import Figure, agreement_leverage, as_figure, audit_of
+from al_assets.agreement.population.audit import audit_distributions, audit_of
+from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 
 RANKING, THRESHOLD = "gain_from_ranking", "gain_from_threshold"
 _PARTS = (RANKING, THRESHOLD)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from al_assets.agreement.core.bootstrap import Interval, grouped_distributions
+from al_assets.agreement.core.bootstrap import Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.report.scopes import agreement_leverage, why_undefined
+from al_assets.agreement.core.labelled_items import LabelledItems, why_undefined
 
 HEAD_AHEAD = "head ahead"
 STUDENT_AHEAD = "student ahead"

@@ -1,131 +1,148 @@
 """The kappa report of one iteration: every figure with its interval, the stopping rules, verdict and promotion."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, Interval, grouped_distributions
+from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
+from al_assets.agreement.core.figures import Figure, as_figure, figures_in, frame_of
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.core.labelled_items import LabelledItems, aligned, labelled_items
+from al_assets.agreement.core.labelled_items import LabelledItems, aligned, has_incumbent, labelled_items
 from al_assets.agreement.population.reliability import reliability_figures
-from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, labels_at, stop_set_scope
-from al_assets.agreement.population.student_threshold import (
-    OUT_OF_FOLD,
-    CalibrationRules,
-    StudentThreshold,
-    choose_threshold,
-)
-from al_assets.agreement.population.thresholds import PRIOR_STRENGTH
+from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_figures
+from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
+from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
+from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.gain_decomposition import combinations, measured_parts, population_parts
-from al_assets.agreement.report.scopes import (
-    Figure,
-    Scope,
-    agreement_leverage,
-    as_figure,
-    expert_scope,
-    frame_of,
-    measured_scope,
-    population_scope,
-)
-from al_assets.agreement.report.second_opinion import second_opinion
-from al_assets.agreement.stopping import Decision, Evidence, StoppingRules, promotion, verdict
+from al_assets.agreement.report.scopes import all_scopes, scope_masks
+from al_assets.agreement.stopping import CONTINUE, Conclusion, Decision, Evidence, StoppingRules, conclude
+from al_assets.agreement.stopping.ceiling import judge_ceiling
+from al_assets.tables import KAPPA_REPORT
 
-__all__ = [
-    "Figure",
-    "StudentThreshold",
-    "frame_of",
-    "is_promoted",
-    "kappa_report",
-    "scope_masks",
-    "student_labels",
-    "student_threshold",
-    "verdict_of",
-]
-
-RANDOM_REASONS = ("audit", "control")
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
+_UNKNOWN_OF_VOTES: Mapping[str, pl.Expr] = {
+    "iteration": pl.lit("0000"),
+    "reason": pl.lit("control"),
+    "group_id": pl.col("item_id"),
+    "stratum": pl.lit(None, dtype=pl.String),
+    "stratum_size": pl.lit(None, dtype=pl.Int64),
+    "inclusion_probability": pl.lit(None, dtype=pl.Float64),
+}
 
 
-def student_threshold(
-    votes: pl.DataFrame,
-    split: pl.DataFrame,
-    scores: pl.DataFrame,
-    *,
-    expected_prevalence: float,
-    prior_strength: float = PRIOR_STRENGTH,
-    calibration: CalibrationRules | None = None,
-) -> StudentThreshold:
-    """Return the student's threshold and the calibration behind it, see ``threshold.choose_threshold``.
+@dataclass(frozen=True)
+class ReportSettings:
+    """How a report is made; the defaults are those of the policy file.
 
-    The prevalence is that of the audit labels (weighted, Hajek), shrunk towards the policy's expected prevalence
-    as if that were ``prior_strength`` labelled items. So evaluation labels touch the student's decisions through
-    one number only, the prevalence; which items they call positive never does.
-
-    :param votes: see ``kappa_report``, as are split and scores.
+    :param expected_prevalence: the pool's share of positives as thought beforehand; it rules while few audit items are
+        labelled, as if it were ``prior_strength`` of them.
+    :param rules: the stopping rules' settings.
+    :param calibration: how probabilities are calibrated and the student's threshold is chosen.
+    :param resamples: of every bootstrap; the same seed gives the same report.
     """
-    items = labelled_items(votes, split, scores)
-    return choose_threshold(items, scores, expected_prevalence, prior_strength=prior_strength, rules=calibration)
+
+    expected_prevalence: float = 0.1
+    prior_strength: float = PRIOR_STRENGTH
+    rules: StoppingRules = field(default_factory=StoppingRules)
+    calibration: CalibrationRules = field(default_factory=CalibrationRules)
+    resamples: int = 2_000
+    seed: int = 0
 
 
-def student_labels(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    """Return the student's labels, columns item_id, role, label; to be kept for the next iterations' reports."""
-    # Out-of-fold scores are those of other students.
-    own = scores.filter(pl.col("role") != OUT_OF_FOLD)
-    return own.select("item_id", "role", (pl.col("p_student") >= threshold).alias("label"))
+@dataclass(frozen=True)
+class AgreementReport:
+    """A report of one iteration.
+
+    :param figures: one for each (figure, scope). Scopes: boundary, control, evaluation (all evaluation items) and panel
+        with BCa intervals over groups; audit, weighted to the pool; pool, the unlabelled stop set; loop, what concerns
+        the loop as a whole.
+    :param conclusion: verdict, promotion and their reasons.
+    :param student: the student's threshold, and the calibration behind it.
+    """
+
+    figures: tuple[Figure, ...]
+    conclusion: Conclusion
+    student: StudentThreshold
+
+    def figure(self, name: str, scope: str = "evaluation") -> Figure:
+        """Return a figure.
+
+        :raises KeyError: the report has none of that name and scope.
+        """
+        for figure in self.figures:
+            if (figure.figure, figure.scope) == (name, scope):
+                return figure
+        scopes = sorted({figure.scope for figure in self.figures if figure.figure == name})
+        where = f"it is there for {', '.join(scopes)}" if scopes else "no scope has it"
+        raise KeyError(f"figure: {name!r} of scope {scope!r} is not in the report; {where}")
+
+    def frame(self, watermark: int | None = None) -> pl.DataFrame:
+        """Return the rows of the table kappa_report.
+
+        :param watermark: place in the ledger of the last change of a vote; None where the votes came from no ledger.
+        """
+        same = asdict(replace(self.conclusion, watermark=watermark))
+        figures = frame_of(self.figures).drop("slice", "against")
+        types = KAPPA_REPORT.schema
+        frame = figures.with_columns(pl.lit(value, types[name]).alias(name) for name, value in same.items())
+        return KAPPA_REPORT.check(frame)
 
 
-def kappa_report(
-    *,
-    iteration: str,
+def agreement_report(
     votes: pl.DataFrame,
-    split: pl.DataFrame,
     scores: pl.DataFrame,
-    expected_prevalence: float,
-    labels: int,
-    rules: StoppingRules | None = None,
+    *,
+    split: pl.DataFrame | None = None,
+    iteration: str = "0000",
+    labels: int | None = None,
     history: Mapping[str, pl.DataFrame] = _NO_FRAMES,
     earlier_labels: Mapping[str, pl.DataFrame] = _NO_FRAMES,
-    prior_strength: float = PRIOR_STRENGTH,
-    calibration: CalibrationRules | None = None,
-    resamples: int = 2_000,
-    seed: int = 0,
-) -> list[Figure]:
-    """Return every figure of an iteration's report, one for each (figure, scope).
+    settings: ReportSettings | None = None,
+) -> AgreementReport:
+    """Return every figure of an iteration with its interval, the verdict with its reason, and the promotion.
 
-    Scopes: boundary, control, evaluation (all evaluation items) and panel with BCa intervals over groups; audit,
-    weighted to the pool; pool, the unlabelled stop set; loop, what concerns the loop as a whole.
+    The asset ``kappa_report``, a notebook and the tests call this one function.
 
-    :param iteration: this iteration's key, such as ``"0003"``.
     :param votes: current votes of all iterations so far, one row for each item and rater: item_id, rater, label
-        (positive, negative, undecided), iteration, reason, group_id, stratum, stratum_size, inclusion_probability.
+        (positive, negative, undecided); and iteration, reason, group_id, stratum, stratum_size, inclusion_probability.
+        Of these, columns that are not there at all are filled in: one iteration, items drawn uniformly from the pool
+        (reason control), each its own group.
+    :param scores: item_id, p_student in [0, 1], role (evaluation, stop_set, out_of_fold), p_incumbent, incumbent_label.
+        Every labelled evaluation item must be there. The stop set is a uniform random sample of the pool. out_of_fold
+        rows, if any, are fine-tuning items scored by a student that was not trained on them. Without the column role,
+        rows of voted items are evaluation and the others stop_set; without the incumbent's columns there is no
+        incumbent, and its figures are left out.
     :param split: one row for each labelled item: item_id, split (evaluation, fine-tuning, panel), reason, iteration.
-    :param scores: item_id, role (evaluation, stop_set, out_of_fold), p_student, p_incumbent, incumbent_label. Every
-        labelled evaluation item must be there; the stop set is a uniform random sample of the pool; out_of_fold rows,
-        if any, are fine-tuning items scored by a student that was not trained on them.
-    :param labels: labels bought so far, compared with ``rules.max_labels``.
-    :param history: earlier iterations' reports by key; used: their stop_set_agreement and
-        predicted_f_change.
+        None: every voted item is held out for evaluation.
+    :param iteration: this iteration's key, such as ``"0003"``.
+    :param labels: labels bought so far, compared with ``rules.max_labels``; None: the voted items.
+    :param history: earlier iterations' reports by key, as ``AgreementReport.frame`` gave them; used: their
+        stop_set_agreement and predicted_f_change.
     :param earlier_labels: earlier students' labels by key: item_id, label (boolean), on panel and stop set, as
         ``student_labels`` gave them.
     :raises ValueError: a frame lacks a column, repeats a row, or an evaluation item or the stop set has no scores.
     """
     if not iteration.isdigit():
         raise ValueError(f"iteration: {iteration!r}; expected a key of digits, such as '0003'")
-    rules = rules or StoppingRules()
+    how = settings or ReportSettings()
+    votes, split, scores = _completed(votes, split, scores)
     items = labelled_items(votes, split, scores)
-    choice = choose_threshold(items, scores, expected_prevalence, prior_strength=prior_strength, rules=calibration)
-    student = labels_at(items.p_student, choice.threshold)
-    scopes = _scopes(items, student, resamples, seed)
-    gain = _panel_gain(items, student, earlier_labels, _key_before(iteration, rules.window), resamples, seed)
-    pool = stop_set_scope(
-        scores, choice.threshold, earlier_labels.get(_key_before(iteration, 1) or ""), resamples=resamples, seed=seed
+    student = choose_threshold(
+        items, scores, how.expected_prevalence, prior_strength=how.prior_strength, rules=how.calibration
     )
+    called = labels_at(items.p_student, student.threshold)
+    scopes = all_scopes(items, called, resamples=how.resamples, seed=how.seed)
+    gain = _panel_gain(items, called, earlier_labels, _key_before(iteration, how.rules.window), how)
+    pool = stop_set_figures(
+        scores, student.threshold, earlier_labels.get(_key_before(iteration, 1) or ""), resamples=how.resamples,
+        seed=how.seed,
+    )  # fmt: skip
+    bought = len(items) if labels is None else labels
     evidence = Evidence(
         iterations=int(iteration) + 1,
-        labels=labels,
+        labels=bought,
         parity=scopes["evaluation"].interval("parity_difference", 0.90),
         panel_gain=gain.interval(0.80),
         expert_kappa=scopes["loop"].interval("expert_expert_kappa", 0.90),
@@ -133,36 +150,43 @@ def kappa_report(
         stop_set_agreements=(*_past(AGREEMENT, history, iteration), pool[AGREEMENT].estimate),
         stop_set_changes=(*_past(CHANGE, history, iteration), pool[CHANGE].estimate),
     )
-    figures = [figure for scope in scopes.values() for figure in scope.figures()]
-    figures.append(as_figure("panel_gain", "panel", gain.interval(0.95), gain.detail))
-    figures += [*choice.figures(), *_calibration_figures(items, scores, choice, resamples, seed), *pool.values()]
-    held_out = items.evaluation
-    figures += second_opinion(items.votes[held_out], student[held_out], evidence.parity, margin=rules.parity_margin)
-    return [*figures, *_loop_figures(rules.decide(evidence), labels, scopes["evaluation"].interval("student_gain"))]
+    decisions = how.rules.decide(evidence)
+    student_gain = scopes["evaluation"].interval("student_gain")
+    if not has_incumbent(scores):
+        student_gain = replace(student_gain, reason="no incumbent was scored")
+    conclusion = conclude(decisions, student_gain)
+    figures = (
+        *(figure for scope in scopes.values() for figure in scope.figures()),
+        as_figure("panel_gain", "panel", gain.interval(0.95), gain.detail),
+        *student.figures(),
+        *_probability_figures(items, scores, student, how),
+        *pool.values(),
+        *_beside_parity(items, called, evidence.parity, how.rules.parity_margin),
+        *_loop_figures(decisions, conclusion, bought, student_gain.items),
+    )
+    return AgreementReport(figures, conclusion, student)
 
 
-def verdict_of(report: pl.DataFrame) -> tuple[str, str]:
-    """Return the verdict of a report (continue, parity, plateau, stable, budget spent, guideline problem) and why."""
-    found, _, reason = _detail(report, "verdict").partition(": ")
-    return found, reason
-
-
-def is_promoted(report: pl.DataFrame) -> bool:
-    """Return whether the student of a report becomes the incumbent."""
-    return _detail(report, "promotion").startswith("promote")
-
-
-def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
-    """Return which labelled items belong to each scope of labelled items: shape (items,) each."""
-    evaluation = items.evaluation
-    return {
-        "boundary": evaluation & ~np.isin(items.reason, RANDOM_REASONS),
-        "control": evaluation & (items.reason == "control"),
-        "evaluation": evaluation,
-        "panel": items.split == "panel",
-        "audit": evaluation & (items.reason == "audit"),
-        "loop": np.ones(len(items), dtype=np.bool_),
-    }
+def _completed(
+    votes: pl.DataFrame, split: pl.DataFrame | None, scores: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the frames with the columns that a caller outside the loop need not know."""
+    if "item_id" in votes.columns:
+        votes = votes.with_columns(
+            value.alias(name) for name, value in _UNKNOWN_OF_VOTES.items() if name not in votes.columns
+        )
+    if split is None:
+        known = ("item_id", "reason", "iteration")
+        split = votes.select(name for name in known if name in votes.columns).with_columns(split=pl.lit("evaluation"))
+        split = split.unique("item_id", keep="first", maintain_order=True)
+    if "role" not in scores.columns and "item_id" in scores.columns:
+        voted = pl.col("item_id").is_in(votes["item_id"].unique().to_list())
+        scores = scores.with_columns(role=pl.when(voted).then(pl.lit("evaluation")).otherwise(pl.lit("stop_set")))
+    if not {"p_incumbent", "incumbent_label"} & set(scores.columns):
+        scores = scores.with_columns(
+            p_incumbent=pl.lit(None, dtype=pl.Float64), incumbent_label=pl.lit(None, dtype=pl.Boolean)
+        )
+    return votes, split, scores
 
 
 @dataclass(frozen=True)
@@ -177,27 +201,10 @@ class _PanelGain:
         return self.distribution.interval(self.items, confidence, "kappa is undefined for one of the two students")
 
 
-def _scopes(items: LabelledItems, student: Floats, resamples: int, seed: int) -> dict[str, Scope]:
-    masks = scope_masks(items)
-    scopes = {
-        name: measured_scope(name, items.where(mask), student[mask], resamples=resamples, seed=seed)
-        for name, mask in masks.items()
-        if name not in ("audit", "loop")
-    }
-    audit = masks["audit"]
-    scopes["audit"] = population_scope("audit", items.where(audit), student[audit], resamples=resamples, seed=seed)
-    scopes["loop"] = expert_scope("loop", items, resamples=resamples, seed=seed)
-    return scopes
-
-
 def _panel_gain(
-    items: LabelledItems,
-    student: Floats,
-    earlier_labels: Mapping[str, pl.DataFrame],
-    key: str | None,
-    resamples: int,
-    seed: int,
-) -> _PanelGain:
+    items: LabelledItems, student: Floats, earlier_labels: Mapping[str, pl.DataFrame], key: str | None,
+    how: ReportSettings,
+) -> _PanelGain:  # fmt: skip
     if key is None or key not in earlier_labels:
         return _PanelGain(None, 0, "no student that many iterations ago" if key is None else f"no labels of {key}")
     panel = (items.split == "panel") & (items.decisive > 0)
@@ -210,64 +217,74 @@ def _panel_gain(
     agreement = Panel(kept.votes, {"now": now, "earlier": earlier})
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.kappas(weights)
-        return {"panel_gain": figures["now_expert_kappa"] - figures["earlier_expert_kappa"]}
+        kappas = agreement.kappas(weights)
+        return {"panel_gain": kappas["now_expert_kappa"] - kappas["earlier_expert_kappa"]}
 
     leverage = agreement_leverage(kept.positive_share)
-    found = grouped_distributions(statistics, kept.group, resamples=resamples, seed=seed, leverage=leverage)
+    gain = grouped_distributions(
+        statistics, kept.group, resamples=how.resamples, seed=how.seed, leverage=leverage
+    )["panel_gain"]  # fmt: skip
     shared = int((kept.decisive > 1).sum())
-    return _PanelGain(found["panel_gain"], shared, f"kappa gained since the student of {key}, paired; BCa over groups")
+    return _PanelGain(gain, shared, f"kappa gained since the student of {key}, paired; BCa over groups")
 
 
-def _calibration_figures(
-    items: LabelledItems, scores: pl.DataFrame, choice: StudentThreshold, resamples: int, seed: int
+def _probability_figures(
+    items: LabelledItems, scores: pl.DataFrame, student: StudentThreshold, how: ReportSettings
 ) -> list[Figure]:
-    masks, models = scope_masks(items), combinations(items, scores, choice.threshold)
-    held_out, audited = (items.where(masks[name]) for name in ("evaluation", "audit"))
+    """Return the parts of the gain, and how well the probabilities are calibrated."""
+    masks = scope_masks(items)
+    audited = items.where(masks["audit"])
+    reliability = reliability_figures(
+        "audit", audited, student.calibration, resamples=how.resamples, seed=how.seed
+    )  # fmt: skip
+    if not has_incumbent(scores):
+        return reliability
+    models, held_out = combinations(items, scores, student.threshold), items.where(masks["evaluation"])
     on_held_out, on_audited = (models.where(masks[name]) for name in ("evaluation", "audit"))
     return [
-        *measured_parts("evaluation", held_out, on_held_out, resamples=resamples, seed=seed),
-        *population_parts("audit", audited, on_audited, resamples=resamples, seed=seed),
-        *reliability_figures("audit", audited, choice.calibration, resamples=resamples, seed=seed),
+        *measured_parts("evaluation", held_out, on_held_out, resamples=how.resamples, seed=how.seed),
+        *population_parts("audit", audited, on_audited, resamples=how.resamples, seed=how.seed),
+        *reliability,
     ]
 
 
-def _loop_figures(decisions: list[Decision], labels: int, gain: Interval) -> list[Figure]:
-    found, reason = verdict(decisions)
-    promote, why = promotion(gain)
+def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, margin: float) -> list[Figure]:
+    """Return what stands beside the parity rule: the labels that would decide it, and the alternative annotator test.
+
+    :param difference: the evaluation items' parity_difference as a 90 % interval, which the parity rule judges too.
+    """
+    ceiling = judge_ceiling(difference, margin)
+    further = None if ceiling.further_labels is None else float(ceiling.further_labels)
+    opinion = alt_test(items.votes[items.evaluation], student[items.evaluation])
+    tested = max((expert.items for expert in opinion.experts), default=0)
+    return [
+        Figure("ceiling_further_labels", "evaluation", further, items=difference.items, detail=ceiling.text),
+        Figure("alt_test_winning_rate", "evaluation", opinion.winning_rate, items=tested, detail=opinion.text),
+        Figure("alt_test_advantage", "evaluation", opinion.average_advantage, items=tested, detail=opinion.text),
+    ]
+
+
+def _loop_figures(decisions: list[Decision], conclusion: Conclusion, labels: int, gain_items: int) -> list[Figure]:
     return [
         Figure("labels", "loop", float(labels), detail="labels bought so far"),
         *(
             Figure(f"stop_{decision.name.replace(' ', '_')}", "loop", float(decision.fired), detail=decision.reason)
             for decision in decisions
         ),
-        Figure(
-            "promotion", "loop", float(promote), items=gain.items, detail=f"{'promote' if promote else 'keep'}: {why}"
-        ),
-        Figure("verdict", "loop", float(found != "continue"), detail=f"{found}: {reason}"),
+        Figure("promotion", "loop", float(conclusion.promoted), items=gain_items, detail=conclusion.promotion_reason),
+        Figure("verdict", "loop", float(conclusion.verdict != CONTINUE), detail=conclusion.verdict_reason),
     ]
 
 
 def _past(figure: str, history: Mapping[str, pl.DataFrame], iteration: str) -> list[float | None]:
-    found: list[float | None] = []
+    estimates: list[float | None] = []
     for number in range(1, int(iteration)):
         report = history.get(str(number).zfill(len(iteration)))
-        values = [] if report is None else _rows(report, figure)["estimate"].to_list()
-        found.append(values[0] if values else None)
-    return found
+        known = [] if report is None else figures_in(report, pl.col("figure") == figure)
+        estimates.append(known[0].estimate if known else None)
+    return estimates
 
 
 def _key_before(iteration: str, steps: int) -> str | None:
     number = int(iteration) - steps
     return str(number).zfill(len(iteration)) if number >= 0 else None
-
-
-def _rows(report: pl.DataFrame, figure: str) -> pl.DataFrame:
-    return report.filter(pl.col("figure") == figure)
-
-
-def _detail(report: pl.DataFrame, figure: str) -> str:
-    details = _rows(report, figure)["detail"].to_list()
-    if not details or details[0] is None:
-        raise ValueError(f"report: no row {figure!r}; expected a frame made by kappa_report and frame_of")
-    return str(details[0])

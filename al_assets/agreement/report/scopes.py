@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, Interval, grouped_distributions
+from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
+from al_assets.agreement.core.figures import NEEDS_ONE_VOTE, Figure, as_figure
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.population.audit import AuditSample, audit_distributions, audit_sample, within_unit
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS, LabelledItems, why_undefined
+from al_assets.agreement.population.audit import audit_distributions, audit_of
 from al_assets.agreement.population.thresholds import average_precision
 from al_assets.agreement.report.parity_difference import PSEUDO_ITEMS, parity_distribution
 
@@ -23,28 +24,11 @@ _HEADLINES = (
     "parity_difference",
     "student_gain",
 )
-_NEEDS_ONE_VOTE = frozenset(("prevalence", "average_precision", "incumbent_average_precision", *_POPULATION))
-_SHARES = _NEEDS_ONE_VOTE | {
-    "observed_agreement", "positive_agreement", "negative_agreement", "prevalence_index", "bias_index",
-}  # fmt: skip
 _DISPLAY = {name: name.removeprefix("model_") for name in _POPULATION if name.startswith("model_")}
 _DIFFERENCES = {
     "parity_difference": ("model_expert_kappa", "expert_expert_kappa"),
     "student_gain": ("model_expert_kappa", "incumbent_expert_kappa"),
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A row of the kappa report; estimate, low and high are None where undefined, with the reason in detail."""
-
-    figure: str
-    scope: str
-    estimate: float | None
-    low: float | None = None
-    high: float | None = None
-    items: int | None = None
-    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,31 +55,51 @@ class Scope:
 
     def interval(self, figure: str, confidence: float = 0.95) -> Interval:
         """Return a figure's interval, or the reason why it has none."""
-        items = self.items if figure in _NEEDS_ONE_VOTE else self.shared
+        items = self.items if figure in NEEDS_ONE_VOTE else self.shared
         if figure not in self.distributions:
             return Interval(None, None, None, items, self.undefined)
-        reason = "nothing positive to measure it on" if figure in _NEEDS_ONE_VOTE else self.undefined
-        interval = self.distributions[figure].interval(items, confidence, reason)
-        return within_unit(interval) if figure in _SHARES else interval
+        reason = "nothing positive to measure it on" if figure in NEEDS_ONE_VOTE else self.undefined
+        return self.distributions[figure].interval(items, confidence, reason)
 
     def figures(self) -> list[Figure]:
-        """Return the scope's rows of the report."""
-        rows = [
+        """Return the scope's figures."""
+        figures = [
             as_figure(_DISPLAY.get(name, name), self.name, self.interval(name), self.methods.get(name, self.method))
             for name in self.distributions or self.expected
         ]
         share = self.undecided / self.answers if self.answers else None
         detail = f"{self.undecided} of {self.answers} answers were 'cannot decide'"
-        return [*rows, Figure("undecided_share", self.name, share, items=self.items, detail=detail)]
+        return [*figures, Figure("undecided_share", self.name, share, items=self.items, detail=detail)]
 
 
-def as_figure(figure: str, scope: str, interval: Interval, detail: str | None) -> Figure:
-    """Return an interval as a row; what could not be computed puts its reason in place of the detail."""
-    # Rounded, because the last digits of a matrix product depend on the number of threads.
-    estimate, low, high = (
-        None if value is None else round(value, 12) for value in (interval.estimate, interval.low, interval.high)
-    )
-    return Figure(figure, scope, estimate, low, high, interval.items, interval.reason or detail)
+def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
+    """Return which labelled items belong to each scope of labelled items: shape (items,) each."""
+    evaluation = items.evaluation
+    return {
+        "boundary": evaluation & ~np.isin(items.reason, RANDOM_REASONS),
+        "control": evaluation & (items.reason == "control"),
+        "evaluation": evaluation,
+        "panel": items.split == "panel",
+        "audit": evaluation & (items.reason == "audit"),
+        "loop": np.ones(len(items), dtype=np.bool_),
+    }
+
+
+def all_scopes(items: LabelledItems, student: Floats, *, resamples: int, seed: int) -> dict[str, Scope]:
+    """Return every scope of labelled items, each with the intervals that fit it.
+
+    :param student: shape (items,), the student's labels, 1 or 0.
+    """
+    masks = scope_masks(items)
+    audit = masks.pop("audit")
+    del masks["loop"]
+    scopes = {
+        name: measured_scope(name, items.where(mask), student[mask], resamples=resamples, seed=seed)
+        for name, mask in masks.items()
+    }
+    scopes["audit"] = population_scope("audit", items.where(audit), student[audit], resamples=resamples, seed=seed)
+    scopes["loop"] = expert_scope("loop", items, resamples=resamples, seed=seed)
+    return scopes
 
 
 def measured_scope(name: str, items: LabelledItems, student: Floats, *, resamples: int, seed: int) -> Scope:
@@ -107,16 +111,17 @@ def measured_scope(name: str, items: LabelledItems, student: Floats, *, resample
     labelled, model = items.where(kept), student[kept]
     if not len(labelled):
         return _scope(name, items, {}, "no interval")
-    models = {"model": model, "incumbent": labelled.incumbent}
-    agreement = Panel(labelled.votes, models)
+    agreement = Panel(labelled.votes, _models(labelled, model))
     share = labelled.positive_share
-    scores = {"average_precision": labelled.p_student, "incumbent_average_precision": labelled.p_incumbent}
+    scores = {"average_precision": labelled.p_student}
+    if labelled.has_incumbent:
+        scores["incumbent_average_precision"] = labelled.p_incumbent
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        found = _with_differences(agreement.figures(weights))
+        figures = _with_differences(agreement.figures(weights))
         for figure, score in scores.items():
-            found[figure] = average_precision(score, share, weights)
-        return found
+            figures[figure] = average_precision(score, share, weights)
+        return figures
 
     distributions = grouped_distributions(
         statistics, labelled.group, resamples=resamples, seed=seed, leverage=agreement_leverage(share)
@@ -134,13 +139,9 @@ def expert_scope(name: str, items: LabelledItems, *, resamples: int, seed: int) 
     labelled = items.where(items.decisive > 0)
     if not len(labelled):
         return _scope(name, items, {}, "no interval")
-    agreement = Panel(labelled.votes)
+    leverage = agreement_leverage(labelled.positive_share)
     distributions = grouped_distributions(
-        agreement.figures,
-        labelled.group,
-        resamples=resamples,
-        seed=seed,
-        leverage=agreement_leverage(labelled.positive_share),
+        Panel(labelled.votes).figures, labelled.group, resamples=resamples, seed=seed, leverage=leverage
     )
     groups = distributions["expert_expert_kappa"].groups
     return _scope(name, items, distributions, f"BCa, {resamples} resamples of {groups} groups")
@@ -153,76 +154,25 @@ def population_scope(name: str, items: LabelledItems, student: Floats, *, resamp
     if not len(labelled):
         return replace(_scope(name, items, {}, "no interval"), expected=("prevalence", *_HEADLINES, *_POPULATION))
     sample = audit_of(labelled)
-    models = {"model": student[kept], "incumbent": labelled.incumbent}
-    distributions = audit_distributions(sample, models, resamples=resamples, seed=seed)
+    distributions = audit_distributions(sample, _models(labelled, student[kept]), resamples=resamples, seed=seed)
     for difference, (first, second) in _DIFFERENCES.items():
-        distributions[difference] = _difference(distributions[first], distributions[second])
+        if second not in distributions:
+            continue
+        one, other = distributions[first], distributions[second]
+        distributions[difference] = Distribution(
+            one.estimate - other.estimate, one.replicates - other.replicates, one.groups
+        )
     strata = len(np.unique(sample.strata))
-    return _scope(
-        name, items, distributions, f"weighted to the pool; Rao-Wu, {resamples} resamples within {strata} strata"
-    )
-
-
-def audit_of(items: LabelledItems) -> AuditSample:
-    """Return audit items with decisive votes as a weighted sample of the pool."""
-    return audit_sample(items.votes, items.iteration, items.stratum, items.inclusion_probability, items.stratum_size)
-
-
-def agreement_leverage(share: Floats) -> dict[str, float]:
-    """Return how far each figure falls per share of items that turn out discordant, where agreement is perfect.
-
-    :param share: shape (items,), share of positive votes of each item.
-    """
-    positive = float(share.mean())
-    chance = 2 * positive * (1 - positive)
-    if chance <= 0:
-        return {"observed_agreement": 1.0}
-    kappa = 1 / chance
-    return {
-        **dict.fromkeys(("expert_expert_kappa", "model_expert_kappa", "incumbent_expert_kappa"), kappa),
-        **dict.fromkeys(("parity_difference", "student_gain", "panel_gain"), kappa),
-        **dict.fromkeys(("fleiss_kappa", "krippendorff_alpha"), kappa),
-        "gwet_ac1": 1 / (1 - chance),
-        "observed_agreement": 1.0,
-        "positive_agreement": 1 / (2 * positive),
-        "negative_agreement": 1 / (2 * (1 - positive)),
-    }
-
-
-def table_leverage(cells: Floats) -> dict[str, float]:
-    """Return the same for the figures of one 2 x 2 table, ``cohen_kappa`` among them; empty for an empty table.
-
-    :param cells: shape (4,), see ``two_by_two.pair_cells``.
-    """
-    if not cells.sum():
-        return {}
-    share = (2 * cells[0] + cells[1] + cells[2]) / (2 * cells.sum())
-    found = agreement_leverage(np.array([share]))
-    return found | {"cohen_kappa": found.get("expert_expert_kappa", float("nan"))}
-
-
-def frame_of(figures: list[Figure]) -> pl.DataFrame:
-    """Return the rows as a frame with the columns of the kappa_report table."""
-    return pl.DataFrame(
-        [vars(figure) for figure in figures],
-        schema={
-            "figure": pl.String,
-            "scope": pl.String,
-            "estimate": pl.Float64,
-            "low": pl.Float64,
-            "high": pl.Float64,
-            "items": pl.Int64,
-            "detail": pl.String,
-        },
-    )
+    method = f"weighted to the pool; Rao-Wu, {resamples} resamples within {strata} strata"
+    return _scope(name, items, distributions, method)
 
 
 def _with_differences(figures: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {**figures, **{name: figures[a] - figures[b] for name, (a, b) in _DIFFERENCES.items()}}
+    return {**figures, **{name: figures[a] - figures[b] for name, (a, b) in _DIFFERENCES.items() if b in figures}}
 
 
-def _difference(first: Distribution, second: Distribution) -> Distribution:
-    return Distribution(first.estimate - second.estimate, first.replicates - second.replicates, first.groups)
+def _models(labelled: LabelledItems, student: Floats) -> dict[str, Floats]:
+    return {"model": student, **({"incumbent": labelled.incumbent} if labelled.has_incumbent else {})}
 
 
 def _scope(name: str, items: LabelledItems, distributions: Mapping[str, Distribution], method: str) -> Scope:
@@ -236,16 +186,3 @@ def _scope(name: str, items: LabelledItems, distributions: Mapping[str, Distribu
         method=method,
         undefined=why_undefined(items),
     )
-
-
-def why_undefined(items: LabelledItems) -> str:
-    """Return why the kappas of these items are undefined, in words, should they be."""
-    if not (items.decisive > 0).any():
-        return "no labelled item in this scope"
-    shared = items.votes[items.decisive > 1]
-    if not len(shared):
-        return "no item has two decisive votes"
-    if len(np.unique(shared[~np.isnan(shared)])) == 1:
-        label = "positive" if np.nanmax(shared) > 0 else "negative"
-        return f"every vote is {label}; kappa is undefined while only one label occurs"
-    return "undefined: some raters or the model use one label only on the items they share"

@@ -1,20 +1,17 @@
 """The ceiling test: whether the model agrees with the experts as well as they do with each other, on the same items."""
 
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
 
-import numpy as np
-from numpy.typing import NDArray
-
-from al_assets.agreement.core.bootstrap import Distribution, Interval, grouped_distributions
-from al_assets.agreement.core.kappa import Floats, Panel, kappa_of, mean_defined, pair_cells
-from al_assets.agreement.planning.sample_size import items_until
-from al_assets.agreement.report.parity_difference import parity_distribution
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.formatting import decimal
 
 PARITY = "parity"
 BELOW = "below"
 UNDECIDED = "undecided"
 ONE_SIDED_95 = 0.90
+"""The two-sided confidence whose ends are one-sided 95 % bounds."""
+ON_THE_MARGIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -31,34 +28,6 @@ class CeilingOutcome:
     text: str
 
 
-@dataclass(frozen=True)
-class ExpertCeiling:
-    """One expert: kappa with the model, mean kappa with the other experts, and their difference (95 % interval)."""
-
-    expert: int
-    model_kappa: float | None
-    peer_kappa: float | None
-    difference: Interval
-
-
-@dataclass(frozen=True)
-class CeilingTest:
-    """The ceiling test of a model.
-
-    :param difference: mean model-expert minus mean expert-expert kappa as a 90 % interval, each end of which is a
-        one-sided 95 % bound.
-    :param model_expert: mean over experts of kappa with the model, 95 % interval; so expert_expert, over pairs.
-    :param experts: each expert on its own; to be read as a description, as no correction is made for their number.
-    """
-
-    result: CeilingOutcome
-    margin: float
-    difference: Interval
-    model_expert: Interval
-    expert_expert: Interval
-    experts: tuple[ExpertCeiling, ...]
-
-
 def judge_ceiling(difference: Interval, margin: float = 0.05) -> CeilingOutcome:
     """Say whether a model has reached the experts: a non-inferiority test with both directions named.
 
@@ -69,19 +38,19 @@ def judge_ceiling(difference: Interval, margin: float = 0.05) -> CeilingOutcome:
     """
     if difference.estimate is None or difference.low is None or difference.high is None:
         return CeilingOutcome(None, None, f"not measured: {difference.reason}")
-    found = (
-        f"model-expert minus expert-expert kappa {difference.estimate:+.2f}, 95 % lower bound "
-        f"{difference.low:+.2f}, margin -{margin:g}, {difference.items} items"
+    measured = (
+        f"model-expert minus expert-expert kappa {decimal(difference.estimate, sign=True)}, 95 % lower bound "
+        f"{decimal(difference.low, sign=True)}, margin -{margin:g}, {difference.items} items"
     )
     if difference.low > -margin:
-        return CeilingOutcome(PARITY, 0, f"{found}: on a par with the experts")
+        return CeilingOutcome(PARITY, 0, f"{measured}: on a par with the experts")
     if difference.high < -margin:
-        return CeilingOutcome(BELOW, 0, f"{found}: below the experts")
+        return CeilingOutcome(BELOW, 0, f"{measured}: below the experts")
     nearer = difference.low if difference.estimate > -margin else difference.high
     total = items_until(difference.estimate, nearer, -margin, difference.items)
     if total is None:
         return CeilingOutcome(
-            UNDECIDED, None, f"{found}: undecided, and no number of labels would decide while it sits on the margin"
+            UNDECIDED, None, f"{measured}: undecided, and no number of labels would decide while it sits on the margin"
         )
     # The bound may equal the margin, which does not decide yet.
     further = max(total - difference.items, 1)
@@ -89,88 +58,20 @@ def judge_ceiling(difference: Interval, margin: float = 0.05) -> CeilingOutcome:
     return CeilingOutcome(
         UNDECIDED,
         further,
-        f"{found}: undecided; about {further} more evaluation labels would show {likely} if the difference stays",
+        f"{measured}: undecided; about {further} more evaluation labels would show {likely} if the difference stays",
     )
 
 
-def ceiling_test(
-    votes: Floats,
-    model: Floats,
-    groups: NDArray[Any],
-    *,
-    margin: float = 0.05,
-    resamples: int = 2_000,
-    seed: int = 0,
-) -> CeilingTest:
-    """Compare the model with the experts as these compare with one another, paired, on items with two votes or more.
+def items_until(estimate: float, bound: float, target: float, items: int) -> int | None:
+    """Return how many items it takes, in all, until a bound reaches a target, if the estimate stays where it is.
 
-    Cluster bootstrap over groups; the same resamples serve model and experts. The difference has the bounds of
-    ``parity_distribution``, everything else BCa.
+    A bound's distance from its estimate shrinks with the square root of the items:
+    items * ((bound - estimate) / (target - estimate))^2, rounded up.
 
-    :param votes: shape (items, experts), 1 positive, 0 negative, NaN missing or undecided.
-    :param model: shape (items,), 1 or 0.
-    :param groups: shape (items,), what is resampled together: pair or near-duplicate family.
-    :raises ValueError: shapes do not match, or there is no item with a decisive vote.
+    :param bound: the end of the interval on the target's side, from ``items`` items.
+    :return: None if the estimate sits on the target, so no number of items would do.
     """
-    kept = (~np.isnan(votes)).any(axis=1) if votes.ndim == 2 else np.ones(len(votes), dtype=np.bool_)
-    votes, model, groups = votes[kept], model[kept], groups[kept]
-    agreement, shared = Panel(votes, {"model": model}), int(((~np.isnan(votes)).sum(axis=1) >= 2).sum())
-    against = _AgainstEachExpert(votes, model)
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.figures(weights)
-        with_model, with_peers = against.kappas(weights)
-        found = {
-            "model": figures["model_expert_kappa"],
-            "experts": figures["expert_expert_kappa"],
-        }
-        for expert in range(votes.shape[1]):
-            found[f"model {expert}"], found[f"peers {expert}"] = with_model[:, expert], with_peers[:, expert]
-            found[f"difference {expert}"] = with_model[:, expert] - with_peers[:, expert]
-        return found
-
-    found = grouped_distributions(statistics, groups, resamples=resamples, seed=seed)
-    undefined = "no item has two decisive votes" if not shared else "kappa is undefined while only one label occurs"
-    parity = parity_distribution(votes, model, groups, resamples=resamples, seed=seed)
-    difference = parity.interval(shared, ONE_SIDED_95, undefined)
-    return CeilingTest(
-        judge_ceiling(difference, margin),
-        margin,
-        difference,
-        found["model"].interval(shared, undefined=undefined),
-        found["experts"].interval(shared, undefined=undefined),
-        tuple(_expert(found, expert, against.items[expert], undefined) for expert in range(votes.shape[1])),
-    )
-
-
-class _AgainstEachExpert:
-    def __init__(self, votes: Floats, model: Floats) -> None:
-        decisive = (~np.isnan(votes)).sum(axis=1) >= 2
-        shared = np.where(decisive[:, None], votes, np.nan)
-        count = votes.shape[1]
-        with_model = pair_cells(np.broadcast_to(model[:, None], shared.shape), shared)
-        with_peers = pair_cells(
-            np.broadcast_to(shared[:, :, None], (len(votes), count, count)),
-            np.broadcast_to(shared[:, None, :], (len(votes), count, count)),
-        )
-        self.items = (~np.isnan(shared)).sum(axis=0).astype(int).tolist()
-        self._model = with_model.reshape(len(votes), count * 4)
-        self._peers = with_peers.reshape(len(votes), count * count * 4)
-        self._itself = np.eye(count, dtype=np.bool_)
-
-    def kappas(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Return each expert's kappa with the model, and its mean kappa with the others, shape (batch, experts)."""
-        count = len(self._itself)
-        with_model = kappa_of((weights @ self._model).reshape(len(weights), count, 4))
-        pairs = kappa_of((weights @ self._peers).reshape(len(weights), count, count, 4))
-        return with_model, mean_defined(np.where(self._itself, np.nan, pairs))
-
-
-def _expert(found: dict[str, Distribution], expert: int, items: int, undefined: str) -> ExpertCeiling:
-    model, peers = found[f"model {expert}"].estimate, found[f"peers {expert}"].estimate
-    return ExpertCeiling(
-        expert,
-        None if np.isnan(model) else model,
-        None if np.isnan(peers) else peers,
-        found[f"difference {expert}"].interval(items, undefined=undefined),
-    )
+    if abs(target - estimate) < ON_THE_MARGIN:
+        return None
+    # Rounded first, because a distance that is exactly twice another is not so in binary.
+    return ceil(round(items * ((bound - estimate) / (target - estimate)) ** 2, 6))

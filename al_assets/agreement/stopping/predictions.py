@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-
-from al_assets.agreement.core.kappa import Floats, pair_cells, positive_of
 from al_assets.agreement.stopping.evidence import STABLE, Decision, Evidence
 
 
@@ -74,18 +71,6 @@ def f_change_bound(agreement: float, precision: float | None = None) -> float | 
     if not agreement > 0:
         return None
     return 4 * (1 - agreement) / ((1 if precision is None else precision + 1) * agreement)
-
-
-def predicted_f_change(now: Floats, before: Floats) -> float | None:
-    """Return 1 - 2a / (2a + b + c) of two models' labels (Altschuler and Bloodgood 2019).
-
-    a items are positive for both, b and c for one. It is 1 minus F of one model with the other as the truth.
-
-    :param now: shape (items,), 1, 0 or NaN; an item where either is NaN is left out.
-    :return: 0 to 1; None if neither ever says positive: F then says nothing about how alike they are.
-    """
-    value = 1 - float(positive_of(pair_cells(now, before).sum(axis=0)))
-    return None if np.isnan(value) else value
 
 
 def _latest(

@@ -1,9 +1,9 @@
-"""The rules that rest on labels: guideline problem, parity, plateau, budget."""
+"""The rules that rest on labels (guideline problem, parity, plateau, budget), and all rules with their settings."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
-from al_assets.agreement.planning.sample_size import items_until
 from al_assets.agreement.stopping import ceiling
 from al_assets.agreement.stopping.evidence import (
     BUDGET_SPENT,
@@ -13,6 +13,7 @@ from al_assets.agreement.stopping.evidence import (
     Decision,
     Evidence,
 )
+from al_assets.agreement.stopping.predictions import PredictedChange, Stabilised
 
 PARITY_ERROR = 0.05
 PLATEAU_ERROR = 0.10
@@ -108,7 +109,7 @@ class Plateau:
     def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
         if low >= self.min_gain:
             return "still rising"
-        needed = None if estimate >= self.min_gain else items_until(estimate, high, self.min_gain, items)
+        needed = None if estimate >= self.min_gain else ceiling.items_until(estimate, high, self.min_gain, items)
         if needed is None:
             return "undecided, probably rising"
         return f"undecided, would take about {needed} panel items if the gain stays"
@@ -129,6 +130,37 @@ class Budget:
         )
         spent = evidence.labels >= self.max_labels or evidence.iterations >= self.max_iterations
         return Decision(BUDGET_SPENT, spent, found)
+
+
+@dataclass(frozen=True)
+class StoppingRules:
+    """All rules with the policy's settings; names as in the policy file's section ``stopping``."""
+
+    parity_margin: float = 0.05
+    min_gain: float = 0.05
+    window: int = 3
+    min_iterations: int = 3
+    max_iterations: int = 8
+    max_labels: int = 1_000
+    min_expert_kappa: float = 0.6
+    stable_agreement: float = 0.97
+    predicted_change: float = 0.05
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules, in order of precedence."""
+        return (
+            GuidelineProblem(self.min_expert_kappa),
+            Parity(self.parity_margin),
+            Budget(self.max_labels, self.max_iterations),
+            Plateau(self.min_gain, self.window, self.min_iterations),
+            Stabilised(self.stable_agreement, min_iterations=self.min_iterations),
+            PredictedChange(self.predicted_change, min_iterations=self.min_iterations),
+        )
+
+    def decide(self, evidence: Evidence) -> list[Decision]:
+        """Return every rule's decision, in order of precedence."""
+        return [rule.decide(evidence) for rule in self.rules]
 
 
 def repeated_looks(looks: int, error: float) -> str:

@@ -1,9 +1,7 @@
 import polars as pl
 import pytest
 
-from al_assets.agreement.core.figures import estimate_of, figure_of, interval_of
-from al_assets.agreement.report.iteration_report import frame_of
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.core.figures import Figure, estimate_of, figure_of, frame_of, interval_of
 
 KNOWN = Figure("model_expert_kappa", "audit", 0.5, 0.4, 0.6, 30, "how")
 BARE = Figure("model_expert_kappa", "control", 1.0, items=4, detail="no interval: too few")

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.agreement.core.figures import Figure, frame_of
 from al_assets.agreement.planning.expected_gain import expected_gain
 from al_assets.agreement.planning.plan import PlanSettings, plan
 from al_assets.agreement.planning.plan_text import plan_lines
 from al_assets.agreement.planning.sample_size import audit_items, kappa_items
-from al_assets.agreement.report.iteration_report import frame_of, kappa_report
-from al_assets.agreement.report.scopes import Figure
+from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.simulated_loop import World
 
 
@@ -154,16 +154,14 @@ def test_a_model_at_the_ceiling_is_planned_from_its_interval_alone() -> None:
 def test_a_plan_reads_real_reports(world: Callable[..., World]) -> None:
     frames = world(items=300)
     reports = {
-        f"{place:04d}": frame_of(
-            kappa_report(
-                iteration=f"{place:04d}",
-                votes=frames.votes,
-                split=frames.split,
-                scores=frames.scores,
-                expected_prevalence=0.1,
-                labels=100 * (place + 1),
-                resamples=200,
-            )
+        f"{place:04d}": report_frame(
+            iteration=f"{place:04d}",
+            votes=frames.votes,
+            split=frames.split,
+            scores=frames.scores,
+            expected_prevalence=0.1,
+            labels=100 * (place + 1),
+            resamples=200,
         )
         for place in range(2)
     }

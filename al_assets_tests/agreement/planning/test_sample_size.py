@@ -10,7 +10,6 @@ from al_assets.agreement.planning.sample_size import (
     Stratum,
     audit_items,
     figure_deviation,
-    items_until,
     kappa_items,
     parity_items,
     stratified_audit_items,
@@ -77,13 +76,6 @@ def test_parity_takes_more_items_the_nearer_the_margin() -> None:
     assert above is not None
     assert near > 1_000 > above > far
     assert items(0.73) is None
-
-
-def test_bounds_move_with_the_square_root_of_the_items() -> None:
-    assert items_until(0.0, 0.1, 0.05, 100) == 400
-    assert items_until(0.0, -0.1, -0.05, 100) == 400
-    assert items_until(0.0, 0.1, 0.2, 100) == 25
-    assert items_until(0.05, 0.1, 0.05, 100) is None
 
 
 def test_a_simple_random_audit_has_the_textbook_size() -> None:

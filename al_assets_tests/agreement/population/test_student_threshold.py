@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.kappa import cohen_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.population.calibration import Method, fit_calibration, logit, sigmoid
-from al_assets.agreement.population.student_threshold import CalibrationRules, Rule
+from al_assets.agreement.population.student_threshold import CalibrationRules, Rule, student_labels
 from al_assets.agreement.population.thresholds import agreement_threshold, prevalence_threshold, probability_threshold
-from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_labels, student_threshold
 from al_assets.tables import KAPPA_REPORT
+from al_assets_tests.support.reports import report_frame, threshold_of
 from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
@@ -34,18 +34,13 @@ def folded(world: Factory) -> World:
 
 
 def choose(world: World, rule: Rule) -> object:
-    return student_threshold(
-        world.votes, world.split, world.scores, expected_prevalence=0.2, calibration=CalibrationRules(threshold=rule)
-    )
+    return threshold_of(world, 0.2, CalibrationRules(threshold=rule))
 
 
 def test_each_rule_cuts_where_it_says(folded: World) -> None:
     pool = folded.scores.filter(pl.col("role") == "stop_set")["p_student"].to_numpy()
     found = {
-        rule: student_threshold(
-            folded.votes, folded.split, folded.scores, expected_prevalence=0.2,
-            calibration=CalibrationRules(threshold=rule),
-        )
+        rule: threshold_of(folded, 0.2, CalibrationRules(threshold=rule))
         for rule in ("prevalence", "kappa", "half")
     }  # fmt: skip
     curve = found["kappa"].calibration
@@ -74,12 +69,10 @@ def test_out_of_fold_rows_change_nothing_but_the_calibration(folded: World) -> N
     without = replace(folded, scores=folded.scores.filter(pl.col("role") != "out_of_fold"))
 
     def report(frames: World) -> pl.DataFrame:
-        return frame_of(
-            kappa_report(
+        return report_frame(
                 iteration="0002", votes=frames.votes, split=frames.split, scores=frames.scores,
                 expected_prevalence=0.2, labels=300, resamples=200,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
 
     with_folds, plain = KAPPA_REPORT.check(report(folded)), report(without)
     calibrated = ["calibration_slope", "calibration_intercept", "calibration_error", "brier_score"]
@@ -94,9 +87,7 @@ def test_out_of_fold_rows_change_nothing_but_the_calibration(folded: World) -> N
 @pytest.mark.parametrize("method", ["logistic", "isotonic"])
 def test_the_report_holds_the_curve_where_two_numbers_say_it(folded: World, method: Method) -> None:
     rules = CalibrationRules(method)
-    found = student_threshold(
-        folded.votes, folded.split, folded.scores, expected_prevalence=0.2, calibration=rules
-    )  # fmt: skip
+    found = threshold_of(folded, 0.2, rules)  # fmt: skip
     slope, intercept = (
         next(each.estimate for each in found.figures() if each.figure == f"calibration_{name}")
         for name in ("slope", "intercept")
@@ -112,11 +103,8 @@ def test_the_report_holds_the_curve_where_two_numbers_say_it(folded: World, meth
 
 def test_without_folds_the_prevalence_decides_and_the_reason_is_given(world: Factory) -> None:
     frames = world()
-    matched = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.2)
-    wanted = student_threshold(
-        frames.votes, frames.split, frames.scores, expected_prevalence=0.2,
-        calibration=CalibrationRules(threshold="kappa"),
-    )  # fmt: skip
+    matched = threshold_of(frames, 0.2)
+    wanted = threshold_of(frames, 0.2, CalibrationRules(threshold="kappa"))  # fmt: skip
     assert wanted.threshold == matched.threshold
     assert "'kappa' needs a curve: no out-of-fold scores" in wanted.rule
     assert matched.rule == "stop-set quantile that matches threshold_prevalence"
@@ -126,10 +114,7 @@ def test_without_folds_the_prevalence_decides_and_the_reason_is_given(world: Fac
 def test_scores_no_better_than_chance_fall_back_with_the_reason(folded: World) -> None:
     upside_down = pl.when(pl.col("role") == "out_of_fold").then(1 - pl.col("p_student")).otherwise("p_student")
     frames = replace(folded, scores=folded.scores.with_columns(p_student=upside_down))
-    found = student_threshold(
-        frames.votes, frames.split, frames.scores, expected_prevalence=0.2,
-        calibration=CalibrationRules(threshold="half"),
-    )  # fmt: skip
+    found = threshold_of(frames, 0.2, CalibrationRules(threshold="half"))  # fmt: skip
     assert "no better than chance" in found.rule
     assert found.calibration.method == "raw"
 
@@ -137,10 +122,7 @@ def test_scores_no_better_than_chance_fall_back_with_the_reason(folded: World) -
 def test_equal_scores_leave_no_best_cut(folded: World) -> None:
     equal = pl.when(pl.col("role") == "stop_set").then(0.5).otherwise("p_student")
     frames = replace(folded, scores=folded.scores.with_columns(p_student=equal))
-    found = student_threshold(
-        frames.votes, frames.split, frames.scores, expected_prevalence=0.2,
-        calibration=CalibrationRules(threshold="kappa"),
-    )  # fmt: skip
+    found = threshold_of(frames, 0.2, CalibrationRules(threshold="kappa"))  # fmt: skip
     assert "all equal" in found.rule
     assert np.isfinite(found.threshold)
 

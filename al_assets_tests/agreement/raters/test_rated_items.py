@@ -7,7 +7,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.agreement.core.resampling import Resampling, Row
+from al_assets.agreement.core.bootstrap import Resampling
+from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.raters.rated_items import (
     MAJORITY,
     leave_one_out_majority,
@@ -21,8 +22,8 @@ NAN = float("nan")
 FEW = Resampling(resamples=400)
 
 
-def _quality(frame: pl.DataFrame, how: Resampling = FEW) -> dict[tuple[str, str], Row]:
-    return {(row.slice, row.figure): row for row in quality_rows(rated_items(frame), how)}
+def _quality(frame: pl.DataFrame, how: Resampling = FEW) -> dict[tuple[str, str], Figure]:
+    return {(str(row.slice), row.figure): row for row in quality_rows(rated_items(frame), how)}
 
 
 def test_the_majority_leaves_out_the_rater_and_ties() -> None:
@@ -115,16 +116,16 @@ def test_an_undecided_share_of_none_still_has_an_upper_end() -> None:
 def test_a_drift_is_not_read_from_one_iteration_or_from_few_items() -> None:
     votes = noisy_votes(3, items=60, raters=2)
     one = _quality(votes_frame(votes))["r0", "kappa_drift"]
-    assert (one.estimate, one.reason) == (
+    assert (one.estimate, one.detail) == (
         None,
         "a drift takes answers from two iterations on items where the others have a majority",
     )
     few = _quality(votes_frame(votes, iteration=["0000"] * 56 + ["0001"] * 4))["r0", "signed_bias_drift"]
     assert few.estimate is not None
-    assert (few.low, few.reason) == (None, "no interval: 4 independent groups; it takes at least 10")
+    assert (few.low, few.detail) == (None, "no interval: 4 independent groups; it takes at least 10")
     votes[30:] = 0
     flat = _quality(votes_frame(votes, iteration=["0000"] * 30 + ["0001"] * 30))["r0", "kappa_drift"]
-    assert (flat.estimate, flat.reason) == (None, "kappa is undefined in one of the halves: one label only")
+    assert (flat.estimate, flat.detail) == (None, "kappa is undefined in one of the halves: one label only")
     assert flat.against == MAJORITY
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.agreement.core.bootstrap import grouped_interval
-from al_assets.agreement.core.resampling import SCHEMA, Resampling
+from al_assets.agreement.core.bootstrap import Resampling, grouped_distributions
 from al_assets.agreement.core.two_by_two import kappa_of, pair_cells
 from al_assets.agreement.raters.retest import retest
+from al_assets.tables import AGREEMENT_FIGURES
 
 FAST = Resampling(resamples=400, seed=1)
 NAMES = {"p": "positive", "n": "negative", "u": "undecided"}
@@ -35,7 +35,7 @@ def pattern(both: int, first: int, later: int, neither: int) -> str:
 
 def figures(frame: pl.DataFrame) -> dict[tuple[str, str], dict[str, object]]:
     found = retest(frame, FAST)
-    assert dict(found.schema) == SCHEMA
+    assert found.schema == AGREEMENT_FIGURES.schema
     return {(row["slice"], row["figure"]): row for row in found.iter_rows(named=True)}
 
 
@@ -49,7 +49,7 @@ def test_one_raters_figures_are_those_of_scikit_learn() -> None:
         assert found[part, "retest_kappa"]["estimate"] == pytest.approx(expected)
         assert found[part, "retest_agreement"]["estimate"] == pytest.approx(0.7)
         assert found[part, "retest_kappa"]["items"] == 50
-        assert found[part, "retest_kappa"]["reason"] is None
+        assert found[part, "retest_kappa"]["detail"] is None
 
 
 def test_the_interval_is_the_grouped_bca_interval() -> None:
@@ -59,7 +59,8 @@ def test_the_interval_is_the_grouped_bca_interval() -> None:
     votes = [(frame[name] == "positive").cast(pl.Float64).to_numpy() for name in ("first_label", "label")]
     cells = pair_cells(votes[0], votes[1])
     groups = frame["group_id"].to_numpy().astype(np.str_)
-    expected = grouped_interval(lambda weights: kappa_of(weights @ cells), groups, resamples=400, seed=1)
+    kappa = grouped_distributions(lambda w: {"kappa": kappa_of(w @ cells)}, groups, resamples=400, seed=1)["kappa"]
+    expected = kappa.interval(50)
     found = figures(frame)["anna", "retest_kappa"]
     assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
 
@@ -88,20 +89,20 @@ def test_one_table_of_raters_with_other_habits_would_flatter() -> None:
 def test_without_retests_nothing_is_claimed() -> None:
     none = retest(answers("anna", ""), FAST)
     assert none["estimate"].to_list() == [None, None]
-    assert set(none["reason"]) == {"no retest: set selection.repeat_share above 0"}
+    assert set(none["detail"]) == {"no retest: set selection.repeat_share above 0"}
     frame = pl.concat([answers("anna", "up pu uu"), answers("anna", "pp nn", same_policy=False, start=9)])
     found = figures(frame)
     for part in ("anna", "all"):
         row = found[part, "retest_kappa"]
         assert (row["estimate"], row["low"], row["items"]) == (None, None, 0)
-        assert row["reason"] == "no retest: 2 lie on either side of an edit of the policy, 3 hold a 'cannot decide'"
+        assert row["detail"] == "no retest: 2 lie on either side of an edit of the policy, 3 hold a 'cannot decide'"
 
 
 def test_one_label_throughout_leaves_kappa_undefined_and_agreement_known() -> None:
     found = figures(answers("anna", pattern(0, 0, 0, 12)))
     kappa, agreement = found["anna", "retest_kappa"], found["anna", "retest_agreement"]
     assert kappa["estimate"] is None
-    assert kappa["reason"] == "one and the same label throughout the 12 retests; repeat more items"
+    assert kappa["detail"] == "one and the same label throughout the 12 retests; repeat more items"
     assert agreement["estimate"] == 1
     # No disagreement in 12: the rule of the unseen, 1 - .025 ** (1 / 12).
     assert agreement["low"] == pytest.approx(1 - (1 - 0.025 ** (1 / 12)))
@@ -118,7 +119,7 @@ def test_few_groups_have_an_estimate_and_no_interval() -> None:
     row = figures(answers("anna", pattern(3, 1, 1, 3)))["anna", "retest_kappa"]
     assert row["estimate"] == pytest.approx(0.5)
     assert (row["low"], row["high"]) == (None, None)
-    assert str(row["reason"]).startswith("no interval: 8 independent groups")
+    assert str(row["detail"]).startswith("no interval: 8 independent groups")
 
 
 @given(st.lists(st.sampled_from(["pp", "pn", "np", "nn", "pu"]), min_size=1, max_size=40))

@@ -13,16 +13,11 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from al_assets.agreement.core.kappa import PANEL_FIGURES
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.core.two_by_two import TABLE_FIGURES
-from al_assets.agreement.raters.slices import (
-    MAJORITY,
-    MODEL,
-    OTHERS,
-    QUALITY_FIGURES,
-    SCHEMA,
-    agreement_figures,
-    agreement_matrix,
-)
+from al_assets.agreement.raters.pairwise import MODEL, OTHERS
+from al_assets.agreement.raters.rated_items import MAJORITY, QUALITY_FIGURES
+from al_assets.agreement.raters.slices import agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
+from al_assets.tables import AGREEMENT_FIGURES
 from al_assets_tests.support.simulated_loop import World
 from al_assets_tests.support.votes import noisy_votes, votes_frame
 
@@ -32,7 +27,7 @@ Row = dict[str, object]
 def _row(figures: pl.DataFrame, kind: str, value: str, figure: str, against: str | None = None) -> Row:
     compared = pl.col("against").is_null() if against is None else pl.col("against") == against
     found = figures.filter(
-        (pl.col("slice_kind") == kind) & (pl.col("slice") == value) & (pl.col("figure") == figure) & compared
+        (pl.col("scope") == kind) & (pl.col("slice") == value) & (pl.col("figure") == figure) & compared
     )
     assert found.height == 1, (kind, value, figure, against)
     return found.row(0, named=True)
@@ -53,10 +48,10 @@ def test_every_slice_holds_every_figure_once() -> None:
     )
     model = _model([bool(label) for label in votes[:, 0]])
     found = agreement_figures(frame, model=model, resamples=50)
-    assert found.schema == pl.Schema(SCHEMA)
-    assert not found.select("slice_kind", "slice", "against", "figure").is_duplicated().any()
-    slices = found.filter(pl.col("slice_kind") != "rater").group_by("slice_kind", "slice").agg("figure")
-    assert sorted(slices.select("slice_kind", "slice").rows()) == [
+    assert found.schema == AGREEMENT_FIGURES.schema
+    assert not found.select("scope", "slice", "against", "figure").is_duplicated().any()
+    slices = found.filter(pl.col("scope") != "rater").group_by("scope", "slice").agg("figure")
+    assert sorted(slices.select("scope", "slice").rows()) == [
         ("all", "all"),
         ("iteration", "0000"),
         ("iteration", "0001"),
@@ -69,7 +64,7 @@ def test_every_slice_holds_every_figure_once() -> None:
     ]
     for figures in slices["figure"]:
         assert set(figures) == {*PANEL_FIGURES, "model_expert_kappa"}
-    compared = found.filter((pl.col("slice_kind") == "rater") & (pl.col("slice") == "r1"))
+    compared = found.filter((pl.col("scope") == "rater") & (pl.col("slice") == "r1"))
     expected = [(other, figure) for other in ("r0", "r2", MAJORITY, MODEL) for figure in TABLE_FIGURES]
     expected += [(OTHERS, "cohen_kappa")]
     expected += [(MAJORITY if "_share" not in figure else None, figure) for figure in QUALITY_FIGURES]  # type: ignore[misc]
@@ -163,9 +158,9 @@ def test_the_model_is_judged_where_raters_can_be_judged() -> None:
     assert (alone["estimate"], alone["items"]) == (pytest.approx(expected[0]), 15)
     # 60 items were labelled, but few of them say anything of agreement.
     few = _row(found, "reason", "audit", "observed_agreement")
-    assert (few["low"], few["reason"]) == (None, "no interval: 8 independent groups; it takes at least 10")
+    assert (few["low"], few["detail"]) == (None, "no interval: 8 independent groups; it takes at least 10")
     third = agreement_figures(frame, model=model.head(9), resamples=100)
-    assert _row(third, "all", "all", "model_expert_kappa")["reason"] == (
+    assert _row(third, "all", "all", "model_expert_kappa")["detail"] == (
         "no interval: 9 independent groups; it takes at least 10"
     )
 
@@ -176,38 +171,38 @@ def test_what_is_undefined_is_null_with_a_reason() -> None:
     votes[0, 2] = 1
     frame = votes_frame(votes, undecided=[(1, 2)], reason=["audit"] * 20 + ["control"] * 20)
     found = agreement_figures(frame, model=_model([None] * 10 + [False] * 30), resamples=100)
-    assert found.filter(pl.col("estimate").is_null() | pl.col("low").is_null())["reason"].null_count() == 0
-    assert found.filter(pl.col("low").is_not_null())["reason"].null_count() == found["low"].count()
+    assert found.filter(pl.col("estimate").is_null() | pl.col("low").is_null())["detail"].null_count() == 0
+    assert found.filter(pl.col("low").is_not_null())["detail"].null_count() == found["low"].count()
     kappa = _row(found, "reason", "control", "expert_expert_kappa")
     assert kappa["estimate"] is None
-    assert kappa["reason"] == "every vote is negative; kappa is undefined while only one label occurs"
-    assert _row(found, "reason", "control", "positive_agreement")["reason"] == "no vote is positive"
-    assert _row(found, "rater", "r0", "positive_agreement", "r1")["reason"] == "neither ever says positive"
+    assert kappa["detail"] == "every vote is negative; kappa is undefined while only one label occurs"
+    assert _row(found, "reason", "control", "positive_agreement")["detail"] == "no vote is positive"
+    assert _row(found, "rater", "r0", "positive_agreement", "r1")["detail"] == "neither ever says positive"
     same = _row(found, "rater", "r0", "cohen_kappa", "r1")
     assert (same["estimate"], same["items"]) == (None, 40)
-    assert same["reason"] == "both give one and the same label to all 40 items"
-    assert _row(found, "rater", "r2", "cohen_kappa", MODEL)["reason"] == "no item that both answered decisively"
+    assert same["detail"] == "both give one and the same label to all 40 items"
+    assert _row(found, "rater", "r2", "cohen_kappa", MODEL)["detail"] == "no item that both answered decisively"
     few = _row(found, "rater", "r0", "observed_agreement", "r2")
     assert (few["estimate"], few["low"]) == (0, None)
-    assert few["reason"] == "no interval: 1 independent groups; it takes at least 10"
+    assert few["detail"] == "no interval: 1 independent groups; it takes at least 10"
     whole = _row(found, "rater", "r0", "observed_agreement", "r1")
     # All 40 agree: at worst the share that 40 items would miss, 1 - .025^(1/40).
     assert (whole["low"], whole["high"]) == pytest.approx((0.025 ** (1 / 40), 1))
     drift = _row(found, "rater", "r0", "kappa_drift", MAJORITY)
-    assert drift["reason"] == "a drift takes answers from two iterations on items where the others have a majority"
+    assert drift["detail"] == "a drift takes answers from two iterations on items where the others have a majority"
 
 
 def test_a_loop_without_a_decisive_vote_gives_reasons_only() -> None:
     empty = agreement_figures(votes_frame(np.empty((0, 1))))
-    assert empty["reason"].unique().to_list() == ["no item with a decisive vote"]
+    assert empty["detail"].unique().to_list() == ["no item with a decisive vote"]
     assert empty["figure"].to_list() == list(PANEL_FIGURES)
     undecided = votes_frame(np.full((12, 2), np.nan), undecided=[(i, j) for i in range(12) for j in range(2)])
     found = agreement_figures(undecided, resamples=100)
     assert _row(found, "all", "all", "gwet_ac1")["estimate"] is None
     assert _row(found, "rater", "r1", "undecided_share")["estimate"] == 1
-    assert _row(found, "rater", "r1", "positive_share")["reason"] == "no decisive vote"
+    assert _row(found, "rater", "r1", "positive_share")["detail"] == "no decisive vote"
     alone = agreement_figures(votes_frame(noisy_votes(0, raters=1)), resamples=100)
-    assert _row(alone, "all", "all", "expert_expert_kappa")["reason"] == "no item has two decisive votes"
+    assert _row(alone, "all", "all", "expert_expert_kappa")["detail"] == "no item has two decisive votes"
     assert "cohen_kappa" not in alone["figure"].to_list()
 
 
@@ -219,29 +214,9 @@ def test_versions_are_those_of_the_votes_not_of_the_items() -> None:
     found = agreement_figures(frame, resamples=50)
     first = _row(found, "policy_version", "1", "expert_expert_kappa")
     assert first["estimate"] == pytest.approx(cohen_kappa_score(votes[:, 0], votes[:, 1]))
-    assert _row(found, "policy_version", "2", "expert_expert_kappa")["reason"] == "no item has two decisive votes"
+    assert _row(found, "policy_version", "2", "expert_expert_kappa")["detail"] == "no item has two decisive votes"
     without = agreement_figures(frame.drop("policy_version"), resamples=50)
-    assert_frame_equal(without, found.filter(pl.col("slice_kind") != "policy_version"))
-
-
-def test_the_matrix_is_symmetric_and_ends_with_the_model() -> None:
-    votes = noisy_votes(4)
-    found = agreement_figures(
-        votes_frame(votes, raters=["zoe", "ann", "bob"]), model=_model([bool(v) for v in votes[:, 0]]), resamples=100
-    )
-    matrix = agreement_matrix(found)
-    names = ["ann", "bob", "zoe", MODEL]
-    assert matrix.select("rater", "against").rows() == [(a, b) for a in names for b in names if a != b]
-    cells = {(row[0], row[1]): row[2:] for row in matrix.rows()}
-    assert all(cells[a, b] == cells[b, a] for a, b in cells)
-    assert cells["zoe", MODEL][0] == 1
-    assert cells["ann", "bob"][0] == pytest.approx(cohen_kappa_score(votes[:, 1], votes[:, 2]))
-    observed = agreement_matrix(found, "observed_agreement")
-    assert observed.filter(pl.col("rater") == "ann", pl.col("against") == "bob")["estimate"][0] == pytest.approx(
-        np.mean(votes[:, 1] == votes[:, 2])
-    )
-    with pytest.raises(ValueError, match=r"figure: 'fleiss'; expected one of cohen_kappa"):
-        agreement_matrix(found, "fleiss")
+    assert_frame_equal(without, found.filter(pl.col("scope") != "policy_version"))
 
 
 def test_the_model_needs_one_label_for_an_item() -> None:
@@ -269,7 +244,7 @@ def test_the_order_of_rows_and_the_names_of_raters_and_items_change_no_estimate(
         model=model.with_columns(**again),
         resamples=20,
     )
-    key = ["slice_kind", "slice", "against", "figure"]
+    key = ["scope", "slice", "against", "figure"]
     expected = found.with_columns(pl.col("slice", "against").replace(turned))
     assert_frame_equal(
         renamed.select(*key, "estimate", "items").sort(key), expected.select(*key, "estimate", "items").sort(key)
@@ -294,5 +269,5 @@ def test_swapping_the_labels_keeps_kappa_and_swaps_the_agreements(seed: int) -> 
         .then(1 - pl.col("estimate"))
         .otherwise("estimate"),
     )
-    key = ["slice_kind", "slice", "against", "figure"]
+    key = ["scope", "slice", "against", "figure"]
     assert_frame_equal(mirrored.select(*key, "estimate").sort(key), found.select(*key, "estimate").sort(key))

@@ -8,19 +8,17 @@ import pytest
 from al_assets.agreement.core.kappa import mean_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.report.gain_decomposition import combinations
-from al_assets.agreement.report.iteration_report import frame_of, kappa_report, student_threshold
+from al_assets_tests.support.reports import report_frame, threshold_of
 from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
 
 
 def parts(world: World, scope: str) -> dict[str, dict[str, object]]:
-    report = frame_of(
-        kappa_report(
+    report = report_frame(
             iteration="0002", votes=world.votes, split=world.split, scores=world.scores, expected_prevalence=0.2,
             labels=300, resamples=300,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
     wanted = pl.col("figure").is_in(["student_gain", "gain_from_ranking", "gain_from_threshold"])
     return {row["figure"]: row for row in report.filter(wanted & (pl.col("scope") == scope)).iter_rows(named=True)}
 
@@ -55,7 +53,7 @@ def test_the_same_ranking_with_another_share_gains_by_threshold_alone(world: Fac
 
 def test_a_better_ranking_at_the_same_share_gains_by_ranking_alone(world: Factory) -> None:
     frames = world(items=800, skill=8.0)
-    threshold = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.2).threshold
+    threshold = threshold_of(frames, 0.2).threshold
     stop_set = frames.scores.filter(pl.col("role") == "stop_set")
     cut = stop_set["p_incumbent"].quantile(1 - float((stop_set["p_student"] >= threshold).mean()))  # type: ignore[arg-type]
     found = parts(with_scores(frames, incumbent_label=pl.col("p_incumbent") >= cut), "evaluation")
@@ -66,7 +64,7 @@ def test_a_better_ranking_at_the_same_share_gains_by_ranking_alone(world: Factor
 def test_the_parts_are_the_shapley_values_of_four_kappas(world: Factory) -> None:
     frames = world()
     items = labelled_items(frames.votes, frames.split, frames.scores)
-    threshold = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.2).threshold
+    threshold = threshold_of(frames, 0.2).threshold
     models = combinations(items, frames.scores, threshold)
     stop_set = frames.scores.filter(pl.col("role") == "stop_set")
     assert models.incumbent_share == pytest.approx(stop_set["incumbent_label"].mean())

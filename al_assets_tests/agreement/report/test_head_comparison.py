@@ -7,7 +7,7 @@ import pytest
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats, mean_model_kappa
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
-from al_assets.agreement.population.stop_set import labels_at
+from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report.head_comparison import (
     HEAD_AHEAD,
     NOT_TOLD_APART,

@@ -7,16 +7,15 @@ import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, cohen_kappa_score
 
-from al_assets.agreement.report.iteration_report import (
-    frame_of,
-    is_promoted,
-    kappa_report,
-    student_labels,
-    student_threshold,
-    verdict_of,
-)
-from al_assets.agreement.stopping import Decision, Evidence, StoppingRules
+from al_assets.agreement.core.figures import estimate_of
+from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.agreement.population.student_threshold import student_labels
+from al_assets.agreement.population.thresholds import labels_at
+from al_assets.agreement.report import ReportSettings, agreement_report
+from al_assets.agreement.report.alt_test import alt_test
+from al_assets.agreement.stopping import Decision, Evidence, StoppingRules, conclusion_of
 from al_assets.tables import KAPPA_REPORT
+from al_assets_tests.support.reports import report_frame, threshold_of
 from al_assets_tests.support.simulated_loop import World
 
 Factory = Callable[..., World]
@@ -25,14 +24,12 @@ RULES = StoppingRules(min_expert_kappa=-1, min_gain=0.03, window=2)
 
 def _report(world: World, iteration: str = "0002", **known: object) -> pl.DataFrame:
     settings = {"expected_prevalence": 0.1, "labels": 300, "resamples": 500, "rules": RULES, **known}
-    return frame_of(
-        kappa_report(
-            iteration=iteration,
-            votes=world.votes,
-            split=world.split,
-            scores=world.scores,
-            **settings,  # type: ignore[arg-type]
-        )
+    return report_frame(
+        iteration=iteration,
+        votes=world.votes,
+        split=world.split,
+        scores=world.scores,
+        **settings,  # type: ignore[arg-type]
     )
 
 
@@ -121,7 +118,7 @@ def test_row_order_changes_nothing_and_the_same_input_gives_the_same_report(worl
 
 def test_the_threshold_matches_the_stop_set_to_the_audits_prevalence(world: Factory) -> None:
     frames = world(prevalence=0.3)
-    found = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.05)
+    found = threshold_of(frames, 0.05)
     assert found.audit_items == 100
     assert found.observed is not None
     assert found.observed > found.prevalence > 0.05
@@ -138,7 +135,7 @@ def test_evaluation_labels_touch_the_threshold_through_the_prevalence_alone(worl
     frames = world()
 
     def threshold(votes: pl.DataFrame) -> float:
-        return student_threshold(votes, frames.split, frames.scores, expected_prevalence=0.1).threshold
+        return threshold_of(replace(frames, votes=votes), 0.1).threshold
 
     flipped = (
         pl.when(pl.col("label") == "positive").then(pl.lit("negative"))
@@ -155,7 +152,7 @@ def test_evaluation_labels_touch_the_threshold_through_the_prevalence_alone(worl
 def test_without_an_audit_the_threshold_follows_the_policys_prevalence(world: Factory) -> None:
     frames = world()
     votes = frames.votes.filter(pl.col("reason") != "audit")
-    found = student_threshold(votes, frames.split, frames.scores, expected_prevalence=0.07)
+    found = threshold_of(replace(frames, votes=votes), 0.07)
     assert (found.prevalence, found.observed, found.audit_items) == (0.07, None, 0)
     report = _report(replace(frames, votes=votes))
     row = _row(report, "prevalence", "audit")
@@ -165,16 +162,16 @@ def test_without_an_audit_the_threshold_follows_the_policys_prevalence(world: Fa
 def test_a_good_student_reaches_parity_and_a_poor_one_does_not(world: Factory) -> None:
     good = _report(world(skill=40.0, items=1_200, prevalence=0.25), expected_prevalence=0.25)
     poor = _report(world(skill=0.3, items=1_200, prevalence=0.25), expected_prevalence=0.25)
-    assert verdict_of(good)[0] == "parity"
+    assert conclusion_of(good).verdict == "parity"
     assert _row(good, "stop_parity")["estimate"] == 1
-    assert verdict_of(poor) == ("continue", "no stopping rule fired")
+    assert (conclusion_of(poor).verdict, conclusion_of(poor).verdict_reason) == ("continue", "no stopping rule fired")
 
 
 def test_a_much_worse_student_is_not_promoted(world: Factory) -> None:
     frames = world(skill=3.0)
     worse = _with_student(frames, 1 - pl.col("p_student"))
-    assert is_promoted(_report(frames))
-    assert not is_promoted(_report(worse))
+    assert conclusion_of(_report(frames)).promoted
+    assert not conclusion_of(_report(worse)).promoted
     assert "worse" in str(_row(_report(worse), "promotion")["detail"])
 
 
@@ -182,25 +179,25 @@ def test_a_student_equal_to_the_incumbent_is_promoted(world: Factory) -> None:
     frames = world()
     report = _report(_with_student(frames, pl.col("incumbent_label").cast(pl.Float64)))
     assert _row(report, "student_gain", "evaluation")["estimate"] == 0
-    assert is_promoted(report)
+    assert conclusion_of(report).promoted
 
 
 def test_low_expert_agreement_everywhere_is_a_guideline_problem(world: Factory) -> None:
     rules = StoppingRules()
-    assert verdict_of(_report(world(noise=3.0), rules=rules))[0] == "guideline problem"
+    assert conclusion_of(_report(world(noise=3.0), rules=rules)).verdict == "guideline problem"
     clear = _report(world(noise=0.1), rules=rules)
     assert _row(clear, "stop_guideline_problem")["estimate"] == 0
 
 
 def test_a_spent_budget_ends_the_loop(world: Factory) -> None:
     frames = world(skill=0.3)
-    assert verdict_of(_report(frames, labels=1_000))[0] == "budget spent"
-    assert verdict_of(_report(frames, iteration="0007"))[0] == "budget spent"
+    assert conclusion_of(_report(frames, labels=1_000)).verdict == "budget spent"
+    assert conclusion_of(_report(frames, iteration="0007")).verdict == "budget spent"
 
 
 def test_the_panel_gain_is_measured_against_the_student_window_iterations_ago(world: Factory) -> None:
     frames = world(items=1_200)
-    threshold = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.1).threshold
+    threshold = threshold_of(frames, 0.1).threshold
     same = student_labels(frames.scores, threshold)
     worse = student_labels(frames.scores.with_columns(p_student=1 - pl.col("p_student")), 0.5)
     flat = _report(frames, earlier_labels={"0000": same, "0001": worse})
@@ -218,7 +215,7 @@ def test_the_panel_gain_is_measured_against_the_student_window_iterations_ago(wo
 
 def test_stable_takes_three_alike_students_in_a_row(world: Factory) -> None:
     frames = world()
-    threshold = student_threshold(frames.votes, frames.split, frames.scores, expected_prevalence=0.1).threshold
+    threshold = threshold_of(frames, 0.1).threshold
     same = {"0002": student_labels(frames.scores, threshold)}
 
     def past(*agreements: float | None) -> dict[str, pl.DataFrame]:
@@ -251,7 +248,7 @@ def test_votes_of_one_label_only_leave_kappa_undefined_with_the_reason(world: Fa
     prevalence = _row(report, "prevalence", "audit")
     assert (prevalence["estimate"], prevalence["low"]) == (0, 0)
     assert 0 < prevalence["high"] < 0.1  # type: ignore[operator]
-    assert verdict_of(report)[0] == "continue"
+    assert conclusion_of(report).verdict == "continue"
 
 
 def test_undecided_answers_are_counted_and_never_rated(world: Factory) -> None:
@@ -274,7 +271,7 @@ def test_one_vote_an_item_gives_no_kappa_but_a_prevalence(world: Factory) -> Non
     row = _row(report, "model_expert_kappa", "evaluation")
     assert (row["estimate"], row["items"], row["detail"]) == (None, 0, "no item has two decisive votes")
     assert _row(report, "prevalence", "audit")["estimate"] is not None
-    assert not is_promoted(report)
+    assert not conclusion_of(report).promoted
 
 
 def test_fine_tuning_items_enter_only_what_experts_say_among_themselves(world: Factory) -> None:
@@ -292,8 +289,8 @@ def test_fine_tuning_items_enter_only_what_experts_say_among_themselves(world: F
 def test_no_votes_at_all_is_a_report_that_says_go_on(world: Factory) -> None:
     frames = world()
     report = KAPPA_REPORT.check(_report(replace(frames, votes=frames.votes.clear())))
-    assert verdict_of(report)[0] == "continue"
-    assert not is_promoted(report)
+    assert conclusion_of(report).verdict == "continue"
+    assert not conclusion_of(report).promoted
 
 
 def test_what_cannot_be_reported_is_refused(world: Factory) -> None:
@@ -304,8 +301,8 @@ def test_what_cannot_be_reported_is_refused(world: Factory) -> None:
         _report(frames, iteration="two")
     with pytest.raises(ValueError, match="inclusion_probability: 100 of 100"):
         _report(replace(frames, votes=frames.votes.with_columns(inclusion_probability=pl.lit(None, pl.Float64))))
-    with pytest.raises(ValueError, match="no row 'verdict'"):
-        verdict_of(pl.DataFrame(schema=KAPPA_REPORT.schema))
+    with pytest.raises(ValueError, match="report: no row"):
+        conclusion_of(pl.DataFrame(schema=KAPPA_REPORT.schema))
 
 
 def test_four_hundred_items_take_seconds_at_most(world: Factory) -> None:
@@ -344,3 +341,48 @@ def test_promising_items_belong_to_the_boundary(world: Factory) -> None:
     renamed = pl.when(pl.col("reason") == "boundary").then(pl.lit("promising")).otherwise("reason").alias("reason")
     promising = replace(frames, votes=frames.votes.with_columns(renamed), split=frames.split.with_columns(renamed))
     assert _report(promising).equals(_report(frames))
+
+
+def test_what_stands_beside_the_parity_rule_is_that_of_the_evaluation_items(world: Factory) -> None:
+    frames = world(skill=40.0, items=600, prevalence=0.25)
+    report = _report(frames)
+    items = labelled_items(frames.votes, frames.split, frames.scores)
+    student = labels_at(items.p_student, estimate_of(report, "threshold", "pool"))
+    expected = alt_test(items.votes[items.evaluation], student[items.evaluation])
+    assert _row(report, "alt_test_winning_rate", "evaluation")["estimate"] == expected.winning_rate == 1
+    assert _row(report, "alt_test_advantage", "evaluation")["estimate"] == expected.average_advantage
+    assert _row(report, "alt_test_advantage", "evaluation")["detail"] == expected.text
+    further = _row(report, "ceiling_further_labels", "evaluation")
+    assert further["estimate"] == 0
+    assert "on a par with the experts" in str(further["detail"])
+    nothing = _row(_report(_only(frames, "negative")), "ceiling_further_labels", "evaluation")
+    assert nothing["estimate"] is None
+    assert str(nothing["detail"]).startswith("not measured: every vote is negative")
+
+
+def test_votes_and_scores_alone_are_enough(world: Factory) -> None:
+    frames = world()
+    control = frames.votes.filter(pl.col("reason") == "control")
+    item = pl.col("item_id").is_in(control["item_id"].unique().to_list())
+    scores = frames.scores.filter(pl.col("role") == "stop_set").select("item_id", "p_student")
+    asked = frames.scores.filter(item, pl.col("role") == "evaluation").select("item_id", "p_student")
+    scores = pl.concat([asked, scores]).unique("item_id", keep="first", maintain_order=True)
+    found = agreement_report(
+        control.select("item_id", "rater", "label"), scores, settings=ReportSettings(resamples=200)
+    )  # fmt: skip
+    report = found.frame()
+    whole = _report(replace(frames, votes=control, scores=frames.scores), iteration="0000", resamples=200)
+    for scope in ("control", "evaluation"):
+        assert (
+            found.figure("expert_expert_kappa", scope).estimate == _row(whole, "expert_expert_kappa", scope)["estimate"]
+        )
+    assert found.figure("model_expert_kappa").low is not None
+    assert not report["figure"].str.contains("incumbent_").filter(report["estimate"].is_not_null()).any()
+    assert (found.conclusion.verdict, found.conclusion.promoted) == ("continue", False)
+    assert found.conclusion.promotion_reason == "student and incumbent cannot be compared: no incumbent was scored"
+    assert found.figure("labels", "loop").estimate == 100
+    assert report["watermark"].null_count() == report.height
+    with pytest.raises(KeyError, match="'threshold' of scope 'loop' is not in the report; it is there for pool"):
+        found.figure("threshold", "loop")
+    with pytest.raises(ValueError, match="votes: columns rater are missing"):
+        agreement_report(control.select("item_id", "label"), scores)

@@ -1,14 +1,10 @@
-from itertools import product
-
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping import (
-    PRECEDENCE,
     Budget,
-    Decision,
     Evidence,
     GuidelineProblem,
     Parity,
@@ -17,8 +13,6 @@ from al_assets.agreement.stopping import (
     Stabilised,
     StoppingRules,
     f_change_bound,
-    predicted_f_change,
-    promotion,
     repeated_looks,
     verdict,
 )
@@ -182,16 +176,6 @@ def test_no_pair_of_models_changes_f_by_more_than_the_bound() -> None:
     assert checked > 50
 
 
-def test_the_predicted_change_of_f_is_one_minus_f_between_the_models() -> None:
-    for now, before in product(([1, 1, 0, 0, 1], [0, 0, 1, 1, 0]), repeat=2):
-        found = predicted_f_change(np.array(now, dtype=np.float64), np.array(before, dtype=np.float64))
-        assert found == pytest.approx(1 - f1_score(before, now))
-    nobody = np.zeros(5)
-    assert predicted_f_change(nobody, nobody) is None
-    assert predicted_f_change(nobody, np.full(5, np.nan)) is None
-    assert predicted_f_change(nobody, np.array([1.0, 0, 0, 0, 0])) == 1
-
-
 @pytest.mark.parametrize(
     ("labels", "iterations", "fires"), [(999, 7, False), (1_000, 1, True), (1_001, 1, True), (10, 8, True)]
 )
@@ -251,31 +235,3 @@ def test_the_settings_reach_their_rules() -> None:
     assert [decision.fired for decision in StoppingRules().decide(evidence)] == [False] * 6
     names = [decision.name for decision in rules.decide(evidence)]
     assert names == ["guideline problem", "parity", "budget spent", "plateau", "stable", "predicted change"]
-
-
-def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
-    fired = [Decision(name, True, f"because {name}") for name in PRECEDENCE]
-    for place, name in enumerate(PRECEDENCE):
-        found, reason = verdict(fired[place:][::-1])
-        others = ", ".join(PRECEDENCE[place + 1 :])
-        assert (found, reason) == (name, f"because {name}" + (f"; also fired: {others}" if others else ""))
-    assert PRECEDENCE == ("guideline problem", "parity", "budget spent", "plateau", "stable")
-
-
-@pytest.mark.parametrize(
-    ("gain", "promoted", "says"),
-    [
-        (_between(0.02, 0.10, 0.20), True, "better"),
-        (_between(-0.10, 0.05, 0.20), True, "not significantly different"),
-        (_between(-0.20, 0.0, 0.20), True, "not significantly different"),
-        (_between(-0.20, -0.05, 0.10), False, "not significantly different"),
-        (_between(-0.20, -0.10, -0.01), False, "worse"),
-        (Interval(0.1, None, None, 12, "few groups"), True, "few groups"),
-        (Interval(-0.1, None, None, 12, "few groups"), False, "few groups"),
-        (UNKNOWN, False, "cannot be compared"),
-    ],
-)
-def test_a_student_is_promoted_unless_it_agrees_less(gain: Interval, promoted: bool, says: str) -> None:
-    decided, reason = promotion(gain)
-    assert decided is promoted
-    assert says in reason

@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.agreement.raters.slices import MODEL, agreement_figures
+from al_assets.agreement.raters.pairwise import MODEL
+from al_assets.agreement.raters.slices import agreement_figures
 from benchmarks.statistics.agreement_speed import bench_agreement, simulated_votes
 
 
@@ -38,9 +39,7 @@ def test_the_simulated_votes_are_what_they_are_said_to_be() -> None:
     assert np.mean(first == second) == pytest.approx(0.82, abs=0.03)
     assert np.mean(first == wide["label"].to_numpy()) == pytest.approx(0.78, abs=0.03)
     figures = agreement_figures(votes, model=model, resamples=20)
-    row = figures.filter(
-        (pl.col("slice_kind") == "rater") & (pl.col("slice") == "r0") & (pl.col("figure") == "cohen_kappa")
-    )
+    row = figures.filter((pl.col("scope") == "rater") & (pl.col("slice") == "r0") & (pl.col("figure") == "cohen_kappa"))
     with_second = row.filter(pl.col("against") == "r1")["estimate"][0]
     assert with_second == pytest.approx(cohen_kappa_score(first, second))
     assert row.filter(pl.col("against") == MODEL)["estimate"][0] < with_second

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.core.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
-from al_assets.agreement.report.iteration_report import frame_of, kappa_report
 from al_assets.agreement.stopping import StoppingRules
+from al_assets_tests.support.reports import report_frame
 from benchmarks.statistics.simulated_loop import (
     AUDIT,
     BOUNDARY,
@@ -146,19 +146,17 @@ def test_intervals_and_verdicts_are_those_of_the_kappa_report() -> None:
         )
         for place in (0, now - 1)
     }
-    report = frame_of(
-        kappa_report(
-            iteration=f"{now:04d}",
-            votes=votes,
-            split=split,
-            scores=scores,
-            expected_prevalence=0.1,
-            labels=votes["item_id"].n_unique(),
-            rules=StoppingRules(window=3),
-            earlier_labels=earlier,
-            resamples=resamples,
-            seed=7,
-        )
+    report = report_frame(
+        iteration=f"{now:04d}",
+        votes=votes,
+        split=split,
+        scores=scores,
+        expected_prevalence=0.1,
+        labels=votes["item_id"].n_unique(),
+        rules=StoppingRules(window=3),
+        earlier_labels=earlier,
+        resamples=resamples,
+        seed=7,
     )
 
     def estimate(figure: str, scope: str) -> float:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from al_assets.agreement.core.resampling import Resampling
+from al_assets.agreement.core.bootstrap import Resampling
+from al_assets.agreement.core.figures import Figure, figures_in
 from al_assets.agreement.raters.gold_accuracy import ALL
 from al_assets.agreement.raters.pairwise import OTHERS, comparison_rows
 from al_assets.agreement.raters.rated_items import rated_items
@@ -60,13 +61,8 @@ def agreement_of(votes: pl.DataFrame, policy: Policy) -> dict[str, Measured]:
     """
     items = rated_items(votes).items
     scope = expert_scope("loop", items, resamples=policy.stopping.resamples, seed=policy.stopping.seed)
-    found = {
-        figure.figure: Measured(
-            figure.figure, figure.estimate, figure.low, figure.high, figure.items or 0, _note(figure.low, figure.detail)
-        )
-        for figure in scope.figures()
-    }
-    return {name: found[name] for name in SHOWN if name in found}
+    measured = {figure.figure: _measured(figure.figure, figure) for figure in scope.figures()}
+    return {name: measured[name] for name in SHOWN if name in measured}
 
 
 def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> RaterQuality:
@@ -78,17 +74,16 @@ def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> RaterQuality:
     except GoldError as error:
         gold, retest, problem = pl.DataFrame(), pl.DataFrame(), str(error)
     how = Resampling(policy.stopping.resamples, policy.stopping.seed)
-    rows = comparison_rows(rated_items(ledger.expert_labels(watermark=watermark)), None, how)
     others = {
-        row.slice: Measured("others", row.estimate, row.low, row.high, row.items, _note(row.low, row.reason))
-        for row in rows
-        if row.against == OTHERS
+        str(figure.slice): _measured("others", figure)
+        for figure in comparison_rows(rated_items(ledger.expert_labels(watermark=watermark)), None, how)
+        if figure.against == OTHERS
     }
     by_gold = {row["rater"]: _of_gold(row) for row in gold.iter_rows(named=True)}
     by_retest = {
-        row["slice"]: Measured("retest", row["estimate"], row["low"], row["high"], row["items"], row["reason"] or "")
-        for row in retest.iter_rows(named=True)
-        if row["slice_kind"] == "rater" and row["figure"] == "retest_agreement"
+        str(figure.slice): _measured("retest", figure)
+        for figure in figures_in(retest)
+        if figure.scope == "rater" and figure.figure == "retest_agreement"
     }
     names = _in_order(ledger.raters, [*others, *by_gold, *by_retest])
     return RaterQuality(
@@ -101,9 +96,10 @@ def _of_gold(row: dict[str, object]) -> Measured:
     return Measured("gold", estimate, low, high, int(str(row["items"])), str(row["reason"] or ""))
 
 
-def _note(low: float | None, detail: str | None) -> str:
+def _measured(name: str, figure: Figure) -> Measured:
     # Where there is an interval, the detail says how it was made.
-    return "" if low is not None else detail or ""
+    note = "" if figure.low is not None else figure.detail or ""
+    return Measured(name, figure.estimate, figure.low, figure.high, figure.items or 0, note)
 
 
 def _in_order(first: Sequence[str], more: Sequence[str]) -> list[str]:

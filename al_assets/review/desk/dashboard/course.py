@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from al_assets.agreement.core.figures import figure_of
-from al_assets.agreement.report.iteration_report import verdict_of
-from al_assets.agreement.report.scopes import Figure
+from al_assets.agreement.core.figures import Figure, figure_of
+from al_assets.agreement.stopping import conclusion_of
 from al_assets.storage.root import RunRoot
 
 
@@ -56,14 +55,15 @@ def _finished(root_url: str) -> tuple[FinishedIteration, ...]:
     rows = []
     for key in reversed(root.table_keys("kappa_report")):
         report = root.read_table("kappa_report", key)
-        labels = figure_of(report, "labels", "loop")
+        labels, conclusion = figure_of(report, "labels", "loop"), conclusion_of(report)
         rows.append(
             FinishedIteration(
                 key,
                 None if labels is None or labels.estimate is None else int(labels.estimate),
                 figure_of(report, "model_expert_kappa", "evaluation"),
                 figure_of(report, "expert_expert_kappa", "evaluation"),
-                *verdict_of(report),
+                conclusion.verdict,
+                conclusion.verdict_reason,
             )
         )
     return tuple(rows)

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from starlette.applications import Starlette
 
-from al_assets.agreement.core.figures import figure_of
+from al_assets.agreement.core.figures import figure_of, frame_of
 from al_assets.agreement.raters.gold_accuracy import wilson_interval
 from al_assets.agreement.raters.pairwise import OTHERS
 from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.raters.slices import agreement_figures
-from al_assets.agreement.report.scopes import expert_scope, frame_of
+from al_assets.agreement.report.scopes import expert_scope
 from al_assets.review.desk.dashboard.agreement import SHOWN, agreement_of, raters_of
 from al_assets.review.desk.dashboard.course import course_of
 from al_assets.review.desk.shell import words
@@ -24,12 +24,12 @@ from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Vote
 from al_assets.storage.root import RunRoot
-from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.review.desk.policy.test_pages import words_of
 from al_assets_tests.support.desk.answers import answer
 from al_assets_tests.support.desk.clients import DeskClient, SignIn, client_of, open_desk
 from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
 from al_assets_tests.support.policies import write
+from al_assets_tests.support.reports import stored_report
 
 HTMX = {"HX-Request": "true"}
 
@@ -168,9 +168,8 @@ def test_finished_iterations_are_listed_with_their_verdicts(tmp_path: Path) -> N
     rows = [
         {"figure": "labels", "scope": "loop", "estimate": 150.0},
         {"figure": "model_expert_kappa", "scope": "evaluation", "estimate": 0.4, "low": 0.3, "high": 0.5, "items": 45},
-        {"figure": "verdict", "scope": "loop", "estimate": 0.0, "detail": "continue: no stopping rule fired"},
     ]
-    root.write_table(root.table_path("kappa_report", "0000"), pl.DataFrame(rows, schema=KAPPA_REPORT.schema))
+    root.write_table(root.table_path("kappa_report", "0000"), stored_report(rows))
     found = course_of(str(tmp_path), None)
     (finished,) = found.finished
     assert (finished.iteration, finished.labels, finished.verdict) == ("0000", 150, "continue")

@@ -1,0 +1,68 @@
+import polars as pl
+import pytest
+
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.stopping import (
+    PARITY,
+    PRECEDENCE,
+    Conclusion,
+    Decision,
+    conclude,
+    conclusion_of,
+    promotion,
+    verdict,
+)
+from al_assets.tables import KAPPA_REPORT
+from al_assets_tests.support.reports import stored_report
+
+UNKNOWN = Interval(None, None, None, 0, "no item has two decisive votes")
+
+
+def _between(low: float, estimate: float, high: float, items: int = 200) -> Interval:
+    return Interval(estimate, low, high, items)
+
+
+def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
+    fired = [Decision(name, True, f"because {name}") for name in PRECEDENCE]
+    for place, name in enumerate(PRECEDENCE):
+        found, reason = verdict(fired[place:][::-1])
+        others = ", ".join(PRECEDENCE[place + 1 :])
+        assert (found, reason) == (name, f"because {name}" + (f"; also fired: {others}" if others else ""))
+    assert PRECEDENCE == ("guideline problem", "parity", "budget spent", "plateau", "stable")
+
+
+@pytest.mark.parametrize(
+    ("gain", "promoted", "says"),
+    [
+        (_between(0.02, 0.10, 0.20), True, "better"),
+        (_between(-0.10, 0.05, 0.20), True, "not significantly different"),
+        (_between(-0.20, 0.0, 0.20), True, "not significantly different"),
+        (_between(-0.20, -0.05, 0.10), False, "not significantly different"),
+        (_between(-0.20, -0.10, -0.01), False, "worse"),
+        (Interval(0.1, None, None, 12, "few groups"), True, "few groups"),
+        (Interval(-0.1, None, None, 12, "few groups"), False, "few groups"),
+        (UNKNOWN, False, "cannot be compared"),
+    ],
+)
+def test_a_student_is_promoted_unless_it_agrees_less(gain: Interval, promoted: bool, says: str) -> None:
+    decided, reason = promotion(gain)
+    assert decided is promoted
+    assert says in reason
+
+
+def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
+    decisions = [Decision(PARITY, True, "close enough: by .01")]
+    assert conclude(decisions, _between(0.02, 0.1, 0.2)) == Conclusion(
+        "parity", "close enough: by .01", True,
+        "student minus incumbent kappa +0.10 on 200 evaluation items, 95 % interval +0.02 to +0.20: better",
+    )  # fmt: skip
+
+
+def test_a_stored_report_gives_its_conclusion_back() -> None:
+    row = {"figure": "labels", "scope": "loop", "estimate": 3.0}
+    said = Conclusion("parity", "close enough: by .01", True, "better: by .2", 17)
+    assert conclusion_of(stored_report([row, {**row, "figure": "prevalence"}], **vars(said))) == said
+    with pytest.raises(ValueError, match="report: no row; expected a frame of the table kappa_report"):
+        conclusion_of(KAPPA_REPORT.empty())
+    with pytest.raises(ValueError, match="no column verdict, verdict_reason"):
+        conclusion_of(pl.DataFrame([row]))
