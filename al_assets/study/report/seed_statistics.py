@@ -145,21 +145,14 @@ def first_crossing(x: Floats, y: Floats, level: Floats) -> Floats:
 def isotonic(y: Floats, weights: Floats) -> Floats:
     """Return the non-decreasing curves nearest to each row, by weighted least squares.
 
-    The i-th value is max over j <= i of min over k >= i of the mean of j..k (Robertson, Wright and Dykstra 1988).
-
     :param y: shape (curves, points); NaN spreads over its curve.
     :param weights: positive where y is known, of the same shape.
     """
-    points = y.shape[1]
-    sums = np.cumsum(np.pad(y * weights, ((0, 0), (1, 0))), axis=1)
-    totals = np.cumsum(np.pad(weights, ((0, 0), (1, 0))), axis=1)
+    from scipy.optimize import isotonic_regression
 
-    def mean(start: int, end: int) -> Floats:
-        # One point is itself, without the rounding of a difference of sums.
-        if start == end:
-            return y[:, start]
-        value: Floats = (sums[:, end + 1] - sums[:, start]) / (totals[:, end + 1] - totals[:, start])
-        return value
-
-    lowest = [[np.min([mean(j, k) for k in range(i, points)], axis=0) for j in range(i + 1)] for i in range(points)]
-    return np.stack([np.max(each, axis=0) for each in lowest], axis=1)
+    unknown = np.isnan(y).any(axis=1)
+    fitted = np.where(unknown[:, None], np.nan, y)
+    # Most curves of a bootstrap rise already.
+    for row in np.flatnonzero((np.diff(fitted, axis=1) < 0).any(axis=1)):
+        fitted[row] = isotonic_regression(y[row], weights=weights[row]).x
+    return fitted
