@@ -20,8 +20,6 @@ from al_assets.study.loop import Learn, Scores
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Workshop, model_location, policy_of
 
-Rows = NDArray[np.int64]
-Labels = NDArray[np.bool_]
 _BATCH = 2_048
 
 
@@ -55,7 +53,7 @@ class LinearRecipe:
         self._pool = self._lessons[: len(trial.pool)]
         self._settings = settings
 
-    def __call__(self, rows: Rows, labels: Labels) -> Scores:
+    def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
         """Return what a student says that learnt from these lessons."""
         settings = self._settings
         return linear_scores(
@@ -85,7 +83,7 @@ class SFTRecipe:
         self._base_dir, self._kept, self._say = base_dir, kept, say
         self._scored = fingerprint_of(asked)
 
-    def __call__(self, rows: Rows, labels: Labels) -> Scores:
+    def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
         """Return what a student says that learnt from these lessons."""
         texts = [self._lessons[row] for row in rows]
         # Whatever their order, the same texts give the same student.
@@ -97,7 +95,7 @@ class SFTRecipe:
             probe = Scores(kept["probe_pool"], kept["probe_held_out"]) if "probe_pool" in kept else None
             return Scores(kept["pool"], kept["held_out"], probe)
 
-    def _train(self, path: Path, rows: Rows, labels: Labels, texts: list[str]) -> None:
+    def _train(self, path: Path, rows: NDArray[np.int64], labels: NDArray[np.bool_], texts: list[str]) -> None:
         located = model_location(self._settings.base_model, self._base_dir)
         settings = self._settings.model_copy(update={"base_model": located})
         # Training looks at where models are alone, and they are located already.
@@ -133,9 +131,15 @@ class SFTRecipe:
 
 
 def linear_scores(
-    lessons: NDArray[Any], labels: Labels, pool: NDArray[Any], held_out: NDArray[Any], *, regularisation: float = 1.0,
-    balanced: bool = True, seed: int = 0,
-) -> Scores:  # fmt: skip
+    lessons: NDArray[Any],
+    labels: NDArray[np.bool_],
+    pool: NDArray[Any],
+    held_out: NDArray[Any],
+    *,
+    regularisation: float = 1.0,
+    balanced: bool = True,
+    seed: int = 0,
+) -> Scores:
     """Return what a linear head says of pool and held-out items.
 
     :param lessons: features it learns from, shape (lessons, features); both classes occur among their labels.

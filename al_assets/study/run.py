@@ -42,10 +42,12 @@ class State:
     doing: str
 
 
-Progress = Callable[[State], None]
+StudyProgress = Callable[[State], None]
 
 
-def run_study(study: Study, folder: Path, *, jobs: int | None = None, progress: Progress = lambda _: None) -> list[Row]:
+def run_study(
+    study: Study, folder: Path, *, jobs: int | None = None, progress: StudyProgress = lambda _: None
+) -> list[Row]:
     """Run what is not done yet and return all rows, in the order of the study file.
 
     Stopped at any moment and called again, it repeats at most the cells that it was at; of a fine-tuned student, at
@@ -83,7 +85,7 @@ def default_jobs(study: Study) -> int:
     return THREADS.count
 
 
-def _run(study: Study, folder: Path, jobs: int, progress: Progress) -> list[Row]:
+def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list[Row]:
     workshop = Workshop(study, folder)
     cells = cells_of(study)
     workshop.prepare(lambda line: progress(State(0, len(cells), line)))

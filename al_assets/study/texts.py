@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.kappa import Floats
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.demo.vader import DEMO_SOURCES, THRESHOLD, load_texts
 from al_assets.study import StudyError
 
-Floats = NDArray[np.float64]
+_FIELDS = ("id", "text", "judgments", "label")
+_FORM = "id, text, and either judgments (a list of numbers from 0 to 1) or label (true or false)"
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def read_texts(path: Path, name: str | None = None) -> JudgedTexts:
     :param name: what the tables call it; the file's name without its ending if left out.
     :raises StudyError: the file is missing or not of this form; names the row, the field and the way out.
     """
-    rows = read_rows(path)
+    rows = _judged_rows(path)
     return JudgedTexts(
         name or path.stem,
         tuple(row.item_id for row in rows),
@@ -121,14 +125,8 @@ def _padded(judgements: Sequence[Floats | Sequence[float]]) -> Floats:
     return padded
 
 
-FIELDS = ("id", "text", "judgments", "label")
-_FORM = "id, text, and either judgments (a list of numbers from 0 to 1) or label (true or false)"
-_BOM = b"\xef\xbb\xbf"
-_LONGEST_SHOWN = 60
-
-
 @dataclass(frozen=True)
-class Row:
+class JudgedRow:
     """A text and its judgements, each in [0, 1] or NaN; a label is the only judgement, 1 or 0."""
 
     item_id: str
@@ -138,13 +136,13 @@ class Row:
     """The field that they come from: judgments or label."""
 
 
-def read_rows(path: Path) -> list[Row]:
+def _judged_rows(path: Path) -> list[JudgedRow]:
     """Return the rows of a JSONL file; empty lines are passed over.
 
     :raises StudyError: the file cannot be read or has no rows, an id is there twice, some rows have judgments and
         others a label, or a row is not of its form.
     """
-    rows: list[Row] = []
+    rows: list[JudgedRow] = []
     seen: dict[str, int] = {}
     for number, values in _objects(path):
         where = f"{path}: row {number}"
@@ -188,10 +186,10 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, values
 
 
-def _row(where: str, values: dict[str, Any]) -> Row:
+def _row(where: str, values: dict[str, Any]) -> JudgedRow:
     for key in values:
-        if key not in FIELDS:
-            near = difflib.get_close_matches(key, FIELDS, n=1)
+        if key not in _FIELDS:
+            near = difflib.get_close_matches(key, _FIELDS, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise StudyError(f"{where}: {_shown(key)} is unknown; {hint}a row has {_FORM}")
     answers = [field for field in ("judgments", "label") if field in values]
@@ -202,7 +200,7 @@ def _row(where: str, values: dict[str, Any]) -> Row:
         raise StudyError(f"{where}: judgments and label are both there; leave one out")
     answer = answers[0]
     judgements = _judgements(where, values[answer]) if answer == "judgments" else (_label(where, values[answer]),)
-    return Row(_identifier(where, values["id"]), _string(f"{where}: text", values["text"]), judgements, answer)
+    return JudgedRow(_identifier(where, values["id"]), _string(f"{where}: text", values["text"]), judgements, answer)
 
 
 def _identifier(where: str, value: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from al_assets.study.report.page import StudyAbout
 from al_assets.study.report.result_rows import checked_rows
 
 Row = dict[str, Any]
@@ -47,3 +48,35 @@ def crowd(seeds: Sequence[int], sizes: Sequence[int], kappa: Level, **more: Any)
 
 def frame(*parts: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return checked_rows(pl.DataFrame([each for part in parts for each in part], infer_schema_length=None))
+
+
+LABELS = (100, 200, 300)
+SIZES = (100, 1_000, 10_000)
+SHIFT = (0.0, 0.02, -0.02, 0.01, -0.01)
+MARKUP = "<b>|x_1 $2^"
+NOISE = (0.0, 0.004, -0.004, 0.002, -0.002)
+ABOUT = StudyAbout("small", "small.yaml", "al study run small.yaml", "a machine", "today", {"numpy": "2"}, "seed: 0", 0)
+
+
+def arm(strategy: str, level: float, seeds: int = 5, noise: Sequence[float] = (0.0,), **more: Any) -> list[Row]:
+    def kappa(seed: int, labels: float) -> float:
+        return level - 0.1 * (1 - labels / 300) + SHIFT[seed] + noise[seed % len(noise)]
+
+    return curve(strategy, range(seeds), LABELS, kappa, **more)
+
+
+def crowd_arm(level: float, seeds: int = 5, sizes: Sequence[int] = SIZES, **more: Any) -> list[Row]:
+    """The crowd's kappa is the level at 10,000 labels and .1 less for every tenth of them."""
+    steps = dict(zip(SIZES, (-0.2, -0.1, 0), strict=True))
+    return crowd(range(seeds), sizes, lambda seed, size: level + steps[int(size)] + SHIFT[seed], **more)
+
+
+def whole_study(seeds: int = 5) -> pl.DataFrame:
+    further = {"probe_embedding": 0.5, "ceiling": 0.6, "curation_seconds": 0.5, "training_seconds": 1.0,
+               "expert_kappa": 0.8, "expert_kappa_boundary": 0.7, "crowd_kappa": 0.5, "prevalence": 0.1}  # fmt: skip
+    parts = [arm(name, level, seeds, NOISE, **further) for name, level in
+             (("boundary_pairs", 0.45), ("random", 0.4), (MARKUP, 0.42))]  # fmt: skip
+    parts += [arm("boundary_pairs", 0.3 + x / 4, seeds, variant=f"expert kappa {x}") for x in (0.5, 0.75, 1.0)]
+    parts += [arm("boundary_pairs", 0.4, seeds, NOISE, variant="no mixing filter"), crowd_arm(0.5, seeds)]
+    llm0 = [row("llm0", seed, 0, 0, 0.1, student="none", embedding="none", budget=0) for seed in range(seeds)]
+    return frame(*parts, llm0)

@@ -19,7 +19,7 @@ from al_assets.study.report.arms import (
     base_settings,
     of_strategy,
 )
-from al_assets.study.report.seed_statistics import Estimate, holm, mean_over_seeds
+from al_assets.study.report.seed_statistics import SeedEstimate, holm, mean_over_seeds
 
 LAST, AREA = "last", "area"
 """The last round that both arms have; and the area between the curves divided by the range of labels."""
@@ -47,7 +47,7 @@ def difference_by_seed(first: Arm, second: Arm, metric: str, measure: str) -> Fl
     return columns[0] - columns[1]
 
 
-def compare(first: Arm, second: Arm, metric: str, measure: str) -> Estimate:
+def compare(first: Arm, second: Arm, metric: str, measure: str) -> SeedEstimate:
     """Return the mean of first - second over seeds with its 95 % interval, paired by seed."""
     return mean_over_seeds(difference_by_seed(first, second, metric, measure))
 
@@ -140,7 +140,7 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**schema, "base_level": pl.Float64, "level": pl.Float64}, orient="row")
 
 
-def _verdict(found: Estimate, is_best: bool) -> str:
+def _verdict(found: SeedEstimate, is_best: bool) -> str:
     if found.side == "unknown":
         return "unknown"
     return "best" if is_best else "behind" if found.side == "below" else "within noise"
@@ -166,7 +166,7 @@ def _rows(setting: Setting, names: Mapping[str, str], first: Arm, second: Arm) -
     return [_row(setting, names, *what, each) for what, each in found.items() if each.mean is not None]
 
 
-def _row(setting: Setting, names: Mapping[str, str], metric: str, measure: str, found: Estimate) -> dict[str, Any]:
+def _row(setting: Setting, names: Mapping[str, str], metric: str, measure: str, found: SeedEstimate) -> dict[str, Any]:
     return {
         **setting._asdict(), **names, "metric": metric, "measure": measure, "difference": found.mean,
         "low": found.low, "high": found.high, "p": found.p, "seeds": found.seeds, "side": found.side,

@@ -18,7 +18,7 @@ _MAX_UNDEFINED = 0.1
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SeedEstimate:
     """A mean over seeds with its 95 % interval.
 
     :param mean: None if no seed has the figure.
@@ -40,7 +40,7 @@ class Estimate:
         return "above" if self.low > 0 else "below" if self.high < 0 else "no"
 
 
-def mean_over_seeds(values: Floats) -> Estimate:
+def mean_over_seeds(values: Floats) -> SeedEstimate:
     """Return the mean and its 95 % interval by Student's t with seeds - 1 degrees of freedom.
 
     :param values: shape (seeds,), NaN where a seed has none.
@@ -50,14 +50,14 @@ def mean_over_seeds(values: Floats) -> Estimate:
     known = values[~np.isnan(values)]
     count = len(known)
     if not count:
-        return Estimate(None, None, None, None, 0)
+        return SeedEstimate(None, None, None, None, 0)
     mean = float(known.mean())
     if count < 2:
-        return Estimate(mean, None, None, None, count)
+        return SeedEstimate(mean, None, None, None, count)
     error = float(known.std(ddof=1) / np.sqrt(count))
     half = float(t.ppf(0.975, count - 1)) * error
     p = float(2 * t.sf(abs(mean) / error, count - 1)) if error > 0 else float(mean == 0)
-    return Estimate(mean, mean - half, mean + half, p, count)
+    return SeedEstimate(mean, mean - half, mean + half, p, count)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -13,7 +13,7 @@ from al_assets.study.report.comparison import against_random, controls, default_
 from al_assets.study.report.label_quality import label_quality, label_quality_limits
 from al_assets.study.report.result_rows import FIGURES, KEY, rounded, tidy_rows
 from al_assets.study.report.saving import crowd_equivalents, labels_needed
-from al_assets.study.report.seed_statistics import RESAMPLES, Estimate, mean_over_seeds
+from al_assets.study.report.seed_statistics import RESAMPLES, SeedEstimate, mean_over_seeds
 
 REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
 PROBES = ("probe_embedding", "probe_student", "ceiling")
@@ -205,7 +205,7 @@ def _times(arms: Sequence[Arm]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").sort(*KEY, "part", nulls_last=False)
 
 
-def _interval(found: Estimate) -> dict[str, Any]:
+def _interval(found: SeedEstimate) -> dict[str, Any]:
     return {"low": found.low, "high": found.high, "seeds": found.seeds}
 
 

@@ -2,41 +2,17 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 
-from al_assets.pictures import png
-from al_assets.study.report.canvas import looks_of
 from al_assets.study.report.page import ROWS, StudyAbout, markdown_report, write_report
 from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.result_rows import checked_rows, read_rows
 from al_assets.study.report.summary import summarise
-from al_assets.study.report.wording import decimal, p_value, times, two_digits
-from al_assets_tests.support.study_rows import Row, crowd, curve, frame, row
-
-LABELS = (100, 200, 300)
-SIZES = (100, 1_000, 10_000)
-SHIFT = (0.0, 0.02, -0.02, 0.01, -0.01)
-MARKUP = "<b>|x_1 $2^"
-ABOUT = StudyAbout("small", "small.yaml", "al study run small.yaml", "a machine", "today", {"numpy": "2"}, "seed: 0", 0)
-
-
-def arm(strategy: str, level: float, seeds: int = 5, noise: Sequence[float] = (0.0,), **more: Any) -> list[Row]:
-    def kappa(seed: int, labels: float) -> float:
-        return level - 0.1 * (1 - labels / 300) + SHIFT[seed] + noise[seed % len(noise)]
-
-    return curve(strategy, range(seeds), LABELS, kappa, **more)
-
-
-def crowd_arm(level: float, seeds: int = 5, sizes: Sequence[int] = SIZES, **more: Any) -> list[Row]:
-    """The crowd's kappa is the level at 10,000 labels and .1 less for every tenth of them."""
-    steps = dict(zip(SIZES, (-0.2, -0.1, 0), strict=True))
-    return crowd(range(seeds), sizes, lambda seed, size: level + steps[int(size)] + SHIFT[seed], **more)
+from al_assets_tests.support.study_rows import ABOUT, NOISE, Row, arm, crowd_arm, frame, whole_study
 
 
 def part_of(text: str, title: str) -> str:
@@ -54,7 +30,6 @@ def answered(*parts: Sequence[Row]) -> str:
     return part_of(report(frame(*parts)), "The answer")
 
 
-NOISE = (0.0, 0.004, -0.004, 0.002, -0.002)
 WIDE = (0.0, 0.2, -0.2, 0.15, -0.15)
 
 
@@ -175,24 +150,6 @@ def test_probes_tell_whether_model_or_labels_are_the_limit() -> None:
     assert "linear probes" not in report(frame(arm("boundary_pairs", 0.4)))
 
 
-def whole_study(seeds: int = 5) -> pl.DataFrame:
-    further = {"probe_embedding": 0.5, "ceiling": 0.6, "curation_seconds": 0.5, "training_seconds": 1.0,
-               "expert_kappa": 0.8, "expert_kappa_boundary": 0.7, "crowd_kappa": 0.5, "prevalence": 0.1}  # fmt: skip
-    parts = [arm(name, level, seeds, NOISE, **further) for name, level in
-             (("boundary_pairs", 0.45), ("random", 0.4), (MARKUP, 0.42))]  # fmt: skip
-    parts += [arm("boundary_pairs", 0.3 + x / 4, seeds, variant=f"expert kappa {x}") for x in (0.5, 0.75, 1.0)]
-    parts += [arm("boundary_pairs", 0.4, seeds, NOISE, variant="no mixing filter"), crowd_arm(0.5, seeds)]
-    llm0 = [row("llm0", seed, 0, 0, 0.1, student="none", embedding="none", budget=0) for seed in range(seeds)]
-    return frame(*parts, llm0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("study")
-    write_report(whole_study(), ABOUT, path)
-    return path
-
-
 def test_the_same_rows_in_any_order_give_the_same_files(folder: Path, tmp_path: Path) -> None:
     rows = read_rows(folder / ROWS).sample(fraction=1, shuffle=True, seed=1)
     files = write_report(rows, ABOUT, tmp_path)
@@ -218,36 +175,6 @@ def test_the_markdown_links_pictures_that_are_there(folder: Path) -> None:
     assert len(tables) >= 10
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().splitlines()}) == 1
-
-
-class Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        found = dict(attrs)
-        self.ids += [str(found["id"])] if "id" in found else []
-        self.links += [str(found[name]) for name in ("href", "xlink:href", "src") if name in found]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_the_page_needs_nothing_else_and_escapes_everything(folder: Path) -> None:
-    page = Page()
-    page.feed((folder / "report.html").read_text())
-    assert page.tags.count("svg") == 9
-    assert "script" not in page.tags
-    assert "b" not in page.tags
-    assert MARKUP in page.text
-    assert len(page.ids) == len(set(page.ids))
-    assert all(link.startswith(("#", "data:")) for link in page.links)
-    assert "al study run small.yaml" in page.text
 
 
 def test_the_summary_is_json_with_every_frame(folder: Path) -> None:
@@ -284,38 +211,9 @@ def test_only_baselines_or_no_rows_at_all() -> None:
         summarise(checked_rows(whole_study(1).clear()))
 
 
-def test_pictures_of_many_strategies_tell_them_apart() -> None:
-    names = ["boundary_pairs", "random", *(f"strategy {number}" for number in range(16))]
-    looks = looks_of(names, "boundary_pairs").values()
-    assert len({(look.colour, look.marker, look.line) for look in looks}) == len(names)
-    figures = study_figures(summarise(frame(*(arm(name, 0.4, 2) for name in names))))
-    (panel,) = figures["curves_kappa"].axes
-    assert set(names) <= {line.get_label() for line in panel.lines}
-    assert png(figures["curves_kappa"]).startswith(b"\x89PNG")
-
-
-def test_numbers_are_said_in_the_house_style() -> None:
-    assert [decimal(value) for value in (0.474, -0.03, 1, -0.001, None)] == [".47", "-.03", "1.00", ".00", ""]
-    assert [decimal(value, sign=True) for value in (0.474, -0.03, 0.0)] == ["+.47", "-.03", "+.00"]
-    assert [two_digits(value) for value in (46.4, 781, 1_874, 98_700)] == ["46", "780", "1,900", "99,000"]
-    assert [times(value) for value in (0.31, 9.94, 9.96, 1_200)] == ["0.3", "9.9", "10", "1,200"]
-    assert [p_value(value) for value in (0.0004, 0.004, 0.21, 1.0, None)] == ["< .001", ".004", ".21", "1.00", ""]
-
-
 def test_markdown_holds_texts_as_they_are() -> None:
     about = replace(ABOUT, file="_c_\nd | *e*", settings_yaml="a:\n\n\n\n- ```\n")
     text = report(whole_study(1), about=about)
     assert "- Study file: \\_c\\_ d \\| \\*e\\*\n" in text
     assert text.endswith("The study file:\n\n````yaml\na:\n\n\n\n- ```\n````\n")
     assert "\n\n\n" not in text.partition("The study file:")[0]
-
-
-def test_the_page_has_tables_and_pictures_that_can_be_read_aloud(folder: Path) -> None:
-    page = (folder / "report.html").read_text()
-    assert re.search(r"<caption>What kappa is held against. Positive items: 10 %.</caption>\s*<thead>", page)
-    assert '<th scope="col">strategy</th>' in page
-    assert '<th scope="col" class="figure">100</th>' in page
-    assert '<th scope="row">boundary_pairs</th>' in page
-    assert len(re.findall(r'<figure><div role="img" aria-label="[^"]+">\s*<svg', page)) == 9
-    assert page.count("</figcaption>\n</figure>") == 9
-    assert page.count('<div class="scroll"><table>') == page.count("</table></div>") >= 10

@@ -1,0 +1,72 @@
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from al_assets.study.report.arms import arms_of
+from al_assets.study.report.label_quality import expert_kappa_of, label_quality, label_quality_limits
+from al_assets_tests.support.study_rows import Level, crowd, curve, frame
+
+LABELS = (100, 200, 300, 400)
+SIZES = (100, 1_000, 10_000)
+SEEDS = range(6)
+SHIFT = np.random.default_rng(0).normal(0, 0.02, 6)
+
+
+def seeded(seed: int) -> float:
+    return float(SHIFT[seed] - SHIFT.mean())
+
+
+def by_log(seed: int, labels: float) -> float:
+    """The crowd's kappa: .2, .3, .4 at 100, 1,000, 10,000."""
+    return 0.1 * float(np.log10(labels)) + seeded(seed)
+
+
+def only(found: pl.DataFrame, **names: str) -> dict[str, Any]:
+    for name, value in names.items():
+        found = found.filter(pl.col(name) == value)
+    assert len(found) == 1
+    return found.row(0, named=True)
+
+
+def noisy(slope: float, offset: float) -> pl.DataFrame:
+    """Curated kappa is offset + slope X in the last round; the crowd's .4."""
+
+    def level(x: float) -> Level:
+        return lambda seed, _: offset + slope * x + seeded(seed)
+
+    qualities = (0.5, 0.7, 0.9, 1.0)
+    parts = [curve("boundary_pairs", SEEDS, LABELS, level(x), variant=f"expert kappa {x:g}") for x in qualities]
+    return frame(crowd(SEEDS, SIZES, by_log), *parts)
+
+
+def test_the_limit_of_label_quality_is_where_the_curve_meets_the_crowd() -> None:
+    arms = arms_of(noisy(0.5, 0.0))
+    row = only(label_quality_limits(arms), metric="kappa")
+    assert (row["limit"], row["bound"], row["below_share"]) == (pytest.approx(0.8), "=", 1)
+    points = label_quality(arms).filter(pl.col("metric") == "kappa")
+    assert points["expert_kappa"].to_list() == [0.5, 0.7, 0.9, 1.0]
+    assert points["difference"].to_list() == pytest.approx([-0.15, -0.05, 0.05, 0.1])
+    assert points["side"].to_list() == ["below", "below", "above", "above"]
+    assert set(points["crowd_labels"]) == {10_000}
+
+
+@pytest.mark.parametrize(("offset", "bound"), [(0.5, "<"), (-0.2, ">")])
+def test_a_curve_that_never_meets_the_crowd_has_no_limit(offset: float, bound: str) -> None:
+    row = only(label_quality_limits(arms_of(noisy(0.5, offset))), metric="kappa")
+    assert (row["limit"], row["bound"], row["low_bound"], row["high_bound"]) == (None, bound, bound, bound)
+    assert (row["lowest"], row["highest"]) == (0.5, 1)
+
+
+def test_label_quality_without_a_crowd_has_levels_only() -> None:
+    arms = arms_of(noisy(0.5, 0.0).filter(pl.col("strategy") != "crowd"))
+    assert label_quality_limits(arms).is_empty()
+    assert label_quality(arms)["difference"].null_count() == 8
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"), [("expert kappa 0.7", 0.7), ("expert kappa 1", 1), ("", None), ("no expert kappa 1", None)]
+)
+def test_variants_name_the_expert_kappa(variant: str, expected: float | None) -> None:
+    assert expert_kappa_of(variant) == expected
