@@ -20,11 +20,11 @@ from dagster._serdes import deserialize_value
 from dockerfile_parse import DockerfileParser
 
 from al_assets.storage.ledger import Ledger
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.postgres import Cluster, postgres_cluster
 
 __all__ = ["postgres_cluster"]
 
-REPOSITORY = Path(__file__).parents[1]
 DOCKER = REPOSITORY / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from al_assets.cli import app
+from al_assets_tests.support import REPOSITORY
 from benchmarks.__main__ import app as benchmarks
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 _COMMAND = re.compile(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?(al|python -m benchmarks) ([^#|]*)")
 NAMED = [page.name for page in PAGES]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from al_assets_tests.support import REPOSITORY
+
 PARTS = """\
 import os
 import pytest

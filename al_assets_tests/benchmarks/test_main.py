@@ -59,7 +59,7 @@ def test_selection_adds_up_its_stages() -> None:
 @pytest.mark.slow
 def test_rivals_are_asked_on_real_vectors(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    vectors = rng.normbenchmark(size=(200, 8)).astype(np.float32)
+    vectors = rng.normal(size=(200, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.savez(tmp_path / "own.npz", vectors=vectors, truth=vectors[:, 0] > 0.4, scores=rng.random(200))
     two = ("--system", "al_assets:boundary_pairs", "--system", "modAL:margin_sampling")

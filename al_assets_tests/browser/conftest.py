@@ -7,8 +7,8 @@ from playwright.sync_api import Browser
 
 from al_assets.demo.prepare import write_dagster_home
 from al_assets_tests.support.browser import dagster_ui
-from al_assets_tests.support.browser.dagster_ui import CHROMIUM, Ui, make_dev
-from al_assets_tests.support.browser.desk_ui import chromium
+from al_assets_tests.support.browser.dagster_ui import Ui, make_dev
+from al_assets_tests.support.browser.window import CHROMIUM, chromium
 from al_assets_tests.support.small_loop import pool_rows, write_policy, write_pool
 
 MARKUP = (

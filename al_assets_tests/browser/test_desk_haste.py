@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, Route, expect
 
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.shell.access import Role
-from al_assets_tests.support.browser.desk_ui import PHONE, STEP_SECONDS, RaterUi
+from al_assets_tests.support.browser.desk_ui import PHONE, RaterUi
 from al_assets_tests.support.browser.served_desk import Served, remarks, serving
+from al_assets_tests.support.browser.window import STEP_SECONDS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

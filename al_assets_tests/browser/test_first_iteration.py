@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from al_assets_tests.browser.conftest import MARKUP
 from al_assets_tests.support.browser.dagster_ui import Ui
-from al_assets_tests.support.daemon.services import wait_for
+from al_assets_tests.support.processes import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

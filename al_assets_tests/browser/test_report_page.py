@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 from al_assets.report.html_page import write_report
 from al_assets.report.iteration_tables import read_tables
 from al_assets.report.sentences import verdict_sentence
-from al_assets_tests.support.browser.dagster_ui import CHROMIUM, FLAGS
+from al_assets_tests.support.browser.window import CHROMIUM, FLAGS
 from al_assets_tests.support.finished_run import SCRIPT, small_world, write_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

@@ -6,7 +6,7 @@ from al_assets.demo.fetch import minilm_directory
 from al_assets.demo.prepare import DemoSize
 from al_assets.models.labelers.python_code import BATCH_SIZE
 from al_assets_tests.support.daemon.deployment import Deployment
-from al_assets_tests.support.daemon.services import RUNNING, running, wait_for
+from al_assets_tests.support.daemon.services import RUNNING, running
 from al_assets_tests.support.daemon.two_iterations import (
     EVERY_MINUTE,
     FOLLOWING_EMBEDDINGS,
@@ -22,6 +22,7 @@ from al_assets_tests.support.daemon.two_iterations import (
     ended,
     succeed,
 )
+from al_assets_tests.support.processes import wait_for
 
 
 @pytest.hookimpl(wrapper=True)

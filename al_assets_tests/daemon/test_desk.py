@@ -12,11 +12,12 @@ from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.support.browser.dagster_ui import CHROMIUM
-from al_assets_tests.support.browser.desk_ui import RaterUi, chromium
+from al_assets_tests.support.browser.desk_ui import RaterUi
+from al_assets_tests.support.browser.window import CHROMIUM, chromium
 from al_assets_tests.support.daemon.deployment import Deployment
-from al_assets_tests.support.daemon.services import running, wait_for
+from al_assets_tests.support.daemon.services import running
 from al_assets_tests.support.daemon.two_iterations import EVERY_MINUTE, RUN_SECONDS
+from al_assets_tests.support.processes import wait_for
 from benchmarks.desk.desk_server import running_desk
 
 pytestmark = [pytest.mark.daemon, pytest.mark.browser, pytest.mark.timeout(900)]

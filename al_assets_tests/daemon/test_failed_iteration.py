@@ -4,9 +4,10 @@ import pytest
 
 from al_assets.demo.prepare import DemoSize
 from al_assets_tests.support.daemon.deployment import Deployment
-from al_assets_tests.support.daemon.services import running, wait_for
+from al_assets_tests.support.daemon.services import running
 from al_assets_tests.support.daemon.two_iterations import EVERY_MINUTE, RUN_SECONDS, end_of
 from al_assets_tests.support.daemon.webserver import ASSET_JOB
+from al_assets_tests.support.processes import wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
 

@@ -10,12 +10,13 @@ from al_assets.study.cells import cells_of
 from al_assets.study.report.page import ROWS
 from al_assets.study.report.result_rows import read_rows, rows_file
 from al_assets.study.settings import load_study
-
-ROOT = Path(__file__).parents[2]
+from al_assets_tests.support import REPOSITORY
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "study.md").read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(
+        rf"```{language}\n(.*?)```", (REPOSITORY / "docs" / "study.md").read_text(encoding="utf-8"), re.DOTALL
+    )
 
 
 def test_a_user_can_copy_it_for_texts_of_their_own(
@@ -45,14 +46,14 @@ def test_a_user_can_copy_it_for_texts_of_their_own(
     assert "not done" not in printed.output
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in ROOT.glob("docs/replication/*/report.md")))
+@pytest.mark.parametrize("folder", sorted(path.parent for path in REPOSITORY.glob("docs/replication/*/report.md")))
 def test_the_rows_of_every_published_study_are_kept_in_one_file(folder: Path) -> None:
     path = folder / ROWS
     rows = read_rows(path)
     assert rows_file(rows) == path.read_bytes()
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "studies").glob("*.yaml")), ids=lambda file: file.name)
 def test_every_study_file_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AL_WEBIS", "webis.jsonl")
     assert cells_of(load_study(file))
@@ -61,7 +62,7 @@ def test_every_study_file_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 def test_the_smoke_study_runs_to_its_report(tmp_path: Path) -> None:
     """``al study run studies/smoke.yaml``: real texts, real raters, a real embedder; under five minutes."""
-    file = ROOT / "studies" / "smoke.yaml"
+    file = REPOSITORY / "studies" / "smoke.yaml"
     printed = CliRunner().invoke(app, ["study", "run", str(file), "--folder", str(tmp_path), "--jobs", "2"])
     assert printed.exit_code == 0, printed.output
     rows = read_rows(tmp_path / "report" / "rows.csv.gz")

@@ -82,7 +82,6 @@ def test_a_path_that_leads_nowhere_is_refused(path: str, message: str, make_poli
         labeler.score(["fine"])
 
 
-MakePolicy = Callable[..., Policy]
 TEXTS = ["I hate it", "lovely", "I hate you", "very nice", "hate", "nice"]
 LABELS = [True, False, True, False, True, False]
 

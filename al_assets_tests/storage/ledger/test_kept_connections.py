@@ -14,9 +14,9 @@ import pytest
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
 from al_assets_tests.storage.ledger.test_ledger_safety import fill_up
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, queue_frame, vote
 
-ROOT = Path(__file__).parents[3]
 OPEN = (
     "import gc, os, signal, sys, weakref\n"
     "from al_assets.storage.ledger import Ledger\n"
@@ -33,7 +33,7 @@ def kept(url: str, count: int = 40) -> Ledger:
 
 def run(script: str, url: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", OPEN + script, url]
-    return subprocess.run(command, cwd=ROOT, timeout=120, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, timeout=120, capture_output=True, text=True, check=False)
 
 
 def open_files(name: str) -> int:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.store import Store, statements
 from al_assets.storage.ledger.tables import ADJUDICATIONS, METADATA, VOTES
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
@@ -36,8 +37,7 @@ from al_assets_tests.support.postgres import Cluster, running_cluster
 def start_writer(url: str, rater: str, count: int, label: str = "positive", batch: int = 1) -> subprocess.Popen[str]:
     arguments = [url, rater, str(count), label, str(batch)]
     command = [sys.executable, "-m", "al_assets_tests.support.programs.ledger_writer", *arguments]
-    root = Path(__file__).parents[3]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
 
 
 def reported(process: subprocess.Popen[str]) -> list[str]:
@@ -166,7 +166,7 @@ def test_a_forked_process_does_not_use_its_parents_connection(ledger_url: str) -
         "if child: assert os.waitpid(child, 0)[1] == 0\n"
         "else: os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", script, ledger_url], check=True, cwd=Path(__file__).parents[3], timeout=180)
+    subprocess.run([sys.executable, "-c", script, ledger_url], check=True, cwd=REPOSITORY, timeout=180)
     assert Ledger(ledger_url, "spam").votes().height == 80
 
 

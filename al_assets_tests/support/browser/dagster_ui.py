@@ -4,26 +4,19 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-from playwright.sync_api import Dialog, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Locator, expect
 
-from al_assets_tests.support.daemon.services import START_SECONDS, Service, wait_for
+from al_assets_tests.support.browser.window import Window, chromium
+from al_assets_tests.support.daemon.services import START_SECONDS
+from al_assets_tests.support.processes import Service, wait_for
 from benchmarks.processes import free_port
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 SIZE = (1400, 900)
-STEP_SECONDS = 60
-"""How long one click, or what it brings, may take on a busy machine."""
 
 
 @contextlib.contextmanager
@@ -42,22 +35,11 @@ def make_dev(policy: Path, home: Path) -> Iterator[str]:
         service.stop()
 
 
-@dataclass
-class Ui:
-    """A person's browser window on the Dagster UI.
-
-    :param alerts: what scripts of the page announced in dialogs of the browser.
-    :param strangers: addresses outside the webserver that the page asked for.
-    """
-
-    page: Page
-    address: str
-    alerts: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+class Ui(Window):
+    """A person's window on the Dagster UI."""
 
     def __post_init__(self) -> None:
-        self.page.on("dialog", self._note_alert)
-        self.page.on("request", self._note_stranger)
+        super().__post_init__()
         skip = self.page.get_by_role("button", name="Skip", exact=True)
         self.page.add_locator_handler(skip, lambda: skip.click())
 
@@ -152,32 +134,12 @@ class Ui:
         expect(shown).to_be_visible()
         return shown
 
-    def _note_alert(self, dialog: Dialog) -> None:
-        self.alerts.append(dialog.message)
-        dialog.dismiss()
-
-    def _note_stranger(self, request: Request) -> None:
-        if not request.url.startswith((self.address, "data:", "blob:")):
-            self.strangers.append(request.url)
-
 
 @contextlib.contextmanager
 def browser(address: str) -> Iterator[Ui]:
-    """Open a Chromium that knows nothing, and close it at the end."""
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            viewport={"width": SIZE[0], "height": SIZE[1]},
-            env={**os.environ, "HOME": profile},
-        )
-        context.set_default_timeout(STEP_SECONDS * 1000)
-        expect.set_options(timeout=STEP_SECONDS * 1000)
-        try:
-            yield Ui(context.pages[0], address)
-        finally:
-            context.close()
+    """Open a Chromium on the Dagster UI, and close it at the end."""
+    with chromium() as opened:
+        yield Ui(opened.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}), address)
 
 
 def _answers(port: int, service: Service) -> bool:

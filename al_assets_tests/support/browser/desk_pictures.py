@@ -5,13 +5,11 @@ FOLDER holds a prepared demo of the desk (``al demo-desk --folder FOLDER``). It 
 """
 
 import argparse
-import io
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from al_assets.config import Policy, load_policy
@@ -22,8 +20,9 @@ from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
-from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi, chromium
-from al_assets_tests.support.browser.walkthrough_pictures import COLOURS, IMAGES
+from al_assets_tests.support.browser.desk_ui import DESKTOP, PHONE, RaterUi
+from al_assets_tests.support.browser.walkthrough_pictures import IMAGES
+from al_assets_tests.support.browser.window import chromium, save_picture
 from benchmarks.desk.desk_server import running_desk
 
 QUEUE = 150
@@ -97,8 +96,7 @@ def by_text(policy: Policy) -> Mapping[str, bool]:
 def take(page: Page, file: Path, *, whole: bool = False) -> None:
     """Take a picture of the window, or of the whole page."""
     page.wait_for_timeout(SETTLE_MS)
-    shot = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
-    shot.convert("RGB").quantize(colors=COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    save_picture(page, file, whole=whole)
 
 
 if __name__ == "__main__":

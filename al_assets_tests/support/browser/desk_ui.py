@@ -1,25 +1,19 @@
 """The review desk in a real browser, used as a rater would: a real server behind it, keys in front of it."""
 
 import contextlib
-import os
-import re
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 from starlette.applications import Starlette
 
 from al_assets.review.desk.shell.server import Place, bound_socket
-from al_assets_tests.support.browser.dagster_ui import CHROMIUM, FLAGS
+from al_assets_tests.support.browser.window import STEP_SECONDS, Window
 from al_assets_tests.support.desk.serving import in_a_thread
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
-STEP_SECONDS = 60
-"""How long one key press, or what it brings, may take on a busy machine."""
 
 
 @contextlib.contextmanager
@@ -30,37 +24,8 @@ def serve(app: Starlette) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Open one Chromium; each rater gets a context of his own in it."""
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, env={**os.environ, "HOME": profile})
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-@dataclass
-class RaterUi:
-    """A rater's browser window.
-
-    :param noise: what the browser's console said, and what scripts announced in dialogs.
-    :param strangers: addresses outside the desk that the page asked for.
-    """
-
-    page: Page
-    address: str
-    noise: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.set_default_timeout(STEP_SECONDS * 1000)
-        expect.set_options(timeout=STEP_SECONDS * 1000)
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
-        self.page.on("dialog", self._note_dialog)
-        self.page.on("request", self._note_stranger)
+class RaterUi(Window):
+    """A rater's window on the desk."""
 
     @classmethod
     def join(
@@ -140,16 +105,3 @@ class RaterUi:
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-    def _note(self, message: ConsoleMessage) -> None:
-        # Browsers ask for an icon by themselves.
-        if not message.location["url"].endswith("/favicon.ico"):
-            self.noise.append(f"{message.type}: {message.text}")
-
-    def _note_dialog(self, dialog: Dialog) -> None:
-        self.noise.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def _note_stranger(self, request: Request) -> None:
-        if not re.match(rf"{re.escape(self.address)}/|data:", request.url):
-            self.strangers.append(request.url)

@@ -4,7 +4,6 @@ DEMO holds a finished demo (``al demo --folder FOLDER``) of two iterations or mo
 """
 
 import argparse
-import io
 import os
 import shutil
 import subprocess
@@ -15,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from PIL import Image
 from playwright.sync_api import expect
 
 from al_assets.demo.fetch import minilm_directory, static_model_directory
 from al_assets.demo.prepare import DemoFolder, write_dagster_home
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.browser.dagster_ui import SIZE, Ui, browser, make_dev
-from al_assets_tests.support.daemon.services import REPOSITORY, wait_for
+from al_assets_tests.support.browser.window import save_picture
+from al_assets_tests.support.processes import wait_for
 
 IMAGES = REPOSITORY / "docs" / "images"
 WITHOUT_MARTS = 'not group:"marts"'
@@ -29,7 +29,6 @@ FOLLOWING_EMBEDDINGS = 'key:"embeddings"+'
 STALENESS = 'key:"staleness" or key:"materializations" or key:"dependencies"'
 RUN_SECONDS = 300.0
 SETTLE_MS = 1_500
-COLOURS = 256
 TALL = 1_060
 """Height at which the whole table of staleness is seen."""
 EMPTY_PLACE = (450, 800)
@@ -50,11 +49,7 @@ class Camera:
         """Let animations end and take a picture of the window."""
         self.ui.page.wait_for_timeout(SETTLE_MS)
         self.ui.page.mouse.move(0, 0)
-        shot = Image.open(io.BytesIO(self.ui.page.screenshot()))
-        # A palette divides the size by three and cannot be told from the original by eye.
-        shot.convert("RGB").quantize(colors=COLOURS, dither=Image.Dither.NONE).save(
-            self._images / f"{name}.png", optimize=True
-        )
+        save_picture(self.ui.page, self._images / f"{name}.png")
 
 
 def take_all(folder: Path, images: Path) -> None:

@@ -2,97 +2,22 @@
 
 import contextlib
 import os
-import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import yaml
 
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.daemon.gate import GATE_VARIABLE, Gate
 from al_assets_tests.support.daemon.webserver import LOCATION, Webserver
-from al_assets_tests.support.processes import is_open
+from al_assets_tests.support.processes import Service, is_open, wait_for
 from benchmarks.processes import free_port
 
-REPOSITORY = Path(__file__).parents[3]
 LOG_TAIL = 3_000
 START_SECONDS = 150.0
-STOP_SECONDS = 8.0
-"""How long a process may take to end by itself; then it is killed."""
-GONE_SECONDS = 60.0
-"""How long the machine may take to end a killed one."""
-
-Found = TypeVar("Found")
-
-
-def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 0.5) -> Found:
-    """Return what ``look`` finds; fail the test when it finds nothing in time."""
-    until = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > until:
-            pytest.fail(f"no {what} within {seconds:.0f} s")
-        time.sleep(every)
-
-
-@dataclass
-class Service:
-    """One process group; it can be killed, started again and stopped."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    logs: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it; its output is appended to its log."""
-        # Without this the services would outlive a test run that is killed.
-        outlive = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*outlive, *self.command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=REPOSITORY,
-                env=self.environment,
-                start_new_session=True,
-            )
-
-    def kill(self) -> None:
-        """Kill the whole group at once, as a crash of the machine would."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(GONE_SECONDS)
-            self.process = None
-
-    def stop(self) -> None:
-        """Ask the process to end, then kill what is left of its group."""
-        if self.process is not None:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
-        self.kill()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it does not run: it ended by itself, or was stopped."""
-        return self.process is None or self.process.poll() is not None
-
-    @property
-    def log(self) -> Path:
-        """Its output since the first start."""
-        return self.logs / f"{self.name}.log"
 
 
 @dataclass

@@ -8,8 +8,8 @@ import pytest
 
 from al_assets.storage.warehouse import load_models
 from al_assets_tests.support.daemon.deployment import Deployment
-from al_assets_tests.support.daemon.services import wait_for
 from al_assets_tests.support.daemon.webserver import ASSET_JOB, ENDED, Run, Tick
+from al_assets_tests.support.processes import wait_for
 
 RUN_SECONDS = 240.0
 

@@ -16,12 +16,12 @@ from typing import Self
 import httpx2
 import pytest
 
-from al_assets_tests.support.daemon.services import Service
+from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.desk.serving import START_SECONDS, own_certificate
-from al_assets_tests.support.processes import is_open, wait_until
+from al_assets_tests.support.processes import Service, is_open, wait_until
 from benchmarks.processes import free_port
 
-PAGE = Path(__file__).parents[3] / "docs/desk-security.md"
+PAGE = REPOSITORY / "docs/desk-security.md"
 HOST = "desk.example.org"
 # What the page leaves to the surroundings: where nginx may write, and that it stays in front, in one process.
 NGINX = """\

@@ -1,18 +1,17 @@
 """A real Label Studio server of its own environment, and people who annotate through its API."""
 
+import contextlib
 import os
 import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from al_assets_tests.support.processes import Service, wait_until
 from benchmarks.processes import free_port
 
 ADMIN = "admin@example.org"
@@ -71,7 +70,7 @@ def result(label: str, reason: str = "", comment: str = "") -> list[dict[str, An
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def label_studio_server(python: str, folder: Path) -> Iterator[LabelStudioServer]:
     """Start a server on a free port of the loopback interface; it ends with the block."""
     data, empty = folder / "data", Path(python).parent.parent / "empty-data"
@@ -89,34 +88,27 @@ def label_studio_server(python: str, folder: Path) -> Iterator[LabelStudioServer
         # Else it calls no webhook on this machine.
         "SSRF_PROTECTION_ENABLED": "false", "DEBUG": "false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        try:
-            _wait(url, process, folder / "server.log")
-            with httpx.Client(base_url=url, headers={"Authorization": f"Token {TOKEN}"}, timeout=30) as admin:
-                anna, ben = (_sign_up(url, admin, f"{name}@example.org") for name in ("anna", "ben"))
-                yield LabelStudioServer(url, admin, anna, ben)
-                anna.api.close()
-                ben.api.close()
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    service = Service("label-studio", command, environment, folder, folder)
+    service.start()
+    try:
+        _wait(url, service)
+        with httpx.Client(base_url=url, headers={"Authorization": f"Token {TOKEN}"}, timeout=30) as admin:
+            anna, ben = (_sign_up(url, admin, f"{name}@example.org") for name in ("anna", "ben"))
+            yield LabelStudioServer(url, admin, anna, ben)
+            anna.api.close()
+            ben.api.close()
+    finally:
+        service.stop()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"Label Studio did not start:\n{log.read_text(errors='replace')[-4000:]}")
+def _wait(url: str, service: Service) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{url}/health", timeout=5).status_code == 200
+        return service.has_ended
+
+    if not wait_until(answers, 180) or service.has_ended:
+        raise RuntimeError(f"Label Studio did not start:\n{service.log.read_text(errors='replace')[-4000:]}")
 
 
 def _sign_up(url: str, admin: httpx.Client, email: str) -> Annotator:
