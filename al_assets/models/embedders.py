@@ -3,15 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.config import EmbeddingSettings, Policy
-from al_assets.models.labelers.protocol import Closing
-from al_assets.models.scoring import Store, compute_missing
+from al_assets.models.labelers.protocol import Closable, Closing
+from al_assets.models.scoring import ValueStore, compute_missing
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -21,7 +20,7 @@ class EmbedderError(ValueError):
     """An embedding model cannot be loaded or gives unusable vectors; the message names the model and the way out."""
 
 
-class Embedder(Protocol):
+class Embedder(Closable, Protocol):
     """Turns texts into vectors that are compared by their cosine."""
 
     @property
@@ -38,17 +37,6 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dimensions)."""
-
-    def close(self) -> None:
-        """Free the model; may be called twice."""
-
-    def __enter__(self) -> Self:
-        """Return the embedder."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
 
 
 class SentenceTransformersEmbedder(Closing):
@@ -125,7 +113,7 @@ def embed_texts(
     embedder: Embedder,
     texts_hashes: Sequence[str],
     texts: Sequence[str],
-    store: Store,
+    store: ValueStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Return unit vectors, in order, shape (texts, dimensions), embedding only texts whose vector is not in the store.

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from al_assets.models.label_model.fitted_model import calls_of, disagreement_of, vote_threshold
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
 from al_assets.models.labelers.protocol import Labeler
-from al_assets.models.scoring import Store, score_texts
+from al_assets.models.scoring import ValueStore, score_texts
 
 Floats = NDArray[np.float64]
+_FIGURES = pl.Schema(dict.fromkeys(("coverage", "sensitivity", "specificity", "weight"), pl.Float64()))
+_MEMBERS = pl.Schema({"member": pl.String(), **_FIGURES})
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Opinions:
         columns = [pl.Series("says_yes", yes), pl.Series("agreement", agreeing)]
         silent = pl.Series("silent", ~voted.any(axis=0))
         return self.members.with_columns(
-            pl.when(silent).then(None).otherwise(each).alias(each.name) for each in columns
+            pl.when(silent).then(None).otherwise(column).alias(column.name) for column in columns
         )
 
 
@@ -51,7 +53,7 @@ def opinions_on_pool(
     labeler: Labeler,
     hashes: Sequence[str],
     texts: Sequence[str],
-    store: Store,
+    store: ValueStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> Opinions:
     """Return what the labeler thinks of the pool; a label model that was never fitted is fitted to it and kept.
@@ -61,47 +63,17 @@ def opinions_on_pool(
     """
     if not isinstance(labeler, CombinationLabeler):
         scores = score_texts(labeler, hashes, texts, store, progress)
-        return Opinions(scores, None, None, _members([], [], [], [], []))
+        return Opinions(scores, None, None, _MEMBERS.to_frame())
     votes = labeler.kept_votes(hashes, texts, progress)
-    names = [member.name for member in labeler.members]
-    if not isinstance(labeler, LabelModelLabeler):
-        calls = calls_of(votes, np.array([vote_threshold(column, labeler.prior) for column in votes.T]))
-        coverage, unknown = (~np.isnan(votes)).mean(axis=0).tolist(), [None] * len(names)
-        members = _members(names, coverage, unknown, unknown, labeler.weights.tolist())
-        return Opinions(labeler.combine(votes), disagreement_of(calls, labeler.weights), calls, members)
-    model = labeler.model if labeler.is_fitted else labeler.fit(votes)
-    calls = calls_of(votes, model.thresholds)
-    known = model.members
-    members = _members(
-        names,
-        [each.coverage for each in known],
-        [each.sensitivity for each in known],
-        [each.specificity for each in known],
-        [each.weight for each in known],
-    )
-    return Opinions(model.posterior(votes), disagreement_of(calls, model.weights), calls, members)
-
-
-def _members(
-    names: Sequence[str],
-    coverage: Sequence[float],
-    sensitivity: Sequence[float | None],
-    specificity: Sequence[float | None],
-    weight: Sequence[float],
-) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "member": names,
-            "coverage": coverage,
-            "sensitivity": sensitivity,
-            "specificity": specificity,
-            "weight": weight,
-        },
-        schema={
-            "member": pl.String,
-            "coverage": pl.Float64,
-            "sensitivity": pl.Float64,
-            "specificity": pl.Float64,
-            "weight": pl.Float64,
-        },
-    )
+    if isinstance(labeler, LabelModelLabeler):
+        model = labeler.model if labeler.is_fitted else labeler.fit(votes)
+        p_positive, thresholds, weights = model.posterior(votes), model.thresholds, model.weights
+        rows = [{figure: getattr(member, figure) for figure in _FIGURES} for member in model.members]
+        figures = pl.DataFrame(rows, schema=_FIGURES)
+    else:
+        p_positive, weights = labeler.combine(votes), labeler.weights
+        thresholds = np.array([vote_threshold(column, labeler.prior) for column in votes.T])
+        figures = pl.DataFrame({"coverage": (~np.isnan(votes)).mean(axis=0), "weight": weights}, schema=_FIGURES)
+    members = figures.select(pl.Series("member", [member.name for member in labeler.members]), *_FIGURES)
+    calls = calls_of(votes, thresholds)
+    return Opinions(p_positive, disagreement_of(calls, weights), calls, members)

@@ -11,7 +11,7 @@ from al_assets.models.labelers.protocol import KeepsVotes, Labeler, LabelerError
 NO_VOTE = -1.0
 
 
-class Store(Protocol):
+class ValueStore(Protocol):
     """Values by text hash, of one model; ``al_assets.storage.content_store.ContentStore`` is one."""
 
     def known(self, hashes: Collection[str]) -> set[str]:
@@ -31,7 +31,7 @@ def score_texts(
     labeler: Labeler,
     texts_hashes: Sequence[str],
     texts: Sequence[str],
-    store: Store,
+    store: ValueStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
     """Return p_positive of each text, in order, labelling only texts whose score is not in the store.
@@ -64,7 +64,7 @@ def vote_texts(
     batch_size: int,
     hashes: Sequence[str],
     texts: Sequence[str],
-    store: Store,
+    store: ValueStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
     """Return one labeler's vote on each text, NaN where it abstains, asking it only for votes not in the store.
@@ -89,7 +89,7 @@ def compute_missing(
     batch_size: int,
     hashes: Sequence[str],
     texts: Sequence[str],
-    store: Store,
+    store: ValueStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Compute and keep the values of the texts that the store lacks, one batch at a time.

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from upath import UPath
 
 from al_assets.models.labelers.protocol import Closing, LabelerError
-from al_assets.models.scoring import Store, compute_missing, score_texts
+from al_assets.models.scoring import ValueStore, compute_missing, score_texts
 from al_assets.storage.content_store import ContentStore
 
 
@@ -67,7 +67,7 @@ class Fixed(Closing):
 
 
 @pytest.fixture(params=["memory", "files"])
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ValueStore]:
     """Return a function that opens a store: the same one each time, as a restarted process would."""
     memory = MemoryStore()
     if request.param == "memory":
@@ -79,7 +79,7 @@ TEXTS = [f"{'long ' * (index % 7)}text {index % 23}" for index in range(60)]
 HASHES = [f"h{index % 23}-{index % 7}" for index in range(60)]
 
 
-def test_scores_come_in_the_order_of_the_texts(make_store: Callable[[], Store]) -> None:
+def test_scores_come_in_the_order_of_the_texts(make_store: Callable[[], ValueStore]) -> None:
     labeler = Counting(batch_size=60)
     scores = score_texts(labeler, HASHES, TEXTS, make_store())
     longest = max(map(len, TEXTS))
@@ -87,7 +87,7 @@ def test_scores_come_in_the_order_of_the_texts(make_store: Callable[[], Store]) 
     np.testing.assert_array_equal(scores, expected)
 
 
-def test_a_text_is_scored_once_however_often_it_occurs(make_store: Callable[[], Store]) -> None:
+def test_a_text_is_scored_once_however_often_it_occurs(make_store: Callable[[], ValueStore]) -> None:
     labeler = Counting(batch_size=4)
     score_texts(labeler, HASHES * 3, TEXTS * 3, make_store())
     scored = [text for batch in labeler.batches for text in batch]
@@ -98,7 +98,7 @@ def test_a_text_is_scored_once_however_often_it_occurs(make_store: Callable[[], 
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 5])
-def test_a_stopped_run_resumes_and_gives_the_same_bits(stop_after: int, make_store: Callable[[], Store]) -> None:
+def test_a_stopped_run_resumes_and_gives_the_same_bits(stop_after: int, make_store: Callable[[], ValueStore]) -> None:
     undisturbed = score_texts(Counting(batch_size=8), HASHES, TEXTS, MemoryStore())
     stopped = Counting(batch_size=8, stop_after=stop_after)
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +109,7 @@ def test_a_stopped_run_resumes_and_gives_the_same_bits(stop_after: int, make_sto
     assert sum(map(len, stopped.batches)) + sum(map(len, resumed.batches)) == len(set(TEXTS))
 
 
-def test_only_what_is_missing_of_a_batch_is_scored(make_store: Callable[[], Store]) -> None:
+def test_only_what_is_missing_of_a_batch_is_scored(make_store: Callable[[], ValueStore]) -> None:
     make_store().add(["b"], np.array([0.25]))
     labeler = Counting(batch_size=3)
     scores = score_texts(labeler, ["a", "b", "c"], ["1", "2", "3"], make_store())
@@ -138,7 +138,7 @@ def test_progress_counts_texts_once_and_ends_at_all() -> None:
     assert seen[-1] == (60, 60)
 
 
-def test_nothing_to_score_is_no_error(make_store: Callable[[], Store]) -> None:
+def test_nothing_to_score_is_no_error(make_store: Callable[[], ValueStore]) -> None:
     assert score_texts(Counting(batch_size=2), [], [], make_store()).shape == (0,)
 
 
@@ -151,7 +151,7 @@ def test_nothing_to_score_is_no_error(make_store: Callable[[], Store]) -> None:
         ([-0.1, 1.1], "2 of 2 scores"),
     ],
 )
-def test_wrong_scores_are_never_kept(scores: list[float], message: str, make_store: Callable[[], Store]) -> None:
+def test_wrong_scores_are_never_kept(scores: list[float], message: str, make_store: Callable[[], ValueStore]) -> None:
     with pytest.raises(LabelerError, match=f"labeler fixed: {message}"):
         score_texts(Fixed(scores), ["a", "b"], ["1", "2"], make_store())
     assert make_store().known(["a", "b"]) == set()

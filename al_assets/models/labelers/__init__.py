@@ -75,20 +75,22 @@ def _used_of_policy(settings: LabelerSettings, policy: Policy) -> Any:
             return [template.before, template.after]
 
 
-def _members(settings: CombinationSettings, policy: Policy) -> list[combination.Member]:
+def _members(settings: CombinationSettings, policy: Policy) -> list[combination.MemberLabeler]:
     listed: list[LabelerSettings] = []
-    for each in settings.labelers:
-        if isinstance(each, FunctionsSettings) and settings.method == "label_model":
+    for member in settings.labelers:
+        if isinstance(member, FunctionsSettings) and settings.method == "label_model":
             # Each function errs in its own way, which a mean of them would hide from the label model.
-            listed += [each.model_copy(update={"functions": (path,)}) for path in each.functions]
+            listed += [member.model_copy(update={"functions": (path,)}) for path in member.functions]
         else:
-            listed.append(each)
+            listed.append(member)
     names: list[str] = []
-    for each in listed:
-        name = _name(each)
+    for member in listed:
+        name = _name(member)
         same = sum(known == name or known.startswith(f"{name} (") for known in names)
         names.append(f"{name} ({same + 1})" if same else name)
-    return [combination.Member(name, make_labeler(each, policy)) for name, each in zip(names, listed, strict=True)]
+    return [
+        combination.MemberLabeler(name, make_labeler(each, policy)) for name, each in zip(names, listed, strict=True)
+    ]
 
 
 def _name(settings: LabelerSettings) -> str:

@@ -76,5 +76,6 @@ class CausalLMLabeler(Closing):
 
 def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sigmoid of logits, without overflow."""
+    # Not scipy's expit, which differs in the last bit: a score comes out as the one on record.
     small = np.exp(-np.abs(logits))
     return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small), dtype=np.float64)

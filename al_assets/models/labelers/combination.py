@@ -12,7 +12,7 @@ from upath import UPath
 from al_assets.models.label_model.fit import fit_label_model
 from al_assets.models.label_model.fitted_model import LabelModel
 from al_assets.models.labelers.protocol import Abstaining, KeepsVotes, Labeler, LabelerError
-from al_assets.models.scoring import Store, checked_scores, vote_texts
+from al_assets.models.scoring import ValueStore, checked_scores, vote_texts
 from al_assets.storage.atomic import write_bytes
 
 LABEL_MODEL_VERSION = 1
@@ -20,7 +20,7 @@ LABEL_MODEL_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberLabeler:
     """One labeler of a combination.
 
     :param name: what it is called in tables, unique among the members.
@@ -48,7 +48,7 @@ class CombinationLabeler(KeepsVotes):
     """The weighted mean of its members' p_positive; where one abstains, the expected prevalence stands for it."""
 
     def __init__(
-        self, members: Sequence[Member], weights: Sequence[float] | None, fingerprint: str, prior: float
+        self, members: Sequence[MemberLabeler], weights: Sequence[float] | None, fingerprint: str, prior: float
     ) -> None:
         """Take over the members, which are closed with this labeler.
 
@@ -60,9 +60,9 @@ class CombinationLabeler(KeepsVotes):
         self.members = list(members)
         self.weights = np.array([1.0] * len(self.members) if weights is None else weights, dtype=np.float64)
         self.prior = prior
-        self._stores: Callable[[str], Store] | None = None
+        self._stores: Callable[[str], ValueStore] | None = None
 
-    def keep_in(self, stores: Callable[[str], Store]) -> None:
+    def keep_in(self, stores: Callable[[str], ValueStore]) -> None:
         """Tell where votes are kept.
 
         :param stores: opens the store of a name, such as ``RunRoot.scores``.
@@ -121,7 +121,7 @@ class CombinationLabeler(KeepsVotes):
 class LabelModelLabeler(CombinationLabeler):
     """The posterior of a label model, which is fitted once, to the votes on the pool, and then kept."""
 
-    def __init__(self, members: Sequence[Member], fingerprint: str, prior: float) -> None:
+    def __init__(self, members: Sequence[MemberLabeler], fingerprint: str, prior: float) -> None:
         """Take over the members, which are closed with this labeler."""
         super().__init__(members, None, fingerprint, prior)
         self._path: UPath | None = None

@@ -113,7 +113,7 @@ class CompletionsClient(Closing):
         try:
             if not tokenize("Answer:"):
                 return None
-        except (_Refused, ValueError, KeyError, TypeError) as error:
+        except (_RefusedRequest, ValueError, KeyError, TypeError) as error:
             if isinstance(error, LabelerError):
                 raise
             return None
@@ -139,7 +139,7 @@ class CompletionsClient(Closing):
             }
         try:
             response = self._post(url, payload, stop)
-        except _Refused as refused:
+        except _RefusedRequest as refused:
             raise self._refusal(url, refused.response) from None
         tops = _top_logprobs(url, response, len(prompts))
         return [self._difference(url, top, prompt) for top, prompt in zip(tops, prompts, strict=True)]
@@ -181,7 +181,7 @@ class CompletionsClient(Closing):
         if response.status_code in _TRY_AGAIN:
             raise _Busy(response)
         if response.status_code != 200:
-            raise _Refused(response)
+            raise _RefusedRequest(response)
         return response
 
     def _before_sleep(self, url: str, state: tenacity.RetryCallState) -> None:
@@ -226,7 +226,7 @@ class CompletionsClient(Closing):
         )
 
 
-class _Refused(Exception):
+class _RefusedRequest(Exception):
     """The server answered, and not with what was asked for."""
 
     def __init__(self, response: httpx.Response) -> None:

@@ -13,8 +13,26 @@ class LabelerError(ValueError):
     """A labeler cannot be used or answered wrongly; the message names it, what was found and the way out."""
 
 
-class Labeler(Protocol):
-    """Says how likely each text violates the policy; a context manager that closes itself.
+class Closable(Protocol):
+    """A context manager that closes itself."""
+
+    def close(self) -> None:
+        """Free models, connections and processes; may be called twice."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the object."""
+        ...
+
+
+class Labeler(Closable, Protocol):
+    """Says how likely each text violates the policy.
 
     Making one is cheap: models, connections and processes are opened by the first ``score``.
     """
@@ -31,20 +49,6 @@ class Labeler(Protocol):
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return p_positive in [0, 1] of each text, shape (n,)."""
-        ...
-
-    def close(self) -> None:
-        """Free models, connections and processes; may be called twice."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Return the labeler."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the labeler."""
         ...
 
 

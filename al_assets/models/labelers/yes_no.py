@@ -64,10 +64,6 @@ class YesNoScorer:
         self._prefix_tokens = self._shared_tokens(prefix) if prefix else []
         self._prefix_cache: Any = None
 
-    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each prompt."""
-        return [len(tokens) for tokens in self._tokenize(prompts)]
-
     def score(self, prompts: Sequence[str]) -> NDArray[np.float64]:
         """Return logit(yes) - logit(no) for each prompt, in the order given.
 

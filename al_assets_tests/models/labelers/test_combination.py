@@ -13,7 +13,7 @@ from al_assets.config import CombinationSettings, Policy
 from al_assets.models.incumbent import llm0, open_incumbent
 from al_assets.models.label_model.fit import fit_label_model
 from al_assets.models.labelers import LabelerError, labeler_fingerprint, make_labeler
-from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler, Member
+from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler, MemberLabeler
 from al_assets.models.labelers.protocol import Abstaining, Closing
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
@@ -75,8 +75,8 @@ class Silent(Abstaining):
         return np.array([1.0 if "hate" in text else np.nan for text in texts])
 
 
-def members(labelers: Iterable[Any]) -> list[Member]:
-    return [Member(f"member {place}", labeler) for place, labeler in enumerate(labelers)]
+def members(labelers: Iterable[Any]) -> list[MemberLabeler]:
+    return [MemberLabeler(f"member {place}", labeler) for place, labeler in enumerate(labelers)]
 
 
 def mean_of(labelers: Iterable[Any], weights: Sequence[float] | None = None) -> CombinationLabeler:

@@ -59,7 +59,7 @@ def test_the_shared_prefix_is_computed_once(tiny_model: Callable[[str], str]) ->
     computed = count_tokens_computed(scorer)
     scorer.score(PROMPTS)
     scorer.score(PROMPTS)
-    assert sum(computed) == shared + 2 * sum(length - shared for length in scorer.count_tokens(PROMPTS))
+    assert sum(computed) == shared + 2 * sum(len(tokens) - shared for tokens in scorer.tokenizer(PROMPTS)["input_ids"])
 
 
 def test_a_model_with_a_recurrent_state_shares_nothing(tiny_model: Callable[[str], str]) -> None:
