@@ -69,11 +69,12 @@ def opinions_on_pool(
         model = labeler.model if labeler.is_fitted else labeler.fit(votes)
         p_positive, thresholds, weights = model.posterior(votes), model.thresholds, model.weights
         rows = [{figure: getattr(member, figure) for figure in _FIGURES} for member in model.members]
-        figures = pl.DataFrame(rows, schema=_FIGURES)
     else:
         p_positive, weights = labeler.combine(votes), labeler.weights
         thresholds = np.array([vote_threshold(column, labeler.prior) for column in votes.T])
-        figures = pl.DataFrame({"coverage": (~np.isnan(votes)).mean(axis=0), "weight": weights}, schema=_FIGURES)
-    members = figures.select(pl.Series("member", [member.name for member in labeler.members]), *_FIGURES)
+        coverage = (~np.isnan(votes)).mean(axis=0)
+        rows = [{"coverage": share, "weight": weight} for share, weight in zip(coverage, weights, strict=True)]
+    names = pl.Series("member", [member.name for member in labeler.members])
+    members = pl.DataFrame(rows, schema=_FIGURES).select(names, *_FIGURES)
     calls = calls_of(votes, thresholds)
     return Opinions(p_positive, disagreement_of(calls, weights), calls, members)

@@ -4,7 +4,7 @@ import pytest
 
 from al_assets.demo.fetch import minilm_directory
 from al_assets.demo.prepare import DemoSize
-from al_assets.models.labelers.python_code import BATCH_SIZE
+from al_assets.models.labelers.weak_labelers import FunctionsLabeler
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import RUNNING, running
 from al_assets_tests.support.daemon.two_iterations import (
@@ -54,9 +54,14 @@ def crashed(deployment: Deployment) -> Crashed:
     # A partition without a queue is work for the sensor: with the daemon running it might be faster than the launch.
     webserver.add_iteration("0000")
     launched = webserver.launch("curate", "0000")
-    services.gate.hold_from(BATCH_SIZE + 50)
+    in_second_batch = FunctionsLabeler.batch_size + 50
+    services.gate.hold_from(in_second_batch)
     services.daemon.start()
-    wait_for("labelling in its second batch", lambda: len(services.gate.calls()) >= BATCH_SIZE + 50, RUN_SECONDS)
+    wait_for(
+        "labelling in its second batch",
+        lambda: len(services.gate.calls()) >= FunctionsLabeler.batch_size + 50,
+        RUN_SECONDS,
+    )
     services.crash()
     labelled = services.gate.calls()
     services.gate.open()

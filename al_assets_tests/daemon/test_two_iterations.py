@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from al_assets.models.labelers.python_code import BATCH_SIZE
+from al_assets.models.labelers.weak_labelers import FunctionsLabeler
 from al_assets_tests.support.daemon.two_iterations import (
     FOLLOWING_EMBEDDINGS,
     ITERATIONS,
@@ -31,9 +31,9 @@ def test_labelling_resumes_and_repeats_less_than_a_batch(crashed: Crashed) -> No
     pool = set(crashed.deployment.root.read_table("pool", "0000").filter(pl.col("duplicate_of").is_null())["text_hash"])
     repeated = set(crashed.labelled_before) & set(crashed.labelled_after)
 
-    assert len(crashed.labelled_before) == BATCH_SIZE + 50
+    assert len(crashed.labelled_before) == FunctionsLabeler.batch_size + 50
     assert set(crashed.labelled_before) | set(crashed.labelled_after) == pool
-    assert len(crashed.labelled_after) == len(set(crashed.labelled_after)) == len(pool) - BATCH_SIZE
+    assert len(crashed.labelled_after) == len(set(crashed.labelled_after)) == len(pool) - FunctionsLabeler.batch_size
     assert len(repeated) == 50
 
 

@@ -15,7 +15,7 @@ from al_assets.config import (
     PromptSettings,
     fingerprint_of,
 )
-from al_assets.models.labelers import causal_lm, combination, keywords, python_code, served
+from al_assets.models.labelers import causal_lm, combination, served, weak_labelers
 from al_assets.models.labelers.prompts import policy_prompt
 from al_assets.models.labelers.protocol import Labeler, LabelerError
 
@@ -32,11 +32,11 @@ def make_labeler(settings: LabelerSettings, policy: Policy) -> Labeler:
     fingerprint, prior = labeler_fingerprint(settings, policy), policy.policy.expected_prevalence
     match settings:
         case FunctionsSettings():
-            return python_code.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
+            return weak_labelers.FunctionsLabeler(settings, fingerprint, prior, policy.base_dir)
         case KeywordsSettings():
-            return keywords.KeywordsLabeler(settings, fingerprint, prior)
+            return weak_labelers.KeywordsLabeler(settings, fingerprint, prior)
         case ClassifierSettings():
-            return python_code.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
+            return weak_labelers.ClassifierLabeler(settings, fingerprint, policy.policy.labels, policy.base_dir)
         case CombinationSettings():
             members = _members(settings, policy)
             if settings.method == "label_model":

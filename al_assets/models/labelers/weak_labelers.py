@@ -1,4 +1,4 @@
-"""Labelers made of the user's own Python: labelling functions, and classifiers with scikit-learn's interface."""
+"""Labelers without a language model: labelling functions, keyword lists, and classifiers as scikit-learn has them."""
 
 import importlib
 import math
@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.config import ClassifierSettings, FunctionsSettings, LabelNames
+from al_assets.config import ClassifierSettings, FunctionsSettings, KeywordsSettings, LabelNames
 from al_assets.models.labelers.protocol import Abstaining, Closing, LabelerError
 from al_assets.models.scoring import checked_scores
 
-BATCH_SIZE = 1_000
 _IMPORT_PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
@@ -24,7 +23,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 class FunctionsLabeler(Abstaining):
     """The mean of the functions that do not abstain; where all abstain, the prevalence expected by the policy."""
 
-    batch_size = BATCH_SIZE
+    batch_size = 1_000
 
     def __init__(self, settings: FunctionsSettings, fingerprint: str, prior: float, base_dir: Path) -> None:
         """Name the functions; they are imported by the first ``score``.
@@ -83,10 +82,47 @@ def _vote(path: str, function: Callable[[str], Any], text: str) -> float | None:
     return number
 
 
+class KeywordsLabeler(Abstaining):
+    """1 where only words that speak for it are found, 0 where only words against it are, else no vote."""
+
+    batch_size = 10_000
+
+    def __init__(self, settings: KeywordsSettings, fingerprint: str, prior: float) -> None:
+        """Compile the patterns.
+
+        :param prior: p_positive of a text on which it abstains.
+        """
+        super().__init__(prior)
+        self.fingerprint = fingerprint
+        self._positive = _patterns(settings.positive, settings)
+        self._negative = _patterns(settings.negative, settings)
+
+    def votes(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return 1, 0, or NaN where neither or both kinds of words are found, shape (n,)."""
+        return np.array([self._vote(text) for text in texts], dtype=np.float64)
+
+    def _vote(self, text: str) -> float:
+        positive = any(pattern.search(text) for pattern in self._positive)
+        negative = any(pattern.search(text) for pattern in self._negative)
+        return np.nan if positive == negative else float(positive)
+
+
+def _patterns(words: Sequence[str], settings: KeywordsSettings) -> list[re.Pattern[str]]:
+    flags = re.IGNORECASE if settings.ignore_case else 0
+    if settings.regex:
+        # One by one: numbered groups and flags of one must not reach into the next.
+        return [re.compile(word, flags) for word in words]
+    if not words:
+        return []
+    found = "|".join(r"\s+".join(map(re.escape, word.split())) for word in words)
+    # Not \b, which would never match before or after a keyword that starts or ends with a sign.
+    return [re.compile(rf"(?<!\w)(?:{found})(?!\w)" if settings.whole_words else found, flags)]
+
+
 class ClassifierLabeler(Closing):
     """A fitted classifier; p_positive is the column of ``predict_proba`` that belongs to the positive class."""
 
-    batch_size = BATCH_SIZE
+    batch_size = 1_000
 
     def __init__(self, settings: ClassifierSettings, fingerprint: str, labels: LabelNames, base_dir: Path) -> None:
         """Name the classifier; it is loaded by the first ``score``."""
