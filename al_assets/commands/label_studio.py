@@ -65,8 +65,8 @@ def pull_votes(
         print_json(asdict(report))
     else:
         say(str(report))
-        for each in report.votes.rejected:
-            say(f"  annotation {each.row}: {each.reason}")
+        for rejection in report.votes.rejected:
+            say(f"  annotation {rejection.row}: {rejection.reason}")
         for gone in report.gone:
             say(f"  annotation {gone.annotation}: vote of {gone.rater} about item {gone.item_id} of {gone.iteration}")
     raise typer.Exit(1 if report.votes.rejected else 0)

@@ -36,9 +36,9 @@ def import_labels(
 
     reports, settings, raters = [], load_policy(policy), _raters(rater or [])
     with Ledger.of(settings) as ledger:
-        for each in file:
+        for path in file:
             try:
-                reports.append(import_from(form, each, ledger, settings, raters))
+                reports.append(import_from(form, path, ledger, settings, raters))
             except UnreadableFileError as error:
                 fail(str(error))
     if as_json:
@@ -112,11 +112,11 @@ def ask_again(
     )
     with Ledger.of(settings) as ledger:
         votes = ledger.expert_labels(ledger.iterations(), ledger.watermark())
-    found = votes_to_ask_again(votes.join(scores, on="item_id", how="semi"), scores)
+    doubtful = votes_to_ask_again(votes.join(scores, on="item_id", how="semi"), scores)
     if as_json:
-        print_json(found.to_dicts())
+        print_json(doubtful.to_dicts())
         return
-    console.print(frame_table(found.head(most), f"{min(most, found.height)} of {found.height} votes"))
+    console.print(frame_table(doubtful.head(most), f"{min(most, doubtful.height)} of {doubtful.height} votes"))
 
 
 @labels_app.command("second-look")

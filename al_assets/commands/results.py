@@ -45,11 +45,11 @@ def explain(
     from al_assets.report.iteration_tables import read_tables
     from al_assets.report.terminal import explanation_view
 
-    found = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
+    explanation = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
     if not as_json:
-        console.print(explanation_view(found, items))
+        console.print(explanation_view(explanation, items))
         return
-    print_json(found.as_dict())
+    print_json(explanation.as_dict())
 
 
 def plan(
@@ -84,11 +84,11 @@ def plan(
         seconds_per_vote=seconds_per_vote,
         price_per_hour=price_per_hour,
     )
-    found = plan_of(wanted, reports)
+    costs = plan_of(wanted, reports)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(costs))
         return
-    for line in plan_lines(found):
+    for line in plan_lines(costs):
         say(line)
 
 
@@ -143,11 +143,11 @@ def why(
     """Say why an item was queued, as recorded then; or what is known of it, if it was not. Not for raters' eyes."""
     from al_assets.commands.item_story import item_story
 
-    found = item_story(load_policy(policy), item, iteration)
+    story = item_story(load_policy(policy), item, iteration)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(story))
         return
-    for line in story_lines(found):
+    for line in story_lines(story):
         say(line)
 
 
@@ -157,4 +157,4 @@ def story_lines(story: "ItemStory") -> list[str]:
     for chapter in story.chapters:
         lines.append(f"\n{story.item_id}, iteration {chapter.iteration}, {chapter.reason or 'not queued'}:")
         lines += [f"  {sentence}" for sentence in chapter.why]
-    return [_STEERING.sub(lambda found: found.group().encode("unicode_escape").decode(), line) for line in lines]
+    return [_STEERING.sub(lambda match: match.group().encode("unicode_escape").decode(), line) for line in lines]

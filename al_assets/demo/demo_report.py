@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import grouped_distributions
+from al_assets.agreement.core.bootstrap import Interval, grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.stopping import conclusion_of
@@ -89,8 +89,8 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
     labels = {f"student_{key}": _student_labels(loop, key, hidden) for key in keys}
     labels["llm0"] = _llm0_labels(loop, hidden)
     unseen, outside = (
-        _hidden_kappas(loop, each, {name: found[place] for name, found in labels.items()})
-        for place, each in enumerate(hidden)
+        _hidden_kappas(loop, items, {name: by_set[place] for name, by_set in labels.items()})
+        for place, items in enumerate(hidden)
     )
     first = loop.root.read_table("kappa_report", keys[0])
     rows = [_figures(loop, key, experts, crowd, (unseen[f"student_{key}"], outside[f"student_{key}"])) for key in keys]
@@ -198,12 +198,14 @@ def kappas(
         figures = panel.figures(weights)
         return {name: figures[figure] for name, figure in wanted.items()}
 
-    found = grouped_distributions(statistics, np.arange(len(votes)), resamples=resamples, seed=seed)
-    intervals = {name: each.interval(len(votes)) for name, each in found.items()}
-    return {
-        name: None if None in (each.estimate, each.low, each.high) else (each.estimate, each.low, each.high)  # type: ignore[misc]
-        for name, each in intervals.items()
-    }
+    distributions = grouped_distributions(statistics, np.arange(len(votes)), resamples=resamples, seed=seed)
+    return {name: _estimate(distribution.interval(len(votes))) for name, distribution in distributions.items()}
+
+
+def _estimate(interval: Interval) -> Estimate | None:
+    if interval.estimate is None or interval.low is None or interval.high is None:
+        return None
+    return interval.estimate, interval.low, interval.high
 
 
 def votes_of(items: Sequence[str], votes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

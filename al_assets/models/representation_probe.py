@@ -51,16 +51,20 @@ class Probe:
 
     def frame(self) -> pl.DataFrame:
         """Return the one row of a ``representation_probe`` table."""
-        found = self.comparison
-        row: dict[str, object] = {"sentence": self.sentence, "outcome": found.outcome, "reason": found.reason}
-        figures = {"head_kappa": found.head, "student_kappa": found.student, "difference": found.difference}
-        for name, each in figures.items():
-            row |= {name: _rounded(each.estimate), f"{name}_low": _rounded(each.low)}
-            row[f"{name}_high"] = _rounded(each.high)
+        comparison = self.comparison
+        row: dict[str, object] = {"sentence": self.sentence, "outcome": comparison.outcome, "reason": comparison.reason}
+        figures = {
+            "head_kappa": comparison.head,
+            "student_kappa": comparison.student,
+            "difference": comparison.difference,
+        }
+        for name, interval in figures.items():
+            row |= {name: _rounded(interval.estimate), f"{name}_low": _rounded(interval.low)}
+            row[f"{name}_high"] = _rounded(interval.high)
         row |= {
             "training_items": self.training_items,
             "training_left_out": self.training_left_out,
-            "evaluation_items": found.difference.items,
+            "evaluation_items": comparison.difference.items,
             "evaluation_left_out": self.evaluation_left_out,
             "prevalence": _rounded(self.prevalence),
         }

@@ -110,9 +110,9 @@ def compute_missing(
     if progress:
         progress(0, len(unique))
     for batch in _batches(unique, batch_size):
-        missing = [each for each in batch if each not in known]
+        missing = [text_hash for text_hash in batch if text_hash not in known]
         if missing:
-            store.add(missing, compute([unique[each] for each in missing]))
+            store.add(missing, compute([unique[text_hash] for text_hash in missing]))
         done += len(batch)
         if progress:
             progress(done, len(unique))
@@ -136,6 +136,6 @@ def checked_scores(scores: ArrayLike, expected: int, fingerprint: str) -> NDArra
 
 
 def _batches(texts: dict[str, str], batch_size: int) -> Iterator[list[str]]:
-    order = sorted(texts, key=lambda each: (len(texts[each]), each))
+    order = sorted(texts, key=lambda text_hash: (len(texts[text_hash]), text_hash))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

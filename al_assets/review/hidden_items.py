@@ -34,17 +34,17 @@ def load_gold(policy: Policy) -> pl.DataFrame:
     if named is None:
         return pl.DataFrame(schema=schema)
     file = UPath(policy.resolve(named))
-    found = _read(file)
-    found = found.rename({column: column.strip().lower() for column in found.columns})
-    missing = [column for column in GOLD_COLUMNS[:3] if column not in found.columns]
+    gold_file = _read(file)
+    gold_file = gold_file.rename({column: column.strip().lower() for column in gold_file.columns})
+    missing = [column for column in GOLD_COLUMNS[:3] if column not in gold_file.columns]
     if missing:
         raise GoldError(
-            f"{file.name}: column {', '.join(missing)} is missing; found {', '.join(found.columns)}; expected "
+            f"{file.name}: column {', '.join(missing)} is missing; found {', '.join(gold_file.columns)}; expected "
             f"{', '.join(GOLD_COLUMNS)}"
         )
-    if "why" not in found.columns:
-        found = found.with_columns(why=pl.lit(""))
-    trimmed = found.select(pl.col(GOLD_COLUMNS).cast(pl.String).fill_null("").str.strip_chars())
+    if "why" not in gold_file.columns:
+        gold_file = gold_file.with_columns(why=pl.lit(""))
+    trimmed = gold_file.select(pl.col(GOLD_COLUMNS).cast(pl.String).fill_null("").str.strip_chars())
     names = label_names(policy.policy.labels)
     rows = [_checked_row(file.name, number, row, names) for number, row in enumerate(trimmed.iter_rows(named=True), 1)]
     gold = pl.DataFrame(rows, schema=schema)

@@ -136,9 +136,9 @@ def _votes_by_text(ledger: Ledger, policy: Policy, watermark: int | None) -> pl.
         )
         for fingerprint, version in set(cast)
     }
-    found = [judged[each] for each in cast]
+    standings = [judged[state] for state in cast]
     schema = {"text_fingerprint": pl.String, "cast_under": pl.String, "changed": pl.String}
-    return votes.hstack(pl.DataFrame(found, schema=schema, orient="row"))
+    return votes.hstack(pl.DataFrame(standings, schema=schema, orient="row"))
 
 
 def _judged(

@@ -39,7 +39,7 @@ def questions(ledger: Ledger, policy: Policy, iteration: str, rater: str | None 
     sheet = blind_order(queue, policy.policy.name, iteration, rater or "")
     if rater is not None:
         answered = ledger.answers([iteration]).filter(pl.col("rater") == rater)["item_id"].to_list()
-        of_others = [each for each, raters in ledger.repeat_raters(iteration).items() if rater not in raters]
+        of_others = [item for item, raters in ledger.repeat_raters(iteration).items() if rater not in raters]
         sheet = sheet.filter(~pl.col("item_id").is_in(answered + of_others))
     codes = [question_code(ledger.policy_name, iteration, item_id) for item_id in sheet["item_id"]]
     shown = pl.Series("shown_id", codes, dtype=pl.String) if coded else sheet["item_id"].alias("shown_id")
@@ -79,7 +79,7 @@ def blind_order(queue: pl.DataFrame, *names: str) -> pl.DataFrame:
     revisions = queue["revision"].to_list()
     groups = queue["group_id"].to_list()
     for revision in sorted(set(revisions)):
-        rows = [row for row, each in enumerate(revisions) if each == revision]
+        rows = [row for row, revision_of_row in enumerate(revisions) if revision_of_row == revision]
         order += _spread(rows, groups, generator)
     return queue[order]
 
@@ -95,7 +95,7 @@ def _spread(rows: Sequence[int], groups: Sequence[str], generator: np.random.Gen
             row = waiting[0]
             # Mostly the first will do.
             if groups[row] in recent:
-                row = next((each for each in waiting if groups[each] not in recent), row)
+                row = next((candidate for candidate in waiting if groups[candidate] not in recent), row)
                 waiting.remove(row)
             else:
                 waiting.popleft()

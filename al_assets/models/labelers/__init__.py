@@ -66,7 +66,7 @@ def _used_of_policy(settings: LabelerSettings, policy: Policy) -> Any:
         case ClassifierSettings():
             return policy.policy.labels.positive
         case CombinationSettings():
-            members = [labeler_fingerprint(each, policy) for each in settings.labelers]
+            members = [labeler_fingerprint(member, policy) for member in settings.labelers]
             if settings.method == "label_model":
                 return [members, policy.policy.expected_prevalence, combination.LABEL_MODEL_VERSION]
             return members

@@ -280,9 +280,9 @@ def _logprob(top: dict[str, float], answer: str, other: str, token_id: int | Non
     """
     if token_id is not None and f"token_id:{token_id}" in top:
         return top[f"token_id:{token_id}"]
-    found = []
+    values = []
     for token, value in top.items():
         text = token.replace("\u2581", " ").replace("\u0120", " ").replace("\u010a", "\n")
         if text.strip() and answer.startswith(text) and not other.startswith(text):
-            found.append(value)
-    return max(found, default=None)
+            values.append(value)
+    return max(values, default=None)

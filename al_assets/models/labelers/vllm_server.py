@@ -142,7 +142,7 @@ class VLLMServer(Closing):
             if client.get(self.url.removesuffix("/v1") + "/health").status_code != 200:
                 return False
             models = client.get(self.url + "/models").json()["data"]
-            return any(each["id"] == self.model for each in models)
+            return any(model["id"] == self.model for model in models)
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return False
 

@@ -114,9 +114,9 @@ def _patterns(words: Sequence[str], settings: KeywordsSettings) -> list[re.Patte
         return [re.compile(word, flags) for word in words]
     if not words:
         return []
-    found = "|".join(r"\s+".join(map(re.escape, word.split())) for word in words)
+    joined = "|".join(r"\s+".join(map(re.escape, word.split())) for word in words)
     # Not \b, which would never match before or after a keyword that starts or ends with a sign.
-    return [re.compile(rf"(?<!\w)(?:{found})(?!\w)" if settings.whole_words else found, flags)]
+    return [re.compile(rf"(?<!\w)(?:{joined})(?!\w)" if settings.whole_words else joined, flags)]
 
 
 class ClassifierLabeler(Closing):
@@ -175,15 +175,15 @@ class ClassifierLabeler(Closing):
         return model
 
     def _positive_column(self, model: Any) -> int:
-        classes = [_plain(each) for each in getattr(model, "classes_", (False, True))]
+        classes = [_plain(name) for name in getattr(model, "classes_", (False, True))]
         positives = (True, "positive", self._labels.positive, "1", "true", "True")
-        found = [index for index, each in enumerate(classes) if each in positives]
-        if len(classes) != 2 or len(found) != 1:
+        positive = [index for index, name in enumerate(classes) if name in positives]
+        if len(classes) != 2 or len(positive) != 1:
             raise LabelerError(
                 f"labeler.model: {self._settings.model!r} tells the classes {classes} apart; expected two, one of "
                 f"them True, 1, 'positive' or policy.labels.positive ({self._labels.positive!r})"
             )
-        return found[0]
+        return positive[0]
 
 
 def _read_joblib(name: str, file: Path) -> Any:

@@ -90,14 +90,14 @@ def _scores_of_fold(
     directory = root.local_path(f"folds/{fingerprint}")
     if store.known(hashes) >= set(hashes):
         watch("scored before")(len(asked), len(asked))
-        found = np.asarray(store.get(hashes), dtype=np.float64)
+        scores = np.asarray(store.get(hashes), dtype=np.float64)
     else:
         _train_once(policy, taught, directory, fingerprint, watch("training step"))
         with load_student(directory, policy.student, policy) as student:
-            found = score_texts(student, hashes, asked, store, watch("scored"))
+            scores = score_texts(student, hashes, asked, store, watch("scored"))
     # Only the scores are wanted; K copies of a language model would fill the disk.
     shutil.rmtree(directory, ignore_errors=True)
-    return found
+    return scores
 
 
 def _train_once(

@@ -83,9 +83,9 @@ def in_order(texts: Sequence[str], labels: Sequence[bool]) -> tuple[list[str], l
     positive = sum(label for _, label in pairs)
     if positive in (0, len(pairs)):
         kind = "positive" if positive else "negative"
-        found = f"all {len(pairs)} labelled texts are {kind}" if pairs else "there are no labelled texts"
+        problem = f"all {len(pairs)} labelled texts are {kind}" if pairs else "there are no labelled texts"
         raise StudentError(
-            f"labels: {found}; a student needs texts of both labels. Have more items labelled, or give the labeler a "
+            f"labels: {problem}; a student needs texts of both labels. Have more items labelled, or give the labeler a "
             "start that finds some of the other kind"
         )
     return [text for text, _ in pairs], [label for _, label in pairs]

@@ -72,10 +72,10 @@ def _is_settled(file: UPath, now: float, min_age_seconds: float) -> bool:
 
 def _state(file: UPath) -> tuple[int, float] | None:
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_size, found.st_mtime
+    return status.st_size, status.st_mtime
 
 
 def _file_away(file: UPath, report: ImportReport) -> None:
@@ -87,7 +87,7 @@ def _file_away(file: UPath, report: ImportReport) -> None:
     target = _free_name(file, file.parent / "imported")
     listing = target.parent / f"{target.name}.rejected.jsonl"
     if report.rejected:
-        lines = (json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in report.rejected)
+        lines = (json.dumps(asdict(rejection), ensure_ascii=False) + "\n" for rejection in report.rejected)
         _write_text(listing, "".join(lines))
     _move(file, target)
     if not report.rejected and listing.exists():

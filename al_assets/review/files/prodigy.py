@@ -113,7 +113,7 @@ def _rater(record: Mapping[str, Any], raters: Mapping[str, str]) -> str:
             "_annotator_id: missing; have each rater open the page with ?session=NAME, and export with 'prodigy db-out'"
         )
     name = unquote(annotator)
-    fitting = [each for each in raters if name == each or name.endswith(f"-{each}")]
+    fitting = [known for known in raters if name == known or name.endswith(f"-{known}")]
     if not fitting:
         raise ValueError(
             f"_annotator_id: {annotator!r} is no known rater; say who it is, such as --rater '{annotator}=NAME'"

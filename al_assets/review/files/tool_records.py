@@ -58,8 +58,8 @@ def text_of(record: Mapping[str, Any], name: str, way_out: str) -> str:
     """
     value = record.get(name)
     if not isinstance(value, str) or not value.strip():
-        found = "missing" if value is None else f"{value!r} is not text"
-        raise ValueError(f"{name}: {found}; {way_out}")
+        problem = "missing" if value is None else f"{value!r} is not text"
+        raise ValueError(f"{name}: {problem}; {way_out}")
     return value.strip()
 
 

@@ -137,13 +137,13 @@ def _jsonl_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-            if not isinstance(found, dict):
-                raise ValueError(f"a JSON object was expected, not {type(found).__name__}")
+            content = json.loads(line)
+            if not isinstance(content, dict):
+                raise ValueError(f"a JSON object was expected, not {type(content).__name__}")
         except (ValueError, RecursionError) as error:
             yield Rejection(number, f"line {number}: is not JSON ({error}); write one object a line", {"line": line})
             continue
-        yield _checked_row(number, {str(key).strip().lower(): value for key, value in found.items()})
+        yield _checked_row(number, {str(key).strip().lower(): value for key, value in content.items()})
 
 
 def _parquet_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
@@ -170,17 +170,17 @@ def _checked_header(name: str, columns: Iterable[str]) -> list[str]:
     return header
 
 
-def _checked_row(number: int, found: Mapping[str, Any]) -> VoteRow | Rejection:
-    values = _values(found)
+def _checked_row(number: int, row: Mapping[str, Any]) -> VoteRow | Rejection:
+    values = _values(row)
     for column in (*REQUIRED, *OPTIONAL):
-        value = found.get(column)
+        value = row.get(column)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, date, datetime))):
             return Rejection(number, f"{column}: {value!r} is not text; write it as text", values)
     return VoteRow(number, values)
 
 
-def _values(found: Mapping[str, Any]) -> dict[str, str]:
-    return {column: _text(found.get(column)) for column in (*REQUIRED, *OPTIONAL)}
+def _values(row: Mapping[str, Any]) -> dict[str, str]:
+    return {column: _text(row.get(column)) for column in (*REQUIRED, *OPTIONAL)}
 
 
 def _text(value: Any) -> str:

@@ -80,8 +80,8 @@ class Server:
 
     def projects_titled(self, title: str) -> list[Any]:
         """Return the projects with exactly this title."""
-        found = self.call(lambda: list(self._sdk.projects.list(title=title, request_options=_OPTIONS)))
-        return [each for each in found if each.title == title]
+        projects = self.call(lambda: list(self._sdk.projects.list(title=title, request_options=_OPTIONS)))
+        return [project for project in projects if project.title == title]
 
     def create_project(self, fields: dict[str, Any]) -> int:
         """Make a project and return its number."""
@@ -103,16 +103,16 @@ class Server:
 
         number, total = 1, 1
         while (number - 1) * _PAGE < total:
-            found = self.call(lambda at=number: page(at))  # type: ignore[misc]
-            for each in found.items or ():
+            answer = self.call(lambda at=number: page(at))  # type: ignore[misc]
+            for task in answer.items or ():
                 # By hand: versions of the SDK differ in what they take annotations for.
-                yield {"id": each.id, "data": each.data, "annotations": each.annotations if annotations else None}
-            total = found.response.total
+                yield {"id": task.id, "data": task.data, "annotations": task.annotations if annotations else None}
+            total = answer.response.total
             number += 1
 
     def add_tasks(self, project: int, data: list[dict[str, str]]) -> None:
         """Add tasks to a project; not sent again by itself, as that could add them twice."""
-        tasks = [{"data": each} for each in data]
+        tasks = [{"data": content} for content in data]
         self.call(
             lambda: self._sdk.projects.import_tasks(project, request=tasks, request_options=_OPTIONS), again=False
         )
@@ -126,7 +126,7 @@ class Server:
         """Have the server call a URL when something happens to a project's annotations; again it changes nothing."""
         known = self.call(lambda: self._sdk.webhooks.list(project=str(project), request_options=_OPTIONS))
         wanted = {"actions": actions, "headers": headers, "send_payload": False, "send_for_all_actions": False}
-        same = [each for each in known if each.url == url and each.project == project]
+        same = [hook for hook in known if hook.url == url and hook.project == project]
         if same:
             self.call(
                 lambda: self._sdk.webhooks.update(
@@ -140,8 +140,8 @@ class Server:
         )
 
     def _check_version(self) -> None:
-        found = self.call(lambda: self._sdk.versions.get(request_options=_OPTIONS))
-        release = str(getattr(found, "release", None) or "")
+        versions = self.call(lambda: self._sdk.versions.get(request_options=_OPTIONS))
+        release = str(getattr(versions, "release", None) or "")
         parts = release.split(".")
         if not all(part.isdigit() for part in parts[:2]) or len(parts) < 2:
             raise LabelStudioError(_no_label_studio(self.settings))

@@ -51,8 +51,8 @@ def instructions(policy: PolicyText) -> str:
     parts = [f"<h3>{_html(policy.question)}</h3>", f"<p>{_html(policy.guideline)}</p>"]
     if policy.examples:
         examples = (
-            f"<li>{_html(each.text)} <b>{_html(getattr(policy.labels, each.label))}</b>{_why(each.why)}</li>"
-            for each in policy.examples
+            f"<li>{_html(example.text)} <b>{_html(getattr(policy.labels, example.label))}</b>{_why(example.why)}</li>"
+            for example in policy.examples
         )
         parts.append(f"<ul>{''.join(examples)}</ul>")
     return "".join(parts)
@@ -85,8 +85,8 @@ def project_fields(policy: Policy, title: str) -> dict[str, Any]:
 
 def asked_under(project: Any) -> Asked | None:
     """Return the state of the policy that was pushed last; None where push did not make the project."""
-    found = _MARK.match(project.description or "")
-    return Asked(found["policy"], found["version"], found["text"]) if found else None
+    mark = _MARK.match(project.description or "")
+    return Asked(mark["policy"], mark["version"], mark["text"]) if mark else None
 
 
 def find_project(server: Server, policy: Policy) -> Any | None:
@@ -98,14 +98,14 @@ def find_project(server: Server, policy: Policy) -> Any | None:
     if settings.project is not None:
         return server.project(settings.project)
     title = settings.title_for(policy)
-    found = server.projects_titled(title)
-    ours = [each for each in found if (mark := asked_under(each)) and mark.policy == policy.policy.name]
+    titled = server.projects_titled(title)
+    ours = [project for project in titled if (mark := asked_under(project)) and mark.policy == policy.policy.name]
     if len(ours) > 1:
-        numbers = ", ".join(str(each.id) for each in ours)
+        numbers = ", ".join(str(project.id) for project in ours)
         raise LabelStudioError(f"label_studio.project: projects {numbers} are both titled {title!r}; say which")
-    if found and not ours:
+    if titled and not ours:
         raise LabelStudioError(
-            f"label_studio.title: project {found[0].id} is titled {title!r} already and is not this policy's; name "
+            f"label_studio.title: project {titled[0].id} is titled {title!r} already and is not this policy's; name "
             "another title, or that project in label_studio.project"
         )
     # As a listed project may lack settings.

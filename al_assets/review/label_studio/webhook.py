@@ -75,8 +75,8 @@ def routes(desk: Desk) -> list[Route]:
     def work() -> None:
         report = pull(desk.ledger, desk.policy, settings)
         _LOG.info("%s", report)
-        for each in report.votes.rejected:
-            _LOG.warning("annotation %s became no vote: %s", each.row, each.reason)
+        for rejection in report.votes.rejected:
+            _LOG.warning("annotation %s became no vote: %s", rejection.row, rejection.reason)
 
     pulls = Coalescer(work)
 
