@@ -1,7 +1,6 @@
-"""The cells of a study: one loop each, or one baseline, and the name under which its rows are kept."""
+"""The cells of a study, each a loop, the crowd's baseline or LLM-0 as it is: their names and their rows."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,17 +14,20 @@ from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import make_strategy, needs_reference
-from al_assets.study.loop import Arm, Labeler, OfflineLoop, Round, Scores, Situation, lesson_of
-from al_assets.study.loop import LoopSettings as OfflineSettings
+from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Scores, Situation, lesson_of
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
-from al_assets.study.settings import ALL, Control, LoopSettings, Study, updated
+from al_assets.study.settings import ALL, LoopSection, Study, updated
 from al_assets.study.trial import Trial
-from al_assets.study.workshop import Workshop
+from al_assets.study.workshop import Tell, Workshop
 
 METHOD = 1
 """Raised when the same study file would give other figures than before: older cells are then run again."""
 CROWD, LLM0 = "crowd", "llm0"
+StudyRow = dict[str, Any]
+_CROWD_STREAM = 14
+KAPPAS = ("kappa", "kappa_boundary", "kappa_half", "kappa_best")
+_NOTHING: StudyRow = dict.fromkeys((*KAPPAS, "average_precision", "positive_share", "seconds"))
 
 
 @dataclass(frozen=True)
@@ -102,24 +104,13 @@ def _of_seed(study: Study, dataset: str, seed: int) -> list[Cell]:
     ]
 
 
-def control_of(study: Study, cell: Cell) -> Control | None:
-    """Return the cell's control; None in the base."""
-    return study.controls.get(cell.variant)
-
-
-Row = dict[str, Any]
-Say = Callable[[str], None]
-_CROWD_STREAM = 14
-KAPPAS = ("kappa", "kappa_boundary", "kappa_half", "kappa_best")
-_NOTHING: Row = dict.fromkeys((*KAPPAS, "average_precision", "positive_share", "seconds"))
-
-
-def run_cell(workshop: Workshop, cell: Cell, say: Say = lambda _: None) -> list[Row]:
+def run_cell(workshop: Workshop, cell: Cell, say: Tell = lambda _: None) -> list[StudyRow]:
     """Return the cell's rows: one a round, one for each size of the crowd's baseline, or one for LLM-0.
 
     :raises StudyError: there are not enough texts, or raters do not agree as far as asked.
     """
-    study, control = workshop.study, control_of(workshop.study, cell)
+    study = workshop.study
+    control = study.controls.get(cell.variant)
     panel = study.datasets[cell.dataset].panel
     labelling = updated(panel, control.panel) if control and control.panel else None
     trial = _trial(workshop, cell.dataset, labelling, cell.seed)
@@ -137,12 +128,12 @@ def _trial(workshop: Workshop, dataset: str, labelling: PanelSettings | None, se
     return Trial.draw(workshop, dataset, labelling, seed)
 
 
-def _llm0(trial: Trial) -> Row:
+def _llm0(trial: Trial) -> StudyRow:
     threshold = prevalence_threshold(trial.first.pool, trial.prevalence)
     return {"round": 0, "labels": 0, "votes": 0, **trial.figures(trial.first, threshold)}
 
 
-def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
+def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[StudyRow]:
     """Train the student on ever larger uniform samples of pool and spare items with one crowd vote each.
 
     Its threshold is matched to the true positive share, which makes the baseline stronger than it would be in practice:
@@ -158,48 +149,38 @@ def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
         started = time.perf_counter()
         sample = np.sort(order[:size])
         labels = votes[sample] == 1
-        row: Row = {"round": number, "labels": size, "votes": size, "training_items": size}
+        row: StudyRow = {"round": number, "labels": size, "votes": size, "training_items": size}
         row["positive_share"] = float(labels.mean()) if size else None
         student = None
         if labels.any() and not labels.all():
             scores = learn(sample, labels)
-            student = Labeler(scores, prevalence_threshold(scores.pool, trial.prevalence))
+            student = RoundLabeler(scores, prevalence_threshold(scores.pool, trial.prevalence))
         row |= student_figures(trial, student)
         rows.append({**row, "seconds": time.perf_counter() - started})
     return rows
 
 
-def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Say) -> list[Row]:
-    study, control = workshop.study, control_of(workshop.study, cell)
+def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[StudyRow]:
+    study = workshop.study
+    control = study.controls.get(cell.variant)
     settings = updated(study.loop, control.loop) if control else study.loop
     student = study.students[cell.student]
     if control:
         student = updated(student, control.student)
     vectors = workshop.vectors(cell.dataset, study.embeddings[cell.embedding])
     learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
-    loop = OfflineLoop(trial.loop_pool(vectors), learn, _offline(settings, cell, study), cell.seed)
-    arm = _arm(study, cell, settings)
+    loop = OfflineLoop(trial.loop_pool(vectors), learn, settings.loop_settings(cell.budget, study.rounds), cell.seed)
+    choose = _strategy(study, cell, settings)
     probes = _Probes.of(workshop, cell, trial, student, vectors) if study.probes else None
-    rows: list[Row] = []
+    rows: list[StudyRow] = []
     for number in range(study.rounds):
         say(f"round {number + 1} of {study.rounds}")
-        found = loop.next_round(arm)
+        found = loop.next_round(choose)
         rows.append({**_round(found, trial), **(probes.figures(found) if probes else {})})
     return rows
 
 
-def _offline(settings: LoopSettings, cell: Cell, study: Study) -> OfflineSettings:
-    shares = settings.shares
-    return OfflineSettings(
-        budget=cell.budget,
-        rounds=study.rounds,
-        shares=(shares.boundary, shares.audit, shares.control),
-        target=settings.target_positive_share,
-        **settings.model_dump(exclude={"shares", "target_positive_share", "promising"}),
-    )
-
-
-def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
+def _strategy(study: Study, cell: Cell, settings: LoopSection) -> ChooseStrategy:
     """Return the strategy as the assets make it; the cold start divides the share of boundary pairs.
 
     Learnability compares the labeler with a reference, or with what the labels teach: it picks at random until there
@@ -218,10 +199,10 @@ def _arm(study: Study, cell: Cell, settings: LoopSettings) -> Arm:
     return choose
 
 
-def _round(found: Round, trial: Trial) -> Row:
+def _round(found: LoopRound, trial: Trial) -> StudyRow:
     votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
     picked = found.picked.select("item_id").join(found.split.drop_nulls("label"), on="item_id")["label"].to_numpy()
-    row: Row = {
+    row: StudyRow = {
         "round": found.number,
         "labels": found.split.height,
         "votes": votes,
@@ -235,7 +216,7 @@ def _round(found: Round, trial: Trial) -> Row:
     return row | student_figures(trial, found.student)
 
 
-def student_figures(trial: Trial, student: Labeler | None) -> Row:
+def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:
     """Return what a student is worth: where all labels were of one class, so that none could learn, what chance is."""
     if student is None:
         return {**dict.fromkeys(KAPPAS, 0.0), "average_precision": float(trial.held_truth.mean())}
@@ -270,9 +251,9 @@ class _Probes:
         base = student.embedding if isinstance(student, LinearStudent) else workshop.study.embeddings[cell.embedding]
         return cls(trial, vectors, _ceiling(workshop, cell.dataset, cell.seed, base), own)
 
-    def figures(self, found: Round) -> Row:
+    def figures(self, found: LoopRound) -> StudyRow:
         """Return kappa of the heads that learnt from the same labels as the round's student."""
-        row: Row = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
+        row: StudyRow = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
         if found.student is None:
             return row
         row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(found.split), found.prevalence)

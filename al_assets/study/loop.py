@@ -110,7 +110,7 @@ class Learn(Protocol):
 
 @dataclass(frozen=True)
 class Situation:
-    """What an arm may look at when it decides.
+    """What may be looked at when a round's strategy is chosen.
 
     :param boundary_labels: labels that the boundary share got so far, shape (any,).
     """
@@ -120,11 +120,11 @@ class Situation:
     boundary_labels: NDArray[np.bool_]
 
 
-Arm = Callable[[Situation], Strategy]
+ChooseStrategy = Callable[[Situation], Strategy]
 
 
 @dataclass(frozen=True)
-class Labeler:
+class RoundLabeler:
     """Who labels a round; ``learnt`` is the last round whose fine-tuning items it was trained on, -1 for LLM-0."""
 
     scores: Scores
@@ -133,7 +133,7 @@ class Labeler:
 
 
 @dataclass(frozen=True)
-class Round:
+class LoopRound:
     """One round of a loop, when its student has learnt.
 
     :param candidates: what could be picked; ``queue`` what was.
@@ -148,8 +148,8 @@ class Round:
     candidates: Candidates
     queue: pl.DataFrame
     split: pl.DataFrame
-    student: Labeler | None
-    incumbent: Labeler
+    student: RoundLabeler | None
+    incumbent: RoundLabeler
     prevalence: float
     curation_seconds: float
     training_seconds: float
@@ -171,9 +171,9 @@ class OfflineLoop:
         self._asked: list[pl.DataFrame] = []
         self._split = pl.DataFrame(schema=_SPLIT)
         first = Scores(pool.scores, pool.held_out)
-        self._incumbent = Labeler(first, prevalence_threshold(pool.scores, pool.prevalence))
+        self._incumbent = RoundLabeler(first, prevalence_threshold(pool.scores, pool.prevalence))
 
-    def next_round(self, arm: Arm) -> Round:
+    def next_round(self, choose: ChooseStrategy) -> LoopRound:
         """Run a round.
 
         The student is promoted if its kappa with the adjudicated labels on the evaluation items is no lower than the
@@ -181,13 +181,13 @@ class OfflineLoop:
         """
         started = time.perf_counter()
         number = len(self._asked)
-        curated = self._curate(arm, 1_000 * self._seed + number)
+        curated = self._curate(choose, 1_000 * self._seed + number)
         self._asked.append(curated.queue)
         done = time.perf_counter()
         split = self._split = self._split_labels()
         prevalence = self._prevalence(split)
         student = self._train(split, prevalence, number)
-        return Round(
+        return LoopRound(
             number, curated.evidence, curated.candidates, curated.queue, split, student, self._incumbent, prevalence,
             done - started, time.perf_counter() - done,
         )  # fmt: skip
@@ -221,7 +221,7 @@ class OfflineLoop:
         labels = audit["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return estimate_prevalence(labels, 1 / audit["inclusion_probability"].to_numpy(), expected, strength)
 
-    def _curate(self, arm: Arm, seed: int) -> CuratedRound:
+    def _curate(self, choose: ChooseStrategy, seed: int) -> CuratedRound:
         split, incumbent = self._split, self._incumbent
         scores = incumbent.scores.pool
         target, labels = self._settings.target, _boundary_labels(split)
@@ -238,20 +238,20 @@ class OfflineLoop:
             self._settings.round_settings(self._pool.prevalence),
             seed,
             reference=None if incumbent.learnt < 0 else first,
-            choose=lambda evidence: arm(Situation(evidence, target, labels)),
+            choose=lambda evidence: choose(Situation(evidence, target, labels)),
             runner=ALONE,
         )
 
-    def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> Labeler | None:
+    def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> RoundLabeler | None:
         """Return the round's student, None if it was shown one class only; promote it if it is no worse."""
         lesson, labels = lesson_of(split)
         if labels.all() or not labels.any():
             return None
         scores = self._learn(lesson, labels)
-        student = Labeler(scores, prevalence_threshold(scores.pool, prevalence), number)
+        student = RoundLabeler(scores, prevalence_threshold(scores.pool, prevalence), number)
         # Who labels next decides by what is known now, whoever it is.
         now = prevalence_threshold(self._incumbent.scores.pool, prevalence)
-        self._incumbent = Labeler(self._incumbent.scores, now, self._incumbent.learnt)
+        self._incumbent = RoundLabeler(self._incumbent.scores, now, self._incumbent.learnt)
         if self._settings.promotion == "never":
             return student
         judged = split.drop_nulls("label").filter(pl.col("split") != FINE_TUNING)

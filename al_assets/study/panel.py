@@ -45,7 +45,7 @@ class PanelSettings(Section):
 
 
 @dataclass(frozen=True)
-class Panel:
+class SimulatedPanel:
     """What each expert and a crowd worker say of each item.
 
     :param experts: shape (items, experts): 1 positive, 0 negative, NaN where an expert's raters ran out.
@@ -66,7 +66,7 @@ class PanelKappas:
     crowd_expert: float
 
 
-def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> Panel:
+def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> SimulatedPanel:
     """Return the answers of the experts and of one crowd worker, and the truth.
 
     An item's raters are shuffled, and the experts and the crowd worker get raters of their own. Of a text with a single
@@ -95,10 +95,10 @@ def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> Pa
         crowd = crowd if texts.has_raters else truth.astype(np.float64)
         ratio = _ratio("crowd_kappa", settings.crowd_kappa, cohen_kappa(crowd, truth.astype(np.float64)), texts.name)
         crowd = _noisy(crowd[:, None], ratio, texts.item_ids, f"{seed}:crowd")[:, 0]
-    return Panel(experts, crowd, truth)
+    return SimulatedPanel(experts, crowd, truth)
 
 
-def panel_kappas(panel: Panel, rows: NDArray[np.int64]) -> PanelKappas:
+def panel_kappas(panel: SimulatedPanel, rows: NDArray[np.int64]) -> PanelKappas:
     """Return how far the experts agree with each other, and the crowd worker with them, on these rows.
 
     Both are means of Cohen's kappa over the items with at least two experts' votes; of a single expert, over all items.

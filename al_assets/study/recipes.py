@@ -2,7 +2,6 @@
 
 import io
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,19 @@ from al_assets.models.students.sft import SFTLabeler
 from al_assets.storage.atomic import write_bytes
 from al_assets.study.loop import Learn, Scores
 from al_assets.study.trial import Trial
-from al_assets.study.workshop import Workshop, model_location, policy_of
+from al_assets.study.workshop import Tell, Workshop, model_location, policy_of
 
 _BATCH = 2_048
 
 
 def make_recipe(
-    workshop: Workshop, dataset: str, trial: Trial, student: SFTStudent | LinearStudent, seed: int,
-    say: Callable[[str], None] = lambda _: None,
-) -> Learn:  # fmt: skip
+    workshop: Workshop,
+    dataset: str,
+    trial: Trial,
+    student: SFTStudent | LinearStudent,
+    seed: int,
+    say: Tell = lambda _: None,
+) -> Learn:
     """Return how a student learns; each is trained from the base model and with the seed of its trial.
 
     :param seed: takes the place of the student's own.
@@ -69,9 +72,14 @@ class SFTRecipe:
     """
 
     def __init__(
-        self, settings: SFTStudent, lessons: list[str], asked: tuple[list[str], list[str]], base_dir: Path, kept: Path,
-        say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self,
+        settings: SFTStudent,
+        lessons: list[str],
+        asked: tuple[list[str], list[str]],
+        base_dir: Path,
+        kept: Path,
+        say: Tell,
+    ) -> None:
         """Remember what to learn from.
 
         :param lessons: texts of the pool, then those that only a baseline learns from.

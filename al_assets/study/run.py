@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from upath import UPath
@@ -21,11 +20,10 @@ from al_assets.config import SFTStudent
 from al_assets.curation.runner import THREADS
 from al_assets.storage.atomic import write_bytes
 from al_assets.study import StudyError
-from al_assets.study.cells import Cell, cell_name, cells_of, run_cell
+from al_assets.study.cells import Cell, StudyRow, cell_name, cells_of, run_cell
 from al_assets.study.settings import Study
 from al_assets.study.workshop import Workshop
 
-Row = dict[str, Any]
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -47,7 +45,7 @@ StudyProgress = Callable[[State], None]
 
 def run_study(
     study: Study, folder: Path, *, jobs: int | None = None, progress: StudyProgress = lambda _: None
-) -> list[Row]:
+) -> list[StudyRow]:
     """Run what is not done yet and return all rows, in the order of the study file.
 
     Stopped at any moment and called again, it repeats at most the cells that it was at; of a fine-tuned student, at
@@ -67,7 +65,7 @@ def run_study(
         raise StudyError(f"{folder}: another run is at work there; wait for it, or name another folder") from None
 
 
-def read_rows_of(study: Study, folder: Path) -> tuple[list[Row], int]:
+def read_rows_of(study: Study, folder: Path) -> tuple[list[StudyRow], int]:
     """Return the rows of all cells that are done, in the order of the study file, and how many cells are not.
 
     :raises StudyError: a data set cannot be used.
@@ -85,7 +83,7 @@ def default_jobs(study: Study) -> int:
     return THREADS.count
 
 
-def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list[Row]:
+def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list[StudyRow]:
     workshop = Workshop(study, folder)
     cells = cells_of(study)
     workshop.prepare(lambda line: progress(State(0, len(cells), line)))
@@ -117,7 +115,7 @@ def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list
     return _rows(files.values())
 
 
-def _rows(files: Iterable[Path]) -> list[Row]:
+def _rows(files: Iterable[Path]) -> list[StudyRow]:
     return [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
 
 

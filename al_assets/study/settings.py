@@ -27,10 +27,11 @@ from al_assets.config import (
     load_sections,
 )
 from al_assets.curation.settings import DEFAULTS
+from al_assets.study.loop import LoopSettings
 from al_assets.study.panel import PanelSettings
 
 ALL: Literal["all"] = "all"
-Model = TypeVar("Model", bound=Section)
+_Section = TypeVar("_Section", bound=Section)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._%+-]*$")]
 
 
@@ -94,7 +95,7 @@ class DatasetSettings(Section):
         return self
 
 
-class LoopSettings(Section):
+class LoopSection(Section):
     """A loop's settings but for its budget; the defaults are the policy file's.
 
     :param promising: the part of the boundary pairs' share that goes to top-scored items; None asks the cold start.
@@ -114,6 +115,16 @@ class LoopSettings(Section):
     items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
     closeness: bool = DEFAULTS.closeness
     promotion: Literal["evaluation", "audit", "never"] = "evaluation"
+
+    def loop_settings(self, budget: int, rounds: int) -> LoopSettings:
+        """Return the settings of a loop of that many rounds, each of that many labels."""
+        return LoopSettings(
+            budget=budget,
+            rounds=rounds,
+            shares=(self.shares.boundary, self.shares.audit, self.shares.control),
+            target=self.target_positive_share,
+            **self.model_dump(exclude={"shares", "target_positive_share", "promising"}),
+        )
 
 
 class Control(Section):
@@ -157,7 +168,7 @@ class Study(Section):
     default: Name = "boundary_pairs"
     budgets: Annotated[tuple[Annotated[int, Field(ge=4)], ...], Field(min_length=1)] = (60,)
     rounds: Positive = 6
-    loop: LoopSettings = LoopSettings()
+    loop: LoopSection = LoopSection()
     crowd_sizes: tuple[Positive | Literal["all"], ...] = ()
     controls: dict[Name, Control] = {}
     probes: bool = True
@@ -197,7 +208,7 @@ class Study(Section):
         """Every strategy by its name in the report: a known name, or the shares of a mixture."""
         return dict(_named(self.strategies))
 
-    def controlled(self, control: Control) -> tuple[LoopSettings, list[PanelSettings], SFTStudent | LinearStudent]:
+    def controlled(self, control: Control) -> tuple[LoopSection, list[PanelSettings], SFTStudent | LinearStudent]:
         """Return loop, panels (one a data set) and first student under a control.
 
         :raises ValidationError: a setting is unknown or out of range.
@@ -222,7 +233,7 @@ def load_study(path: str | Path) -> Study:
     return load_sections(path, Study, "study file", "copy one of the files in studies/")
 
 
-def updated(settings: Model, changes: Mapping[str, Any]) -> Model:
+def updated(settings: _Section, changes: Mapping[str, Any]) -> _Section:
     """Return settings with some of them changed, checked again.
 
     :raises ValidationError: a setting is unknown or out of range.

@@ -16,7 +16,7 @@ from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
 from al_assets.study.loop import ALONE, LoopPool, LoopSettings, Scores, scored
-from al_assets.study.panel import Panel, PanelKappas, PanelSettings, noisy_oracle, panel_kappas, simulate_panel
+from al_assets.study.panel import PanelKappas, PanelSettings, SimulatedPanel, noisy_oracle, panel_kappas, simulate_panel
 from al_assets.study.settings import DatasetSettings, OracleLabeler
 from al_assets.study.workshop import Workshop
 
@@ -40,8 +40,8 @@ class Trial:
     pool: NDArray[np.int64]
     spare: NDArray[np.int64]
     held_out: NDArray[np.int64]
-    panel: Panel
-    labelling: Panel
+    panel: SimulatedPanel
+    labelling: SimulatedPanel
     first: Scores
     boundary: NDArray[np.int64]
     prevalence: float

@@ -23,7 +23,14 @@ from al_assets.study import StudyError
 from al_assets.study.settings import DatasetSettings, OracleLabeler, SimilarityLabeler, Study
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
 
-Progress = Callable[[str], None]
+Tell = Callable[[str], None]
+_PREFIX = "demo:"
+_DEMO: Mapping[str, Callable[[], Path]] = {
+    "minilm": minilm_directory,
+    "smollm2": smollm2_directory,
+    "static": static_model_directory,
+}
+_UNUSED = {"model": "unused"}
 
 
 class Workshop:
@@ -58,9 +65,7 @@ class Workshop:
             self._digests[dataset] = fingerprint_of([texts.item_ids, texts.texts, judged])
         return self._digests[dataset]
 
-    def vectors(
-        self, dataset: str, embedding: EmbeddingSettings, say: Progress = lambda _: None
-    ) -> NDArray[np.float32]:
+    def vectors(self, dataset: str, embedding: EmbeddingSettings, say: Tell = lambda _: None) -> NDArray[np.float32]:
         """Return the texts' vectors of length one, shape (texts, dimensions), computing those that are not kept yet."""
         key = (dataset, embedding.fingerprint())
         if key not in self._vectors:
@@ -70,7 +75,7 @@ class Workshop:
             self._vectors[key] = np.load(path, mmap_mode="r")
         return self._vectors[key]
 
-    def first_scores(self, dataset: str, say: Progress = lambda _: None) -> Floats | None:
+    def first_scores(self, dataset: str, say: Tell = lambda _: None) -> Floats | None:
         """Return LLM-0's p_positive of the texts, shape (texts,); None for one that is simulated anew for each seed."""
         labeler = self.study.datasets[dataset].labeler
         if isinstance(labeler, OracleLabeler):
@@ -85,7 +90,7 @@ class Workshop:
             _save(path, scores)
         return np.asarray(np.load(path), dtype=np.float64)
 
-    def prepare(self, say: Progress = lambda _: None) -> None:
+    def prepare(self, say: Tell = lambda _: None) -> None:
         """Compute all that cells share, so that they find it.
 
         :raises StudyError: a data set cannot be used.
@@ -104,7 +109,7 @@ class Workshop:
         found = {each.fingerprint(): each for each in (*self.study.embeddings.values(), *own)}
         return list(found.values())
 
-    def _embed(self, dataset: str, embedding: EmbeddingSettings, path: Path, say: Progress) -> None:
+    def _embed(self, dataset: str, embedding: EmbeddingSettings, path: Path, say: Tell) -> None:
         texts = self.texts(dataset).texts
         store = ContentStore(UPath(self.folder / "cache" / f"vectors-{embedding.fingerprint()}"), np.float16)
 
@@ -114,7 +119,7 @@ class Workshop:
         with SentenceTransformersEmbedder(embedding, model_location(embedding.model, self.study.base_dir)) as embedder:
             _save(path, embed_texts(embedder, [text_hash(each) for each in texts], texts, store, tell))
 
-    def _similarities(self, dataset: str, labeler: SimilarityLabeler, say: Progress) -> Floats:
+    def _similarities(self, dataset: str, labeler: SimilarityLabeler, say: Tell) -> Floats:
         """Return (1 + cosine) / 2 of each text with the sentence, by the first embedding of the study."""
         embedding = next(iter(self.study.embeddings.values()))
         vectors = self.vectors(dataset, embedding, say)
@@ -123,7 +128,7 @@ class Workshop:
         cosines: Floats = vectors.astype(np.float64) @ sentence.astype(np.float64)
         return np.clip((cosines + 1) / 2, 0, 1)
 
-    def _scores(self, dataset: str, labeler: LabelerSettings, say: Progress) -> Floats:
+    def _scores(self, dataset: str, labeler: LabelerSettings, say: Tell) -> Floats:
         texts = self.texts(dataset).texts
         settings = _located(labeler, self.study.base_dir)
         policy = _policy(self.study.datasets[dataset], settings, self.study.base_dir)
@@ -160,14 +165,6 @@ def _save(path: Path, values: NDArray[Any]) -> None:
     write_bytes(UPath(path), stream.getvalue())
 
 
-PREFIX = "demo:"
-_DEMO: Mapping[str, Callable[[], Path]] = {
-    "minilm": minilm_directory,
-    "smollm2": smollm2_directory,
-    "static": static_model_directory,
-}
-
-
 def model_location(model: str, base_dir: Path) -> str:
     """Return a model's directory, or its name on a hub as it is written.
 
@@ -175,17 +172,14 @@ def model_location(model: str, base_dir: Path) -> str:
     :raises StudyError: the demo has no such model.
     :raises FetchError: it is not in the cache and cannot be fetched.
     """
-    if model.startswith(PREFIX):
-        fetch = _DEMO.get(model.removeprefix(PREFIX))
+    if model.startswith(_PREFIX):
+        fetch = _DEMO.get(model.removeprefix(_PREFIX))
         if fetch is None:
-            known = ", ".join(f"{PREFIX}{name}" for name in _DEMO)
+            known = ", ".join(f"{_PREFIX}{name}" for name in _DEMO)
             raise StudyError(f"model: {model!r} is unknown; the demo has {known}")
         return str(fetch())
     local = base_dir / model
     return str(local) if local.exists() else model
-
-
-_UNUSED = {"model": "unused"}
 
 
 def policy_of(asked: Mapping[str, Any], **sections: Any) -> Policy:

@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.panel import Panel, PanelSettings, panel_kappas, simulate_panel
+from al_assets.study.panel import PanelSettings, SimulatedPanel, panel_kappas, simulate_panel
 from al_assets.study.texts import JudgedTexts
 
 NAN = np.nan
@@ -111,7 +111,7 @@ def test_a_single_expert_has_a_kappa_with_the_crowd_only() -> None:
     found = panel_kappas(panel, ROWS)
     assert np.isnan(found.expert_expert)
     assert found.crowd_expert == pytest.approx(cohen_kappa_score(panel.crowd, panel.experts[:, 0]))
-    empty = Panel(panel.experts, np.full(len(ROWS), NAN), panel.truth)
+    empty = SimulatedPanel(panel.experts, np.full(len(ROWS), NAN), panel.truth)
     assert np.isnan(panel_kappas(empty, ROWS).crowd_expert)
 
 

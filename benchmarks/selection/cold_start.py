@@ -18,7 +18,7 @@ from al_assets.curation.strategies.by_score import TopScored, UniformRandom
 from al_assets.curation.strategies.density import TypiClust
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
-from al_assets.study.loop import Arm, LoopSettings, Situation
+from al_assets.study.loop import ChooseStrategy, LoopSettings, Situation
 from al_assets.study.panel import noisy_oracle
 from benchmarks.selection.offline_loop import RoundFigures, draw_pool, run_loop
 
@@ -40,12 +40,12 @@ def by_positive_share(situation: Situation) -> Strategy:
     return BoundaryShare(_MOST * max(0.0, 1 - evidence / (_EARLIER_NEAR * situation.target)))
 
 
-def always(strategy: Strategy) -> Arm:
+def always(strategy: Strategy) -> ChooseStrategy:
     """Return an arm that never looks at the labels."""
     return lambda _: strategy
 
 
-ARMS: Mapping[str, Arm] = {
+ARMS: Mapping[str, ChooseStrategy] = {
     "by calibration": by_calibration,
     "by positive share": by_positive_share,
     "pairs only": always(BoundaryShare(0.0)),
@@ -171,7 +171,7 @@ def bench_cold_start(
     texts: Sequence[Texts],
     *,
     prevalences: Sequence[float | None] = (None, 0.05),
-    arms: Mapping[str, Arm] = ARMS,
+    arms: Mapping[str, ChooseStrategy] = ARMS,
     settings: LoopSettings | None = None,
     items: int = 3_000,
     held_out: int = 2_000,

@@ -14,7 +14,16 @@ from al_assets.curation.strategies.by_score import TopScored
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.models.students.linear import fit_linear
 from al_assets.study.draw import draw_rows
-from al_assets.study.loop import Arm, Labeler, LoopPool, LoopSettings, OfflineLoop, Round, Scores, rows_of
+from al_assets.study.loop import (
+    ChooseStrategy,
+    LoopPool,
+    LoopRound,
+    LoopSettings,
+    OfflineLoop,
+    RoundLabeler,
+    Scores,
+    rows_of,
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class RoundFigures:
     incumbent_kappa: float
 
 
-def run_loop(pool: HiddenPool, arm: Arm, settings: LoopSettings, seed: int) -> list[RoundFigures]:
+def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed: int) -> list[RoundFigures]:
     """Run the loop: curate, let the hidden labels answer, train a student on the fine-tuning items, promote or not.
 
     The student is logistic regression on the vectors, both classes weighted alike. Thresholds are matched to the pool's
@@ -96,7 +105,7 @@ def run_loop(pool: HiddenPool, arm: Arm, settings: LoopSettings, seed: int) -> l
     return [_figures(loop.next_round(arm), pool, settings, seed) for _ in range(settings.rounds)]
 
 
-def _figures(found: Round, pool: HiddenPool, settings: LoopSettings, seed: int) -> RoundFigures:
+def _figures(found: LoopRound, pool: HiddenPool, settings: LoopSettings, seed: int) -> RoundFigures:
     budget = divide_budget(settings.budget, settings.shares).boundary
     picked = found.picked
     expected = promising_share(found.evidence, settings.target)
@@ -122,7 +131,7 @@ def _figures(found: Round, pool: HiddenPool, settings: LoopSettings, seed: int) 
     )
 
 
-def _quality(pool: HiddenPool, labeler: Labeler | None) -> tuple[float, float]:
+def _quality(pool: HiddenPool, labeler: RoundLabeler | None) -> tuple[float, float]:
     """Return average precision and kappa on the held-out items."""
     truth = pool.held_truth.astype(np.float64)
     if labeler is None:

@@ -150,8 +150,8 @@ def isotonic(y: Floats, weights: Floats) -> Floats:
     """
     from scipy.optimize import isotonic_regression
 
-    unknown = np.isnan(y).any(axis=1)
-    fitted = np.where(unknown[:, None], np.nan, y)
+    fitted: Floats = y.copy()
+    fitted[np.isnan(y).any(axis=1)] = np.nan
     # Most curves of a bootstrap rise already.
     for row in np.flatnonzero((np.diff(fitted, axis=1) < 0).any(axis=1)):
         fitted[row] = isotonic_regression(y[row], weights=weights[row]).x

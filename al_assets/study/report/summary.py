@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD, LLM0
 from al_assets.study.report.arms import BASELINES, SETTING, Arm, Setting, arms_of, base_settings, baseline
 from al_assets.study.report.comparison import against_random, controls, default_against_best
@@ -165,7 +166,7 @@ def _shares_items(arm: Arm, setting: Setting) -> bool:
     return arm.setting.dataset == setting.dataset and arm.variant == ""
 
 
-def _by_seed(arms: Sequence[Arm], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _by_seed(arms: Sequence[Arm], name: str) -> Floats:
     found: dict[int, list[float]] = {}
     for arm in arms:
         for row, seed in enumerate(arm.seeds):
@@ -209,6 +210,6 @@ def _interval(found: SeedEstimate) -> dict[str, Any]:
     return {"low": found.low, "high": found.high, "seeds": found.seeds}
 
 
-def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+def _mean(values: Floats) -> float | None:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
