@@ -7,33 +7,39 @@ from al_assets.agreement.core.labelled_items import require_columns
 UNDECIDED_REASONS = ("ambiguous policy", "missing context", "other")
 """Why a rater could not decide, as raters may say it; they need not say."""
 REASON_COLUMNS = {reason: f"{reason.replace(' ', '_')}_votes" for reason in UNDECIDED_REASONS}
+COMMENT = pl.Struct({"rater": pl.String, "label": pl.String, "text": pl.String})
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "item_id": pl.String,
     "iteration": pl.String,
+    "item_id": pl.String,
+    "text": pl.String,
     "reason": pl.String,
     "undecided_votes": pl.Int64,
     **dict.fromkeys(REASON_COLUMNS.values(), pl.Int64),
     "positive_votes": pl.Int64,
     "negative_votes": pl.Int64,
     "undecided_raters": pl.List(pl.String),
-    "comments": pl.List(pl.String),
+    "comments": pl.List(COMMENT),
     "policy_versions": pl.List(pl.String),
 }
-_REQUIRED = ("item_id", "rater", "label", "iteration", "reason")
+_PLACE = ["iteration", "item_id"]
 
 
-def policy_gaps(votes: pl.DataFrame) -> pl.DataFrame:
-    """Return every item with an undecided vote, those with the most first, then the most evenly split.
+def policy_gaps(votes: pl.DataFrame, also: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return every item with an undecided vote; an item asked again has a row in each iteration with such a vote.
 
-    :param votes: current votes with item_id, rater, label, iteration and reason; comment, undecided_reason and
+    Within an iteration those with the most undecided votes come first, then the most evenly split.
+
+    :param votes: current votes with item_id, rater, label, iteration and reason; text, comment, undecided_reason and
         policy_version if known.
-    :return: columns of ``SCHEMA``: iteration and reason of the first queue that asked; comments as "rater: comment",
-        those of undecided votes before the others; policy_versions, those the undecided votes were cast under. The
-        columns of REASON_COLUMNS count undecided votes by their reason; votes without one are in none of them.
+    :param also: iteration and item_id of items to list though every vote on them decides, such as those that were
+        adjudicated a guideline gap; items without votes are left out.
+    :return: columns of ``SCHEMA``. reason is that of the queue. The columns of REASON_COLUMNS count undecided votes by
+        their reason; votes without one are in none of them. comments: who said what beside which label, undecided votes
+        first, then by rater. policy_versions: those the undecided votes were cast under, or all votes if none is.
     :raises ValueError: a column is missing.
     """
-    require_columns(votes, "votes", _REQUIRED)
-    for optional in ("comment", "undecided_reason", "policy_version"):
+    require_columns(votes, "votes", ("item_id", "rater", "label", "iteration", "reason"))
+    for optional in ("text", "comment", "undecided_reason", "policy_version"):
         if optional not in votes.columns:
             votes = votes.with_columns(pl.lit(None, dtype=pl.String).alias(optional))
     undecided = pl.col("label") == "undecided"
@@ -42,27 +48,32 @@ def policy_gaps(votes: pl.DataFrame) -> pl.DataFrame:
         for reason, column in REASON_COLUMNS.items()
     ]
     said = pl.col("comment").str.strip_chars().fill_null("")
-    remark = pl.concat_str("rater", pl.lit(": "), said)
+    comment = pl.struct("rater", "label", said.alias("text"))
+    version = pl.col("policy_version")
     gaps = (
-        votes.sort("item_id", "iteration", "rater")
-        .group_by("item_id", maintain_order=True)
+        votes.sort(*_PLACE, "rater")
+        .group_by(_PLACE, maintain_order=True)
         .agg(
-            pl.col("iteration", "reason").first(),
+            pl.col("text", "reason").first(),
             undecided.sum().cast(pl.Int64).alias("undecided_votes"),
             *reasons,
             (pl.col("label") == "positive").sum().cast(pl.Int64).alias("positive_votes"),
             (pl.col("label") == "negative").sum().cast(pl.Int64).alias("negative_votes"),
             pl.col("rater").filter(undecided).alias("undecided_raters"),
-            remark.filter(undecided & (said != "")).alias("comments"),
-            remark.filter(~undecided & (said != "")).alias("further"),
-            pl.col("policy_version").filter(undecided).drop_nulls().unique().sort().alias("policy_versions"),
+            comment.filter(undecided & (said != "")).alias("comments"),
+            comment.filter(~undecided & (said != "")).alias("further"),
+            version.filter(undecided | ~undecided.any()).drop_nulls().unique().sort().alias("policy_versions"),
         )
-        .filter(pl.col("undecided_votes") > 0)
     )
+    listed = pl.col("undecided_votes") > 0
+    if also is not None:
+        gaps = gaps.join(also.select(_PLACE).unique().with_columns(also=True), on=_PLACE, how="left")
+        listed = listed | pl.col("also").fill_null(value=False)
     apart = (pl.col("positive_votes") - pl.col("negative_votes")).abs()
     return (
-        gaps.with_columns(pl.col("comments").list.concat("further"))
-        .sort(pl.col("undecided_votes"), apart, pl.col("item_id"), descending=[True, False, False])
+        gaps.filter(listed)
+        .with_columns(pl.col("comments").list.concat("further"))
+        .sort("iteration", "undecided_votes", apart, "item_id", descending=[False, True, False, False])
         .select(list(SCHEMA))
         .cast(SCHEMA)  # type: ignore[arg-type]
     )

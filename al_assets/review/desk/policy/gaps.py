@@ -1,13 +1,12 @@
 """What raters could not decide, by the reason they gave, and what an adjudicator found the policy silent on."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from al_assets.agreement.policy_gaps import REASON_COLUMNS, policy_gaps
 from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.review.desk.adjudication.cases import neutral_order
-from al_assets.review.policy_gaps import policy_gaps
 from al_assets.storage.ledger import UNDECIDED_REASONS, Ledger
 
 NO_REASON = "no reason given"
@@ -31,46 +30,39 @@ class Gap:
     policy_versions: tuple[str, ...]
 
 
-def gaps_now(ledger: Ledger, key: bytes) -> dict[str, list[Gap]]:
+def gaps_now(ledger: Ledger, secret: bytes) -> dict[str, list[Gap]]:
     """Return the items by the first reason that a rater gave; those adjudicated a guideline gap come first.
 
     Within a reason they come in the order of ``policy_gaps``: those with the most "cannot decide" first.
 
-    :param key: what the order of an item's comments is derived from, so that it names nobody.
+    :param secret: what the order of an item's comments is derived from, so that it names nobody.
     """
     watermark = ledger.watermark()
-    answers = ledger.answers(watermark=watermark)
-    decided = {
-        (row["iteration"], row["item_id"]): row
-        for row in ledger.adjudications(watermark=watermark).iter_rows(named=True)
-        if row["label"] == GUIDELINE_GAP
-    }
-    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in answers.iter_rows(named=True):
-        rows[row["iteration"], row["item_id"]].append(row)
-    listed = policy_gaps(ledger, watermark=watermark).select("iteration", "item_id").rows()
-    places = [*(place for place in decided if place in rows), *(place for place in listed if place not in decided)]
-    found: dict[str, list[Gap]] = {name: [] for name in (GUIDELINE_GAP, *UNDECIDED_REASONS, NO_REASON)}
-    for place in places:
-        gap = _gap(place, rows[place], decided.get(place), key)
-        found[GUIDELINE_GAP if place in decided else gap.reasons[0][0]].append(gap)
-    return {name: gaps for name, gaps in found.items() if gaps}
+    adjudicated = ledger.adjudications(watermark=watermark).filter(label=GUIDELINE_GAP)
+    decided = {(row["iteration"], row["item_id"]): row["comment"] for row in adjudicated.iter_rows(named=True)}
+    listed = policy_gaps(ledger.answers(watermark=watermark), also=adjudicated)
+    rows = {(row["iteration"], row["item_id"]): row for row in listed.iter_rows(named=True)}
+    grouped: dict[str, list[Gap]] = {name: [] for name in (GUIDELINE_GAP, *UNDECIDED_REASONS, NO_REASON)}
+    for place in [*(place for place in decided if place in rows), *(place for place in rows if place not in decided)]:
+        gap = _gap(rows[place], decided.get(place), secret)
+        grouped[GUIDELINE_GAP if place in decided else gap.reasons[0][0]].append(gap)
+    return {name: gaps for name, gaps in grouped.items() if gaps}
 
 
-def _gap(place: tuple[str, str], given: list[Mapping[str, Any]], decision: Mapping[str, Any] | None, key: bytes) -> Gap:
-    by_rater = {row["rater"]: row for row in given}
-    ordered = [by_rater[rater] for rater in neutral_order(key, "\x1f".join(("gap", *place)), sorted(by_rater))]
-    undecided = [row for row in ordered if row["label"] == "undecided"]
-    rest = [row for row in ordered if row["label"] != "undecided"]
-    said = [*([decision] if decision else []), *undecided, *rest]
-    reasons = [row["undecided_reason"] or NO_REASON for row in undecided]
+def _gap(row: Mapping[str, Any], adjudicators_comment: str | None, secret: bytes) -> Gap:
+    by_rater = {comment["rater"]: comment for comment in row["comments"]}
+    order = neutral_order(secret, "\x1f".join(("gap", row["iteration"], row["item_id"])), sorted(by_rater))
+    said = sorted((by_rater[rater] for rater in order), key=lambda comment: comment["label"] != "undecided")
+    given = {reason: row[column] for reason, column in REASON_COLUMNS.items()}
+    given[NO_REASON] = row["undecided_votes"] - sum(given.values())
+    first = (adjudicators_comment or "").strip()
     return Gap(
-        iteration=place[0],
-        text=given[0]["text"],
-        undecided=len(undecided),
-        positive=sum(row["label"] == "positive" for row in rest),
-        negative=sum(row["label"] == "negative" for row in rest),
-        reasons=tuple((name, reasons.count(name)) for name in (*UNDECIDED_REASONS, NO_REASON) if name in reasons),
-        comments=tuple(row["comment"].strip() for row in said if (row["comment"] or "").strip()),
-        policy_versions=tuple(sorted({row["policy_version"] for row in given})),
+        iteration=row["iteration"],
+        text=row["text"],
+        undecided=row["undecided_votes"],
+        positive=row["positive_votes"],
+        negative=row["negative_votes"],
+        reasons=tuple((reason, votes) for reason, votes in given.items() if votes),
+        comments=(*([first] if first else []), *(comment["text"] for comment in said)),
+        policy_versions=tuple(row["policy_versions"]),
     )

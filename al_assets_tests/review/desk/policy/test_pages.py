@@ -52,6 +52,16 @@ def test_what_could_not_be_decided_is_grouped_by_reason_without_names(sign_in: S
     assert not re.search(r"\b(ben|cleo|addy)\b", text)
 
 
+def test_a_rater_whose_name_looks_like_a_comment_is_not_named(sign_in: SignIn, desk: Desk) -> None:
+    for rater in ("anna: x", "x: anna"):
+        desk.ledger.change_rater(rater, "joined", "ada")
+        answer(desk, "item000", rater, "undecided", comment=f"said by {len(rater)}: letters")
+        answer(desk, "item001", rater, "undecided")
+    text = words_of(owner(sign_in).get("/policy").text)
+    assert text.count("said by 7: letters") == 2
+    assert "anna" not in text
+
+
 def test_a_long_policy_in_any_script_can_be_proposed(sign_in: SignIn) -> None:
     client, long = owner(sign_in), "\u6f22" * 29_000
     form = {
