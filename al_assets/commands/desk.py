@@ -42,14 +42,14 @@ def serve(
 ) -> None:
     """Serve the desk of a policy until it is stopped."""
     from al_assets.review.desk.people.store import PeopleStore
-    from al_assets.review.desk.security.secret import desk_key
+    from al_assets.review.desk.security.secret import desk_secret
     from al_assets.review.desk.shell.app import make_app
     from al_assets.review.desk.shell.desk import Desk
-    from al_assets.review.desk.shell.server import Place, bound_socket, desk_server, settings_at
+    from al_assets.review.desk.shell.server import ListenAt, bound_socket, desk_server, settings_at
     from al_assets.review.desk.shell.server import serve as serve_desk
     from al_assets.storage.ledger import Ledger
 
-    place = Place(host, port, certificate, private_key, behind_proxy)
+    place = ListenAt(host, port, certificate, private_key, behind_proxy)
     as_read = load_policy(policy)
     settings = as_read.model_copy(update={"desk": settings_at(place, as_read.desk, public_url)})
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -58,7 +58,7 @@ def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     ledgers, stores = Ledger.of(settings, keep_connections=True), PeopleStore.of(settings, keep_connections=True)
     with ledgers as ledger, stores as people:
-        app = make_app(Desk(settings, ledger, people, desk_key(settings), LoopWatch(policy, as_read)))
+        app = make_app(Desk(settings, ledger, people, desk_secret(settings), LoopWatch(policy, as_read)))
         server = desk_server(app, place)
         listener = bound_socket(place)
         address = settings.desk.public_url or place.origin(listener.getsockname()[1])
@@ -82,11 +82,11 @@ def invite(
     """Make a link that signs a person in, once; somebody who is known gets a new one."""
     from al_assets.review.desk.people import changes
     from al_assets.review.desk.people.store import PeopleStore
-    from al_assets.review.desk.shell.server import Place, settings_at
+    from al_assets.review.desk.shell.server import ListenAt, settings_at
     from al_assets.storage.ledger import Ledger
 
     settings = load_policy(policy)
-    origin = settings_at(Place(), settings.desk, public_url).public_url or LOCAL
+    origin = settings_at(ListenAt(), settings.desk, public_url).public_url or LOCAL
     with Ledger.of(settings) as ledger, PeopleStore.of(settings) as people:
         link = f"{origin}/join/{changes.invite(people, ledger, name, role, _by())}"
     if as_json:
@@ -150,7 +150,7 @@ def audit_log(
     as_json: JsonOption = False,
 ) -> None:
     """List privileged acts, the newest first."""
-    from al_assets.review.desk.people.audit import AuditFilter
+    from al_assets.review.desk.people.queries import AuditFilter
 
     with _store(load_policy(policy)) as store:
         found = store.audit_log(AuditFilter(by, act, subject), most)

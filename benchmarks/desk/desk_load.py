@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from al_assets.review.desk.security.secret import desk_key
+from al_assets.review.desk.security.secret import desk_secret
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_server import DeskServer, Effort, Meter, running_desk
 from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
@@ -157,7 +157,7 @@ def _phase(database: str, name: str, place: Place, seconds: float, think: float,
         effort = asyncio.run(_work(place, server, seconds, think, kills, diary))
         server.note_memory()
         peak = server.peak_mb
-    found = check_ledger(place, desk_key(place.policy), diary.accepted)
+    found = check_ledger(place, desk_secret(place.policy), diary.accepted)
     p50, p95, p99 = (float(each) * 1_000 for each in np.percentile(diary.seconds or [np.nan], [50, 95, 99]))
     return Phase(
         database=database,

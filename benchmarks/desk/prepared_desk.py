@@ -12,7 +12,7 @@ import yaml
 from al_assets.config import Policy, load_policy
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.store import PeopleStore
-from al_assets.review.desk.rating.codes import question_code
+from al_assets.review.desk.rating.round import QuestionId, question_code
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
 
@@ -112,4 +112,4 @@ def check_ledger(place: Place, key: bytes, accepted: Sequence[tuple[str, str]]) 
 
 
 def _action(place: Place, key: bytes, rater: str, item: str) -> str:
-    return f"/questions/{question_code(key, place.policy.policy.name, ITERATION, item, rater)}/answer"
+    return f"/questions/{question_code(key, place.policy.policy.name, QuestionId(ITERATION, item), rater)}/answer"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from al_assets.review.desk.rating.codes import question_code
+from al_assets.review.desk.rating.round import QuestionId, question_code
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_load import bench_desk
 from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def told(rater: str, item: str) -> tuple[str, str]:
-    return rater, f"/questions/{question_code(KEY, 'bench_desk', ITERATION, item, rater)}/answer"
+    return rater, f"/questions/{question_code(KEY, 'bench_desk', QuestionId(ITERATION, item), rater)}/answer"
 
 
 def test_a_vote_that_is_not_on_record_counts_as_lost(place: Place) -> None:

@@ -19,7 +19,7 @@ from al_assets.config import Policy
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.server import Place, bound_socket
+from al_assets.review.desk.shell.server import ListenAt, bound_socket
 from al_assets.review.label_studio.client import Server
 from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
 from al_assets.review.label_studio.pull import pull, pull_project
@@ -298,7 +298,7 @@ def serving(ledger: Ledger, policy: Policy) -> Iterator[str]:
     desk = Desk(policy, ledger, PeopleStore(policy.ledger_url, policy.policy.name), b"k" * 32)
     server = uvicorn.Server(uvicorn.Config(make_app(desk), log_level="error", lifespan="off"))
     try:
-        with in_a_thread(server, bound_socket(Place(port=0))) as port:
+        with in_a_thread(server, bound_socket(ListenAt(port=0))) as port:
             yield f"http://127.0.0.1:{port}{PATH}"
     finally:
         desk.people.close()

@@ -9,7 +9,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, expect
 from starlette.applications import Starlette
 
-from al_assets.review.desk.shell.server import Place, bound_socket
+from al_assets.review.desk.shell.server import ListenAt, bound_socket
 from al_assets_tests.support.browser.window import STEP_SECONDS, Window
 from al_assets_tests.support.desk.serving import in_a_thread
 
@@ -20,7 +20,7 @@ DESKTOP, PHONE = (1280, 900), (360, 740)
 def serve(app: Starlette) -> Iterator[str]:
     """Serve an application on the loopback interface and yield its address."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
-    with in_a_thread(server, bound_socket(Place(port=0))) as port:
+    with in_a_thread(server, bound_socket(ListenAt(port=0))) as port:
         yield f"http://127.0.0.1:{port}"
 
 

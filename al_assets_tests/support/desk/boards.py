@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from al_assets.review.desk.rating.board import Board
-from al_assets.review.desk.rating.rounds import QuestionId, Round
+from al_assets.review.desk.rating.round import QuestionId, QuestionRound
 from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.support.ledger import items, queue_frame
@@ -16,17 +16,21 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 def round_of(
     queue: pl.DataFrame, iteration: str = "0000", asked_again: Mapping[str, frozenset[str]] | None = None, hour: int = 0
-) -> Round:
+) -> QuestionRound:
     columns = queue.with_columns(revision=pl.lit(0, dtype=pl.Int64))
     columns = columns.select("item_id", "text", "group_id", "revision")
-    return Round(iteration, columns, asked_again or {}, NOON + timedelta(hours=hour))
+    return QuestionRound(iteration, columns, asked_again or {}, NOON + timedelta(hours=hour))
 
 
 class Play:
     """A desk on which raters look, answer, take back, skip and leave."""
 
     def __init__(
-        self, *rounds: Round, raters: Sequence[str] = ("anna", "ben"), votes: int = 2, deadline: float | None = None
+        self,
+        *rounds: QuestionRound,
+        raters: Sequence[str] = ("anna", "ben"),
+        votes: int = 2,
+        deadline: float | None = None,
     ) -> None:
         self.board = Board("spam", votes, deadline)
         for each in rounds or (round_of(queue_frame(items(5))),):
@@ -36,7 +40,7 @@ class Play:
         self.rows: list[VoteRow] = []
 
     def look(self, rater: str) -> QuestionId | None:
-        return self.board.survey(rater, self.now).question
+        return self.board.view(rater, self.now).question
 
     def put(self, rater: str, question: QuestionId, label: str = "positive") -> None:
         seq = len(self.rows) + 1

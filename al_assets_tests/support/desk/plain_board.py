@@ -1,14 +1,14 @@
 """The board's rules word by word: every look goes through all questions and all rows. Slow, and easy to read."""
 
 from al_assets.review.desk.rating.board import Board
-from al_assets.review.desk.rating.rounds import QuestionId, Round
+from al_assets.review.desk.rating.round import QuestionId, QuestionRound
 from al_assets.review.questions import MIN_GAP, blind_order
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.support.desk.boards import Play
 
 
 class PlainBoard:
-    """Chooses for the raters of a play; of its board it uses the rounds, the claims and what was skipped."""
+    """Chooses for the raters of a play; of its board it uses the rounds, what lies before whom and what was skipped."""
 
     def __init__(self, play: Play) -> None:
         self.play = play
@@ -37,7 +37,7 @@ class PlainBoard:
 
     def chosen(self, rater: str, waiting: list[tuple[int, int, int, QuestionId]]) -> QuestionId | None:
         free = [each for each in waiting if not self.will_be_complete(rater, each[3])]
-        held, skipped = self.board.claims.held(rater), self.board._skipped.get(rater, {})
+        held, skipped = self.board.held(rater), self.board._skipped.get(rater, {})
         if any(each[3] == held for each in free):
             return held
         taken_back = self.taken_back(rater)
@@ -58,16 +58,16 @@ class PlainBoard:
 
     def will_be_complete(self, rater: str, question: QuestionId) -> bool:
         found = self.board.rounds[question.iteration]
-        others = self.board.claims.of_others(rater, self.play.now).get(question)
+        others = self.board.held_by_others(rater, self.play.now).get(question)
         together = self.votes(question, found) | (others or set())
         before = found.asked_again.get(question.item_id)
         counted = together if before is None else together & before
         return bool(others) and len(counted) >= self.board.votes_per_item
 
-    def asked(self, question: QuestionId, found: Round) -> frozenset[str]:
+    def asked(self, question: QuestionId, found: QuestionRound) -> frozenset[str]:
         return self.board.raters & found.asked_again.get(question.item_id, self.board.raters)
 
-    def votes(self, question: QuestionId, found: Round) -> set[str]:
+    def votes(self, question: QuestionId, found: QuestionRound) -> set[str]:
         votes = self.all_votes(question)
         return votes & found.asked_again.get(question.item_id, votes)
 

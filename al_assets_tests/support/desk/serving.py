@@ -14,7 +14,7 @@ import uvicorn
 
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.server import Place, bound_socket, desk_server
+from al_assets.review.desk.shell.server import ListenAt, bound_socket, desk_server
 from al_assets_tests.support.processes import wait_until
 
 START_SECONDS = 60
@@ -37,7 +37,7 @@ def in_a_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[int
 
 
 @contextmanager
-def running(desk: Desk, place: Place) -> Iterator[int]:
+def running(desk: Desk, place: ListenAt) -> Iterator[int]:
     """Serve a desk as ``al desk serve`` does and yield the port."""
     with in_a_thread(desk_server(make_app(desk), place), bound_socket(place)) as port:
         yield port

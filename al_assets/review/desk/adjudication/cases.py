@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+from starlette.concurrency import run_in_threadpool
 
 from al_assets.curation.queue.hidden import HIDDEN
-from al_assets.review.desk.shell.digests import keyed_digest
-from al_assets.review.desk.shell.untrusted_text import Shown, shown
+from al_assets.review.desk.security.secret import keyed_digest
+from al_assets.review.desk.shell.desk import Desk
+from al_assets.review.desk.shell.recent import LedgerState, Recent, RecentValue, ledger_state
+from al_assets.review.desk.shell.texts import Shown, shown
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Opinion:
 
 
 @dataclass(frozen=True)
-class Decision:
+class CaseDecision:
     """What an adjudicator decided last.
 
     :param outdated: an answer to the item came in, changed or was taken back after it.
@@ -56,7 +59,7 @@ class Case:
     item_id: str
     text: str
     opinions: tuple[Opinion, ...]
-    decision: Decision | None
+    decision: CaseDecision | None
     disputed: bool
     mark: str
 
@@ -72,7 +75,7 @@ def cases(
     withdrawals: pl.DataFrame,
     *,
     votes_per_item: int,
-    key: bytes,
+    secret: bytes,
     policy: str,
 ) -> list[Case]:
     """Return the items that raters disagree on or that were decided, in an order that tells nothing and stays.
@@ -81,7 +84,7 @@ def cases(
     :param adjudications: of ``Ledger.adjudications``.
     :param withdrawals: of ``Ledger.withdrawals``.
     :param votes_per_item: answers, "cannot decide" among them, from which an item is complete.
-    :param key: what codes, order and neutral names are derived from.
+    :param secret: what codes, order and neutral names are derived from.
     """
     decided = {(row["iteration"], row["item_id"]): row for row in adjudications.iter_rows(named=True)}
     taken_back = {(iteration, item_id): seq for iteration, item_id, seq in withdrawals.iter_rows()}
@@ -94,13 +97,13 @@ def cases(
         disputed = len(given) >= votes_per_item and {"positive", "negative"} <= labels
         if disputed or place in decided:
             last = max(taken_back.get(place, 0), *(row["seq"] for row in given))
-            found.append(_case(place, given, last, decided.get(place), disputed, key, policy))
+            found.append(_case(place, given, last, decided.get(place), disputed, secret, policy))
     return sorted(found, key=lambda case: (case.iteration, case.code))
 
 
-def case_code(key: bytes, policy: str, iteration: str, item_id: str) -> str:
+def case_code(secret: bytes, policy: str, iteration: str, item_id: str) -> str:
     """Return the name by which the desk's pages know an item."""
-    return keyed_digest(key, "adjudication", policy, iteration, item_id)[:16]
+    return keyed_digest(secret, "adjudication", policy, iteration, item_id)[:16]
 
 
 def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
@@ -112,9 +115,9 @@ def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
     return next(iter(later or waiting), None)
 
 
-def neutral_order(key: bytes, item: str, raters: Sequence[str]) -> list[str]:
+def neutral_order(secret: bytes, item: str, raters: Sequence[str]) -> list[str]:
     """Return raters in an order that is random for each item, and the same each time."""
-    return sorted(raters, key=lambda rater: keyed_digest(key, "order", item, rater))
+    return sorted(raters, key=lambda rater: keyed_digest(secret, "order", item, rater))
 
 
 def neutral_name(place: int) -> str:
@@ -133,12 +136,12 @@ def _case(
     last: int,
     decided: Mapping[str, Any] | None,
     disputed: bool,
-    key: bytes,
+    secret: bytes,
     policy: str,
 ) -> Case:
     iteration, item_id = place
     by_rater = {row["rater"]: row for row in given}
-    order = neutral_order(key, "\x1f".join((policy, *place)), sorted(by_rater))
+    order = neutral_order(secret, "\x1f".join((policy, *place)), sorted(by_rater))
     opinions = [
         Opinion(
             neutral_name(number),
@@ -150,7 +153,7 @@ def _case(
     ]
     decision = None
     if decided is not None:
-        decision = Decision(
+        decision = CaseDecision(
             decided["label"],
             (decided["comment"] or "").strip(),
             decided["adjudicator"],
@@ -158,6 +161,34 @@ def _case(
             outdated=last > decided["seq"],
         )
     seen = sorted(row["seq"] for row in given)
-    mark = keyed_digest(key, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
-    code = case_code(key, policy, *place)
+    mark = keyed_digest(secret, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
+    code = case_code(secret, policy, *place)
     return Case(code, iteration, item_id, given[0]["text"], tuple(opinions), decision, disputed, mark)
+
+
+class Docket:
+    """The cases of a desk, read from the ledger once for each of its states and for all pages."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._recent: Recent[LedgerState, list[Case]] = Recent(self._read)
+
+    async def now(self) -> tuple[LedgerState, list[Case]]:
+        """Return the cases as they are now, with the state they rest on: whoever has just decided wants the next."""
+        state = await run_in_threadpool(ledger_state, self._desk.ledger)
+        return state, (await self._recent.of(state, fresh=True)).value
+
+    async def lately(self, state: LedgerState) -> RecentValue[list[Case]]:
+        """Return the cases at a state of the ledger, or those of a little before."""
+        return await self._recent.of(state)
+
+    def _read(self, state: LedgerState) -> list[Case]:
+        ledger, policy = self._desk.ledger, self._desk.policy
+        return cases(
+            ledger.answers(watermark=state.watermark),
+            ledger.adjudications(watermark=state.watermark),
+            ledger.withdrawals(watermark=state.watermark),
+            votes_per_item=policy.review.votes_per_item,
+            secret=self._desk.secret,
+            policy=policy.policy.name,
+        )

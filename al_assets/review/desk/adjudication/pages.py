@@ -13,18 +13,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from al_assets.curation.split import GUIDELINE_GAP
-from al_assets.review.desk.adjudication.cases import Case, case_code, next_open
-from al_assets.review.desk.adjudication.docket import Docket
-from al_assets.review.desk.shell import words
+from al_assets.review.desk.adjudication.cases import Case, Docket, case_code, next_open
 from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.guideline import guideline
-from al_assets.review.desk.shell.pages import form_of, page
-from al_assets.review.desk.shell.state import LedgerState
-from al_assets.review.desk.shell.untrusted_text import shown
+from al_assets.review.desk.shell.pages import page
+from al_assets.review.desk.shell.recent import LedgerState
+from al_assets.review.desk.shell.texts import guideline, shown
 from al_assets.storage.ledger import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 
-KEYS = {"positive": "Y 1", "negative": "N 2", GUIDELINE_GAP: "G 3"}
+SHORTCUTS = {"positive": "Y 1", "negative": "N 2", GUIDELINE_GAP: "G 3"}
 OVERTAKEN = (
     "Somebody answered or decided this item while you read it, so your decision was not kept. This is what stands now: "
     "decide again."
@@ -37,7 +34,7 @@ AGREED = (
 
 def routes(desk: Desk, docket: Docket) -> list[Route]:
     """Return the adjudicator's pages."""
-    pages, guard = _Pages(desk, docket), needs(Role.ADJUDICATOR)
+    pages, guard = _AdjudicationPages(desk, docket), needs(Role.ADJUDICATOR)
     return [
         Route("/adjudication", guard(pages.next), methods=["GET"]),
         Route("/adjudication/decided", guard(pages.decided), methods=["GET"]),
@@ -46,7 +43,7 @@ def routes(desk: Desk, docket: Docket) -> list[Route]:
     ]
 
 
-class _Pages:
+class _AdjudicationPages:
     def __init__(self, desk: Desk, docket: Docket) -> None:
         self._desk, self._docket = desk, docket
 
@@ -70,53 +67,52 @@ class _Pages:
 
     async def decide(self, request: Request) -> Response:
         """Keep a decision and go on to the next item."""
-        form = await form_of(request)
-        label, comment, mark, key = (str(form.get(name) or "") for name in ("label", "comment", "mark", "key"))
         state, found = await self._docket.now()
-        if await run_in_threadpool(self._has_settled, request, found):
+        response = await run_in_threadpool(self._decide, request, state, found)
+        # The ledger moved on between the look at it and the decision; looked at again, the item says so.
+        return response or await self.decide(request)
+
+    def _decide(self, request: Request, state: LedgerState, found: list[Case]) -> Response | None:
+        """Return the answer to a decision; None if somebody else wrote to the ledger meanwhile."""
+        form, by = request.state.form, person_of(request).name
+        label, comment, mark, form_id = (str(form.get(name) or "") for name in ("label", "comment", "mark", "form_id"))
+        if self._has_settled(request, found):
             return self._next(request, state, found, status=409, problem=AGREED)
         case, comment = _named(found, request), comment.replace("\r\n", "\n").strip()
         after = {"after": case.code} | ({"iteration": chosen} if (chosen := state.chosen(request)) else {})
         onward = RedirectResponse(f"/adjudication?{urlencode(after)}", 303)
-        if _says_so_already(case, label, comment, person_of(request).name):
+        if _says_so_already(case, label, comment, by):
             return onward
         entered = {"label": label, "comment": comment}
         if mark != case.mark:
             return self._case(request, state, found, case, status=409, problem=OVERTAKEN, entered=entered)
         try:
-            await run_in_threadpool(self._keep, request, state, case, label, comment, key)
+            decision = Adjudication(
+                iteration=case.iteration,
+                item_id=case.item_id,
+                label=label,
+                adjudicator=by,
+                comment=comment or None,
+                policy_version=self._desk.policy.policy.version,
+                decided_at=datetime.now(UTC),
+                key=f"desk:{form_id}" if form_id else "",
+            )
+            self._desk.ledger.adjudicate(decision, seen=state.watermark)
         except OvertakenError:
-            # Between the look at the ledger and the decision; looked at again, the item says so.
-            return await self.decide(request)
+            return None
         except AdjudicationError as error:
             return self._case(request, state, found, case, status=422, problem=str(error), entered=entered)
+        before = f", was {case.decision.label} by {case.decision.adjudicator}" if case.decision else ""
+        self._desk.people.audit(by, "adjudicate", f"{case.iteration}/{case.item_id}", f"{label}{before}")
         return onward
 
     def _has_settled(self, request: Request, found: Sequence[Case]) -> bool:
         """Whether a queued item is neither disputed nor decided any more."""
-        code, key, policy = request.path_params["code"], self._desk.key, self._desk.policy.policy.name
+        code, policy = request.path_params["code"], self._desk.policy.policy.name
         if any(case.code == code for case in found):
             return False
         queue = self._desk.ledger.queue().select("iteration", "item_id")
-        return any(case_code(key, policy, *place) == code for place in queue.iter_rows())
-
-    def _keep(self, request: Request, state: LedgerState, case: Case, label: str, comment: str, key: str) -> None:
-        name, desk = person_of(request).name, self._desk
-        desk.ledger.adjudicate(
-            Adjudication(
-                iteration=case.iteration,
-                item_id=case.item_id,
-                label=label,
-                adjudicator=name,
-                comment=comment or None,
-                policy_version=desk.policy.policy.version,
-                decided_at=datetime.now(UTC),
-                key=f"desk:{key}" if key else "",
-            ),
-            seen=state.watermark,
-        )
-        before = f", was {case.decision.label} by {case.decision.adjudicator}" if case.decision else ""
-        desk.people.audit(name, "adjudicate", f"{case.iteration}/{case.item_id}", f"{label}{before}")
+        return any(case_code(self._desk.secret, policy, *place) == code for place in queue.iter_rows())
 
     def _next(
         self, request: Request, state: LedgerState, found: list[Case], *, status: int = 200, problem: str = ""
@@ -148,10 +144,10 @@ class _Pages:
             case=case,
             text=shown(case.text),
             guideline=guideline(self._desk.policy.policy),
-            decisions=[(label, self._name(label), KEYS[label]) for label in ADJUDICATED_LABELS],
+            decisions=[(label, self._name(label), SHORTCUTS[label]) for label in ADJUDICATED_LABELS],
             problem=problem,
             entered=entered or standing or {"label": "", "comment": ""},
-            key=secrets.token_urlsafe(16),
+            form_id=secrets.token_urlsafe(16),
         )
 
     def _page(
@@ -163,19 +159,19 @@ class _Pages:
             request,
             f"adjudication/{template}",
             status=status,
-            mark=state.mark(self._desk.key),
+            mark=state.mark(self._desk.secret),
             iteration=iteration,
             iterations=state.iterations,
             left=sum(case.is_open for case in chosen),
             done=sum(case.decision is not None for case in chosen),
             outdated=sum(case.decision is not None and case.decision.outdated for case in chosen),
             name_of=self._name,
-            words=words,
             **context,
         )
 
     def _name(self, label: str) -> str:
-        return words.label_name(label, self._desk.policy.policy.labels)
+        # A guideline gap is called so everywhere.
+        return label if label == GUIDELINE_GAP else str(getattr(self._desk.policy.policy.labels, label))
 
 
 def _named(found: Sequence[Case], request: Request) -> Case:

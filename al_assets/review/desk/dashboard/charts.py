@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from al_assets.review.desk.dashboard.label_pace import Hour
+from al_assets.review.desk.dashboard.rounds import Hour
 
 WIDTH, HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 6, 10, 24

@@ -11,20 +11,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from al_assets.review.desk.adjudication.docket import Docket
-from al_assets.review.desk.dashboard.agreement import Measured, RaterQuality, agreement_of, raters_of
+from al_assets.review.desk.adjudication.cases import Docket
 from al_assets.review.desk.dashboard.charts import hour_chart, interval_bar
-from al_assets.review.desk.dashboard.course import Course, course_of
+from al_assets.review.desk.dashboard.figures import JudgedRaters, Measured, agreement_of, raters_of
+from al_assets.review.desk.dashboard.loop_so_far import LoopSoFar, loop_so_far
 from al_assets.review.desk.dashboard.rounds import RoundStatus, rounds_of, shown_rounds
-from al_assets.review.desk.rating.pace import about, due
-from al_assets.review.desk.shell import words
 from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page, wants_fragment
-from al_assets.review.desk.shell.recent import Found, Recent
-from al_assets.review.desk.shell.state import LedgerState, ledger_state
+from al_assets.review.desk.shell.recent import LedgerState, Recent, RecentValue, ledger_state
 
-COURSE_SECONDS = 10
+LOOP_SECONDS = 10
 _Agreement = tuple[dict[str, Measured], dict[str, dict[str, Measured]]]
 
 
@@ -33,7 +30,7 @@ def routes(desk: Desk, docket: Docket, now: Callable[[], datetime] = lambda: dat
 
     :param now: tells the time.
     """
-    pages, guard = _Pages(desk, docket, now), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
+    pages, guard = _DashboardPages(desk, docket, now), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
     return [
         Route("/dashboard", guard(pages.whole), methods=["GET"]),
         Route("/dashboard/labels", guard(pages.labels), methods=["GET"]),
@@ -43,14 +40,14 @@ def routes(desk: Desk, docket: Docket, now: Callable[[], datetime] = lambda: dat
     ]
 
 
-class _Pages:
+class _DashboardPages:
     def __init__(self, desk: Desk, docket: Docket, now: Callable[[], datetime]) -> None:
         self._desk, self._docket, self._now = desk, docket, now
         self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
         self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}
-        self._raters: Recent[LedgerState, RaterQuality] = Recent(self._judge)
-        self._course: Recent[int, Course] = Recent(self._read_course)
+        self._raters: Recent[LedgerState, JudgedRaters] = Recent(self._judge)
+        self._loop: Recent[int, LoopSoFar] = Recent(self._read_loop)
 
     async def whole(self, request: Request) -> Response:
         """Show the dashboard."""
@@ -113,25 +110,22 @@ class _Pages:
         }
 
     async def _raters_context(self, state: LedgerState) -> dict[str, Any]:
-        found: Found[RaterQuality] = await self._raters.of(state)
+        found: RecentValue[JudgedRaters] = await self._raters.of(state)
         return {"quality": found.value, "raters_again": found.ask_again}
 
     async def _loop_context(self) -> dict[str, Any]:
         # The loop's own state is not in the ledger, so its age counts.
-        found = await self._course.of(int(time.monotonic() // COURSE_SECONDS))
-        return {"course": found.value}
+        found = await self._loop.of(int(time.monotonic() // LOOP_SECONDS))
+        return {"loop_so_far": found.value}
 
     def _page(self, request: Request, template: str, state: LedgerState, context: dict[str, Any]) -> Response:
         return page(
             request,
             f"dashboard/{template}",
-            mark=state.mark(self._desk.key),
+            mark=state.mark(self._desk.secret),
             policy=self._desk.policy.policy,
             iterations=state.iterations,
             chosen=state.chosen(request),
-            words=words,
-            about=about,
-            due=due,
             hour_chart=hour_chart,
             interval_bar=interval_bar,
             **context,
@@ -159,8 +153,8 @@ class _Pages:
             self._known[name] = (now, agreement_of(votes, self._desk.policy))
         return self._known[name][1]
 
-    def _judge(self, state: LedgerState) -> RaterQuality:
+    def _judge(self, state: LedgerState) -> JudgedRaters:
         return raters_of(self._desk.ledger, self._desk.policy, state.watermark)
 
-    def _read_course(self, _moment: int) -> Course:
-        return course_of(self._desk.policy.root, self._desk.loop_waits_for)
+    def _read_loop(self, _moment: int) -> LoopSoFar:
+        return loop_so_far(self._desk.policy.root, self._desk.loop_waits_for)

@@ -1,11 +1,12 @@
-"""The admin's pages: who may come, as what, and who is here now."""
+"""The admin's pages: who may come, as what, who is here now, and who did what to whom."""
 
+import csv
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,11 +14,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.people.records import Member, PeopleError, checked_name, checked_roles, written
+from al_assets.review.desk.people.queries import AuditFilter
+from al_assets.review.desk.people.records import AuditEntry, Member, PeopleError, checked_name, checked_roles, written
 from al_assets.review.desk.shell.access import Person, Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.pages import form_of, page
+from al_assets.review.desk.shell.pages import page
+from al_assets.review.files.vote_files import escape_cell
 
+ON_A_PAGE = 100
 ROLES_SAID = {
     Role.RATER: "answers questions, blind",
     Role.ADJUDICATOR: "decides where raters disagree",
@@ -28,105 +32,131 @@ _SESSION_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def routes(desk: Desk) -> list[Route]:
-    """Return the routes of the admin's pages about people."""
+    """Return the routes of the admin's pages."""
     admin = needs(Role.ADMIN)
-    made = _Pages(desk)
+    pages = _PeoplePages(desk)
     return [
-        Route("/people", admin(made.everybody)),
-        Route("/people/person", admin(made.person)),
-        Route("/people/invite", admin(made.invite), methods=["POST"]),
-        Route("/people/link", admin(made.link), methods=["POST"]),
-        Route("/people/roles", admin(made.change_roles), methods=["POST"]),
-        Route("/people/revoke-invitations", admin(made.revoke_invitations), methods=["POST"]),
-        Route("/people/end-session", admin(made.end_session), methods=["POST"]),
-        Route("/people/end-sessions", admin(made.end_sessions), methods=["POST"]),
-        Route("/people/deactivate", admin(made.deactivate), methods=["POST"]),
+        Route("/people", admin(pages.everybody)),
+        Route("/people/person", admin(pages.person)),
+        Route("/people/invite", admin(pages.invite), methods=["POST"]),
+        Route("/people/link", admin(pages.link), methods=["POST"]),
+        Route("/people/roles", admin(pages.change_roles), methods=["POST"]),
+        Route("/people/revoke-invitations", admin(pages.revoke_invitations), methods=["POST"]),
+        Route("/people/end-session", admin(pages.end_session), methods=["POST"]),
+        Route("/people/end-sessions", admin(pages.end_sessions), methods=["POST"]),
+        Route("/people/deactivate", admin(pages.deactivate), methods=["POST"]),
+        Route("/audit-log", admin(pages.audit_log)),
+        Route("/audit-log.csv", admin(pages.export_audit_log), methods=["GET"]),
     ]
 
 
-class _Pages:
+class _PeoplePages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def everybody(self, request: Request) -> Response:
+    def everybody(self, request: Request) -> Response:
         """Show who was invited, and a form to invite."""
-        return await self._everybody(request)
+        return self._everybody(request)
 
-    async def person(self, request: Request) -> Response:
+    def person(self, request: Request) -> Response:
         """Show one person and what can be done."""
-        return await self._person(request, request.query_params.get("name", ""))
+        return self._person(request, request.query_params.get("name", ""))
 
-    async def invite(self, request: Request) -> Response:
+    def invite(self, request: Request) -> Response:
         """Invite somebody and show the link, once."""
-        form = await form_of(request)
+        form = request.state.form
         name, roles = _text(form, "name"), [str(role) for role in form.getlist("role")]
         try:
             self._refuse_self(request, name, "give yourself other roles")
-            await self._refuse_other_roles(name, roles)
-            token = await self._change(request, changes.invite, name, roles)
+            self._refuse_other_roles(name, roles)
+            token = self._change(request, changes.invite, name, roles)
         except PeopleError as error:
-            return await self._everybody(request, status=400, problem=str(error), name=name, roles=roles)
-        return await self._everybody(request, link=self._link(request, token), invited=checked_name(name))
+            return self._everybody(request, status=400, problem=str(error), name=name, roles=roles)
+        return self._everybody(request, link=self._link(request, token), invited=checked_name(name))
 
-    async def link(self, request: Request) -> Response:
+    def link(self, request: Request) -> Response:
         """Show a new link for somebody who is known, once."""
-        name = await self._named(await form_of(request))
-        token = await self._change(request, changes.invite, name, None)
-        return await self._person(request, name, link=self._link(request, token))
+        name = self._named(request.state.form)
+        token = self._change(request, changes.invite, name, None)
+        return self._person(request, name, link=self._link(request, token))
 
-    async def change_roles(self, request: Request) -> Response:
+    def change_roles(self, request: Request) -> Response:
         """Give a person other roles."""
-        form = await form_of(request)
-        name, roles = await self._named(form), [str(role) for role in form.getlist("role")]
+        form = request.state.form
+        name, roles = self._named(form), [str(role) for role in form.getlist("role")]
         try:
             self._refuse_self(request, name, "change your own roles")
-            await self._change(request, changes.change_roles, name, roles)
+            self._change(request, changes.change_roles, name, roles)
         except PeopleError as error:
-            return await self._person(request, name, status=400, problem=str(error))
+            return self._person(request, name, status=400, problem=str(error))
         return _to_person(name)
 
-    async def revoke_invitations(self, request: Request) -> Response:
+    def revoke_invitations(self, request: Request) -> Response:
         """Make a person's open links useless."""
-        name = await self._named(await form_of(request))
-        await run_in_threadpool(self._desk.people.revoke_invitations, name, person_of(request).name)
+        name = self._named(request.state.form)
+        self._desk.people.revoke_invitations(name, person_of(request).name)
         return _to_person(name)
 
-    async def end_session(self, request: Request) -> Response:
+    def end_session(self, request: Request) -> Response:
         """Sign a person out of one browser."""
-        session_id = _text(await form_of(request), "session")
+        session_id = _text(request.state.form, "session")
         if not _SESSION_ID.fullmatch(session_id):
             raise HTTPException(404)
-        name = await run_in_threadpool(self._desk.people.end_session, session_id, person_of(request).name)
+        name = self._desk.people.end_session(session_id, person_of(request).name)
         request.app.state.identities.forget()
         if name is None:
             raise HTTPException(404)
         return _to_person(name)
 
-    async def end_sessions(self, request: Request) -> Response:
+    def end_sessions(self, request: Request) -> Response:
         """Sign a person out everywhere."""
-        name = await self._named(await form_of(request))
-        await run_in_threadpool(self._desk.people.end_sessions, name, person_of(request).name)
+        name = self._named(request.state.form)
+        self._desk.people.end_sessions(name, person_of(request).name)
         request.app.state.identities.forget()
         return _to_person(name)
 
-    async def deactivate(self, request: Request) -> Response:
+    def deactivate(self, request: Request) -> Response:
         """Let a person in no more."""
-        form = await form_of(request)
-        name = await self._named(form)
+        form = request.state.form
+        name = self._named(form)
         try:
             self._refuse_self(request, name, "deactivate yourself")
             if _text(form, "sure") != "yes":
                 raise PeopleError("Nothing was done: tick the box beside the button first.")
-            await self._change(request, changes.deactivate, name)
+            self._change(request, changes.deactivate, name)
         except PeopleError as error:
-            return await self._person(request, name, status=400, problem=str(error))
+            return self._person(request, name, status=400, problem=str(error))
         return _to_person(name)
 
-    async def _everybody(self, request: Request, status: int = 200, **said: Any) -> Response:
-        people = await run_in_threadpool(self._desk.people.people)
-        seen = {each.name: each.seen_at for each in await run_in_threadpool(self._desk.people.sessions)}
+    def audit_log(self, request: Request) -> Response:
+        """Show the newest entries that match."""
+        which = _filter(request)
+        entries = self._desk.people.audit_log(which, ON_A_PAGE + 1)
+        asked = {name: getattr(which, name) or "" for name in ("by", "act", "subject")}
+        shown = entries[:ON_A_PAGE]
+        older = urlencode({**asked, "before": shown[-1].seq}) if len(entries) > ON_A_PAGE else None
+        return page(
+            request,
+            "people/audit_log.html",
+            entries=shown,
+            acts=self._desk.people.audit_acts(),
+            asked=asked,
+            older=older,
+            export=urlencode(asked),
+        )
+
+    def export_audit_log(self, request: Request) -> Response:
+        """Send all entries that match as CSV."""
+        entries = self._desk.people.audit_log(_filter(request))
+        self._desk.people.audit(person_of(request).name, "export", "audit log", f"{len(entries)} rows")
+        headers = {"Content-Disposition": 'attachment; filename="audit-log.csv"'}
+        return Response(as_csv(entries), media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _everybody(self, request: Request, status: int = 200, **said: Any) -> Response:
+        people = self._desk.people.people()
+        seen = {each.name: each.seen_at for each in self._desk.people.sessions()}
         known = {each.name for each in people}
-        raters = await run_in_threadpool(lambda: self._desk.ledger.raters)
+        raters = self._desk.ledger.raters
         return page(
             request,
             "people/everybody.html",
@@ -138,8 +168,8 @@ class _Pages:
             **{"problem": None, "link": None, "invited": None, "name": "", "roles": [], **said},
         )
 
-    async def _person(self, request: Request, name: str, status: int = 200, **said: Any) -> Response:
-        member = await self._member(name)
+    def _person(self, request: Request, name: str, status: int = 200, **said: Any) -> Response:
+        member = self._member(name)
         people = self._desk.people
         return page(
             request,
@@ -147,30 +177,30 @@ class _Pages:
             status=status,
             member=member,
             held=written(member.roles),
-            sessions=[each for each in await run_in_threadpool(people.sessions) if each.name == member.name],
-            invitations=[each for each in await run_in_threadpool(people.invitations) if each.name == member.name],
+            sessions=[each for each in people.sessions() if each.name == member.name],
+            invitations=[each for each in people.invitations() if each.name == member.name],
             own_session=request.state.session_id,
             roles_said=ROLES_SAID,
             **{"problem": None, "link": None, **said},
         )
 
-    async def _named(self, form: FormData) -> str:
+    def _named(self, form: FormData) -> str:
         """Return the name that a form holds, as it is on record."""
-        return (await self._member(_text(form, "name"))).name
+        return self._member(_text(form, "name")).name
 
-    async def _member(self, name: str) -> Member:
+    def _member(self, name: str) -> Member:
         try:
-            found = await run_in_threadpool(self._desk.people.member, checked_name(name))
+            member = self._desk.people.member(checked_name(name))
         except PeopleError:
-            found = None
-        if found is None:
+            member = None
+        if member is None:
             raise HTTPException(404)
-        return found
+        return member
 
-    async def _change(self, request: Request, change: Callable[..., Any], *what: Any) -> Any:
+    def _change(self, request: Request, change: Callable[..., Any], *what: Any) -> Any:
         by: Person = person_of(request)
         try:
-            return await run_in_threadpool(change, self._desk.people, self._desk.ledger, *what, by.name)
+            return change(self._desk.people, self._desk.ledger, *what, by.name)
         finally:
             request.app.state.identities.forget()
 
@@ -179,9 +209,9 @@ class _Pages:
         if checked_name(name) == person_of(request).name:
             raise PeopleError(f"You cannot {what}: another admin, or the command 'al desk', can.")
 
-    async def _refuse_other_roles(self, name: str, roles: list[str]) -> None:
+    def _refuse_other_roles(self, name: str, roles: list[str]) -> None:
         # A rater who was given another role by a slip can never be one again.
-        known = await run_in_threadpool(self._desk.people.member, checked_name(name))
+        known = self._desk.people.member(checked_name(name))
         if known is not None and checked_roles(roles) != known.roles:
             raise PeopleError(
                 f"name: {known.name!r} is known as {written(known.roles)}; to give the person other roles, use the "
@@ -201,3 +231,25 @@ def _text(form: FormData, name: str) -> str:
 
 def _to_person(name: str) -> Response:
     return RedirectResponse(f"/people/person?name={quote(name, safe='')}", 303)
+
+
+def as_csv(entries: Iterable[AuditEntry]) -> str:
+    """Return entries as CSV; a cell that a spreadsheet would run as a formula gets an apostrophe in front."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(["seq", "at", "by", "act", "subject", "detail"])
+    for each in entries:
+        texts = (each.by, each.act, each.subject, each.detail)
+        writer.writerow([each.seq, each.at.isoformat(), *(escape_cell(text) for text in texts)])
+    return stream.getvalue()
+
+
+def _filter(request: Request) -> AuditFilter:
+    asked = request.query_params
+    before = asked.get("before", "")
+    return AuditFilter(
+        by=asked.get("by") or None,
+        act=asked.get("act") or None,
+        subject=asked.get("subject") or None,
+        before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+    )

@@ -5,12 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from al_assets.review.desk.people.browsers import browser_name
 from al_assets.review.desk.shell.access import Person, Role
 
 MAX_NAME = 100
 # The audit log calls those so who act by commands; nobody at the desk may pass for one of them.
 BY_COMMAND = " (command line)"
+
+# In this order: most browsers also claim to be those that stand below them.
+_BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
 
 
 class PeopleError(ValueError):
@@ -145,3 +151,12 @@ def written(roles: Iterable[Role]) -> str:
     """Return roles as text, in a fixed order."""
     held = set(roles)
     return ", ".join(role.value for role in Role if role in held)
+
+
+def browser_name(user_agent: str) -> str:
+    """Return a short name, such as ``Firefox on Linux``; what is not known is cut to 40 characters."""
+    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+    if browser is None:
+        return user_agent[:40] or "unknown"
+    return browser if system is None else f"{browser} on {system}"

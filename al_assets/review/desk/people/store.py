@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from al_assets.config import DeskSettings, Policy
-from al_assets.review.desk.people import invites, members, sessions
-from al_assets.review.desk.people.audit import AuditFilter, add_entry, known_acts, read_entries
+from al_assets.review.desk.people import queries
+from al_assets.review.desk.people.queries import AuditFilter, Lifetime, SignedIn, add_entry
 from al_assets.review.desk.people.records import (
     AuditEntry,
     Invitation,
@@ -19,9 +19,8 @@ from al_assets.review.desk.people.records import (
     checked_roles,
     written,
 )
-from al_assets.review.desk.people.sessions import Lifetime, SignedIn
 from al_assets.review.desk.people.tables import METADATA
-from al_assets.review.desk.security.tokens import new_token
+from al_assets.review.desk.security.secret import new_token
 from al_assets.review.desk.shell.access import Person
 from al_assets.review.desk.shell.database import DeskDatabase
 from al_assets.storage.ledger import LedgerError
@@ -81,12 +80,12 @@ class PeopleStore:
     def people(self) -> list[Member]:
         """Return everybody ever invited, by name."""
         with self._database.read() as connection:
-            return members.read_members(connection, self.policy_name)
+            return queries.read_members(connection, self.policy_name)
 
     def member(self, name: str) -> Member | None:
         """Return one person, None if nobody of that name was ever invited."""
         with self._database.read() as connection:
-            return members.read_member(connection, self.policy_name, name)
+            return queries.read_member(connection, self.policy_name, name)
 
     def invite(self, name: str, roles: Iterable[str] | None, by: str) -> str:
         """Invite somebody and return the token of the link, which is good once and cannot be read again.
@@ -98,17 +97,17 @@ class PeopleStore:
         """
         name, token, now = checked_name(name), new_token(), self._clock()
         with self._database.write() as connection:
-            known = members.read_member(connection, self.policy_name, name)
+            known = queries.read_member(connection, self.policy_name, name)
             if known is None:
                 held = checked_roles(roles or ())
-                members.add_member(connection, self.policy_name, name, held, now)
+                queries.add_member(connection, self.policy_name, name, held, now)
             else:
                 held = known.roles if roles is None else checked_roles(roles)
-                members.refuse_unblinding(known, held)
+                queries.refuse_unblinding(known, held)
                 changes = {"roles": written(held), "active": True}
-                members.change_member(connection, self.policy_name, name, changes)
+                queries.change_member(connection, self.policy_name, name, changes)
             expires = now + self._invite_time
-            invites.add_invite(connection, self.policy_name, name, token, by, now, expires)
+            queries.add_invite(connection, self.policy_name, name, token, by, now, expires)
             detail = f"as {written(held)}, until {expires:%Y-%m-%d %H:%M} UTC"
             add_entry(connection, self.policy_name, now, by, "invite", name, detail)
         return token
@@ -120,9 +119,9 @@ class PeopleStore:
         """
         held, now = checked_roles(roles), self._clock()
         with self._database.write() as connection:
-            before = self._known(members.read_member(connection, self.policy_name, name), name)
-            members.refuse_unblinding(before, held)
-            members.change_member(connection, self.policy_name, name, {"roles": written(held)})
+            before = self._known(queries.read_member(connection, self.policy_name, name), name)
+            queries.refuse_unblinding(before, held)
+            queries.change_member(connection, self.policy_name, name, {"roles": written(held)})
             detail = f"from {written(before.roles)} to {written(held)}"
             add_entry(connection, self.policy_name, now, by, "change roles", name, detail)
         return before
@@ -134,10 +133,10 @@ class PeopleStore:
         """
         now = self._clock()
         with self._database.write() as connection:
-            before = self._known(members.read_member(connection, self.policy_name, name), name)
-            members.change_member(connection, self.policy_name, name, {"active": False})
-            ended = sessions.end_sessions(connection, self.policy_name, name, now)
-            revoked = invites.revoke_invites(connection, self.policy_name, name, now)
+            before = self._known(queries.read_member(connection, self.policy_name, name), name)
+            queries.change_member(connection, self.policy_name, name, {"active": False})
+            ended = queries.end_sessions(connection, self.policy_name, name, now)
+            revoked = queries.revoke_invites(connection, self.policy_name, name, now)
             detail = f"sessions ended: {ended}, invitations revoked: {revoked}"
             add_entry(connection, self.policy_name, now, by, "deactivate", name, detail)
         return before
@@ -145,18 +144,18 @@ class PeopleStore:
     def invitation(self, token: str) -> Invitation | None:
         """Return what a token is good for, without using it up; None if it is good for nothing (any more)."""
         with self._database.read() as connection:
-            return invites.read_invitation(connection, self.policy_name, token, self._clock())
+            return queries.read_invitation(connection, self.policy_name, token, self._clock())
 
     def invitations(self) -> list[OpenInvitation]:
         """Return the invitations that are good now, the newest first."""
         with self._database.read() as connection:
-            return invites.open_invites(connection, self.policy_name, self._clock())
+            return queries.open_invites(connection, self.policy_name, self._clock())
 
     def revoke_invitations(self, name: str, by: str) -> int:
         """Revoke a person's open invitations and return how many there were."""
         now = self._clock()
         with self._database.write() as connection:
-            revoked = invites.revoke_invites(connection, self.policy_name, name, now)
+            revoked = queries.revoke_invites(connection, self.policy_name, name, now)
             add_entry(connection, self.policy_name, now, by, "revoke invitations", name, f"revoked: {revoked}")
         return revoked
 
@@ -164,10 +163,10 @@ class PeopleStore:
         """Use an invitation up and return the token of a new session; None if it is good for nothing (any more)."""
         now, session = self._clock(), new_token()
         with self._database.write() as connection:
-            found = invites.use_invite(connection, self.policy_name, token, now)
+            found = queries.use_invite(connection, self.policy_name, token, now)
             if found is None:
                 return None
-            sessions.add_session(connection, self.policy_name, found.name, session, browser, now)
+            queries.add_session(connection, self.policy_name, found.name, session, browser, now)
             detail = f"as {written(found.roles)}"
             add_entry(connection, self.policy_name, now, found.name, "sign in", found.name, detail)
         return session
@@ -176,23 +175,23 @@ class PeopleStore:
         """Return the session of a token with its person; None if it is over or the person may no longer come."""
         now = self._clock()
         with self._database.read() as connection:
-            found = sessions.read_session(connection, self.policy_name, token, now, self._lifetime)
+            found = queries.read_session(connection, self.policy_name, token, now, self._lifetime)
         if found and now - found.session.seen_at > self._lifetime.idle / SEEN_PARTS:
             # A full disk must not keep people from reading: what fails here is tried again at the next visit.
             with suppress(LedgerError), self._database.write() as connection:
-                sessions.note_seen(connection, token, now)
+                queries.note_seen(connection, token, now)
         return found
 
     def sessions(self) -> list[Session]:
         """Return the sessions that are good now, by person."""
         with self._database.read() as connection:
-            return sessions.open_sessions(connection, self.policy_name, self._clock(), self._lifetime)
+            return queries.open_sessions(connection, self.policy_name, self._clock(), self._lifetime)
 
     def end_session(self, session_id: str, by: str) -> str | None:
         """End one session and return whose it was, None if there was none to end."""
         now = self._clock()
         with self._database.write() as connection:
-            name = sessions.end_session(connection, self.policy_name, session_id, now)
+            name = queries.end_session(connection, self.policy_name, session_id, now)
             if name is not None:
                 act = "sign out" if name == by else "end session"
                 add_entry(connection, self.policy_name, now, by, act, name, f"session {session_id}")
@@ -202,7 +201,7 @@ class PeopleStore:
         """End all sessions of a person and return how many there were."""
         now = self._clock()
         with self._database.write() as connection:
-            ended = sessions.end_sessions(connection, self.policy_name, name, now)
+            ended = queries.end_sessions(connection, self.policy_name, name, now)
             add_entry(connection, self.policy_name, now, by, "end all sessions", name, f"ended: {ended}")
         return ended
 
@@ -226,20 +225,20 @@ class PeopleStore:
     def audit_log(self, which: AuditFilter | None = None, most: int | None = None) -> list[AuditEntry]:
         """Return entries of the audit log, the newest first."""
         with self._database.read() as connection:
-            return read_entries(connection, self.policy_name, which or AuditFilter(), most)
+            return queries.read_entries(connection, self.policy_name, which or AuditFilter(), most)
 
     def audit_acts(self) -> list[str]:
         """Return the kinds of acts in the audit log."""
         with self._database.read() as connection:
-            return known_acts(connection, self.policy_name)
+            return queries.known_acts(connection, self.policy_name)
 
     def _joined(self, name: str) -> Member | None:
         """Note the first visit and return the person as of then: with these roles the desk was seen."""
         now = self._clock()
         with self._database.write() as connection:
-            found = members.read_member(connection, self.policy_name, name)
+            found = queries.read_member(connection, self.policy_name, name)
             if found is not None and found.active and found.joined_at is None:
-                members.change_member(connection, self.policy_name, name, {"joined_at": now})
+                queries.change_member(connection, self.policy_name, name, {"joined_at": now})
                 detail = f"as {written(found.roles)}, for the first time, by the word of a proxy"
                 add_entry(connection, self.policy_name, now, name, "sign in", name, detail)
         return found

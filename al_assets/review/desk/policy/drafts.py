@@ -37,7 +37,7 @@ class DraftExample:
 
 
 @dataclass(frozen=True)
-class Draft:
+class PolicyDraft:
     """What the form holds.
 
     :param note: why the policy should change.
@@ -49,14 +49,14 @@ class Draft:
     examples: tuple[DraftExample, ...] = ()
     note: str = ""
 
-    def with_empty_examples(self, count: int) -> "Draft":
+    def with_empty_examples(self, count: int) -> "PolicyDraft":
         """Return the draft with so many empty examples at its end."""
         filled = tuple(example for example in self.examples if example.text or example.why)
         return replace(self, examples=filled + (DraftExample(),) * min(count, MAX_EXAMPLES - len(filled)))
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownVersions:
     """The texts on record under each version, beside the present one.
 
     :param versions: version -> fingerprints of the texts it stood or is proposed to stand over.
@@ -66,15 +66,15 @@ class Known:
     versions: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, current: PolicyText, texts: pl.DataFrame) -> "Known":
+    def of(cls, current: PolicyText, texts: pl.DataFrame) -> "KnownVersions":
         """Take them from the ledger's policy texts."""
         pairs = [*texts.select("version", "text_fingerprint").rows(), (current.version, current.text_fingerprint())]
         return cls(current, {name: frozenset(text for each, text in pairs if each == name) for name, _ in pairs})
 
     def next_version(self) -> str:
         """Return a version that no text has had: the present one counted up."""
-        found = _NUMBER.match(self.current.version)
-        stem, digits = (found[1], found[2]) if found else (f"{self.current.version}.", "0")
+        number_at_end = _NUMBER.match(self.current.version)
+        stem, digits = (number_at_end[1], number_at_end[2]) if number_at_end else (f"{self.current.version}.", "0")
         number = int(digits) + 1
         # Leading zeros stay, as in dates.
         while (version := f"{stem}{number:0{len(digits)}}") in self.versions:
@@ -82,18 +82,18 @@ class Known:
         return version
 
 
-def draft_of(known: Known) -> Draft:
+def draft_of(known: KnownVersions) -> PolicyDraft:
     """Return the form as it is first shown: the present text under the next version."""
     now = known.current
     examples = tuple(DraftExample(example.text, example.label, example.why) for example in now.examples)
-    return Draft(known.next_version(), now.question, now.guideline, examples)
+    return PolicyDraft(known.next_version(), now.question, now.guideline, examples)
 
 
-def draft_from(fields: FormData) -> Draft:
+def draft_from(fields: FormData) -> PolicyDraft:
     """Return what was submitted."""
     columns = [[_plain(each) for each in fields.getlist(f"example_{name}")] for name in ("text", "label", "why")]
     rows = zip(*columns, strict=False)
-    return Draft(
+    return PolicyDraft(
         version=_plain(fields.get("version")).strip(),
         question=_plain(fields.get("question")),
         guideline=_plain(fields.get("guideline")),
@@ -102,7 +102,7 @@ def draft_from(fields: FormData) -> Draft:
     )
 
 
-def proposed_text(draft: Draft, known: Known) -> PolicyText:
+def proposed_text(draft: PolicyDraft, known: KnownVersions) -> PolicyText:
     """Return the policy that a draft proposes.
 
     White space at the end of a part is no edit: browsers add and drop it.
@@ -124,9 +124,10 @@ def proposed_text(draft: Draft, known: Known) -> PolicyText:
             {"text": "question, guideline and examples are as they stand now; edit one of them before you propose"}
         )
     if taken := known.versions.get(draft.version, frozenset()) - {proposed.text_fingerprint()}:
+        others = "another text" if len(taken) == 1 else f"{len(taken)} other texts"
         raise DraftError(
             {
-                "version": f"{draft.version!r} already stands over {_texts(len(taken))}; an edited text needs a "
+                "version": f"{draft.version!r} already stands over {others}; an edited text needs a "
                 f"version of its own, such as {known.next_version()!r}"
             }
         )
@@ -156,7 +157,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _malformed(draft: Draft) -> dict[str, str]:
+def _malformed(draft: PolicyDraft) -> dict[str, str]:
     problems = {}
     for name in ("version", "question", "guideline"):
         if not getattr(draft, name).strip():
@@ -198,7 +199,3 @@ def _example(draft: DraftExample, before: Mapping[str, Example]) -> Example:
 def _plain(value: Any) -> str:
     # Browsers end lines as on paper tape, and a file in a text field is no text.
     return value.replace("\r\n", "\n").replace("\r", "\n") if isinstance(value, str) else ""
-
-
-def _texts(count: int) -> str:
-    return "another text" if count == 1 else f"{count} other texts"

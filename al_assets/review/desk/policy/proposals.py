@@ -62,12 +62,13 @@ class ProposalStore:
         """Give back the database connections."""
         self._database.close()
 
-    def propose(self, text: PolicyText, current: PolicyText, note: str, by: str, key: str) -> int:
+    def propose(self, text: PolicyText, current: PolicyText, note: str, by: str, form_id: str) -> int:
         """Keep a proposal and return its number; the same once more gives the number it has.
 
-        :param key: the form's; with another text or note, as after going back in the browser, it is another proposal.
+        :param form_id: names the form; with another text or note, as after going back in the browser, it is another
+            proposal.
         """
-        key = f"{key}:{fingerprint_of([text.model_dump(mode='json'), note])}"
+        key = f"{form_id}:{fingerprint_of([text.model_dump(mode='json'), note])}"
         row = {
             "policy": self._policy,
             "proposal_key": key,
@@ -82,10 +83,10 @@ class ProposalStore:
         }
         known = select(PROPOSALS.c.id).where(PROPOSALS.c.policy == self._policy, PROPOSALS.c.proposal_key == key)
         with self._database.write() as connection:
-            found = connection.execute(known).scalar()
-            if found is None:
-                found = connection.execute(insert(PROPOSALS).returning(PROPOSALS.c.id), row).scalar_one()
-        return int(found)
+            number = connection.execute(known).scalar()
+            if number is None:
+                number = connection.execute(insert(PROPOSALS).returning(PROPOSALS.c.id), row).scalar_one()
+        return int(number)
 
     def withdraw(self, number: int, by: str) -> bool:
         """Take a proposal back; return whether it stood until now.

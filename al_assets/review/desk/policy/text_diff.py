@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from al_assets.config import PolicyText
+from al_assets.formatting import count
 
 Kind = Literal["same", "inserted", "deleted"]
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -16,7 +17,7 @@ _ALIKE = 0.3
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPart:
     """A piece of text that is in both texts, only in the newer, or only in the older."""
 
     kind: Kind
@@ -24,11 +25,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Change:
+class PolicyChange:
     """An edited part of the policy: question, guideline, labels or examples."""
 
     part: str
-    parts: tuple[Part, ...]
+    parts: tuple[TextPart, ...]
 
     @property
     def counted(self) -> str:
@@ -36,36 +37,36 @@ class Change:
         inserted, deleted = (
             sum(len(part.text.split()) for part in self.parts if part.kind == kind) for kind in ("inserted", "deleted")
         )
-        return f"{_words(inserted)} inserted, {_words(deleted)} deleted"
+        return f"{count(inserted, 'word')} inserted, {count(deleted, 'word')} deleted"
 
 
-def edits(before: str, after: str) -> tuple[Part, ...]:
+def edits(before: str, after: str) -> tuple[TextPart, ...]:
     """Return both texts as one: lines are matched first, then the words of lines that differ.
 
     The parts that are not inserted make up ``before``, those that are not deleted ``after``.
     """
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    found: list[Part] = []
+    found: list[TextPart] = []
     for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
-            found.append(Part("same", "".join(old[start:end])))
+            found.append(TextPart("same", "".join(old[start:end])))
         else:
             for left, right in _matched(old[start:end], new[new_start:new_end]):
                 found += _words_of(left, right)
     return tuple(_joined(found))
 
 
-def policy_changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+def policy_changes(before: dict[str, Any], after: dict[str, Any]) -> list[PolicyChange]:
     """Return what differs between two states of the policy, as ``PolicyText.read_by_raters`` gives them."""
     found = []
     for part in after:
         old, new = _readable(before.get(part)), _readable(after[part])
         if old != new:
-            found.append(Change(part, edits(old, new)))
+            found.append(PolicyChange(part, edits(old, new)))
     return found
 
 
-def changes_between(before: PolicyText, after: PolicyText) -> list[Change]:
+def changes_between(before: PolicyText, after: PolicyText) -> list[PolicyChange]:
     """Return what raters would read differently."""
     return policy_changes(before.read_by_raters(), after.read_by_raters())
 
@@ -95,32 +96,32 @@ def _likeness(one: str, other: str) -> float:
     return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
 
 
-def _words_of(before: str, after: str) -> list[Part]:
+def _words_of(before: str, after: str) -> list[TextPart]:
     old, new = _WORD.findall(before), _WORD.findall(after)
     if max(len(old), len(new)) > _MOST_WORDS:
         # Matching takes time with the square of the words: a text so long and so new is shown whole.
         return _replaced(before, after)
-    found: list[Part] = []
+    found: list[TextPart] = []
     for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         left, right = "".join(old[start:end]), "".join(new[new_start:new_end])
-        found += [Part("same", left)] if tag == "equal" else _replaced(left, right)
+        found += [TextPart("same", left)] if tag == "equal" else _replaced(left, right)
     return found
 
 
-def _replaced(before: str, after: str) -> list[Part]:
+def _replaced(before: str, after: str) -> list[TextPart]:
     # White space that both begin with is in both.
     same = len(os.path.commonprefix([before, after]))
     start = next((place for place in range(same) if not before[place].isspace()), same)
-    parts = (Part("same", before[:start]), Part("deleted", before[start:]), Part("inserted", after[start:]))
+    parts = (TextPart("same", before[:start]), TextPart("deleted", before[start:]), TextPart("inserted", after[start:]))
     return [part for part in parts if part.text]
 
 
-def _joined(parts: Sequence[Part]) -> Iterator[Part]:
+def _joined(parts: Sequence[TextPart]) -> Iterator[TextPart]:
     """Yield the parts with neighbours of one kind made one."""
-    waiting: Part | None = None
+    waiting: TextPart | None = None
     for part in parts:
         if waiting is not None and waiting.kind == part.kind:
-            waiting = Part(part.kind, waiting.text + part.text)
+            waiting = TextPart(part.kind, waiting.text + part.text)
             continue
         if waiting is not None:
             yield waiting
@@ -140,7 +141,3 @@ def _readable(value: Any) -> str:
 
 def _because(example: dict[str, Any]) -> str:
     return f" (why: {example['why']})" if example.get("why") else ""
-
-
-def _words(count: int) -> str:
-    return f"{count} word" if count == 1 else f"{count} words"

@@ -7,7 +7,6 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from al_assets.review.desk.shell.pages import form_of
 from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, UNDECIDED_REASONS, is_storable
 
 _UNDECIDED = "undecided:"
@@ -29,6 +28,11 @@ class AnswerForm:
     seen: str
 
     @property
+    def value(self) -> str:
+        """What the button holds that was pressed."""
+        return f"{_UNDECIDED}{self.reason}" if self.reason else self.label
+
+    @property
     def problem(self) -> str | None:
         """What the rater has to correct, in words; None when the answer can be recorded."""
         if len(self.comment) > MAX_COMMENT:
@@ -38,25 +42,24 @@ class AnswerForm:
         return None
 
 
-async def answer_form(request: Request) -> AnswerForm:
+def answer_form(request: Request) -> AnswerForm:
     """Read an answer.
 
     :raises HTTPException: 400, the form is none of ours.
     """
-    form = await form_of(request)
+    form = request.state.form
     label, reason = _answer(_field(form, "answer"))
     # Browsers send line ends as CR LF.
     comment = _field(form, "comment").replace("\r\n", "\n").strip()
     return AnswerForm(label, reason, comment, _turn(form), _field(form, "seen"))
 
 
-async def act_form(request: Request) -> tuple[int, str]:
+def act_form(request: Request) -> tuple[int, str]:
     """Read the form of undo or skip: turn and the state of the guideline.
 
     :raises HTTPException: 400, the form is none of ours.
     """
-    form = await form_of(request)
-    return _turn(form), _field(form, "seen")
+    return _turn(request.state.form), _field(request.state.form, "seen")
 
 
 def _answer(value: str) -> tuple[str, str | None]:

@@ -1,7 +1,7 @@
 """What a rater sees, as responses: the whole page, or the part of it that htmx puts in."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Self
 
@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from al_assets.config import PolicyText
-from al_assets.review.desk.rating.pace import about, due
-from al_assets.review.desk.rating.room import View
-from al_assets.review.desk.shell.guideline import guideline
+from al_assets.review.desk.rating.board import View
+from al_assets.review.desk.rating.forms import AnswerForm
+from al_assets.review.desk.rating.round import QuestionId
+from al_assets.review.desk.shell.access import person_of
 from al_assets.review.desk.shell.pages import page, wants_fragment
-from al_assets.review.desk.shell.untrusted_text import shown
+from al_assets.review.desk.shell.texts import guideline, shown
 
 _READ = "desk_read_"
 _YEAR_SECONDS = 365 * 86_400
@@ -54,29 +55,14 @@ class Said(Enum):
         return next((each for each in cls if each.code == code and each.status == 200), None)
 
 
-@dataclass(frozen=True)
-class Draft:
-    """An answer that was not recorded, to be sent again.
+class Screens:
+    """The raters' pages of one policy.
 
-    :param problem: what the rater has to correct.
+    :param code_of: the code by which a question goes on a rater's page.
     """
 
-    label: str
-    reason: str | None
-    comment: str
-    turn: int
-    problem: str = ""
-
-    @property
-    def value(self) -> str:
-        """What the form's button holds."""
-        return f"undecided:{self.reason}" if self.reason else self.label
-
-
-class Screens:
-    """The raters' pages of one policy."""
-
-    def __init__(self, policy: PolicyText) -> None:
+    def __init__(self, policy: PolicyText, code_of: Callable[[str, QuestionId], str]) -> None:
+        self._code_of = code_of
         self._guideline = guideline(policy)
         self._names = policy.labels
         self.seen = self._guideline.seen
@@ -90,24 +76,24 @@ class Screens:
         said: Said | None,
         *,
         seen: str | None = None,
-        draft: Draft | None = None,
+        draft: AnswerForm | None = None,
         status: int = 200,
     ) -> Response:
         """Return the page of a view, or its stage alone where only that has to change.
 
         :param seen: the state of the guideline on the rater's screen, where that is known.
+        :param draft: an answer that was not recorded, to be sent again.
         """
-        changed = self._has_changed(request, seen)
+        changed, rater = self._has_changed(request, seen), person_of(request).name
         context = {
             "view": view,
+            "code": None if view.question is None else self._code_of(rater, view.question),
+            "last_code": None if view.last is None else self._code_of(rater, view.last[0]),
             "said": said,
             "draft": draft,
             "changed": changed,
             "names": self._names,
-            "text": None if view.offer is None else shown(view.offer.text),
-            "time_left": None if view.time_left is None or not view.left else about(view.time_left),
-            "deadline": view.deadline,
-            "due": None if view.deadline is None else due(view.deadline, view.now),
+            "text": shown(view.text),
         }
         whole = "rating/desk.html" if changed else "rating/stage.html"
         return self._response(request, whole if wants_fragment(request) else "rating/page.html", status, context)

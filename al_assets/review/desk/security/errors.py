@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from al_assets.config import DeskSettings
-from al_assets.review.desk.security.headers import security_headers
+from al_assets.review.desk.security.middleware import security_headers
 from al_assets.review.desk.shell.pages import page, wants_fragment
 from al_assets.storage.ledger import LedgerError
 

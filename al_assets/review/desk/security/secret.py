@@ -1,5 +1,8 @@
-"""The desk's key: what cookies, forms and question codes are signed with."""
+"""Secrets: the desk's own, by which cookies, forms and codes are signed, and the tokens that open the desk."""
 
+import hashlib
+import hmac
+import json
 import os
 import secrets
 from pathlib import Path
@@ -7,28 +10,29 @@ from pathlib import Path
 from al_assets.config import Policy
 from al_assets.storage.root import RunRoot
 
-KEY_VARIABLE = "AL_DESK_KEY"
-KEY_BYTES = 32
+SECRET_VARIABLE = "AL_DESK_KEY"
+SECRET_BYTES = 32
+TOKEN_BYTES = 32
 
 
-class KeyFileError(ValueError):
+class SecretError(ValueError):
     """There is no key that can be trusted; the message says why and the way out."""
 
 
-def desk_key(policy: Policy) -> bytes:
+def desk_secret(policy: Policy) -> bytes:
     """Return the key: from ``AL_DESK_KEY`` if set, else from a file under the policy's root, made when missing.
 
-    :raises KeyFileError: the variable or the file is wrong, others can read the file, it cannot be made, or the root is
+    :raises SecretError: the variable or the file is wrong, others can read the file, it cannot be made, or the root is
         remote.
     """
-    text = os.environ.get(KEY_VARIABLE)
+    text = os.environ.get(SECRET_VARIABLE)
     if text is not None:
-        return _decoded(text, KEY_VARIABLE)
+        return _decoded(text, SECRET_VARIABLE)
     root = RunRoot(policy.root)
     if not root.is_local:
-        raise KeyFileError(
-            f"{KEY_VARIABLE}: not set, and {policy.root!r} is not on this machine; set it to {2 * KEY_BYTES} random "
-            "hex digits, such as those of: python -c 'import secrets; print(secrets.token_hex(32))'"
+        raise SecretError(
+            f"{SECRET_VARIABLE}: not set, and {policy.root!r} is not on this machine; set it to {2 * SECRET_BYTES} "
+            "random hex digits, such as those of: python -c 'import secrets; print(secrets.token_hex(32))'"
         )
     path = root.local_path("desk.key")
     try:
@@ -36,10 +40,28 @@ def desk_key(policy: Policy) -> bytes:
             _make(path)
         return _read(path)
     except OSError as error:
-        raise KeyFileError(
+        raise SecretError(
             f"{path}: the desk's key cannot be kept there ({error.strerror or error}); mend that, or set "
-            f"{KEY_VARIABLE} to {2 * KEY_BYTES} random hex digits"
+            f"{SECRET_VARIABLE} to {2 * SECRET_BYTES} random hex digits"
         ) from error
+
+
+def keyed_digest(secret: bytes, *parts: str) -> str:
+    """Return a name of 64 hex digits (HMAC-SHA256) that says nothing of its parts to those without the secret."""
+    return hmac.digest(secret, json.dumps(parts).encode(), "sha256").hex()
+
+
+def new_token() -> str:
+    """Return a secret of 256 random bits, as 43 characters that can stand in a URL."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a secret: its SHA-256.
+
+    A slow hash would add nothing: nobody guesses 256 random bits.
+    """
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _make(path: Path) -> None:
@@ -49,7 +71,7 @@ def _make(path: Path) -> None:
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
+            stream.write(secrets.token_hex(SECRET_BYTES) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         # Unlike a rename, a link never replaces a key that is in use.
@@ -63,24 +85,23 @@ def _make(path: Path) -> None:
 def _read(path: Path) -> bytes:
     with path.open(encoding="ascii") as stream:
         if others := os.fstat(stream.fileno()).st_mode & 0o077:
-            raise KeyFileError(f"{path}: others can read or write it (mode {others:03o}); run: chmod 600 {path}")
+            raise SecretError(f"{path}: others can read or write it (mode {others:03o}); run: chmod 600 {path}")
         try:
             return _decoded(stream.read(), str(path))
         except UnicodeDecodeError:
-            raise KeyFileError(_malformed(str(path))) from None
+            raise SecretError(_malformed(str(path))) from None
 
 
 def _decoded(text: str, where: str) -> bytes:
     try:
-        key = bytes.fromhex(text.strip())
+        secret = bytes.fromhex(text.strip())
     except ValueError:
-        raise KeyFileError(_malformed(where)) from None
-    if len(key) != KEY_BYTES:
-        raise KeyFileError(_malformed(where))
-    return key
+        raise SecretError(_malformed(where)) from None
+    if len(secret) != SECRET_BYTES:
+        raise SecretError(_malformed(where))
+    return secret
 
 
 def _malformed(where: str) -> str:
-    return (
-        f"{where}: expected {2 * KEY_BYTES} hex digits; put back the key, or make a new one, which signs everybody out"
-    )
+    expected = f"expected {2 * SECRET_BYTES} hex digits"
+    return f"{where}: {expected}; put back the key, or make a new one, which signs everybody out"

@@ -1,19 +1,21 @@
 """Who is at the desk, and what each role may see and do."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Any]
 _NEEDS = "al_needs"
 
 
 class Role(StrEnum):
-    """What a person is asked to do. A rater holds no other role, so that what he sees stays blind."""
+    """What a person is asked to do. A rater holds no other role, so that what they see stays blind."""
 
     RATER = "rater"
     ADJUDICATOR = "adjudicator"
@@ -39,23 +41,33 @@ class Person:
 def needs(*roles: Role) -> Callable[[Endpoint], Endpoint]:
     """Let an endpoint answer only to people with one of the roles; all others get 404, as if it did not exist."""
 
+    def check(request: Request) -> None:
+        if not person_of(request).may(*roles):
+            raise HTTPException(404)
+
     def guard(endpoint: Endpoint) -> Endpoint:
-        async def guarded(request: Request) -> Response:
-            if not person_of(request).may(*roles):
-                raise HTTPException(404)
+        # Starlette runs plain functions in threads, and so must the guarded ones.
+        @wraps(endpoint)
+        def guarded(request: Request) -> Any:
+            check(request)
+            return endpoint(request)
+
+        @wraps(endpoint)
+        async def guarded_async(request: Request) -> Any:
+            check(request)
             return await endpoint(request)
 
-        guarded.__name__ = getattr(endpoint, "__name__", "guarded")
-        vars(guarded)[_NEEDS] = frozenset(roles)
-        return guarded
+        made = guarded_async if iscoroutinefunction(endpoint) else guarded
+        vars(made)[_NEEDS] = frozenset(roles)
+        return made
 
     return guard
 
 
 def needed_by(endpoint: object) -> frozenset[Role] | None:
     """Return the roles of which an endpoint wants one; None of one that is open to all."""
-    found: frozenset[Role] | None = getattr(endpoint, _NEEDS, None)
-    return found
+    roles: frozenset[Role] | None = getattr(endpoint, _NEEDS, None)
+    return roles
 
 
 def person_of(request: Request) -> Person:
@@ -67,8 +79,3 @@ def person_of(request: Request) -> Person:
     if not isinstance(person, Person):
         raise HTTPException(401)
     return person
-
-
-async def still_signed_in(request: Request) -> bool:
-    """Whether who sent the request may still be here: for answers that last, such as event streams."""
-    return bool(await request.app.state.still_signed_in(request))

@@ -12,7 +12,7 @@ from al_assets.storage.ledger import Ledger
 class Desk:
     """The desk of one policy.
 
-    :param key: what cookies, forms and question codes are signed with; 32 bytes that only this desk's host knows.
+    :param secret: what cookies, forms and question codes are signed with; 32 bytes that only this desk's host knows.
     :param loop_waits_for: says in a sentence what the loop waits for; None where the desk does not know the loop.
     :param on_sign_out: told the name of each person who signs out.
     """
@@ -20,6 +20,6 @@ class Desk:
     policy: Policy
     ledger: Ledger
     people: PeopleStore
-    key: bytes
+    secret: bytes
     loop_waits_for: Callable[[], str] | None = None
     on_sign_out: list[Callable[[str], None]] = field(default_factory=list, compare=False)

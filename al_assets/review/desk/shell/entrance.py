@@ -1,6 +1,5 @@
 """The way in and out: the start page, invitations, signing out."""
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -31,13 +30,13 @@ PLACES = (
 
 def routes(desk: Desk) -> list[Route]:
     """Return the routes that are open to everybody."""
-    made = _Pages(desk)
+    pages = _EntrancePages(desk)
     return [
-        Route("/", made.start),
-        Route("/healthz", made.healthy),
-        Route("/join/{token}", made.invited, methods=["GET"]),
-        Route("/join/{token}", made.join, methods=["POST"]),
-        Route("/sign-out", made.sign_out, methods=["POST"]),
+        Route("/", pages.start),
+        Route("/healthz", pages.healthy),
+        Route("/join/{token}", pages.invited, methods=["GET"]),
+        Route("/join/{token}", pages.join, methods=["POST"]),
+        Route("/sign-out", pages.sign_out, methods=["POST"]),
     ]
 
 
@@ -46,61 +45,61 @@ def place_of(person: Person) -> str:
     return next(path for role, path in PLACES if person.may(role))
 
 
-class _Pages:
+class _EntrancePages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._attempts = Attempts(FAILURES_OF_ONE, FAILURES_OF_ALL, FAILURE_SECONDS)
 
-    async def start(self, request: Request) -> Response:
+    def start(self, request: Request) -> Response:
         """Send people to their work, and tell others how to get in."""
         if request.state.person is not None:
             return RedirectResponse(place_of(request.state.person), 303)
         return page(request, "shell/home.html", contact=self._desk.policy.desk.contact)
 
-    async def healthy(self, _: Request) -> Response:
+    def healthy(self, _: Request) -> Response:
         """Tell a proxy or a supervisor that the desk answers."""
         return PlainTextResponse("ok\n")
 
-    async def invited(self, request: Request) -> Response:
+    def invited(self, request: Request) -> Response:
         """Show whom a link invites; it is used up by the button only, because programs open links to preview them."""
         if request.state.by_proxy:
             return RedirectResponse("/", 303)
         if refusal := self._too_many(request):
             return refusal
-        found = await run_in_threadpool(self._desk.people.invitation, request.path_params["token"])
-        if found is None:
+        invitation = self._desk.people.invitation(request.path_params["token"])
+        if invitation is None:
             return self._failed(request)
         return page(
             request,
             "shell/join.html",
-            name=found.name,
-            roles=written(found.roles),
+            name=invitation.name,
+            roles=written(invitation.roles),
             policy_name=self._desk.policy.policy.name,
-            expires_at=found.expires_at,
+            expires_at=invitation.expires_at,
         )
 
-    async def join(self, request: Request) -> Response:
+    def join(self, request: Request) -> Response:
         """Use an invitation up and sign the person in."""
         if request.state.by_proxy:
             return RedirectResponse("/", 303)
         if refusal := self._too_many(request):
             return refusal
         browser = request.headers.get("user-agent", "")
-        token = await run_in_threadpool(self._desk.people.redeem, request.path_params["token"], browser)
+        token = self._desk.people.redeem(request.path_params["token"], browser)
         if token is None:
             return self._failed(request)
         if request.state.session_id is not None:
-            await run_in_threadpool(self._desk.people.end_session, request.state.session_id, request.state.person.name)
+            self._desk.people.end_session(request.state.session_id, request.state.person.name)
         request.app.state.identities.forget()
         response = RedirectResponse("/", 303)
         request.app.state.cookies.sign_in(response, token)
         return response
 
-    async def sign_out(self, request: Request) -> Response:
+    def sign_out(self, request: Request) -> Response:
         """End the session of this browser."""
         person = person_of(request)
         if request.state.session_id is not None:
-            await run_in_threadpool(self._desk.people.end_session, request.state.session_id, person.name)
+            self._desk.people.end_session(request.state.session_id, person.name)
             request.app.state.identities.forget()
         for tell in self._desk.on_sign_out:
             tell(person.name)

@@ -1,14 +1,16 @@
 """Pages from templates: everything that comes from items, raters or the policy is escaped."""
 
 import hashlib
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from al_assets import formatting
 
 
 @lru_cache(maxsize=100)
@@ -22,14 +24,13 @@ ENVIRONMENT = Environment(
     loader=PackageLoader("al_assets.review.desk"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, auto_reload=False,
 )  # fmt: skip
-ENVIRONMENT.globals["asset"] = asset
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """Return a rendered template.
 
     It also knows ``person`` (None before signing in), ``csrf``, ``path``, ``by_proxy`` (somebody else signs people in
-    and out) and ``asset(name)``.
+    and out), ``asset(name)``, ``about(time)``, ``due(deadline, now)`` and ``formatting``.
     """
     common = {
         "person": getattr(request.state, "person", None),
@@ -40,12 +41,30 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     return HTMLResponse(ENVIRONMENT.get_template(template).render(**common, **context), status_code=status)
 
 
-async def form_of(request: Request) -> FormData:
-    """Return the form of a request: as the gate has read it, or read now where there is no gate."""
-    read = getattr(request.state, "form", None)
-    return read if isinstance(read, FormData) else await request.form()
-
-
 def wants_fragment(request: Request) -> bool:
     """Whether htmx asks for a part of the page only."""
     return request.headers.get("HX-Request") == "true"
+
+
+def about(time: timedelta) -> str:
+    """Return a time in words, such as ``about 1 h 20 min``."""
+    minutes = round(time.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    hours, rest = divmod(minutes if minutes < 60 else round(minutes / 10) * 10, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{rest} min"] * bool(rest)
+    return f"about {' '.join(parts)}"
+
+
+def due(deadline: datetime, now: datetime) -> str:
+    """Return how far away a deadline is, such as ``in 2 days``."""
+    seconds = abs((deadline - now).total_seconds())
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size or size == 1)
+    if unit == "second":
+        return "now"
+    many = formatting.count(int(seconds // size), unit)
+    return f"in {many}" if deadline > now else f"{many} ago"
+
+
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+ENVIRONMENT.globals.update(asset=asset, formatting=formatting, about=about, due=due)

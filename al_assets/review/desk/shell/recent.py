@@ -7,21 +7,48 @@ from typing import Generic, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
+from starlette.requests import Request
 
-Key = TypeVar("Key", bound=Hashable)
+from al_assets.review.desk.security.secret import keyed_digest
+from al_assets.storage.ledger import Ledger
+
+State = TypeVar("State", bound=Hashable)
 Value = TypeVar("Value")
 PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
-class Found(Generic[Value]):
+class LedgerState:
+    """A place in the ledger: the last vote or decision, the published iterations and who may vote."""
+
+    watermark: int
+    iterations: tuple[str, ...]
+    raters: tuple[str, ...]
+
+    def chosen(self, request: Request) -> str | None:
+        """Return the iteration that a request asks for, None for all: it names none, or none that is published."""
+        asked = request.query_params.get("iteration")
+        return asked if asked in self.iterations else None
+
+    def mark(self, secret: bytes) -> str:
+        """Return a name of the state that tells nothing of it."""
+        return keyed_digest(secret, "state", str(self))[:16]
+
+
+def ledger_state(ledger: Ledger) -> LedgerState:
+    """Look at the ledger."""
+    return LedgerState(ledger.watermark(), tuple(ledger.iterations()), tuple(ledger.raters))
+
+
+@dataclass(frozen=True)
+class RecentValue(Generic[Value]):
     """A value, and in how many seconds to ask again if it rests on an older state; None if it is of the present one."""
 
     value: Value
     ask_again: float | None
 
 
-class Recent(Generic[Key, Value]):
+class Recent(Generic[State, Value]):
     """The latest value of something slow, computed in a thread, one at a time.
 
     While states follow each other quickly, the older value is given for a while, so that the machine does little else
@@ -33,47 +60,47 @@ class Recent(Generic[Key, Value]):
     """
 
     def __init__(
-        self, compute: Callable[[Key], Value], *, pause: float = 9.0, clock: Callable[[], float] = time.monotonic
+        self, compute: Callable[[State], Value], *, pause: float = 9.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._compute, self._pause, self._clock = compute, pause, clock
         self._lock, self._patient = anyio.Lock(), anyio.Lock()
-        self._known: tuple[Key, Value] | None = None
+        self._known: tuple[State, Value] | None = None
         self._rest_until = float("-inf")
 
-    async def of(self, key: Key, *, fresh: bool = False) -> Found[Value]:
+    async def of(self, state: State, *, fresh: bool = False) -> RecentValue[Value]:
         """Return the value of a state, or that of an older one with when to ask again.
 
-        :param fresh: never that of an older one, and at once: for somebody who goes on from what he finds.
+        :param fresh: never that of an older one, and at once: for somebody who goes on from what they find.
         """
-        if found := self._at_hand(key, fresh):
-            return found
+        if recent := self._at_hand(state, fresh):
+            return recent
         if fresh:
-            return await self._computed(key, fresh)
+            return await self._computed(state, fresh)
         # Those who wait do so here and not in threads, which votes need.
         async with self._patient:
-            if found := self._at_hand(key, fresh):
-                return found
+            if recent := self._at_hand(state, fresh):
+                return recent
             await anyio.sleep(max(self._rest_until - self._clock(), 0.0))
-            return await self._computed(key, fresh)
+            return await self._computed(state, fresh)
 
-    async def _computed(self, key: Key, fresh: bool) -> Found[Value]:
+    async def _computed(self, state: State, fresh: bool) -> RecentValue[Value]:
         async with self._lock:
-            if found := self._at_hand(key, fresh):
-                return found
+            if recent := self._at_hand(state, fresh):
+                return recent
             start = self._clock()
-            value = await run_sync(self._compute, key)
+            value = await run_sync(self._compute, state)
             end = self._clock()
             self._rest_until = end + self._pause * (end - start)
-            self._known = (key, value)
-            return Found(value, None)
+            self._known = (state, value)
+            return RecentValue(value, None)
 
-    def _at_hand(self, key: Key, fresh: bool) -> Found[Value] | None:
+    def _at_hand(self, state: State, fresh: bool) -> RecentValue[Value] | None:
         if self._known is None:
             return None
         known, value = self._known
-        if known == key:
-            return Found(value, None)
+        if known == state:
+            return RecentValue(value, None)
         if fresh:
             return None
         left = self._rest_until - self._clock()
-        return Found(value, left) if left > PATIENCE else None
+        return RecentValue(value, left) if left > PATIENCE else None

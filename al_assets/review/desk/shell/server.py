@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from al_assets.config import DeskSettings, is_loopback
-from al_assets.review.desk.shell.changes import end_streams
+from al_assets.review.desk.shell.events import end_streams
 
 SECONDS_TO_FINISH = 3
 SECONDS_TO_KEEP = 30
@@ -24,7 +24,7 @@ class ServerError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class ListenAt:
     """Where the server listens.
 
     :param port: 0 for one that is free.
@@ -49,56 +49,56 @@ class Place:
         return f"{self.scheme}://{host}:{port}"
 
 
-def settings_at(place: Place, settings: DeskSettings, public_url: str | None = None) -> DeskSettings:
-    """Return the settings for a place: with the address under which browsers will find the desk.
+def settings_at(address: ListenAt, settings: DeskSettings, public_url: str | None = None) -> DeskSettings:
+    """Return the settings for an address to listen at: with the one under which browsers will find the desk.
 
     :param public_url: said on the command line; it goes before the policy file's.
     :raises ServerError: votes or sign-ins would go over the network unencrypted, or nobody said under which address.
     """
-    if bool(place.certificate) != bool(place.private_key):
+    if bool(address.certificate) != bool(address.private_key):
         raise ServerError("TLS needs both files: --certificate and --private-key")
     wanted = public_url or settings.public_url
-    if wanted is None and place.certificate and is_loopback(place.host) and place.port:
-        wanted = place.origin(place.port)
+    if wanted is None and address.certificate and is_loopback(address.host) and address.port:
+        wanted = address.origin(address.port)
     try:
-        found = DeskSettings.model_validate({**settings.model_dump(), "public_url": wanted})
+        made = DeskSettings.model_validate({**settings.model_dump(), "public_url": wanted})
     except ValidationError as error:
         raise ServerError(f"--public-url: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    if place.certificate and found.public_url is not None and not found.public_url.startswith("https://"):
-        raise ServerError(f"--public-url {found.public_url}: with --certificate it must be https")
-    if is_loopback(place.host):
-        return found
-    if not place.certificate and not place.behind_proxy:
+    if address.certificate and made.public_url is not None and not made.public_url.startswith("https://"):
+        raise ServerError(f"--public-url {made.public_url}: with --certificate it must be https")
+    if is_loopback(address.host):
+        return made
+    if not address.certificate and not address.behind_proxy:
         raise ServerError(
-            f"--host {place.host}: other machines could reach the desk, unencrypted; give --certificate "
+            f"--host {address.host}: other machines could reach the desk, unencrypted; give --certificate "
             "and --private-key, or --behind-proxy if a proxy takes care of TLS; see docs/desk-security.md"
         )
-    if found.public_url is None:
+    if made.public_url is None:
         raise ServerError(
-            f"--host {place.host}: say under which address browsers find the desk, since no other is answered: "
+            f"--host {address.host}: say under which address browsers find the desk, since no other is answered: "
             "--public-url https://HOST, or desk.public_url in the policy file"
         )
-    return found
+    return made
 
 
-def bound_socket(place: Place) -> socket.socket:
-    """Return a socket that listens at a place.
+def bound_socket(address: ListenAt) -> socket.socket:
+    """Return a socket that listens at a address.
 
     :raises ServerError: the address is taken or not this machine's.
     """
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # Told the protocol, asyncio sends what it has at once; else a page would wait 40 ms between its head and its body.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((place.host, place.port))
+        listener.bind((address.host, address.port))
         # Two servers can be bound to one port; only one can listen.
         listener.listen()
     except (OSError, OverflowError, TypeError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        raise ServerError(f"{place.host}:{place.port}: {reason}; name another with --host or --port") from error
+        raise ServerError(f"{address.host}:{address.port}: {reason}; name another with --host or --port") from error
     return listener
 
 
@@ -114,17 +114,17 @@ class DeskServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def desk_server(app: Starlette, place: Place) -> DeskServer:
+def desk_server(app: Starlette, address: ListenAt) -> DeskServer:
     """Return a server for a desk's application; ``run`` it with ``bound_socket``.
 
     :raises ServerError: the certificate or the private key cannot be used.
     """
     config = uvicorn.Config(
         app,
-        host=place.host,
-        port=place.port,
-        ssl_certfile=place.certificate,
-        ssl_keyfile=place.private_key,
+        host=address.host,
+        port=address.port,
+        ssl_certfile=address.certificate,
+        ssl_keyfile=address.private_key,
         # The desk writes its own, without the tokens of invitations.
         access_log=False,
         # Whom to believe about addresses is for the desk to decide.
@@ -142,8 +142,8 @@ def desk_server(app: Starlette, place: Place) -> DeskServer:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise ServerError(
-            f"TLS: {place.certificate} and {place.private_key} cannot be used ({error}); both must be PEM files that "
-            "belong together"
+            f"TLS: {address.certificate} and {address.private_key} cannot be used ({error}); both must be PEM files "
+            "that belong together"
         ) from error
     return DeskServer(config)
 

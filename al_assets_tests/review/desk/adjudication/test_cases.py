@@ -12,7 +12,7 @@ START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 def found(ledger: Ledger) -> list[Case]:
     tables = (ledger.answers(), ledger.adjudications(), ledger.withdrawals())
-    return cases(*tables, votes_per_item=2, key=KEY, policy="spam")
+    return cases(*tables, votes_per_item=2, secret=KEY, policy="spam")
 
 
 def decide(ledger: Ledger, item: str, label: str = "positive", iteration: str = "0000") -> None:

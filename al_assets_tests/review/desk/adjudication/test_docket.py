@@ -4,10 +4,10 @@ import anyio
 import polars as pl
 import pytest
 
-from al_assets.review.desk.adjudication.docket import Docket
+from al_assets.review.desk.adjudication.cases import Docket
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.state import ledger_state
+from al_assets.review.desk.shell.recent import ledger_state
 from al_assets.storage.ledger import Adjudication, Ledger
 from al_assets_tests.support.desk.answers import disagree
 from al_assets_tests.support.desk.clients import SignIn

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from al_assets.review.desk.people.audit import AuditFilter
+from al_assets.review.desk.people.queries import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger
@@ -21,7 +21,7 @@ def adjudicator(sign_in: SignIn) -> DeskClient:
 
 def fields_of(page: str) -> dict[str, str]:
     """Return the hidden fields of the decision's form, and where it is sent."""
-    found = dict(re.findall(r'<input type="hidden" name="(mark|key)" value="([^"]*)">', page))
+    found = dict(re.findall(r'<input type="hidden" name="(mark|form_id)" value="([^"]*)">', page))
     action = re.search(r'action="(/adjudication/[^"]*)"', page)
     assert action
     return {**found, "action": html.unescape(action[1])}
@@ -103,7 +103,9 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_kept(sign_in: SignIn, d
     client = adjudicator(sign_in)
     fields = fields_of(client.get("/adjudication").text)
     answer(desk, "item000", "cleo", "negative", comment="a third answer")
-    refused = client.submit(fields["action"], label="positive", comment="mine", mark=fields["mark"], key=fields["key"])
+    refused = client.submit(
+        fields["action"], label="positive", comment="mine", mark=fields["mark"], form_id=fields["form_id"]
+    )
     assert refused.status_code == 409
     assert "while you read it" in refused.text
     assert "a third answer" in refused.text

@@ -16,9 +16,8 @@ from al_assets.agreement.raters.pairwise import OTHERS
 from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.raters.slices import agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
-from al_assets.review.desk.dashboard.agreement import SHOWN, agreement_of, raters_of
-from al_assets.review.desk.dashboard.course import course_of
-from al_assets.review.desk.shell import words
+from al_assets.review.desk.dashboard.figures import SHOWN, agreement_of, raters_of
+from al_assets.review.desk.dashboard.loop_so_far import loop_so_far
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
@@ -85,9 +84,9 @@ def test_agreement_is_that_of_the_agreement_package(labelled: Desk, dashboards: 
     kappa = found["expert_expert_kappa"]
     assert kappa.low is not None
     text = words_of(dashboards[Role.ADJUDICATOR].get("/dashboard?iteration=0000").text)
-    assert f"{words.decimal(kappa.estimate)} {words.interval(kappa.low, kappa.high)}" in text
+    assert f"{decimal(kappa.estimate)} {interval(kappa.low, kappa.high)}" in text
     alpha = found["krippendorff_alpha"]
-    assert f"Alpha of all raters {words.decimal(alpha.estimate)}" in text
+    assert f"Alpha of all raters {decimal(alpha.estimate)}" in text
 
 
 def test_raters_figures_are_those_of_the_agreement_package(labelled: Desk) -> None:
@@ -170,7 +169,7 @@ def test_finished_iterations_are_listed_with_their_verdicts(tmp_path: Path) -> N
         {"figure": "model_expert_kappa", "scope": "evaluation", "estimate": 0.4, "low": 0.3, "high": 0.5, "items": 45},
     ]
     root.write_table(root.table_path("kappa_report", "0000"), stored_report(rows))
-    found = course_of(str(tmp_path), None)
+    found = loop_so_far(str(tmp_path), None)
     (finished,) = found.finished
     assert (finished.iteration, finished.labels, finished.verdict) == ("0000", 150, "continue")
     assert finished.model is not None
@@ -183,7 +182,7 @@ def test_a_loop_that_cannot_be_asked_stops_nothing(tmp_path: Path) -> None:
 
     (tmp_path / "kappa_report").mkdir()
     (tmp_path / "kappa_report" / "0000.parquet").write_bytes(b"damaged")
-    found = course_of(str(tmp_path), broken)
+    found = loop_so_far(str(tmp_path), broken)
     assert "no <instance>" in found.problem
     assert "could not be read" in found.problem
     assert html.escape(found.problem) != found.problem

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from al_assets.review.desk.people.audit_pages import ON_A_PAGE
+from al_assets.review.desk.people.pages import ON_A_PAGE
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.support.desk.clients import DeskClient, SignIn

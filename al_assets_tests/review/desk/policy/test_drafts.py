@@ -7,10 +7,10 @@ from starlette.datastructures import FormData
 
 from al_assets.config import PolicyText
 from al_assets.review.desk.policy.drafts import (
-    Draft,
     DraftError,
     DraftExample,
-    Known,
+    KnownVersions,
+    PolicyDraft,
     draft_from,
     draft_of,
     proposed_text,
@@ -27,17 +27,17 @@ NOW = PolicyText.model_validate(
 )
 
 
-def known(*states: tuple[str, str]) -> Known:
+def known(*states: tuple[str, str]) -> KnownVersions:
     schema = {"version": pl.String, "text_fingerprint": pl.String}
-    return Known.of(NOW, pl.DataFrame(list(states), schema=schema, orient="row"))
+    return KnownVersions.of(NOW, pl.DataFrame(list(states), schema=schema, orient="row"))
 
 
-def edited(**fields: object) -> Draft:
+def edited(**fields: object) -> PolicyDraft:
     values = {**vars(draft_of(known())), "guideline": "Spam sells something.", **fields}
-    return Draft(**values)
+    return PolicyDraft(**values)
 
 
-def problems(draft: Draft, *states: tuple[str, str]) -> dict[str, str]:
+def problems(draft: PolicyDraft, *states: tuple[str, str]) -> dict[str, str]:
     with pytest.raises(DraftError) as caught:
         proposed_text(draft, known(*states))
     return caught.value.problems
@@ -47,7 +47,7 @@ def problems(draft: Draft, *states: tuple[str, str]) -> dict[str, str]:
     ("version", "expected"), [("1", "2"), ("2026-05", "2026-06"), ("draft", "draft.1"), ("v9", "v10")]
 )
 def test_the_next_version_counts_on(version: str, expected: str) -> None:
-    assert Known.of(NOW.model_copy(update={"version": version}), known_texts()).next_version() == expected
+    assert KnownVersions.of(NOW.model_copy(update={"version": version}), known_texts()).next_version() == expected
 
 
 def known_texts() -> pl.DataFrame:
@@ -99,8 +99,8 @@ def test_a_form_is_read_whatever_it_holds() -> None:
             ("example_text", "b"), ("example_label", "negative"), ("example_why", "w"),
         ]
     )  # fmt: skip
-    assert draft_from(form) == Draft("2", "Spam?", "one\ntwo", (DraftExample("a", "negative", "w"),))
-    assert draft_from(FormData([])) == Draft("", "", "")
+    assert draft_from(form) == PolicyDraft("2", "Spam?", "one\ntwo", (DraftExample("a", "negative", "w"),))
+    assert draft_from(FormData([])) == PolicyDraft("", "", "")
 
 
 def test_empty_examples_are_counted_anew() -> None:

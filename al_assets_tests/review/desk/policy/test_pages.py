@@ -5,7 +5,7 @@ from dataclasses import replace
 import yaml
 
 from al_assets.config import PolicyText
-from al_assets.review.desk.people.audit import AuditFilter
+from al_assets.review.desk.people.queries import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.review.desk.adjudication.test_pages import decide
@@ -83,10 +83,10 @@ def test_a_proposal_is_shown_as_a_diff_and_can_be_downloaded(sign_in: SignIn, de
     preview = client.submit("/policy/propose", step="preview", **EDITED).text
     assert "<ins>" in preview
     assert desk.people.audit_log(AuditFilter(act="propose policy")) == []
-    sent = client.submit("/policy/propose", step="propose", key="k", **EDITED)
+    sent = client.submit("/policy/propose", step="propose", form_id="k", **EDITED)
     assert sent.status_code == 303
     assert (
-        client.submit("/policy/propose", step="propose", key="k", **EDITED).headers["location"]
+        client.submit("/policy/propose", step="propose", form_id="k", **EDITED).headers["location"]
         == sent.headers["location"]
     )
     page = client.get(sent.headers["location"]).text

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al_assets.config import PolicyText
-from al_assets.review.desk.policy.text_diff import Part, changes_between, edits
+from al_assets.review.desk.policy.text_diff import TextPart, changes_between, edits
 
 TEXTS = st.text(alphabet="ab \n.", max_size=40)
 
@@ -20,9 +20,10 @@ def test_words_are_marked_within_their_own_line() -> None:
         "Spam sells things.\nSatire may be rude.\nNews is no spam, ever.\n",
     )
     assert edits(before, after) == (
-        Part("same", "Spam "), Part("deleted", "sells."), Part("inserted", "sells things."), Part("same", "\n"),
-        Part("inserted", "Satire may be rude.\n"), Part("same", "News is no "), Part("deleted", "spam."),
-        Part("inserted", "spam, ever."), Part("same", "\n"),
+        TextPart("same", "Spam "), TextPart("deleted", "sells."), TextPart("inserted", "sells things."),
+        TextPart("same", "\n"),
+        TextPart("inserted", "Satire may be rude.\n"), TextPart("same", "News is no "), TextPart("deleted", "spam."),
+        TextPart("inserted", "spam, ever."), TextPart("same", "\n"),
     )  # fmt: skip
 
 
@@ -41,4 +42,4 @@ def test_what_raters_would_read_differently_is_named_and_counted() -> None:
     example = {"text": "buy", "label": "positive", "why": "it sells"}
     after = PolicyText.model_validate({**before.model_dump(), "examples": [example]})
     (change,) = changes_between(before, after)
-    assert change.parts == (Part("inserted", "positive: buy (why: it sells)\n"),)
+    assert change.parts == (TextPart("inserted", "positive: buy (why: it sells)\n"),)

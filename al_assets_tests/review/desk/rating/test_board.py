@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.review.desk.rating.claims import IDLE
-from al_assets.review.desk.rating.rounds import QuestionId
+from al_assets.review.desk.rating.board import IDLE
+from al_assets.review.desk.rating.round import QuestionId
 from al_assets.review.questions import MIN_GAP, blind_order
 from al_assets.storage.ledger.progress import count_progress
 from al_assets_tests.support.desk.boards import NOON, Play, round_of
@@ -33,7 +33,7 @@ def act(play: Play, rater: str, what: str, present: set[str], shown: dict[str, Q
         play.board.skip(rater, question)
     elif what == "sign out":
         shown.pop(rater, None)
-        play.board.claims.give_up(rater)
+        play.board.give_up(rater)
     elif what == "leave" and len(present) > votes:
         shown.pop(rater, None)
         present.discard(rater)
@@ -154,7 +154,7 @@ def test_what_a_rater_gives_up_goes_to_others(away: str) -> None:
     if away == "skip":
         play.board.skip("ben", QuestionId("0000", "a"))
     elif away == "sign out":
-        play.board.claims.give_up("ben")
+        play.board.give_up("ben")
     else:
         play.board.set_raters(("anna", "cleo"))
     assert play.look("cleo") == ("0000", "a")
@@ -163,7 +163,7 @@ def test_what_a_rater_gives_up_goes_to_others(away: str) -> None:
 def test_looking_without_claiming_changes_nothing() -> None:
     play = Play(round_of(queue_frame(["a"])), raters=CROWD[:3])
     for rater in CROWD[:3]:
-        assert play.board.survey(rater, play.now, claim=False).question == ("0000", "a")
+        assert play.board.view(rater, play.now, claim=False).question == ("0000", "a")
     assert play.look("cleo") == ("0000", "a")
 
 
@@ -216,8 +216,8 @@ def test_the_newest_iteration_first_then_older_ones_until_they_are_due() -> None
     order = play.answer_all("anna")
     assert [item[:3] for item in order] == ["new"] * 3 + ["old"] * 3
     play.now += timedelta(hours=24)
-    survey = play.board.survey("ben", play.now)
-    assert survey.left == 3
+    view = play.board.view("ben", play.now)
+    assert view.waiting == 3
     assert {item[:3] for item in play.answer_all("ben")} == {"new"}
     late = Play(round_of(queue_frame(items(3))), deadline=1)
     late.now += timedelta(hours=2)
@@ -250,16 +250,16 @@ def test_votes_on_what_was_published_a_moment_ago_do_no_harm() -> None:
 
 def test_the_survey_counts_what_is_likely_to_be_ones_own() -> None:
     play = Play(round_of(queue_frame(items(30))), raters=CROWD[:3])
-    survey = play.board.survey("anna", play.now)
-    assert (survey.answered, survey.left) == (0, 30)
-    assert survey.share == pytest.approx(20)
+    view = play.board.view("anna", play.now)
+    assert (view.answered, view.waiting) == (0, 30)
+    assert view.share == pytest.approx(20)
     for _ in range(10):
         play.answer("ben")
-    assert play.board.survey("anna", play.now).share == pytest.approx(20 * 2 / 3 + 10 / 2)
+    assert play.board.view("anna", play.now).share == pytest.approx(20 * 2 / 3 + 10 / 2)
     for _ in range(10):
         play.answer("cleo")
-    survey = play.board.survey("anna", play.now)
-    assert survey.left == 20
-    assert survey.share == pytest.approx(20 * 2 / 3)
-    stranger = play.board.survey("zoe", play.now)
-    assert (stranger.question, stranger.left) == (None, 0)
+    view = play.board.view("anna", play.now)
+    assert view.waiting == 20
+    assert view.share == pytest.approx(20 * 2 / 3)
+    stranger = play.board.view("zoe", play.now)
+    assert (stranger.question, stranger.waiting) == (None, 0)

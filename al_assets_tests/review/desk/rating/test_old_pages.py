@@ -7,7 +7,7 @@ import pytest
 
 from al_assets.review.desk.rating import pages
 from al_assets.review.desk.rating.room import Room
-from al_assets.review.desk.rating.rounds import QuestionId
+from al_assets.review.desk.rating.round import QuestionId
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger.votes import WITHDRAWN
@@ -93,11 +93,11 @@ def test_what_is_about_to_be_taken_back_is_offered_to_nobody_else(desk: Desk) ->
     desk.ledger.record([vote(item, rater) for item in items(6) for rater in ("anna", "ben")])
     room.catch_up()
     question = QuestionId("0000", "item003")
-    assert not room.go_back("anna", question, 2)
-    assert room.go_back("anna", question, 1)
+    with room.board() as board:
+        assert not board.take_back("anna", question, 2, room.now())
+        assert board.take_back("anna", question, 1, room.now())
     desk.ledger.record([vote("item003", "anna", WITHDRAWN)])
     room.catch_up()
-    assert room.view("cleo").offer is None
-    offer = room.view("anna").offer
-    assert offer is not None
-    assert (offer.text, offer.turn) == ("text of item003", 2)
+    assert room.view("cleo").question is None
+    view = room.view("anna")
+    assert (view.question, view.text, view.turn) == (question, "text of item003", 2)

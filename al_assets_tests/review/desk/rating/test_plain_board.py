@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.review.desk.rating.rounds import QuestionId
+from al_assets.review.desk.rating.round import QuestionId
 from al_assets_tests.review.desk.rating.test_board import ACTS, CROWD, act
 from al_assets_tests.support.desk.boards import Play, round_of
 from al_assets_tests.support.desk.plain_board import PlainBoard
@@ -14,8 +14,8 @@ from al_assets_tests.support.ledger import items, paired_queue, queue_frame
 
 def compare(play: Play, rater: str) -> None:
     plain = PlainBoard(play).survey(rater)
-    found = play.board.survey(rater, play.now, claim=False)
-    assert (found.question, found.answered, found.left) == plain[:3]
+    found = play.board.view(rater, play.now, claim=False)
+    assert (found.question, found.answered, found.waiting) == plain[:3]
     assert found.share == pytest.approx(plain[3])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from al_assets.review.desk.rating.codes import answer_key, is_desk_key, question_code
+from al_assets.review.desk.rating.round import QuestionId, desk_vote_key, is_from_desk, question_code
 from al_assets.review.desk.rating.writer import VoteWriter
 from al_assets.storage.ledger import Ledger, LedgerError, RecordResult, Vote, VoteError
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, queue_frame, vote
@@ -134,10 +134,10 @@ def test_a_vote_that_was_given_up_while_it_waited_is_not_written(ledger: SlowLed
 
 
 def test_codes_and_keys_name_one_thing_each_and_say_nothing() -> None:
-    key = b"k" * 32
+    secret = b"k" * 32
     codes = {
-        question_code(each, policy, iteration, item, rater)
-        for each in (key, b"l" * 32)
+        question_code(each, policy, QuestionId(iteration, item), rater)
+        for each in (secret, b"l" * 32)
         for policy in ("spam", "scam")
         for iteration in ("0000", "0001")
         for item in ("a", "a|b", "b")
@@ -145,7 +145,7 @@ def test_codes_and_keys_name_one_thing_each_and_say_nothing() -> None:
     }
     assert len(codes) == 48
     assert all(len(code) == 16 and set(code) <= set("0123456789abcdef") for code in codes)
-    keys = {answer_key(key, "spam", "0000", "a", "anna", turn) for turn in range(5)}
+    keys = {desk_vote_key(secret, "spam", QuestionId("0000", "a"), "anna", turn) for turn in range(5)}
     assert len(keys) == 5
-    assert all(is_desk_key(each) for each in keys)
-    assert not is_desk_key("file:1")
+    assert all(is_from_desk(each) for each in keys)
+    assert not is_from_desk("file:1")

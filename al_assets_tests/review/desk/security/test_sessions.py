@@ -13,8 +13,7 @@ from starlette.applications import Starlette
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.people.store import PeopleStore, utc_now
-from al_assets.review.desk.security.cookies import Cookies
-from al_assets.review.desk.security.identities import REMEMBERED_SECONDS
+from al_assets.review.desk.security.identities import REMEMBERED_SECONDS, Cookies
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.support.desk.clients import KEY, DeskClient, SignIn, client_of, open_desk, running_app
@@ -52,7 +51,7 @@ def test_desks_of_one_machine_leave_each_others_sessions_alone(tmp_path: Path) -
         for name, key in (("one", KEY), ("two", bytes(32))):
             (tmp_path / name).mkdir()
             made = stack.enter_context(open_desk(tmp_path / name, f"sqlite:///{tmp_path}/{name}.sqlite"))
-            app = stack.enter_context(running_app(replace(made, key=key)))
+            app = stack.enter_context(running_app(replace(made, secret=key)))
             clients.append(client_of(app, made, "ada", Role.ADMIN))
         one, two = clients
         both = "; ".join(f"{name}={value}" for each in clients for name, value in each.cookies.items())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.security.bodies import MAX_BODY
+from al_assets.review.desk.security.gate import MAX_BODY
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE
 from al_assets.review.desk.shell.events import HEARTBEAT_SECONDS
-from al_assets.review.desk.shell.server import Place
+from al_assets.review.desk.shell.server import ListenAt
 from al_assets_tests.support.desk.answers import answer
 from al_assets_tests.support.desk.clients import open_desk
 from al_assets_tests.support.desk.proxies import HOST, Browser, caddy, nginx, shown, sign_in_service
@@ -47,7 +47,7 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("proxy")
     with (
         open_desk(folder, f"sqlite:///{folder}/x.sqlite", desk=BEHIND) as desk,
-        running(desk, Place(port=0)) as port,
+        running(desk, ListenAt(port=0)) as port,
         proxy(folder, port) as (front, certificate),
     ):
         yield Behind(desk, front, certificate, folder)
@@ -110,7 +110,7 @@ def test_nginx_asks_who_it_is_and_nobody_says_so_himself(tmp_path: Path) -> None
     people = {"ada": "ada@example.org", "eve": "eve@example.org", "nobody": ""}
     with (
         open_desk(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", desk=settings) as desk,
-        running(desk, Place(port=0)) as port,
+        running(desk, ListenAt(port=0)) as port,
         sign_in_service(people) as service,
         nginx(tmp_path, port, shown("nginx", 1), {"http://127.0.0.1:4180": f"http://127.0.0.1:{service}"}) as front,
     ):

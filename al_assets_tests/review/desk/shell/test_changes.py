@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from al_assets.review.desk.shell.changes import Changes, TooManyStreamsError, end_streams
-from al_assets.review.desk.shell.events import EventStream
+from al_assets.review.desk.shell.events import Changes, EventStream, TooManyStreamsError, end_streams
 
 
 class Ledger:

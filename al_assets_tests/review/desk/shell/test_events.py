@@ -13,10 +13,9 @@ from starlette.applications import Starlette
 
 from al_assets.review.desk.shell import events
 from al_assets.review.desk.shell.access import Role
-from al_assets.review.desk.shell.changes import MAX_STREAMS, end_streams
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.events import HEARTBEAT_SECONDS
-from al_assets.review.desk.shell.server import Place, bound_socket
+from al_assets.review.desk.shell.events import HEARTBEAT_SECONDS, MAX_STREAMS, end_streams
+from al_assets.review.desk.shell.server import ListenAt, bound_socket
 from al_assets_tests.support.desk.answers import answer
 from al_assets_tests.support.desk.clients import DeskClient, SignIn
 from al_assets_tests.support.desk.serving import in_a_thread
@@ -38,7 +37,7 @@ class Served:
 def served(app: Starlette) -> Iterator[Served]:
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=GRACEFUL_SECONDS, lifespan="off")
     server = uvicorn.Server(config)
-    with in_a_thread(server, bound_socket(Place(port=0))) as port:
+    with in_a_thread(server, bound_socket(ListenAt(port=0))) as port:
         yield Served(f"http://127.0.0.1:{port}", server)
 
 

@@ -18,9 +18,9 @@ import yaml
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.people.store import PeopleStore
-from al_assets.review.desk.security import bodies
+from al_assets.review.desk.security import gate
 from al_assets.review.desk.shell.app import make_app
-from al_assets.review.desk.shell.server import Place, ServerError, bound_socket, desk_server, settings_at
+from al_assets.review.desk.shell.server import ListenAt, ServerError, bound_socket, desk_server, settings_at
 from al_assets_tests.support.desk.clients import open_desk
 from al_assets_tests.support.desk.serving import own_certificate, running
 from al_assets_tests.support.policies import make_policy
@@ -29,7 +29,7 @@ from al_assets_tests.support.policies import make_policy
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("server")
-    with open_desk(folder, f"sqlite:///{folder}/x.sqlite") as desk, running(desk, Place(port=0)) as found:
+    with open_desk(folder, f"sqlite:///{folder}/x.sqlite") as desk, running(desk, ListenAt(port=0)) as found:
         yield found
 
 
@@ -99,7 +99,7 @@ def test_the_server_says_nothing_of_itself(port: int) -> None:
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for_long(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "SECONDS_TO_ARRIVE", 0.3)
+    monkeypatch.setattr(gate, "SECONDS_TO_ARRIVE", 0.3)
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"POST /sign-out HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
         with connection.makefile("rb") as stream:
@@ -110,7 +110,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for_long(port: int, monkeypat
 
 def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     certificate, key = own_certificate(tmp_path, "localhost")
-    place = Place(port=0, certificate=certificate, private_key=key)
+    place = ListenAt(port=0, certificate=certificate, private_key=key)
     settings = settings_at(place, DeskSettings(), "https://localhost")
     with open_desk(tmp_path, f"sqlite:///{tmp_path}/x.sqlite", desk=settings.model_dump()) as desk:
         token = desk.people.invite("ada", ["admin"], "root")
@@ -122,34 +122,34 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     assert "Secure" in answer.headers["set-cookie"]
     assert "strict-transport-security" not in answer.headers, "of this machine's own name other servers may have need"
     with pytest.raises(ServerError, match="belong together"):
-        desk_server(make_app(desk), Place(certificate=certificate, private_key=certificate))
+        desk_server(make_app(desk), ListenAt(certificate=certificate, private_key=certificate))
 
 
 @pytest.mark.parametrize(
     ("place", "public_url", "message"),
     [
-        (Place("0.0.0.0"), "https://d.example", "unencrypted"), (Place("10.0.0.1"), None, "unencrypted"),
-        (Place("::"), None, "unencrypted"), (Place("desk.example"), None, "unencrypted"),
-        (Place("0.0.0.0", behind_proxy=True), None, "--public-url https://HOST"),
-        (Place(certificate=Path("c")), None, "both files"), (Place(private_key=Path("k")), None, "both files"),
-        (Place("0.0.0.0", behind_proxy=True), "http://desk.example", "unencrypted"),
-        (Place("0.0.0.0", 8200, Path("c"), Path("k")), "http://127.0.0.1", "must be https"),
-        (Place("127.0.0.1", 8443, Path("c"), Path("k")), "http://127.0.0.1:8443", "must be https"),
-        (Place(), "ftp://desk.example", r"^--public-url: 'ftp://desk.example' must be https://HOST .*without a path$"),
+        (ListenAt("0.0.0.0"), "https://d.example", "unencrypted"), (ListenAt("10.0.0.1"), None, "unencrypted"),
+        (ListenAt("::"), None, "unencrypted"), (ListenAt("desk.example"), None, "unencrypted"),
+        (ListenAt("0.0.0.0", behind_proxy=True), None, "--public-url https://HOST"),
+        (ListenAt(certificate=Path("c")), None, "both files"), (ListenAt(private_key=Path("k")), None, "both files"),
+        (ListenAt("0.0.0.0", behind_proxy=True), "http://desk.example", "unencrypted"),
+        (ListenAt("0.0.0.0", 8200, Path("c"), Path("k")), "http://127.0.0.1", "must be https"),
+        (ListenAt("127.0.0.1", 8443, Path("c"), Path("k")), "http://127.0.0.1:8443", "must be https"),
+        (ListenAt(), "ftp://d.example", r"^--public-url: 'ftp://d.example' must be https://HOST .*without a path$"),
     ],
 )  # fmt: skip
-def test_what_would_go_unencrypted_is_refused(place: Place, public_url: str | None, message: str) -> None:
+def test_what_would_go_unencrypted_is_refused(place: ListenAt, public_url: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settings_at(place, DeskSettings(), public_url)
 
 
 def test_places_that_are_safe_are_taken() -> None:
-    secure = Place("127.0.0.1", 8443, Path("c"), Path("k"))
+    secure = ListenAt("127.0.0.1", 8443, Path("c"), Path("k"))
     assert settings_at(secure, DeskSettings()).public_url == "https://127.0.0.1:8443"
-    assert settings_at(Place(), DeskSettings()).public_url is None
+    assert settings_at(ListenAt(), DeskSettings()).public_url is None
     known = DeskSettings(public_url="https://desk.example", invite_hours=1)
-    assert settings_at(Place("0.0.0.0", behind_proxy=True), known) == known
-    assert settings_at(Place(), known, "http://localhost:9").public_url == "http://localhost:9"
+    assert settings_at(ListenAt("0.0.0.0", behind_proxy=True), known) == known
+    assert settings_at(ListenAt(), known, "http://localhost:9").public_url == "http://localhost:9"
 
 
 def test_a_taken_port_is_said(port: int) -> None:
@@ -158,18 +158,18 @@ def test_a_taken_port_is_said(port: int) -> None:
         taken.listen()
         number = taken.getsockname()[1]
         with pytest.raises(ServerError, match=f"127.0.0.1:{number}: .*--port"):
-            bound_socket(Place(port=number))
-    with bound_socket(Place(port=0)) as first, pytest.raises(ServerError, match="--port"):
+            bound_socket(ListenAt(port=number))
+    with bound_socket(ListenAt(port=0)) as first, pytest.raises(ServerError, match="--port"):
         # Another desk that is only just starting.
-        bound_socket(Place(port=first.getsockname()[1]))
+        bound_socket(ListenAt(port=first.getsockname()[1]))
     for host in ("192.0.2.1", "\xe9" * 80):
         with pytest.raises(ServerError, match=f"{host}:0: .*--host"):
-            bound_socket(Place(host, 0))
+            bound_socket(ListenAt(host, 0))
 
 
 def test_a_page_is_sent_at_once() -> None:
     # A socket that does not know its protocol would hold the body back until the browser has said that it got the head.
-    with bound_socket(Place(port=0)) as listener:
+    with bound_socket(ListenAt(port=0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 

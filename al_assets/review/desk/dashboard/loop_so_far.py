@@ -21,7 +21,7 @@ class FinishedIteration:
 
 
 @dataclass(frozen=True)
-class Course:
+class LoopSoFar:
     """The loop so far.
 
     :param waits_for: a sentence; "" where the desk does not know the loop.
@@ -33,7 +33,7 @@ class Course:
     problem: str
 
 
-def course_of(root_url: str, loop_waits_for: Callable[[], str] | None) -> Course:
+def loop_so_far(root_url: str, loop_waits_for: Callable[[], str] | None) -> LoopSoFar:
     """Read the reports under a policy's root, the newest first, and ask what the loop waits for."""
     waits_for, problems = "", []
     if loop_waits_for is not None:
@@ -47,7 +47,7 @@ def course_of(root_url: str, loop_waits_for: Callable[[], str] | None) -> Course
     except (OSError, ValueError) as error:
         finished = ()
         problems.append(f"The reports could not be read: {error}")
-    return Course(waits_for, finished, " ".join(problems))
+    return LoopSoFar(waits_for, finished, " ".join(problems))
 
 
 def _finished(root_url: str) -> tuple[FinishedIteration, ...]:

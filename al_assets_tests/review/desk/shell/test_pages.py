@@ -2,16 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from al_assets.review.desk.rating.pace import about, due, pace
+from al_assets.review.desk.shell.pages import about, due
 from al_assets_tests.support.desk.boards import NOON
-
-
-def test_the_pace_is_the_median_without_pauses() -> None:
-    seconds = [0, 10, 22, 30, 45, 2_000, 2_012, 2_026]
-    moments = [NOON + timedelta(seconds=each) for each in seconds]
-    assert pace(moments) == timedelta(seconds=12)
-    assert pace(moments[:5]) is None
-    assert pace([]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""Text that is not trusted, made ready to be shown: what hides in it becomes visible, and nothing of it acts."""
+"""Texts made ready for a page: what hides in items and comments becomes visible; the guideline comes in paragraphs."""
 
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from al_assets.config import PolicyText
+
+_LIST_ITEM = re.compile(r"\s*(?:[-*\u2022]|\d+[.)])\s+")
 FOLD_CHARACTERS = 800
 FOLD_LINES = 12
 _SLACK = 200
@@ -133,3 +136,59 @@ def _fold_at(text: str) -> int:
 def _continues(before: str, character: str) -> bool:
     is_mark = unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or _is_selector(character)
     return is_mark or before == _ZWJ or "\U0001f3fb" <= character <= "\U0001f3ff"
+
+
+@dataclass(frozen=True)
+class GuidelineBlock:
+    """A paragraph of one entry, or a list."""
+
+    entries: tuple[str, ...]
+    is_list: bool
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    """A worked example with the name of its label."""
+
+    text: Shown
+    label: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Guideline:
+    """What lies beside every question.
+
+    :param seen: names this state of the text; another one means that it has changed.
+    """
+
+    question: str
+    version: str
+    blocks: tuple[GuidelineBlock, ...]
+    examples: tuple[ShownExample, ...]
+    seen: str
+
+
+def guideline(policy: PolicyText) -> Guideline:
+    """Return the policy ready for a page."""
+    names = {"positive": policy.labels.positive, "negative": policy.labels.negative}
+    examples = tuple(ShownExample(shown(each.text), names[each.label], each.why) for each in policy.examples)
+    return Guideline(policy.question, policy.version, blocks(policy.guideline), examples, policy.text_fingerprint())
+
+
+def blocks(text: str) -> tuple[GuidelineBlock, ...]:
+    """Divide a guideline into paragraphs and lists; lines that were broken for an editor's sake are joined."""
+    found: list[GuidelineBlock] = []
+    for part in re.split(r"\n\s*\n", text.strip()):
+        lines: list[tuple[bool, str]] = []
+        for line in part.splitlines():
+            if _LIST_ITEM.match(line):
+                lines.append((True, _LIST_ITEM.sub("", line, count=1).strip()))
+            elif lines:
+                lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line.strip()}")
+            else:
+                lines.append((False, line.strip()))
+        for is_list in (False, True):
+            if entries := tuple(entry for listed, entry in lines if listed == is_list):
+                found.append(GuidelineBlock(entries, is_list))
+    return tuple(found)

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.review.desk.shell.guideline import Block, blocks
-from al_assets.review.desk.shell.untrusted_text import FOLD_CHARACTERS, FOLD_LINES, Piece, pieces, shown
+from al_assets.review.desk.shell.texts import FOLD_CHARACTERS, FOLD_LINES, GuidelineBlock, Piece, blocks, pieces, shown
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 HEART_ON_FIRE = "\u2764\ufe0f\u200d\U0001f525"
@@ -95,8 +94,8 @@ def test_a_head_is_the_beginning_of_the_text(text: str) -> None:
 def test_guidelines_in_paragraphs_and_lists() -> None:
     text = "Spam sells\nsomething.\n\nIt is spam when\n- it offers\n  a price\n- it links\n\n1. One\n2) Two"
     assert blocks(text) == (
-        Block(("Spam sells something.",), False),
-        Block(("It is spam when",), False),
-        Block(("it offers a price", "it links"), True),
-        Block(("One", "Two"), True),
+        GuidelineBlock(("Spam sells something.",), False),
+        GuidelineBlock(("It is spam when",), False),
+        GuidelineBlock(("it offers a price", "it links"), True),
+        GuidelineBlock(("One", "Two"), True),
     )

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from al_assets.review.desk.rating.shared_read import SharedRead
+from al_assets.review.desk.rating.room import SharedRead
 
 
 class Slow:

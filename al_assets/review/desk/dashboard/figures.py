@@ -44,7 +44,7 @@ class RaterFigures:
 
 
 @dataclass(frozen=True)
-class RaterQuality:
+class JudgedRaters:
     """The figures of all raters.
 
     :param problem: why hidden gold could not be read; "" if it could.
@@ -65,7 +65,7 @@ def agreement_of(votes: pl.DataFrame, policy: Policy) -> dict[str, Measured]:
     return {name: measured[name] for name in SHOWN if name in measured}
 
 
-def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> RaterQuality:
+def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> JudgedRaters:
     """Return each rater's figures as of a place in the ledger, over all iterations."""
     problem = ""
     try:
@@ -86,7 +86,7 @@ def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> RaterQuality:
         if figure.scope == "rater" and figure.figure == "retest_agreement"
     }
     names = _in_order(ledger.raters, [*others, *by_gold, *by_retest])
-    return RaterQuality(
+    return JudgedRaters(
         tuple(RaterFigures(name, by_gold.get(name), by_retest.get(name), others.get(name)) for name in names), problem
     )
 
