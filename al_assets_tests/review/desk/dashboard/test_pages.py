@@ -16,6 +16,7 @@ from al_assets.agreement.raters.pairwise import OTHERS
 from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.raters.slices import agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
+from al_assets.formatting import decimal, interval
 from al_assets.review.desk.dashboard.figures import SHOWN, agreement_of, raters_of
 from al_assets.review.desk.dashboard.loop_so_far import loop_so_far
 from al_assets.review.desk.shell.access import Role
