@@ -47,13 +47,13 @@ def overlap_map(
         f"{_cluster(positive)}+ {_cluster(negative)}-"
         for positive, negative in frame.select("positive_cluster", "negative_cluster").iter_rows()
     ]
-    drawn = overlap_picture(*(frame[name].to_list() for name in ("x", "y", "size", "mixing")), names)
+    x, y, size, mixing = (frame[name].to_list() for name in ("x", "y", "size", "mixing"))
     return table_output(
         frame,
         {
             "overlaps": frame.height,
             "items_in_overlaps": int(frame["size"].sum()),
-            "map": picture(drawn),
+            "map": picture(overlap_picture(x, y, size, mixing, names)),
             "largest_overlaps": table(largest_overlaps(frame, pool)),
         },
     )

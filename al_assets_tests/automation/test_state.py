@@ -8,7 +8,6 @@ import pytest
 from al_assets.automation.state import (
     Action,
     IterationState,
-    Job,
     LabelProgress,
     LoopState,
     Occasion,
@@ -16,6 +15,7 @@ from al_assets.automation.state import (
     Step,
     next_step,
 )
+from al_assets.partitions import Job
 
 MAX_ATTEMPTS = 3
 DEADLINE = 24.0

@@ -9,13 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.geometry.clusters import assign_clusters
-from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import MOST_PROMISING
+from al_assets.curation.round import History, cluster_assignments, ranked_pairs
+from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.base import EXPLORATION, Candidates
-from al_assets.curation.strategies.ranked_pairs import rank_pairs
 from al_assets.curation.strategies.registry import make_strategy
 from benchmarks.rivals.question import Question
 from benchmarks.rivals.systems import OURS, Query
@@ -26,6 +25,8 @@ _PAIRS = "boundary_pairs"
 _NO_LOT = "no lot"
 # As the loop's first round does it: half of the boundary share goes to promising items.
 _BEFORE_ANY_LABEL = "half promising"
+# Macro clusters have no part in picking.
+_WITHOUT_NAMES = RoundSettings(clusters=ClusterSettings(min_cluster_size=None))
 
 
 def version() -> str:
@@ -57,30 +58,11 @@ def prepare(strategy: str, question: Question) -> Query:
 
 def boundary_pairs(question: Question, vectors: Vectors) -> pl.DataFrame:
     """Return ranked boundary pairs of a pool, from its vectors; macro clusters have no part in picking."""
-    clustering, selection = ClusteringSettings(), SelectionSettings()
-    ids, positive = question.item_ids, question.positive
-    clusters = assign_clusters(
-        ids,
-        vectors,
-        positive,
-        min_cluster_size=None,
-        pca_dimensions=clustering.pca_dimensions,
-        exact_below=clustering.exact_below,
-        items_per_cell=clustering.items_per_cell,
-        seed=question.seed,
-    )
-    pairs = cross_label_pairs(
-        ids,
-        vectors,
-        positive,
-        clusters,
-        neighbours=selection.neighbours,
-        min_mixing=selection.min_mixing,
-        exclude=ids.gather(question.labelled_rows).to_list(),
-        seed=question.seed,
-    )
-    scores = ids.to_frame().with_columns(p_positive=question.scores, label=positive)
-    return rank_pairs(pairs, question.seed, scores)
+    labelled = question.item_ids.gather(question.labelled_rows).to_list()
+    scores = question.item_ids.to_frame().with_columns(p_positive=question.scores, label=question.positive)
+    sides = Sides(question.item_ids, vectors, question.positive)
+    clusters = cluster_assignments(sides, _WITHOUT_NAMES, question.seed)
+    return ranked_pairs(sides, clusters, scores, History(labelled), _WITHOUT_NAMES, question.seed)
 
 
 def _rows(item_ids: pl.Series, picked: pl.Series) -> NDArray[np.int64]:

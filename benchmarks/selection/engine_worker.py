@@ -6,22 +6,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.geometry.clusters import assign_clusters, macro_clusters
-from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.clusters import macro_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search
 from al_assets.curation.geometry.duplicates import near_duplicates
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
-from al_assets.curation.geometry.overlap import map_overlaps
 from al_assets.curation.geometry.products import Shape, logged_products
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.round import History, candidate_pairs, cluster_assignments, overlap_map
 from al_assets.curation.runner import THREADS
+from al_assets.curation.settings import DEFAULTS
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
@@ -88,41 +89,32 @@ def _select(
     seed: int,
 ) -> tuple[Vectors, pl.DataFrame, int, list[str]]:
     """Do what the assets do, stage by stage."""
-    clustering, selection = ClusteringSettings(), SelectionSettings()
-    ids, positive = frame["item_id"], frame["label"].to_numpy()
+    ids, positive, how = frame["item_id"], frame["label"].to_numpy(), DEFAULTS.clusters
     with timed.stage("vectors checked"):
-        vectors = Vectors(mapped)
-    settings: dict[str, Any] = {
-        "pca_dimensions": clustering.pca_dimensions,
-        "exact_below": clustering.exact_below,
-        "seed": seed,
-    }
+        sides = Sides(ids, Vectors(mapped), positive)
     with timed.stage("micro cells"):
-        clusters = assign_clusters(
-            ids, vectors, positive, min_cluster_size=None, items_per_cell=clustering.items_per_cell, **settings
-        )
+        clusters = cluster_assignments(sides, replace(DEFAULTS, clusters=replace(how, min_cluster_size=None)), seed)
     with timed.stage("macro clusters"):
         macro = np.empty(len(ids), dtype=np.int32)
         for side in (np.flatnonzero(positive), np.flatnonzero(~positive)):
-            macro[side] = macro_clusters(vectors, side, min_cluster_size=clustering.min_cluster_size, **settings)
+            macro[side] = macro_clusters(
+                sides.vectors,
+                side,
+                min_cluster_size=how.min_cluster_size or 0,
+                pca_dimensions=how.pca_dimensions,
+                exact_below=how.exact_below,
+                seed=seed,
+            )
         clusters = clusters.with_columns(macro_cluster=pl.Series(macro))
     with timed.stage("neighbours and mixing"):
-        pairs = cross_label_pairs(
-            ids,
-            vectors,
-            positive,
-            clusters,
-            neighbours=selection.neighbours,
-            min_mixing=selection.min_mixing,
-            seed=seed,
-        )
+        pairs = candidate_pairs(sides, clusters, History(), DEFAULTS, seed)
     with timed.stage("overlap map"):
-        map_overlaps(ids, vectors, positive, clusters, pairs)
+        overlap_map(sides, clusters, pairs)
     with timed.stage("ranking and picks"):
-        ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, selection.exploration, seed)
+        ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, DEFAULTS.exploration, seed)
         items = Candidates(ids, frame["p_positive"].to_numpy(), positive, pairs=ranked)
-        picked = BoundaryShare(0.0, selection.exploration).pick(items, BUDGET, seed)["item_id"].to_list()
-    return vectors, clusters, pairs.height, picked
+        picked = BoundaryShare(0.0, DEFAULTS.exploration).pick(items, BUDGET, seed)["item_id"].to_list()
+    return sides.vectors, clusters, pairs.height, picked
 
 
 def floor_cpu(products: list[Shape]) -> float:

@@ -9,12 +9,13 @@ import polars as pl
 import psutil
 from numpy.typing import NDArray
 
-from al_assets.config import ClusteringSettings, SelectionSettings
-from al_assets.curation.geometry.clusters import assign_clusters
-from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.cross_label_pairs import Search
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.round import History, candidate_pairs, cluster_assignments
 from al_assets.curation.runner import Runner, Threads
+from al_assets.curation.settings import DEFAULTS
 from al_assets.scale.ray_runner import NodeUse, RayRunner
 from al_assets.scale.ray_start import local_cluster
 from benchmarks.pools.bench_pool import BenchPool
@@ -142,32 +143,11 @@ def bench_selection_ray(
 
 
 def _engine(pool: BenchPool, runner: Runner, search: Search, seed: int) -> tuple[EngineRun, pl.DataFrame, pl.DataFrame]:
-    clustering, selection = ClusteringSettings(), SelectionSettings()
     wall, cpu = time.perf_counter(), _cpu_s()
-    vectors = Vectors(pool.vectors)
-    clusters = assign_clusters(
-        pool.item_ids,
-        vectors,
-        pool.positive,
-        min_cluster_size=clustering.min_cluster_size,
-        pca_dimensions=clustering.pca_dimensions,
-        exact_below=clustering.exact_below,
-        items_per_cell=clustering.items_per_cell,
-        seed=seed,
-        runner=runner,
-    )
+    sides = Sides(pool.item_ids, Vectors(pool.vectors), pool.positive)
+    clusters = cluster_assignments(sides, DEFAULTS, seed, runner)
     clustered = time.perf_counter()
-    pairs = cross_label_pairs(
-        pool.item_ids,
-        vectors,
-        pool.positive,
-        clusters,
-        neighbours=selection.neighbours,
-        min_mixing=selection.min_mixing,
-        seed=seed,
-        search=search,
-        runner=runner,
-    )
+    pairs = candidate_pairs(sides, clusters, History(), DEFAULTS, seed, runner, search)
     done = time.perf_counter()
     return EngineRun(done - wall, _cpu_s() - cpu, clustered - wall, done - clustered, pairs.height), clusters, pairs
 
