@@ -9,6 +9,7 @@ from al_assets.commands.demo import demo, demo_desk
 from al_assets.commands.desk import desk_app
 from al_assets.commands.label_studio import label_studio_app
 from al_assets.commands.labels import labels_app
+from al_assets.commands.ledger import ledger_app
 from al_assets.commands.options import fail
 from al_assets.commands.study import study_app
 from al_assets.config import PolicyError
@@ -24,6 +25,7 @@ for command in (
 app.add_typer(labels_app, name="labels")
 app.add_typer(label_studio_app, name="label-studio")
 app.add_typer(desk_app, name="desk")
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(study_app, name="study")
 
 

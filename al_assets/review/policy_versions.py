@@ -9,7 +9,7 @@ import polars as pl
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS
 from al_assets.config import Policy, PolicyText
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.ledger.policy_texts import text_row
+from al_assets.storage.ledger.registers import text_row
 from al_assets.storage.root import RunRoot
 
 CURRENT, OLDER, UNKNOWN = "current text", "older text", "text not on record"

@@ -17,7 +17,7 @@ from al_assets.review.intake import ImportReport, ReadVote, Rejection, VoteRow, 
 from al_assets.review.questions import coded_items, looks_coded, questions
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote
-from al_assets.storage.ledger.queries import VOTES_SCHEMA
+from al_assets.tables import VOTES
 
 SHEET_COLUMNS = ("item_id", "iteration", "policy_version", "rater", "text", "label", "undecided_reason", "comment")
 
@@ -90,7 +90,7 @@ def export_votes(
 
     :param path: .csv, .jsonl or .parquet; replaced if it exists.
     """
-    votes = ledger.answers(iterations, watermark).select(VOTES_SCHEMA.names())
+    votes = ledger.answers(iterations, watermark).select(VOTES.columns)
     write_sheet(checked_target(path), votes)
     return votes.height
 

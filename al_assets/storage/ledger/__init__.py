@@ -4,8 +4,9 @@ from al_assets.agreement.policy_gaps import UNDECIDED_REASONS
 from al_assets.storage.ledger.adjudications import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 from al_assets.storage.ledger.ledger import Ledger
 from al_assets.storage.ledger.progress import Progress
+from al_assets.storage.ledger.queries import VoteRow
+from al_assets.storage.ledger.queue import Publication
 from al_assets.storage.ledger.store import LedgerError
-from al_assets.storage.ledger.tail import VoteRow
 from al_assets.storage.ledger.votes import LABELS, WITHDRAWN, Receipt, RecordResult, Vote, VoteError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LedgerError",
     "OvertakenError",
     "Progress",
+    "Publication",
     "Receipt",
     "RecordResult",
     "Vote",

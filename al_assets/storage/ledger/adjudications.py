@@ -8,25 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import polars as pl
 from sqlalchemy import Connection, Select, Table, func, insert, select
 
+from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
-from al_assets.storage.ledger.tables import ADJUDICATIONS, VOTES
+from al_assets.storage.ledger.queue import asked_items, not_queued
+from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, VOTES
 from al_assets.storage.ledger.votes import MAX_COMMENT, is_storable, wrong_moment
 
 ADJUDICATED_LABELS = ("positive", "negative", GUIDELINE_GAP)
-_MOMENT = pl.Datetime("us", "UTC")
-ADJUDICATIONS_SCHEMA = pl.Schema(
-    {
-        "seq": pl.Int64(), "iteration": pl.String(), "item_id": pl.String(), "label": pl.String(),
-        "adjudicator": pl.String(), "comment": pl.String(), "policy_version": pl.String(),
-        "decided_at": _MOMENT, "recorded_at": _MOMENT,
-    }
-)  # fmt: skip
 
 
 class AdjudicationError(ValueError):
@@ -70,7 +63,7 @@ def record_adjudication(connection: Connection, policy: str, decision: Adjudicat
         for another decision.
     :raises OvertakenError: the item has changed since ``seen``.
     """
-    asked = queries.asked_items(connection, policy, [decision.item_id])
+    asked = asked_items(connection, policy, [decision.item_id])
     if reason := _refusal(decision, asked):
         raise AdjudicationError(reason)
     if (seq := _seq_of_key(connection, policy, decision)) is not None:
@@ -105,7 +98,7 @@ def adjudications_query(policy: str, iterations: Collection[str] | None, waterma
     rows = ADJUDICATIONS.alias()
     latest = select(func.max(rows.c.seq)).group_by(rows.c.iteration, rows.c.item_id)
     chosen = queries.chosen(latest, rows, policy, iterations, watermark)
-    columns = (ADJUDICATIONS.c[name] for name in ADJUDICATIONS_SCHEMA)
+    columns = (ADJUDICATIONS.c[name] for name in tables.ADJUDICATIONS.columns)
     return select(*columns).where(ADJUDICATIONS.c.seq.in_(chosen)).order_by(ADJUDICATIONS.c.seq)
 
 
@@ -141,7 +134,7 @@ def _latest_of(connection: Connection, table: Table, policy: str, decision: Adju
 def _refusal(decision: Adjudication, asked: dict[tuple[str, str], Any]) -> str | None:
     row = asked.get((decision.iteration, decision.item_id))
     if row is None:
-        return queries.not_queued(decision.iteration, decision.item_id, asked)
+        return not_queued(decision.iteration, decision.item_id, asked)
     if row.reason in HIDDEN:
         return (
             f"item_id: {decision.item_id!r} is a hidden item of iteration {decision.iteration}, so its answers are "

@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, func, select
 
+from al_assets import tables
 from al_assets.storage.ledger import queries
-from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA, adjudications_query
-from al_assets.storage.ledger.tables import ADJUDICATIONS, VOTES
-from al_assets.storage.ledger.tail import votes_after
+from al_assets.storage.ledger.adjudications import adjudications_query
+from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, VOTES
 from al_assets.tables import EXPERT_LABELS
 
 
@@ -21,7 +21,8 @@ def read_labels(
     :return: an EXPERT_LABELS frame.
     """
     votes = queries.to_frame(connection, queries.labels_query(policy, iterations, watermark), queries.LABELS_SCHEMA)
-    decisions = queries.to_frame(connection, adjudications_query(policy, iterations, watermark), ADJUDICATIONS_SCHEMA)
+    decided = adjudications_query(policy, iterations, watermark)
+    decisions = queries.to_frame(connection, decided, tables.ADJUDICATIONS.schema)
     adjudicated = decisions.select("iteration", "item_id", adjudicated="label")
     joined = votes.join(adjudicated, on=["iteration", "item_id"], how="left", maintain_order="left")
     as_of = _last_change(connection, policy, iterations, watermark)
@@ -33,7 +34,7 @@ def changed_labels(connection: Connection, policy: str, since: int, watermark: i
     rows = ADJUDICATIONS.c
     decided = select(rows.iteration, rows.item_id).where(rows.policy == policy, rows.seq > since).distinct()
     changed = len(connection.execute(decided).all())
-    if votes_after(connection, policy, since):
+    if queries.votes_after(connection, policy, since):
         then, now = (set(connection.execute(_counting(policy, upto)).all()) for upto in (since, watermark))
         changed += len({(item_id, rater) for _, item_id, rater in then ^ now})
     return changed

@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import polars as pl
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from al_assets.config import Policy, PolicyText
 from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import Adjudication, record_adjudication
-from al_assets.storage.ledger.policy_texts import note_text
-from al_assets.storage.ledger.queue_rows import read_queue, to_rows
-from al_assets.storage.ledger.queue_rules import checked_queue
-from al_assets.storage.ledger.raters import Change, record_change
+from al_assets.storage.ledger.queue import checked_queue, read_queue
 from al_assets.storage.ledger.reader import LedgerReader
-from al_assets.storage.ledger.tables import IMPORTS, QUEUE, QUEUE_REASONS, VOTE_REASONS, VOTES
+from al_assets.storage.ledger.registers import Change, note_import, note_text, record_change
+from al_assets.storage.ledger.sql_tables import QUEUE, VOTES
 from al_assets.storage.ledger.vote_plan import Plan, plan_votes
 from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError
 from al_assets.tables import REVIEW_QUEUE
@@ -68,7 +66,7 @@ class Ledger(LedgerReader):
         A published item never changes or leaves, nor does why it was chosen. Publishing again returns the published
         queue as it is; with ``append`` (a reselect) items that are not queued yet join it under the next revision.
 
-        :param queue: columns of REVIEW_QUEUE; ``revision`` is ignored and may be missing, as may WHY_QUEUED.
+        :param queue: columns of REVIEW_QUEUE; ``revision`` is ignored and may be missing.
         :param selected_by: fingerprints of what chose the items, such as ``{"labeler": ..., "embedder": ...}``.
         :raises ValueError: no items, a wrong column, inclusion probability or number, or text that no database stores.
         :raises LedgerError: nothing was published.
@@ -90,9 +88,9 @@ class Ledger(LedgerReader):
                 "published_at": datetime.now(UTC),
                 "selected_by": chosen_by,
             }
-            rows = to_rows(added, common)
-            queries.add_rows(connection, QUEUE, rows.queue)
-            queries.add_rows(connection, QUEUE_REASONS, rows.reasons)
+            rows = [{**row, **common, "position": place} for place, row in enumerate(added.iter_rows(named=True))]
+            if rows:
+                connection.execute(insert(QUEUE), rows)
             return self._queue(connection, iteration)
 
     def record(
@@ -125,7 +123,7 @@ class Ledger(LedgerReader):
             )
             self._add_votes(connection, plan, asked)
             if receipt:
-                queries.add_rows(connection, IMPORTS, [self._import_row(plan, receipt)])
+                note_import(connection, self.policy_name, plan, receipt)
             watermark = queries.watermark_of(connection, self.policy_name)
         return RecordResult(plan.new, plan.repeated, plan.superseding, tuple(plan.outdated), watermark)
 
@@ -148,7 +146,7 @@ class Ledger(LedgerReader):
     def change_rater(self, name: str, change: Change, by: str) -> None:
         """Let somebody vote from now on ("joined"), or no more ("left"); what is so already is not recorded again.
 
-        Votes of a rater who left stay and count. Nothing waits for his answers any more.
+        Votes of a rater who left stay and count. Nothing waits for their answers any more.
 
         :param by: who made the change.
         :raises ValueError: the change is unknown, or a name is empty or not storable.
@@ -166,31 +164,17 @@ class Ledger(LedgerReader):
 
     def _add_votes(self, connection: Connection, plan: Plan, asked: Mapping[tuple[str, str], Any]) -> None:
         now = datetime.now(UTC)
-        rows, reasons = [], []
+        rows = []
         for row in plan.rows:
-            place = asked[row["iteration"], row["item_id"]]
-            stored = {
-                **row,
-                "policy": self.policy_name,
-                "selected_by": place.selected_by,
-                "inclusion_probability": place.inclusion_probability,
-                "recorded_at": now,
-            }
-            if reason := stored.pop("undecided_reason"):
-                reasons.append({"seq": row["seq"], "policy": self.policy_name, "undecided_reason": reason})
-            rows.append(stored)
-        queries.add_rows(connection, VOTES, rows)
-        queries.add_rows(connection, VOTE_REASONS, reasons)
-
-    def _import_row(self, plan: Plan, receipt: Receipt) -> dict[str, Any]:
-        left_out = {*receipt.rejected_rows, *(receipt.rows[position] for position in plan.outdated)}
-        return {
-            "policy": self.policy_name,
-            "content_hash": receipt.content_hash,
-            "name": receipt.name,
-            "accepted": plan.new,
-            "repeated": plan.repeated,
-            "superseding": plan.superseding,
-            "rejected_rows": json.dumps(sorted(left_out)),
-            "imported_at": datetime.now(UTC),
-        }
+            question = asked[row["iteration"], row["item_id"]]
+            rows.append(
+                {
+                    **row,
+                    "policy": self.policy_name,
+                    "selected_by": question.selected_by,
+                    "inclusion_probability": question.inclusion_probability,
+                    "recorded_at": now,
+                }
+            )
+        if rows:
+            connection.execute(insert(VOTES), rows)

@@ -82,7 +82,7 @@ def count_progress(
     items = [item_id for item_id, _ in queue]
     needed = dict.fromkeys(items, votes_per_item)
     for item_id, before in asked_again.items():
-        # Whoever has left since will not answer again, unless he did so before he left.
+        # Whoever has left since will not answer again, unless they did so before they left.
         needed[item_id] = min(votes_per_item, len({*answers[item_id], *(set(before) & set(raters))}))
     lacking = {item_id: needed[item_id] - len(answers[item_id]) for item_id in items}
     waiting = [item_id for item_id in items if lacking[item_id] > 0]
@@ -102,7 +102,9 @@ def count_progress(
         watermark=watermark,
         open_items={
             rater: tuple(
-                each for each in waiting if rater not in answers[each] and rater in asked_again.get(each, (rater,))
+                item_id
+                for item_id in waiting
+                if rater not in answers[item_id] and rater in asked_again.get(item_id, (rater,))
             )
             for rater in raters
         },

@@ -1,42 +1,45 @@
 """What the ledger asks of its database, and the frames it answers with."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select
 from sqlalchemy.sql import FromClause
 
+from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN, REPEAT
-from al_assets.storage.ledger.tables import ADJUDICATIONS, IMPORTS, QUEUE, VOTE_REASONS, VOTES
+from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, QUEUE, VOTES
 from al_assets.storage.ledger.vote_plan import Known
 from al_assets.storage.ledger.votes import WITHDRAWN, Place, Vote
 from al_assets.tables import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).
 _CHUNK = 1_000
-_MOMENT = pl.Datetime("us", "UTC")
 VotesQuery = Callable[[str, Collection[str] | None, int], Select[Any]]
-VOTES_SCHEMA = pl.Schema(
-    {
-        "seq": pl.Int64(), "item_id": pl.String(), "iteration": pl.String(), "rater": pl.String(),
-        "label": pl.String(), "policy_version": pl.String(), "policy_fingerprint": pl.String(),
-        "voted_at": _MOMENT, "recorded_at": _MOMENT, "comment": pl.String(), "undecided_reason": pl.String(),
-        "blind": pl.Boolean(), "source": pl.String(), "selected_by": pl.String(), "inclusion_probability": pl.Float64(),
-        "supersedes": pl.Int64(), "vote_key": pl.String(),
-    }
-)  # fmt: skip
 LABELS_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in EXPERT_LABELS.schema.items() if name not in ("adjudicated", "as_of")}
 )
-WITHDRAWALS_SCHEMA = pl.Schema({"iteration": pl.String(), "item_id": pl.String(), "seq": pl.Int64()})
-ANSWERS_SCHEMA = pl.Schema(
-    {**VOTES_SCHEMA, "reason": pl.String(), "group_id": pl.String(), "text": pl.String(), "published_at": _MOMENT}
-)
 
 
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+class VoteRow(NamedTuple):
+    """A vote on record: an answer, one that was superseded since, or a withdrawal."""
+
+    seq: int
+    iteration: str
+    item_id: str
+    rater: str
+    label: str
+    comment: str | None
+    undecided_reason: str | None
+    vote_key: str
+    voted_at: datetime
+    recorded_at: datetime
+
+
+def chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the values, each once and in order, in lists that one statement can take."""
     ordered = sorted(set(values))
     for start in range(0, len(ordered), _CHUNK):
         yield ordered[start : start + _CHUNK]
@@ -54,13 +57,8 @@ def _asked_about(votes: FromClause, queue: FromClause) -> FromClause:
     return votes.join(queue, and_(*(queue.c[name] == votes.c[name] for name in names)))
 
 
-def _with_reason(votes: FromClause = VOTES) -> FromClause:
-    """Join votes with why a rater could not decide; most have no such row."""
-    return votes.outerjoin(VOTE_REASONS, VOTE_REASONS.c.seq == VOTES.c.seq)
-
-
 def _column(name: str) -> ColumnElement[Any]:
-    return next(table.c[name] for table in (VOTES, VOTE_REASONS, QUEUE) if name in table.c)
+    return VOTES.c[name] if name in VOTES.c else QUEUE.c[name]
 
 
 def chosen(
@@ -101,7 +99,7 @@ def asked_openly(query: Select[Any]) -> Select[Any]:
 
 def _with_question(schema: pl.Schema) -> Select[Any]:
     columns = (_column(name) for name in schema)
-    return select(*columns).select_from(_with_reason(_asked_about(VOTES, QUEUE))).order_by(VOTES.c.seq)
+    return select(*columns).select_from(_asked_about(VOTES, QUEUE)).order_by(VOTES.c.seq)
 
 
 def history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
@@ -111,11 +109,11 @@ def history_query(policy: str, iterations: Collection[str] | None, watermark: in
 
 def asked_history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select every vote ever recorded, each with the queue row that asked for it."""
-    return chosen(_with_question(ANSWERS_SCHEMA), VOTES, policy, iterations, watermark)
+    return chosen(_with_question(tables.ANSWERS.schema), VOTES, policy, iterations, watermark)
 
 
 def _votes_only() -> Select[Any]:
-    return select(*(_column(name) for name in VOTES_SCHEMA)).select_from(_with_reason()).order_by(VOTES.c.seq)
+    return select(*(VOTES.c[name] for name in tables.VOTES.columns)).order_by(VOTES.c.seq)
 
 
 def votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
@@ -126,12 +124,12 @@ def votes_query(policy: str, iterations: Collection[str] | None, watermark: int)
 def answers_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the latest answer of each iteration, item and rater, each with the queue row that asked for it."""
     latest = VOTES.c.seq.in_(_latest(policy, iterations, watermark))
-    return _with_question(ANSWERS_SCHEMA).where(latest, VOTES.c.label != WITHDRAWN)
+    return _with_question(tables.ANSWERS.schema).where(latest, VOTES.c.label != WITHDRAWN)
 
 
 def asked_votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with all that is known of the question."""
-    return _with_question(ANSWERS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
+    return _with_question(tables.ANSWERS.schema).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
 
 
 def withdrawals_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
@@ -144,6 +142,15 @@ def withdrawals_query(policy: str, iterations: Collection[str] | None, watermark
 def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
     """Select the votes that count, each with the queue row that asked for it."""
     return _with_question(LABELS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
+
+
+def votes_after(connection: Connection, policy: str, seq: int) -> list[VoteRow]:
+    """Return every vote with a larger seq, in order: cheap enough to be asked for every second."""
+    columns = [VOTES.c[name] for name in VoteRow._fields]
+    # Not the bare column: SQLite would walk all of the policy's votes by another index instead of going by seq.
+    of_policy = func.coalesce(VOTES.c.policy, "") == policy
+    query = select(*columns).where(VOTES.c.seq > seq, of_policy).order_by(VOTES.c.seq)
+    return [VoteRow(*row) for row in connection.execute(query)]
 
 
 def progress_query(policy: str, iteration: str, watermark: int) -> Select[Any]:
@@ -195,37 +202,15 @@ def next_seq(connection: Connection) -> int:
     return max(int(connection.execute(query).scalar() or 0) for query in largest) + 1
 
 
-def asked_items(connection: Connection, policy: str, item_ids: Iterable[str]) -> dict[tuple[str, str], Any]:
-    """Return the queue rows of items by (iteration, item_id)."""
-    names = ("iteration", "item_id", "reason", "selected_by", "inclusion_probability")
-    columns = [QUEUE.c[name] for name in names]
-    found = {}
-    for chunk in _chunks(item_ids):
-        query = select(*columns).where(QUEUE.c.policy == policy, QUEUE.c.item_id.in_(chunk))
-        found.update({(row.iteration, row.item_id): row for row in connection.execute(query)})
-    return found
-
-
-def not_queued(iteration: str, item_id: str, asked: Collection[tuple[str, str]]) -> str:
-    """Say that an item is not in an iteration's queue, and in which it is.
-
-    :param asked: iteration and item of the queues that hold the item.
-    """
-    others = sorted(other for other, each in asked if each == item_id)
-    hint = f"it is in that of {', '.join(others)}" if others else "it is in none: check the id"
-    return f"item_id: {item_id!r} is not in the queue of iteration {iteration}; {hint}"
-
-
 def known_votes(connection: Connection, policy: str, votes: Sequence[Vote]) -> dict[Place, Known]:
     """Return the latest vote, withdrawals included, in every place that the votes touch."""
-    columns = [_column(name) for name in (*Place._fields, *Known._fields)]
+    columns = [VOTES.c[name] for name in (*Place._fields, *Known._fields)]
     iterations = sorted({vote.iteration for vote in votes})
     known = {}
-    for chunk in _chunks(vote.item_id for vote in votes):
-        query = select(*columns).select_from(_with_reason())
+    for chunk in chunks(vote.item_id for vote in votes):
         # The iterations lead to the item in the index, which would be walked from end to end without them.
-        query = query.where(VOTES.c.policy == policy, VOTES.c.iteration.in_(iterations), VOTES.c.item_id.in_(chunk))
-        query = query.order_by(VOTES.c.seq)
+        asked = (VOTES.c.policy == policy, VOTES.c.iteration.in_(iterations), VOTES.c.item_id.in_(chunk))
+        query = select(*columns).where(*asked).order_by(VOTES.c.seq)
         # In seq order, so the latest of each place is the one that stays.
         known.update({Place(*row[:3]): Known(*row[3:]) for row in connection.execute(query)})
     return known
@@ -235,20 +220,7 @@ def known_keys(connection: Connection, policy: str, votes: Sequence[Vote]) -> di
     """Return place and label of the votes on record under the votes' keys."""
     columns = [VOTES.c[name] for name in ("vote_key", "label", *Place._fields)]
     known = {}
-    for chunk in _chunks(vote.key for vote in votes):
+    for chunk in chunks(vote.key for vote in votes):
         query = select(*columns).where(VOTES.c.policy == policy, VOTES.c.vote_key.in_(chunk))
         known.update({row[0]: (Place(*row[2:]), row[1]) for row in connection.execute(query)})
     return known
-
-
-def open_rows(connection: Connection, policy: str, content_hash: str) -> frozenset[int] | None:
-    """Return the rows of a file that became no vote when it was last imported; None if it never was."""
-    query = select(IMPORTS.c.rejected_rows).where(IMPORTS.c.policy == policy, IMPORTS.c.content_hash == content_hash)
-    last = connection.execute(query.order_by(IMPORTS.c.id.desc()).limit(1)).scalar()
-    return None if last is None else frozenset(json.loads(last))
-
-
-def add_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, if any."""
-    if rows:
-        connection.execute(insert(table), list(rows))

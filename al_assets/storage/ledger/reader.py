@@ -6,18 +6,16 @@ from typing import Any, Self
 import polars as pl
 from sqlalchemy import Connection, select
 
+from al_assets import tables
 from al_assets.storage.ledger import queries
-from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA, adjudications_query
+from al_assets.storage.ledger.adjudications import adjudications_query
 from al_assets.storage.ledger.labels import changed_labels, read_labels
-from al_assets.storage.ledger.policy_texts import POLICY_TEXTS_SCHEMA, texts_query
 from al_assets.storage.ledger.progress import Progress, count_progress
-from al_assets.storage.ledger.publications import Publication, read_publications
-from al_assets.storage.ledger.queue_rows import read_queue
-from al_assets.storage.ledger.raters import raters_of
+from al_assets.storage.ledger.queue import Publication, asked_items, not_queued, read_publications, read_queue
+from al_assets.storage.ledger.registers import open_rows, raters_of, texts_query
 from al_assets.storage.ledger.retests import join_retests
+from al_assets.storage.ledger.sql_tables import QUEUE
 from al_assets.storage.ledger.store import LedgerError, Store
-from al_assets.storage.ledger.tables import QUEUE
-from al_assets.storage.ledger.tail import VoteRow, votes_after
 from al_assets.storage.ledger.votes import Vote, is_storable
 
 
@@ -79,7 +77,7 @@ class LedgerReader:
     def asked_in(self, item_ids: Collection[str]) -> dict[str, list[str]]:
         """Return for each item the iterations whose queue holds it, in order; items never queued are left out."""
         with self._store.read() as connection:
-            asked = queries.asked_items(connection, self.policy_name, filter(is_storable, item_ids))
+            asked = asked_items(connection, self.policy_name, filter(is_storable, item_ids))
         found: dict[str, list[str]] = {}
         for iteration, item_id in sorted(asked):
             found.setdefault(item_id, []).append(iteration)
@@ -88,7 +86,7 @@ class LedgerReader:
     def open_rows(self, content_hash: str) -> frozenset[int] | None:
         """Return the rows of a file that became no vote when it was last imported; None if it never was."""
         with self._store.read() as connection:
-            return queries.open_rows(connection, self.policy_name, content_hash)
+            return open_rows(connection, self.policy_name, content_hash)
 
     def votes(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count: of each item and rater the latest, hidden items left out, in ``seq`` order.
@@ -97,26 +95,26 @@ class LedgerReader:
         :param watermark: as of this ``seq``; None is now.
         :raises LedgerError: the watermark lies ahead of the ledger.
         """
-        return self._votes(queries.votes_query, queries.VOTES_SCHEMA, iterations, watermark)
+        return self._votes(queries.votes_query, tables.VOTES, iterations, watermark)
 
     def answers(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return each rater's latest answer to each item of each iteration's queue, hidden items included.
 
         :return: columns of ``votes``, then reason, group_id, text and published_at of the queue row.
         """
-        return self._votes(queries.answers_query, queries.ANSWERS_SCHEMA, iterations, watermark)
+        return self._votes(queries.answers_query, tables.ANSWERS, iterations, watermark)
 
     def asked_votes(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the columns of ``answers``; parameters as of ``votes``."""
-        return self._votes(queries.asked_votes_query, queries.ANSWERS_SCHEMA, iterations, watermark)
+        return self._votes(queries.asked_votes_query, tables.ANSWERS, iterations, watermark)
 
     def retests(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the answers to repeats, each with the answer the same rater gave the first time.
 
         :param iterations: only repeats of these iterations' queues.
-        :return: columns of RETESTS_SCHEMA, see ``join_retests``.
+        :return: columns of RETESTS, see ``join_retests``.
         """
-        history = self._votes(queries.asked_history_query, queries.ANSWERS_SCHEMA, None, watermark)
+        history = self._votes(queries.asked_history_query, tables.ANSWERS, None, watermark)
         found = join_retests(history, dict(self.policy_texts().select("fingerprint", "text_fingerprint").iter_rows()))
         return found if iterations is None else found.filter(pl.col("iteration").is_in(sorted(iterations)))
 
@@ -132,33 +130,33 @@ class LedgerReader:
             version), text (JSON: question, guideline, labels, examples), recorded_at.
         """
         with self._store.read() as connection:
-            return queries.to_frame(connection, texts_query(self.policy_name), POLICY_TEXTS_SCHEMA)
+            return queries.to_frame(connection, texts_query(self.policy_name), tables.POLICY_TEXTS.schema)
 
     def history(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return every vote ever recorded, superseded ones too, in ``seq`` order; parameters as of ``votes``."""
-        return self._votes(queries.history_query, queries.VOTES_SCHEMA, iterations, watermark)
+        return self._votes(queries.history_query, tables.VOTES, iterations, watermark)
 
-    def votes_since(self, seq: int) -> list[VoteRow]:
+    def votes_since(self, seq: int) -> list[queries.VoteRow]:
         """Return every vote with a larger ``seq``, superseded ones and withdrawals too, in order.
 
-        ``seq`` is commit order without gaps, so whoever asks again from the last one he saw misses none.
+        ``seq`` is commit order without gaps, so whoever asks again from the last one they saw misses none.
         """
         with self._store.read() as connection:
-            return votes_after(connection, self.policy_name, seq)
+            return queries.votes_after(connection, self.policy_name, seq)
 
     def adjudications(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the adjudications that count: the latest of each iteration and item; parameters as of ``votes``.
 
-        :return: columns of ADJUDICATIONS_SCHEMA, in ``seq`` order.
+        :return: columns of ADJUDICATIONS, in ``seq`` order.
         """
-        return self._votes(adjudications_query, ADJUDICATIONS_SCHEMA, iterations, watermark)
+        return self._votes(adjudications_query, tables.ADJUDICATIONS, iterations, watermark)
 
     def withdrawals(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return where answers were taken back, with the ``seq`` of the last withdrawal; parameters as of ``votes``.
 
         :return: iteration, item_id, seq; another answer may have come since.
         """
-        return self._votes(queries.withdrawals_query, queries.WITHDRAWALS_SCHEMA, iterations, watermark)
+        return self._votes(queries.withdrawals_query, tables.WITHDRAWALS, iterations, watermark)
 
     def expert_labels(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the queue row that asked for each, as an EXPERT_LABELS frame."""
@@ -200,12 +198,12 @@ class LedgerReader:
         return raters_of(connection, self.policy_name, self._named_raters)
 
     def _votes(
-        self, query: queries.VotesQuery, schema: pl.Schema, iterations: Collection[str] | None, watermark: int | None
+        self, query: queries.VotesQuery, table: tables.Table, iterations: Collection[str] | None, watermark: int | None
     ) -> pl.DataFrame:
-        return self._as_of(
-            watermark,
-            lambda connection, upto: queries.to_frame(connection, query(self.policy_name, iterations, upto), schema),
-        )
+        def rows(connection: Connection, upto: int) -> pl.DataFrame:
+            return queries.to_frame(connection, query(self.policy_name, iterations, upto), table.schema)
+
+        return self._as_of(watermark, rows)
 
     def _as_of(self, watermark: int | None, read: Callable[[Connection, int], pl.DataFrame]) -> pl.DataFrame:
         with self._store.read() as connection:
@@ -218,7 +216,7 @@ class LedgerReader:
             return read(connection, latest if watermark is None else watermark)
 
     def _asked_about(self, connection: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str], Any]:
-        return queries.asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
+        return asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
 
     def _refusals(
         self, connection: Connection, votes: Sequence[Vote], asked: Mapping[tuple[str, str], Any]
@@ -235,5 +233,5 @@ def _refusal(vote: Vote, raters: Sequence[str], asked: Mapping[tuple[str, str], 
             "invite it at the desk"
         )
     if (vote.iteration, vote.item_id) not in asked:
-        return queries.not_queued(vote.iteration, vote.item_id, asked)
+        return not_queued(vote.iteration, vote.item_id, asked)
     return None

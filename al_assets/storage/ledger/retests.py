@@ -6,16 +6,8 @@ import polars as pl
 
 from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.votes import WITHDRAWN
+from al_assets.tables import RETESTS
 
-_MOMENT = pl.Datetime("us", "UTC")
-RETESTS_SCHEMA = pl.Schema(
-    {
-        "item_id": pl.String(), "rater": pl.String(), "group_id": pl.String(),
-        "first_seq": pl.Int64(), "first_iteration": pl.String(), "first_label": pl.String(),
-        "first_voted_at": _MOMENT, "seq": pl.Int64(), "iteration": pl.String(), "label": pl.String(),
-        "voted_at": _MOMENT, "days": pl.Float64(), "policy_version": pl.String(), "same_policy": pl.Boolean(),
-    }
-)  # fmt: skip
 _FIRST = ("seq", "recorded_at", "iteration", "label", "voted_at", "policy_version", "policy_fingerprint")
 
 
@@ -29,7 +21,7 @@ def join_retests(history: pl.DataFrame, texts: Mapping[str, str]) -> pl.DataFram
     :param history: every vote, withdrawals too, with reason, group_id and published_at of the queue row that asked.
     :param texts: policy fingerprint -> fingerprint of what raters read. ``same_policy`` is false where version or text
         differ; a vote without a fingerprint is judged by its version alone.
-    :return: columns of RETESTS_SCHEMA, in the order of ``seq``; ``days`` lie between the two answers.
+    :return: columns of RETESTS, in the order of ``seq``; ``days`` lie between the two answers.
     """
     place = ["iteration", "item_id", "rater"]
     ordered = history.sort("seq")
@@ -51,7 +43,7 @@ def join_retests(history: pl.DataFrame, texts: Mapping[str, str]) -> pl.DataFram
             same_policy=(pl.col("policy_version") == pl.col("first_policy_version"))
             & (text == first_text).fill_null(value=True),
         )
-        .select(pl.col(name).cast(dtype) for name, dtype in RETESTS_SCHEMA.items())
+        .select(pl.col(name).cast(dtype) for name, dtype in RETESTS.schema.items())
         .sort("seq")
     )
 

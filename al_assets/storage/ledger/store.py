@@ -1,96 +1,129 @@
 """The database under the ledger: one transaction for each read or write, durable, one writer at a time."""
 
 import os
-import re
 import sqlite3
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, inspect, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
-from al_assets.storage.ledger.kept_file import KeptFile
-from al_assets.storage.ledger.tables import METADATA
+from al_assets.storage.ledger import migrations
+from al_assets.storage.ledger.sql_tables import statements
 
 LOCK_TIMEOUT_MS = "30000"
 KEPT_CONNECTIONS = 8
 MOST_CONNECTIONS = 15
 # Connections of parent processes. Dropped, they would be closed here, and the parent's locks with them.
 _OF_PARENTS: list[Pool] = []
-_TRIGGER = re.compile(r"(?:--[^\n]*\n)*CREATE TRIGGER \w+ BEFORE [A-Z ]+? ON (?P<table>\w+)")
+# Any constants would do, as long as they are the same in every process.
+LEDGER_LOCK, DESK_LOCK = 0x616C5F6C6564676, 0x616C5F6465736B
 
 
 class LedgerError(ValueError):
     """The ledger could not be opened, read or written; the message says what happened and the way out."""
 
 
-def statements(name: str) -> list[str]:
-    """Return the statements of a file of ``al_assets/storage/sql``; a blank line ends a statement."""
-    text = files("al_assets.storage").joinpath("sql", name).read_text(encoding="utf-8")
-    return [statement.strip() for statement in text.split("\n\n") if statement.strip()]
+class KeptFile:
+    """Notices when the file of open connections is moved, deleted or replaced: they would go on with the old one.
+
+    :param path: where the file is, or will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened: tuple[int, int] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is still the file that was opened; true before any was."""
+        return self._opened is None or self._opened == self._identity()
+
+    def note(self) -> None:
+        """Take the file that is there for the one to stay, unless one was opened before."""
+        self._opened = self._opened or self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 class Store:
-    """A database that holds the ledger's tables; they are created, with their triggers, when missing.
+    """The database of the ledger and the desk; an empty one gets the tables, with their triggers, when it is opened.
 
-    A ledger of an earlier release gets the tables that came later; what it holds is left as it is.
+    A database of an older schema version, or of a newer one that takes a newer program, is neither read nor written:
+    every transaction looks, so that a process that was running while another upgraded the database writes no more.
 
     :param keep_connections: keep more connections open between transactions, of SQLite some at all, which makes each
         several times faster: for a process that serves for long. A SQLite file must then stay in its place until
         ``close``.
+    :param any_version: for the upgrade: an old or empty database is left as it is, and no transaction looks.
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
 
-    # Writers of one store take turns by it; any constant would do, as long as it is the same in every process.
-    write_lock = 0x616C5F6C6564676
-    metadata = METADATA
+    # Writers of one store take turns by it.
+    write_lock = LEDGER_LOCK
 
-    def __init__(self, url: str, *, keep_connections: bool = False) -> None:
+    def __init__(self, url: str, *, keep_connections: bool = False, any_version: bool = False) -> None:
         self._url = _checked(url)
-        self._shown = self._url.render_as_string(hide_password=True)
-        self._kept = KeptFile(Path(str(self._url.database))) if keep_connections and self._is_sqlite else None
+        self.shown = self._url.render_as_string(hide_password=True)
+        self.file = Path(str(self._url.database)) if self._url.get_backend_name() == "sqlite" else None
+        self._kept = KeptFile(self.file) if self.file and keep_connections else None
         self._engine = (
-            _sqlite(self._url, self._kept) if self._is_sqlite else _postgresql(self._url, keep_all=keep_connections)
+            _sqlite(self._url, self._kept) if self.file else _postgresql(self._url, keep_all=keep_connections)
         )
         self._process = os.getpid()
         # A ledger that nobody closed gives its connections back all the same.
         weakref.finalize(self, _give_back, self._engine, self._process)
-        self._prepare()
-
-    @property
-    def _is_sqlite(self) -> bool:
-        return self._url.get_backend_name() == "sqlite"
+        if not any_version:
+            try:
+                self._prepare()
+            except LedgerError:
+                self.close()
+                raise
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Yield a connection that alone may write; what was done is durable once the block has ended without error."""
+    def write(self, *, any_version: bool = False) -> Iterator[Connection]:
+        """Yield a connection that alone may write; what was done is durable once the block has ended without error.
+
+        :param any_version: for a change of the schema: neither ledger nor desk may write meanwhile.
+        """
         try:
             with self._open(writing=True) as connection, connection.begin():
-                self._lock(connection)
+                self._lock(connection, *((LEDGER_LOCK, DESK_LOCK) if any_version else (self.write_lock,)))
+                if not any_version:
+                    self.check_version(migrations.read_version(connection))
                 yield connection
             # What was written into a file that somebody took away meanwhile counts for nothing.
             self._check_place()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             self._start_afresh()
             raise LedgerError(
-                f"ledger: {self._shown} could not be written: {_explained(error)}; nothing of this was recorded unless "
+                f"ledger: {self.shown} could not be written: {_explained(error)}; nothing of this was recorded unless "
                 "an earlier try got through, so repeat it: what is already there counts once"
             ) from error
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Yield a connection on which every statement sees the same moment."""
+    def read(self, *, any_version: bool = False) -> Iterator[Connection]:
+        """Yield a connection on which every statement sees the same moment.
+
+        :param any_version: do not look at the version of the database.
+        """
         try:
             with self._open(writing=False) as connection, connection.begin():
+                if not any_version:
+                    self.check_version(migrations.read_version(connection))
                 yield connection
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             self._start_afresh()
-            raise LedgerError(f"ledger: {self._shown} could not be read: {_explained(error)}") from error
+            raise LedgerError(f"ledger: {self.shown} could not be read: {_explained(error)}") from error
 
     def close(self) -> None:
         """Give back the connections."""
@@ -124,64 +157,60 @@ class Store:
             self._process = os.getpid()
         self._check_place()
         options: dict[str, Any] = {"al_write": writing}
-        if not self._is_sqlite:
+        if not self.file:
             # A writer must see what was committed while it waited for the lock; a reader one moment only.
             options["isolation_level"] = "READ COMMITTED" if writing else "REPEATABLE READ"
         return self._engine.connect().execution_options(**options)
 
-    def _lock(self, connection: Connection) -> None:
-        if self._is_sqlite:
+    def _lock(self, connection: Connection, *locks: int) -> None:
+        if self.file:
             return
         connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT_MS, True)))
         # A server set to lose the last moments on a crash must not do so with votes.
         setting = func.current_setting("synchronous_commit")
         connection.execute(select(func.set_config("synchronous_commit", "on", True)).where(setting == "off"))
-        connection.execute(select(func.pg_advisory_xact_lock(self.write_lock)))
+        for lock in locks:
+            connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
     def _prepare(self) -> None:
-        if self._is_sqlite:
-            self._make_folder()
-        with self.read() as connection:
-            missing = self._missing_tables(connection)
-        if not missing:
-            return
-        with self.write() as connection:
-            # Another process may have made them while this one waited.
-            self._create(connection, self._missing_tables(connection))
+        if self.file:
+            self._make_folder(self.file.parent)
+        with self.read(any_version=True) as connection:
+            version = self.find_version(connection)
+        if version is None:
+            with self.write(any_version=True) as connection:
+                # Another process may have made the tables while this one waited.
+                version = self.find_version(connection)
+                if version is None:
+                    migrations.migrate(connection)
+        if version is not None:
+            self.check_version(version)
 
-    def _create(self, connection: Connection, missing: Collection[str]) -> None:
-        """Create the missing tables with their triggers."""
-        self.metadata.create_all(connection)
-        for statement in statements(f"append_only.{connection.dialect.name}.sql"):
-            guarded = _TRIGGER.match(statement)
-            # The function behind the triggers came with the first tables.
-            if (guarded["table"] if guarded else "votes") in missing:
-                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-        # Ledgers of the first release have votes, and now get the other table that shares their order.
-        if {"votes", "adjudications"} & set(missing):
-            for statement in statements(f"shared_seq.{connection.dialect.name}.sql"):
-                connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    def find_version(self, connection: Connection) -> migrations.Version | None:
+        """Return the schema version of the database; None where it is empty.
 
-    def _make_folder(self) -> None:
-        folder = Path(str(self._url.database)).parent
+        :raises LedgerError: it has tables of another program.
+        """
+        try:
+            return migrations.find_version(connection)
+        except migrations.ForeignTableError as error:
+            raise LedgerError(f"ledger: {self.shown} {error}") from error
+
+    def check_version(self, version: migrations.Version) -> None:
+        """Refuse a version of the database that this program may not use.
+
+        :raises LedgerError: it is too old or too new.
+        """
+        if reason := migrations.refusal(version):
+            raise LedgerError(f"ledger: {self.shown} {reason}")
+
+    def _make_folder(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerError(
                 f"ledger: the folder {folder} cannot be made ({error.strerror}); name another in storage.ledger_url"
             ) from error
-
-    def _missing_tables(self, connection: Connection) -> set[str]:
-        inspector = inspect(connection)
-        present = [table for table in self.metadata.sorted_tables if inspector.has_table(table.name)]
-        for table in present:
-            found = {column["name"] for column in inspector.get_columns(table.name)}
-            if missing := [column.name for column in table.columns if column.name not in found]:
-                raise LedgerError(
-                    f"ledger: {self._shown} has a table {table.name!r} without the columns {', '.join(missing)}: it "
-                    "belongs to another program; name a database of the ledger's own in storage.ledger_url"
-                )
-        return {table.name for table in self.metadata.sorted_tables if table not in present}
 
 
 def _checked(url: str) -> URL:
@@ -257,7 +286,7 @@ def _explained(error: BaseException) -> str:
 _WAYS_OUT = (
     (("full", "no space left", "53100"), "free some space on the disk that holds it"),
     (("locked", "55P03"), "another process has been writing for 30 seconds; wait for it or end it"),
-    (("42501",), "give this user of the database that right, or open the ledger once as the owner of its tables"),
+    (("42501",), "give this user of the database that right, or do it as the owner of its tables"),
     (("readonly", "unable to open", "permission denied"), "give this user the right to write the file"),
     (("not a database", "malformed"), "the file is damaged or no ledger; put back a copy of it"),
     (("connection", "28P01"), "check that the server runs and that storage.ledger_url is right"),

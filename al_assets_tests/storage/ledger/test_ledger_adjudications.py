@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from al_assets.storage.ledger import AdjudicationError, Ledger, LedgerError, OvertakenError
-from al_assets.storage.ledger.adjudications import ADJUDICATIONS_SCHEMA
+from al_assets.tables import ADJUDICATIONS
 from al_assets_tests.storage.ledger.test_ledger_safety import reported, start_writer
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, decision, open_ledger, queue_frame, vote
 
@@ -21,7 +21,7 @@ def disputed(url: str) -> Ledger:
 def test_a_decision_comes_back_with_everything_it_was_given(ledger_url: str) -> None:
     ledger = disputed(ledger_url)
     assert ledger.adjudications().is_empty()
-    assert ledger.adjudications().schema == ADJUDICATIONS_SCHEMA
+    assert ledger.adjudications().schema == ADJUDICATIONS.schema
     decided_at = datetime.fromisoformat("2026-05-01T14:00:00.123456+02:00")
     assert ledger.adjudicate(decision("item001", "guideline gap", comment="näja 🤷", decided_at=decided_at)) == 4
     row = ledger.adjudications().row(0, named=True)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import WITHDRAWN, Ledger, Vote
-from al_assets.storage.ledger.retests import RETESTS_SCHEMA
+from al_assets.tables import RETESTS
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, vote
 
@@ -64,7 +64,7 @@ def test_an_answer_to_gold_does_not_count(ledger_url: str) -> None:
 def test_a_retest_is_joined_to_the_first_answer(ledger_url: str) -> None:
     ledger = with_repeat(ledger_url)
     assert ledger.retests().is_empty()
-    assert ledger.retests().schema == RETESTS_SCHEMA
+    assert ledger.retests().schema == RETESTS.schema
     first = [again("anna", "undecided"), again("ben", "positive")]
     ledger.record([*first, again("anna", "negative", WEEK + 1)])
     found = ledger.retests().select("item_id", "rater", "first_label", "label", "first_seq", "seq", "same_policy")

@@ -18,8 +18,8 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger, LedgerError
-from al_assets.storage.ledger.store import Store, statements
-from al_assets.storage.ledger.tables import ADJUDICATIONS, METADATA, VOTES
+from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, METADATA, VOTES, statements
+from al_assets.storage.ledger.store import Store
 from al_assets_tests.support import REPOSITORY
 from al_assets_tests.support.ledger import (
     RATERS,
@@ -176,8 +176,7 @@ CHANGES = [
     "UPDATE queue SET text = 'x'",
     "DELETE FROM queue",
     "DELETE FROM imports",
-    "DELETE FROM vote_reasons",
-    "UPDATE vote_reasons SET undecided_reason = 'other'",
+    "UPDATE votes SET undecided_reason = 'other'",
     "UPDATE adjudications SET label = 'negative'",
     "DELETE FROM adjudications",
     "UPDATE rater_changes SET change = 'left'",
@@ -210,7 +209,7 @@ def test_replacing_and_emptying_is_refused_too(ledger_url: str) -> None:
     ledger.record([vote("item001", label="undecided", undecided_reason="other")])
     ledger.adjudicate(decision("item001"))
     ledger.change_rater("dora", "joined", "admin")
-    later = ("vote_reasons", "adjudications", "rater_changes")
+    later = ("adjudications", "rater_changes")
     if ledger_url.startswith("sqlite"):
         for table in ("votes", "queue", *later):
             with pytest.raises(DBAPIError, match="append-only"):
@@ -411,7 +410,7 @@ def break_off(store: Store) -> None:
     with store.write() as connection:
         connection.exec_driver_sql(
             "INSERT INTO votes SELECT 1, 'k', policy, item_id, iteration, 'anna', 'positive', '1', '', selected_by, "
-            "1.0, true, '', 'x', published_at, published_at, 1 FROM queue WHERE item_id = 'item001'"
+            "1.0, true, '', 'x', published_at, published_at, 1, NULL FROM queue WHERE item_id = 'item001'"
         )
         raise RuntimeError("in the middle")
 

@@ -1,15 +1,13 @@
-"""Why items were queued: kept beside the queue, for good."""
+"""Why items were queued: kept with the queue, for good."""
 
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
-from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, queue_frame, vote
 
 WHY: dict[str, Any] = {
@@ -77,34 +75,6 @@ def test_what_no_database_keeps_is_refused(ledger_url: str, columns: dict[str, A
     with pytest.raises(ValueError, match=message):
         ledger.publish("0000", queue_frame(["b", "a"]).update(queue_frame(["b", "a"], **columns)[1:], on="item_id"), {})
     assert ledger.queue().is_empty()
-
-
-@pytest.mark.parametrize("change", ["UPDATE queue_reasons SET known = '{}'", "DELETE FROM queue_reasons"])
-def test_the_database_refuses_to_change_a_reason(ledger_url: str, change: str) -> None:
-    ledger = Ledger(ledger_url, "spam")
-    ledger.publish("0000", queue_frame(["a"], **WHY), {})
-    forged = "INSERT OR REPLACE INTO queue_reasons SELECT policy, iteration, item_id, '{}' FROM queue_reasons"
-    for statement in (change, forged if ledger_url.startswith("sqlite") else "TRUNCATE queue_reasons"):
-        with pytest.raises(DBAPIError, match="queue_reasons is append-only"):
-            run_sql(ledger_url, statement)
-    assert why(ledger.queue()) == [WHY]
-
-
-def test_a_queue_that_cannot_be_written_leaves_no_reason(ledger_url: str) -> None:
-    ledger = Ledger(ledger_url, "spam")
-    statement = "INSERT INTO queue_reasons VALUES ('spam', '0000', 'b', '{}')"
-    run_sql(ledger_url, statement)
-    with pytest.raises(ValueError, match="could not be written"):
-        ledger.publish("0000", queue_frame(["a", "b"], **WHY), {})
-    assert ledger.queue().is_empty()
-    assert ledger.publish("0001", queue_frame(["a", "b"], **WHY), {})["rank"].to_list() == [11, 11]
-
-
-def test_reasons_a_later_release_adds_are_no_trouble(ledger_url: str) -> None:
-    ledger = Ledger(ledger_url, "spam")
-    ledger.publish("0000", queue_frame(["a"]), {})
-    run_sql(ledger_url, """INSERT INTO queue_reasons VALUES ('spam', '0000', 'a', '{"rank": 2, "novelty": [1]}')""")
-    assert why(ledger.queue()) == [{**dict.fromkeys(WHY_QUEUED), "rank": 2}]
 
 
 def test_a_queue_of_many_iterations_is_read_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 
 from al_assets.review.desk.rating.board import Board
 from al_assets.review.desk.rating.round import QuestionId, QuestionRound
-from al_assets.storage.ledger.tail import VoteRow
+from al_assets.storage.ledger import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 from al_assets_tests.support.ledger import items, queue_frame
 

@@ -21,9 +21,9 @@ from al_assets.review.desk.people.records import (
     refuse_confusable,
     written,
 )
-from al_assets.review.desk.people.tables import AUDIT, INVITES, PEOPLE, SESSIONS
 from al_assets.review.desk.security.secret import token_hash
 from al_assets.review.desk.shell.access import Role
+from al_assets.storage.ledger.sql_tables import AUDIT, INVITES, PEOPLE, SESSIONS
 
 MAX_DETAIL = 10_000
 MAX_BROWSER = 200

@@ -19,7 +19,6 @@ from al_assets.review.desk.people.records import (
     checked_roles,
     written,
 )
-from al_assets.review.desk.people.tables import METADATA
 from al_assets.review.desk.security.secret import new_token
 from al_assets.review.desk.shell.access import Person
 from al_assets.review.desk.shell.database import DeskDatabase
@@ -55,7 +54,7 @@ class PeopleStore:
     ) -> None:
         settings = settings or DeskSettings()
         self.policy_name = policy_name
-        self._database = DeskDatabase(url, METADATA, keep_connections=keep_connections)
+        self._database = DeskDatabase(url, keep_connections=keep_connections)
         self._invite_time = timedelta(hours=settings.invite_hours)
         self._lifetime = Lifetime(timedelta(hours=settings.session_idle_hours), timedelta(hours=settings.session_hours))
         self._clock = clock

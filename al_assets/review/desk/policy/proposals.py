@@ -9,8 +9,8 @@ import polars as pl
 from sqlalchemy import insert, select
 
 from al_assets.config import PolicyText, fingerprint_of
-from al_assets.review.desk.policy.tables import METADATA, PROPOSALS, WITHDRAWALS
 from al_assets.review.desk.shell.database import DeskDatabase
+from al_assets.storage.ledger.sql_tables import PROPOSAL_WITHDRAWALS, PROPOSALS
 
 Status = Literal["open", "withdrawn", "adopted"]
 
@@ -56,7 +56,7 @@ class ProposalStore:
 
     def __init__(self, url: str, policy_name: str) -> None:
         self._policy = policy_name
-        self._database = DeskDatabase(url, METADATA)
+        self._database = DeskDatabase(url)
 
     def close(self) -> None:
         """Give back the database connections."""
@@ -94,20 +94,20 @@ class ProposalStore:
         :raises KeyError: there is no such proposal.
         """
         row = {"proposal_id": number, "withdrawn_by": by, "withdrawn_at": datetime.now(UTC)}
-        done = select(WITHDRAWALS.c.proposal_id).where(WITHDRAWALS.c.proposal_id == number)
+        done = select(PROPOSAL_WITHDRAWALS.c.proposal_id).where(PROPOSAL_WITHDRAWALS.c.proposal_id == number)
         known = select(PROPOSALS.c.id).where(PROPOSALS.c.policy == self._policy, PROPOSALS.c.id == number)
         with self._database.write() as connection:
             if connection.execute(known).first() is None:
                 raise KeyError(f"proposal: there is none with the number {number}")
             if connection.execute(done).first() is not None:
                 return False
-            connection.execute(insert(WITHDRAWALS), row)
+            connection.execute(insert(PROPOSAL_WITHDRAWALS), row)
         return True
 
     def all(self) -> list[Proposal]:
         """Return every proposal, the newest first."""
-        joined = PROPOSALS.outerjoin(WITHDRAWALS, WITHDRAWALS.c.proposal_id == PROPOSALS.c.id)
-        query = select(PROPOSALS, WITHDRAWALS).select_from(joined).where(PROPOSALS.c.policy == self._policy)
+        joined = PROPOSALS.outerjoin(PROPOSAL_WITHDRAWALS, PROPOSAL_WITHDRAWALS.c.proposal_id == PROPOSALS.c.id)
+        query = select(PROPOSALS, PROPOSAL_WITHDRAWALS).select_from(joined).where(PROPOSALS.c.policy == self._policy)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(PROPOSALS.c.id.desc())).mappings().all()
         return [

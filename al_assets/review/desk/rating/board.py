@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from al_assets.review.desk.rating.round import QuestionId, QuestionRound
 from al_assets.review.desk.rating.standing import Standing
 from al_assets.review.questions import MIN_GAP
-from al_assets.storage.ledger.tail import VoteRow
+from al_assets.storage.ledger import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 
 IDLE = timedelta(minutes=10)

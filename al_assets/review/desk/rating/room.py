@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from al_assets.review.desk.rating.board import Board, View
 from al_assets.review.desk.rating.round import QuestionId, QuestionRound, desk_vote_key, question_code
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.storage.ledger.publications import Publication
+from al_assets.storage.ledger import Publication
 
 _LOOK_SECONDS = 2.0
 

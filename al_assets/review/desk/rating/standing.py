@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from al_assets.review.desk.rating.round import QuestionId, is_from_desk
-from al_assets.storage.ledger.tail import VoteRow
+from al_assets.storage.ledger import VoteRow
 from al_assets.storage.ledger.votes import WITHDRAWN
 
 PAUSE = timedelta(minutes=5)

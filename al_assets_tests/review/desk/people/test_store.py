@@ -15,7 +15,7 @@ from al_assets.review.desk.people.records import PeopleError, browser_name, chec
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
-from al_assets.storage.ledger.raters import Change
+from al_assets.storage.ledger.registers import Change
 from al_assets_tests.support.ledger import RATERS
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -7,11 +7,12 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import PolicyText
 from al_assets.review.desk.policy.proposals import ProposalStore
-from al_assets.storage.ledger.policy_texts import POLICY_TEXTS_SCHEMA, text_row
+from al_assets.storage.ledger.registers import text_row
+from al_assets.tables import POLICY_TEXTS
 
 NOW = PolicyText(name="spam", question="Spam?", guideline="Spam sells.")
 NEW = NOW.model_copy(update={"guideline": "Spam sells things.", "version": "2"})
-NO_TEXTS = pl.DataFrame(schema=POLICY_TEXTS_SCHEMA)
+NO_TEXTS = pl.DataFrame(schema=POLICY_TEXTS.schema)
 
 
 def test_a_proposal_is_kept_once_and_withdrawn_once(ledger_url: str) -> None:
@@ -55,7 +56,7 @@ def test_what_the_policy_says_now_or_said_since_is_adopted(ledger_url: str) -> N
     assert proposal.status(NEW.model_copy(update={"version": "7"}), NO_TEXTS) == "adopted"
     row = {**text_row(NEW), "recorded_at": proposal.proposed_at}
     before, since = (
-        pl.DataFrame([{**row, "recorded_at": proposal.proposed_at + timedelta(hours=hours)}], POLICY_TEXTS_SCHEMA)
+        pl.DataFrame([{**row, "recorded_at": proposal.proposed_at + timedelta(hours=hours)}], POLICY_TEXTS.schema)
         for hours in (-1, 1)
     )
     assert proposal.status(NOW, before) == "open"

@@ -18,16 +18,6 @@ BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: a published queue never loses or changes an item; append adds items');
 END
 
-CREATE TRIGGER queue_reasons_no_update BEFORE UPDATE ON queue_reasons
-BEGIN
-    SELECT RAISE(ABORT, 'queue_reasons is append-only: why an item was queued is never changed or removed');
-END
-
-CREATE TRIGGER queue_reasons_no_delete BEFORE DELETE ON queue_reasons
-BEGIN
-    SELECT RAISE(ABORT, 'queue_reasons is append-only: why an item was queued is never changed or removed');
-END
-
 CREATE TRIGGER policy_texts_no_update BEFORE UPDATE ON policy_texts
 BEGIN
     SELECT RAISE(ABORT, 'policy_texts is append-only: a text that votes were cast under is never changed or removed');
@@ -46,16 +36,6 @@ END
 CREATE TRIGGER imports_no_delete BEFORE DELETE ON imports
 BEGIN
     SELECT RAISE(ABORT, 'imports is append-only: the record of an import is never changed or removed');
-END
-
-CREATE TRIGGER vote_reasons_no_update BEFORE UPDATE ON vote_reasons
-BEGIN
-    SELECT RAISE(ABORT, 'vote_reasons is append-only: why a rater could not decide is never changed or removed');
-END
-
-CREATE TRIGGER vote_reasons_no_delete BEFORE DELETE ON vote_reasons
-BEGIN
-    SELECT RAISE(ABORT, 'vote_reasons is append-only: why a rater could not decide is never changed or removed');
 END
 
 CREATE TRIGGER adjudications_no_update BEFORE UPDATE ON adjudications
@@ -97,15 +77,6 @@ BEGIN
     SELECT RAISE(ABORT, 'queue is append-only: this item is already queued in this iteration');
 END
 
-CREATE TRIGGER queue_reasons_no_replace BEFORE INSERT ON queue_reasons
-WHEN EXISTS (
-    SELECT 1 FROM queue_reasons AS old
-    WHERE old.policy = NEW.policy AND old.iteration = NEW.iteration AND old.item_id = NEW.item_id
-)
-BEGIN
-    SELECT RAISE(ABORT, 'queue_reasons is append-only: why this item is queued is already on record');
-END
-
 CREATE TRIGGER policy_texts_no_replace BEFORE INSERT ON policy_texts
 WHEN EXISTS (
     SELECT 1 FROM policy_texts AS old
@@ -121,12 +92,6 @@ BEGIN
     SELECT RAISE(ABORT, 'imports is append-only: this id is already taken');
 END
 
-CREATE TRIGGER vote_reasons_no_replace BEFORE INSERT ON vote_reasons
-WHEN EXISTS (SELECT 1 FROM vote_reasons AS old WHERE old.seq = NEW.seq)
-BEGIN
-    SELECT RAISE(ABORT, 'vote_reasons is append-only: the reason of this vote is already on record');
-END
-
 CREATE TRIGGER adjudications_no_replace BEFORE INSERT ON adjudications
 WHEN EXISTS (
     SELECT 1 FROM adjudications AS old
@@ -140,4 +105,68 @@ CREATE TRIGGER rater_changes_no_replace BEFORE INSERT ON rater_changes
 WHEN EXISTS (SELECT 1 FROM rater_changes AS old WHERE old.id = NEW.id)
 BEGIN
     SELECT RAISE(ABORT, 'rater_changes is append-only: this id is already taken');
+END
+
+-- Votes and adjudications share one order: a reader of one table up to a seq must not miss a row of the other.
+CREATE TRIGGER votes_seq_is_free BEFORE INSERT ON votes
+WHEN EXISTS (SELECT 1 FROM adjudications AS other WHERE other.seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'votes: this seq is already taken by an adjudication');
+END
+
+CREATE TRIGGER adjudications_seq_is_free BEFORE INSERT ON adjudications
+WHEN EXISTS (SELECT 1 FROM votes AS other WHERE other.seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'adjudications: this seq is already taken by a vote');
+END
+
+CREATE TRIGGER desk_audit_no_update BEFORE UPDATE ON desk_audit
+BEGIN
+    SELECT RAISE(ABORT, 'desk_audit is append-only: what was done is never changed or removed');
+END
+
+CREATE TRIGGER desk_audit_no_delete BEFORE DELETE ON desk_audit
+BEGIN
+    SELECT RAISE(ABORT, 'desk_audit is append-only: what was done is never changed or removed');
+END
+
+CREATE TRIGGER desk_audit_no_replace BEFORE INSERT ON desk_audit
+WHEN EXISTS (SELECT 1 FROM desk_audit AS old WHERE old.seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'desk_audit is append-only: this seq is already taken');
+END
+
+CREATE TRIGGER desk_policy_proposals_no_update BEFORE UPDATE ON desk_policy_proposals
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_proposals is append-only: a proposal is never changed or removed');
+END
+
+CREATE TRIGGER desk_policy_proposals_no_delete BEFORE DELETE ON desk_policy_proposals
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_proposals is append-only: a proposal is never changed or removed');
+END
+
+CREATE TRIGGER desk_policy_proposals_no_replace BEFORE INSERT ON desk_policy_proposals
+WHEN EXISTS (
+    SELECT 1 FROM desk_policy_proposals AS old
+    WHERE old.id = NEW.id OR (old.policy = NEW.policy AND old.proposal_key = NEW.proposal_key)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_proposals is append-only: this id or proposal_key is already taken');
+END
+
+CREATE TRIGGER desk_policy_withdrawals_no_update BEFORE UPDATE ON desk_policy_withdrawals
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_withdrawals is append-only: a withdrawal is never changed or removed');
+END
+
+CREATE TRIGGER desk_policy_withdrawals_no_delete BEFORE DELETE ON desk_policy_withdrawals
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_withdrawals is append-only: a withdrawal is never changed or removed');
+END
+
+CREATE TRIGGER desk_policy_withdrawals_no_replace BEFORE INSERT ON desk_policy_withdrawals
+WHEN EXISTS (SELECT 1 FROM desk_policy_withdrawals AS old WHERE old.proposal_id = NEW.proposal_id)
+BEGIN
+    SELECT RAISE(ABORT, 'desk_policy_withdrawals is append-only: this proposal is already withdrawn');
 END
