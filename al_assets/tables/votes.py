@@ -5,8 +5,6 @@ import polars as pl
 from al_assets.tables.schema import Column, Table
 
 MOMENT = pl.Datetime("us", "UTC")
-COMMENT = pl.Struct({"rater": pl.String, "text": pl.String, "voted_at": MOMENT})
-"""A rater's remark on an item: who made it, what they wrote, and when they answered."""
 
 VOTES = Table(
     "votes",

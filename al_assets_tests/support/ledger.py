@@ -1,7 +1,11 @@
 """Queues and votes for the tests of the ledger."""
 
+import gzip
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -69,3 +73,10 @@ def open_ledger(url: str, count: int = 5, policy_name: str = "spam") -> Ledger:
 def labels(ledger: Ledger, **arguments: Any) -> dict[tuple[str, str], str]:
     votes = ledger.votes(**arguments)
     return {(row["item_id"], row["rater"]): row["label"] for row in votes.iter_rows(named=True)}
+
+
+def unnumbered_sqlite(file: Path) -> None:
+    """Make a ledger as the program did before versions had numbers; its policies are spam and scam."""
+    sql = Path(__file__).parents[1] / "storage" / "ledger" / "unnumbered" / "sqlite.sql.gz"
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(gzip.decompress(sql.read_bytes()).decode())

@@ -5,8 +5,6 @@
 
 import gzip
 import json
-import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +26,8 @@ from al_assets.storage.ledger import Ledger, LedgerError, migrations
 from al_assets.storage.ledger.store import Store
 from al_assets.storage.ledger.upgrade import upgrade_ledger
 from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
-from al_assets_tests.support.ledger import SELECTED_BY, decision, queue_frame, vote
+from al_assets_tests.support import REPOSITORY
+from al_assets_tests.support.ledger import SELECTED_BY, decision, queue_frame, unnumbered_sqlite, vote
 
 FIXTURES = Path(__file__).parent / "unnumbered"
 RATERS = {"spam": ("anna", "ben: the second", "cleo"), "scam": ("zoe",)}
@@ -44,8 +43,7 @@ def fixture(name: str) -> str:
 def old_url(ledger_url: str) -> str:
     """The URL of a database as the program of that time left it."""
     if ledger_url.startswith("sqlite"):
-        with closing(sqlite3.connect(ledger_url.removeprefix("sqlite:///"))) as file:
-            file.executescript(fixture("sqlite.sql.gz"))
+        unnumbered_sqlite(Path(ledger_url.removeprefix("sqlite:///")))
         return ledger_url
     engine = create_engine(ledger_url)
     with engine.begin() as connection:
@@ -251,7 +249,7 @@ def test_an_upgrade_that_is_killed_in_the_middle_changes_nothing(old_url: str) -
         "alembic.op.drop_table = lambda name: os.kill(os.getpid(), signal.SIGKILL)\n"
         "upgrade_ledger(sys.argv[1])\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script, old_url], cwd=Path(__file__).parents[3], env=os.environ)
+    ended = subprocess.run([sys.executable, "-c", script, old_url], cwd=REPOSITORY)
     assert ended.returncode == -9
     assert structure(old_url) == before
     assert upgrade_ledger(old_url).after == migrations.HEAD
@@ -301,14 +299,13 @@ def test_programs_that_know_no_versions_are_kept_out(old_url: str) -> None:
 
 
 def test_two_upgrades_at_once_are_one(old_url: str) -> None:
-    root = Path(__file__).parents[3]
     script = (
         "import sys\n"
         "from al_assets.storage.ledger.upgrade import upgrade_ledger\n"
         "print(upgrade_ledger(sys.argv[1]).before)\n"
     )
     command = [sys.executable, "-c", script, old_url]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) for _ in range(2)]
     assert sorted(process.communicate(timeout=120)[0].strip() for process in running) == ["0", "2"]
 
 
