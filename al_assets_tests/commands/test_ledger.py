@@ -37,7 +37,7 @@ def test_an_upgrade_says_what_it_did(policy: str, tmp_path: Path) -> None:
 
 
 def test_it_says_so_to_machines_too_and_copies_only_if_it_should(policy: str, tmp_path: Path) -> None:
-    nothing = {"before": None, "after": None, "copy": None, "rows": {}}
+    nothing: dict[str, object] = {"before": None, "after": None, "copy": None, "rows": {}}
     assert json.loads(al("ledger", "upgrade", "-p", policy, "--json")) == nothing
     assert not list((tmp_path / "runs" / "spam").iterdir())
     assert al("ledger", "upgrade", "-p", policy).startswith("The database is empty: nothing to do.")
