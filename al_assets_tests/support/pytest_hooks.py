@@ -9,10 +9,16 @@ import pytest
 LONGEST_FIRST = ("daemon", "vllm", "ray", "label_studio", "browser", "slow")
 """Marks of long tests. Their files start first, so that no process is left alone with one at the end."""
 
+SLOW_FIXTURES = {"journal", "smollm2"}
+"""Fixtures that run a whole loop or load a language model: whichever test is first waits for them."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a process of ``pytest -n``: sort the files, which ``--dist loadfile`` hands out in this order."""
+    """Mark what is slow by its fixtures; in a process of ``pytest -n`` sort the files for ``--dist loadfile``."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         turns: dict[Path, int] = {}
         for item in items:
