@@ -11,10 +11,22 @@ from al_assets.cli import app
 from al_assets_tests.support import REPOSITORY
 from benchmarks.__main__ import app as benchmarks
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "ARCHITECTURE.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 _COMMAND = re.compile(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?(al|python -m benchmarks) ([^#|]*)")
 NAMED = [page.name for page in PAGES]
+# A place in the code: al_assets/x/y.py, or x/y.py and x/ of the package, with names in braces.
+_PLACE = re.compile(r"`([\w{},]+/[\w/{},.]*|\w+\.py)`")
+
+
+def places(text: str) -> list[str]:
+    """Return the files and folders that a page names, one for each name in braces."""
+    named = []
+    for place in _PLACE.findall(text):
+        before, brace, rest = place.partition("{")
+        inside, _, after = rest.partition("}")
+        named += [f"{before}{name}{after}" for name in inside.split(",")] if brace else [place]
+    return named
 
 
 def commands(text: str) -> list[list[str]]:
@@ -36,6 +48,14 @@ def is_known(arguments: list[str]) -> bool:
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = _LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_place_that_the_architecture_names_is_there() -> None:
+    named = places((REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    assert [
+        place for place in named if not any((top / place).exists() for top in (REPOSITORY, REPOSITORY / "al_assets"))
+    ] == []
+    assert len(named) > 50
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMED)
