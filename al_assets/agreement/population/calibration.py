@@ -15,7 +15,6 @@ from al_assets.agreement.core.kappa import Floats
 Method = Literal["logistic", "temperature", "isotonic"]
 MIN_OF_EACH_CLASS = 10
 _SMALLEST = 1e-12
-_WIDEST_SHIFT = 100.0
 
 
 class CalibrationError(ValueError):
@@ -47,7 +46,9 @@ class Calibration:
 
     def probability(self, scores: Floats) -> Floats:
         """Return P(positive) of raw scores in [0, 1], shape as given; never falls where the score rises."""
-        return sigmoid(self._log_odds(scores) + self.shift)
+        from scipy.special import expit
+
+        return np.asarray(expit(self._log_odds(scores) + self.shift))
 
     def moved_to(self, scores: Floats, prevalence: float) -> "Calibration":
         """Return the curve with the log-odds shifted so that the mean probability of the scores is the prevalence.
@@ -61,12 +62,7 @@ class Calibration:
         """
         if not len(scores) or not 0 < prevalence < 1:
             raise ValueError(f"prevalence: {prevalence} of {len(scores)} scores; expected a share in (0, 1) and scores")
-        log_odds = self._log_odds(scores)
-        low, high = -_WIDEST_SHIFT, _WIDEST_SHIFT
-        for _ in range(100):
-            middle = (low + high) / 2
-            low, high = (middle, high) if sigmoid(log_odds + middle).mean() < prevalence else (low, middle)
-        return replace(self, shift=(low + high) / 2)
+        return replace(self, shift=level_for(self._log_odds(scores), prevalence))
 
     def _log_odds(self, scores: Floats) -> Floats:
         raw = logit(scores)
@@ -106,13 +102,28 @@ def fit_calibration(scores: Floats, labels: Floats, method: Method = "logistic")
 
 def logit(scores: Floats) -> Floats:
     """Return log(p / (1 - p)) of shares, those nearer than 1e-12 to 0 or 1 taken as that near."""
-    inside = np.clip(scores.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+    from scipy import special
+
+    return np.asarray(special.logit(np.clip(scores.astype(np.float64), _SMALLEST, 1 - _SMALLEST)))
 
 
-def sigmoid(log_odds: Floats) -> Floats:
-    """Return 1 / (1 + exp(-x)) without overflow."""
-    return np.exp(-np.logaddexp(0.0, -log_odds))
+def level_for(log_odds: Floats, prevalence: float, counts: Floats | None = None) -> float:
+    """Return what must be added to log-odds so that their mean probability is the prevalence (Brent 1973).
+
+    :param log_odds: shape (items,), one or more.
+    :param prevalence: strictly between 0 and 1.
+    :param counts: shape as log_odds, how often each occurs; None for once.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
+    def gap(level: float) -> float:
+        return float(np.average(expit(log_odds + level), weights=counts)) - prevalence
+
+    # With its log-odds on one side of the prevalence's, so is the mean; 1 more, as both ends may be the root.
+    middle = float(logit(np.array(prevalence)))
+    low, high = middle - float(log_odds.max()) - 1, middle - float(log_odds.min()) + 1
+    return float(brentq(gap, low, high, xtol=1e-14, rtol=4 * np.finfo(float).eps, maxiter=1_000))
 
 
 def _logistic(raw: Floats, share: Floats, *, with_intercept: bool) -> tuple[float, float]:

@@ -1,8 +1,5 @@
 """How often each rater is right on hidden gold: items whose answer is known."""
 
-import math
-from statistics import NormalDist
-
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import require_columns
@@ -24,8 +21,9 @@ def gold_accuracy(answers: pl.DataFrame, gold: pl.DataFrame, *, confidence: floa
     :param answers: answers to gold items: item_id, rater, label, iteration; one row for each of these and the rater.
     :param gold: item_id, label (positive or negative). Answers to items that are no longer in it are left out.
     :return: columns of SCHEMA; a row for each iteration and rater, then one for each rater under iteration ``all``.
-        ``items`` are the decisive answers, accuracy is right / items with its Wilson interval; without a decisive
-        answer it is null, with the reason. "Cannot decide" is counted, neither right nor wrong.
+        ``items`` are the decisive answers, accuracy is right / items with its Wilson interval (1927, JASA
+        22:209-212); without a decisive answer it is null, with the reason. "Cannot decide" is counted, neither right
+        nor wrong.
     :raises ValueError: a column is missing.
     """
     for name, frame, wanted in (("answers", answers, _ANSWERS), ("gold", gold, ("item_id", "label"))):
@@ -40,33 +38,18 @@ def gold_accuracy(answers: pl.DataFrame, gold: pl.DataFrame, *, confidence: floa
         "undecided": label == "undecided",
     }
     both = pl.concat([known, known.with_columns(iteration=pl.lit(ALL))])
-    found = both.group_by("iteration", "rater").agg(
-        each.sum().cast(pl.Int64).alias(name) for name, each in counts.items()
+    counted = both.group_by("iteration", "rater").agg(
+        count.sum().cast(pl.Int64).alias(name) for name, count in counts.items()
     )
-    rows = [{**row, **_judged(row["right"], row["items"], confidence)} for row in found.iter_rows(named=True)]
+    rows = [{**row, **_judged(row["right"], row["items"], confidence)} for row in counted.iter_rows(named=True)]
     # Iterations are numbers, so "all" comes last.
     return pl.DataFrame(rows, schema=SCHEMA).sort("iteration", "rater")
 
 
-def wilson_interval(right: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson 1927, JASA 22:209-212, without continuity correction).
-
-    :param right: 0 to items.
-    :param items: at least 1.
-    :raises ValueError: counts out of range.
-    """
-    if not 0 <= right <= items or items < 1:
-        raise ValueError(f"right: {right} of {items}; expected 0 to items, and at least one item")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = right / items, z * z / items
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / items + spread / (4 * items))
-    # Exactly 0 and 1 at the ends, where rounding would leave a hair.
-    return (0.0 if right == 0 else centre - half), (1.0 if right == items else centre + half)
-
-
 def _judged(right: int, items: int, confidence: float) -> dict[str, float | str | None]:
+    from scipy.stats import binomtest
+
     if not items:
         return {"accuracy": None, "low": None, "high": None, "reason": "no decisive answer to a gold item"}
-    low, high = wilson_interval(right, items, confidence)
-    return {"accuracy": right / items, "low": low, "high": high, "reason": None}
+    ends = binomtest(right, items).proportion_ci(confidence, method="wilson")
+    return {"accuracy": right / items, "low": float(ends.low), "high": float(ends.high), "reason": None}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_assets.agreement.core.kappa import Floats
+from al_assets.formatting import decimal
 
 FEW_EXPERTS = 3
 FEW_ITEMS = 30
@@ -65,6 +66,8 @@ def alt_test(votes: Floats, model: Floats, *, epsilon: float = 0.2, q: float = 0
     :raises ValueError: votes is not two-dimensional, the model labels another number of items, or epsilon or q is out
         of range.
     """
+    from scipy.stats import false_discovery_control
+
     if votes.ndim != 2 or model.shape != votes.shape[:1]:
         raise ValueError(f"votes: shape {votes.shape}, model: {model.shape}; expected (items, experts) and (items,)")
     if not 0 <= epsilon <= 1 or not 0 < q < 1:
@@ -72,8 +75,9 @@ def alt_test(votes: Floats, model: Floats, *, epsilon: float = 0.2, q: float = 0
     advantages = [_advantages(votes, model, expert) for expert in range(votes.shape[1])]
     p_values = [_p_value(expert - machine, epsilon) for machine, expert in advantages]
     tested = [place for place, value in enumerate(p_values) if value is not None]
-    rejected = benjamini_yekutieli([value for value in p_values if value is not None], q)
-    beaten = {place for place, reject in zip(tested, rejected, strict=True) if reject}
+    # False discovery rate q under any dependence (Benjamini and Yekutieli 2001, theorem 1.3).
+    adjusted = false_discovery_control([p_values[place] for place in tested], method="by") if tested else []
+    beaten = {place for place, value in zip(tested, adjusted, strict=True) if value <= q}
     experts = tuple(
         AltExpert(
             place,
@@ -94,22 +98,6 @@ def alt_test(votes: Floats, model: Floats, *, epsilon: float = 0.2, q: float = 0
     return AltTest(experts, winning, average, passed, epsilon, q, weaknesses, text)
 
 
-def benjamini_yekutieli(p_values: Sequence[float], q: float = 0.05) -> list[bool]:
-    """Return which hypotheses are rejected at false discovery rate q under any dependence (2001, theorem 1.3).
-
-    Rejects the k smallest, k the largest with p_(k) <= k q / (m (1 + 1/2 + ... + 1/m)).
-    """
-    values = np.array(p_values, dtype=np.float64)
-    count = len(values)
-    ranks = np.arange(1, count + 1)
-    order = np.argsort(values, kind="stable")
-    within = values[order] <= ranks * q / (count * np.sum(1 / ranks))
-    kept = int(ranks[within].max()) if within.any() else 0
-    rejected = np.zeros(count, dtype=np.bool_)
-    rejected[order[:kept]] = True
-    return [bool(each) for each in rejected]
-
-
 def _advantages(votes: Floats, model: Floats, expert: int) -> tuple[Floats, Floats]:
     own = votes[:, expert]
     others = np.delete(votes, expert, axis=1)
@@ -122,30 +110,30 @@ def _advantages(votes: Floats, model: Floats, expert: int) -> tuple[Floats, Floa
 
 
 def _p_value(differences: Floats, epsilon: float) -> float | None:
-    from scipy.stats import t as student_t
+    from scipy.stats import ttest_1samp
 
-    count = len(differences)
-    if count < 2:
+    if len(differences) < 2:
         return None
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if spread == 0:
+    if np.ptp(differences) == 0:
         # Every item says the same, where the t statistic is infinite on one side or the other.
-        return 0.0 if mean < epsilon else 1.0
-    return float(student_t.cdf((mean - epsilon) / (spread / np.sqrt(count)), count - 1))
+        return 0.0 if differences[0] < epsilon else 1.0
+    return float(ttest_1samp(differences, epsilon, alternative="less").pvalue)
 
 
 def _weaknesses(experts: Sequence[AltExpert], tested: Sequence[int]) -> tuple[str, ...]:
-    found = []
+    weaknesses = []
     if len(tested) < FEW_EXPERTS:
-        found.append(f"{len(tested)} experts tested, at least {FEW_EXPERTS} are advised")
+        weaknesses.append(f"{len(tested)} experts tested, at least {FEW_EXPERTS} are advised")
     few = [expert for expert in experts if 0 < expert.items < FEW_ITEMS]
     if few:
         fewest = min(expert.items for expert in few)
-        found.append(f"{len(few)} experts with fewer than {FEW_ITEMS} items (fewest {fewest}), where a t-test is rough")
-    untested = [expert.expert for expert in experts if expert.p_value is None]
+        weaknesses.append(
+            f"{len(few)} experts with fewer than {FEW_ITEMS} items (fewest {fewest}), where a t-test is rough"
+        )
+    untested = sum(expert.p_value is None for expert in experts)
     if untested and tested:
-        found.append(f"{len(untested)} experts not tested: they share fewer than 2 items with another expert")
-    return tuple(found)
+        weaknesses.append(f"{untested} experts not tested: they share fewer than 2 items with another expert")
+    return tuple(weaknesses)
 
 
 def _text(
@@ -160,8 +148,9 @@ def _text(
 ) -> str:
     if winning is None or average is None:
         return "alt-test not possible: no two experts share 2 items that the model labelled"
-    found = (
+    outcome = (
         f"alt-test {'passed' if passed else 'not passed'}: the model wins against {beaten} of {tested} experts "
-        f"(winning rate {winning:.2f}, average advantage probability {average:.2f}, epsilon {epsilon:g}, q {q:g})"
+        f"(winning rate {decimal(winning)}, average advantage probability {decimal(average)}, "
+        f"epsilon {epsilon:g}, q {q:g})"
     )
-    return f"{found}; weak: {'; '.join(weaknesses)}" if weaknesses else found
+    return f"{outcome}; weak: {'; '.join(weaknesses)}" if weaknesses else outcome

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.calibration import sigmoid
+from al_assets.agreement.population.calibration import level_for
 
 MAX_LEVELS = 12
 """Up to so many different votes are answers of their own; more are cut into ranges."""
@@ -84,39 +84,10 @@ def expected_share(answers: Answers, prevalence: float, discrimination: float = 
 
     :return: shape (answers,), rising, each in (0, 1).
     """
+    from scipy.special import expit
+
     slope = discrimination * np.array([_NORMAL.inv_cdf(float(rank)) for rank in answers.ranks])
-    return sigmoid(slope + level_for(slope, prevalence, answers.counts))
-
-
-def level_for(log_odds: Floats, prevalence: float, counts: Floats | None = None) -> float:
-    """Return what must be added to log-odds so that their mean probability is the prevalence (Newton, bracketed).
-
-    :param counts: shape as log_odds, how often each occurs; None for once.
-    """
-    low, high, level = -1_000.0, 1_000.0, 0.0
-    for _ in range(200):
-        probability = sigmoid(log_odds + level)
-        gap = float(np.average(probability, weights=counts)) - prevalence
-        if abs(gap) < 1e-12 or high - low < 1e-12:
-            break
-        low, high = (level, high) if gap < 0 else (low, level)
-        slope = float(np.average(probability * (1 - probability), weights=counts))
-        step = level - gap / slope if slope > 0 else low
-        level = step if low < step < high else (low + high) / 2
-    return level
-
-
-def rising(shares: Floats, weights: Floats) -> Floats:
-    """Return the non-decreasing values nearest to the shares by weighted squares (pool adjacent violators)."""
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(shares.tolist(), weights.tolist(), strict=True):
-        mean, mass, size = value, weight, 1
-        while blocks and blocks[-1][0] >= mean:
-            before, heavy, many = blocks.pop()
-            mean = (before * heavy + mean * mass) / (heavy + mass)
-            mass, size = heavy + mass, many + size
-        blocks.append((mean, mass, size))
-    return np.repeat([mean for mean, _, _ in blocks], [size for _, _, size in blocks])
+    return np.asarray(expit(slope + level_for(slope, prevalence, answers.counts)))
 
 
 def _range_cuts(ordered: Floats, *, abstains: bool) -> Floats:

@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.calibration import sigmoid
-from al_assets.models.label_model.answers import Answers, answers_of, expected_share, level_for, rising
+from al_assets.agreement.population.calibration import level_for
+from al_assets.models.label_model.answers import Answers, answers_of, expected_share
 from al_assets.models.label_model.fitted_model import LabelModel, Member, check_votes, vote_threshold
 
 PRIOR_STRENGTH = 0.2
@@ -60,6 +60,8 @@ def fit_label_model(
     :param tolerance: the iteration ends when no chance of an answer changes by more.
     :raises ValueError: no items, no members, votes outside [0, 1], or a parameter out of range.
     """
+    from scipy.special import expit
+
     check_votes(votes, len(names))
     if not len(votes) or not len(names):
         raise ValueError(f"votes: {len(votes)} items of {len(names)} members; a label model takes one or more of each")
@@ -83,7 +85,7 @@ def fit_label_model(
     for column, member in zip(votes.T, members, strict=True):
         log_odds += member.weight * member.evidence_of(column)
     level = level_for(log_odds, prevalence)
-    positive = sigmoid(log_odds + level)
+    positive = np.asarray(expit(log_odds + level))
     rated = tuple(_rated(member, column, positive, prevalence) for column, member in zip(votes.T, members, strict=True))
     return LabelModel(rated, prevalence, level, len(votes), tuple(trace))
 
@@ -158,10 +160,12 @@ def _expectation_maximisation(
 
 def _maximised(code: NDArray[np.uint8], positive: Floats, count: Floats, prior: Floats) -> Floats:
     """Return the expected items of each answer, positive and negative, with the share of positives made to rise."""
+    from scipy.optimize import isotonic_regression
+
     answers = prior.shape[1]
     expected = np.bincount(code, weights=positive, minlength=answers) + prior[0]
     total = np.bincount(code, weights=count, minlength=answers) + prior.sum(axis=0)
-    return _split(rising(expected / total, total), total)
+    return _split(np.asarray(isotonic_regression(expected / total, weights=total).x), total)
 
 
 def _log_chances(items: Floats) -> Floats:

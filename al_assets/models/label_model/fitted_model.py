@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.calibration import sigmoid
 from al_assets.agreement.population.thresholds import prevalence_threshold
 
 
@@ -80,11 +79,13 @@ class LabelModel:
         :param votes: shape (items, members), in [0, 1], NaN for none; also of items the model was not fitted to.
         :raises ValueError: another number of members, or votes outside [0, 1].
         """
+        from scipy.special import expit
+
         check_votes(votes, len(self.members))
         log_odds = np.full(len(votes), self.level)
         for column, member in zip(votes.T, self.members, strict=True):
             log_odds += member.weight * member.evidence_of(column)
-        return sigmoid(log_odds)
+        return np.asarray(expit(log_odds))
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``of`` takes, of types that JSON knows."""

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from al_assets.agreement.core.kappa import Floats
@@ -11,8 +12,8 @@ from al_assets.agreement.population.calibration import (
     CalibrationError,
     Method,
     fit_calibration,
+    level_for,
     logit,
-    sigmoid,
 )
 
 METHODS: list[Method] = ["logistic", "temperature", "isotonic"]
@@ -22,14 +23,14 @@ def overconfident(items: int, *, prevalence_shift: float = 0.0, seed: int = 0) -
     """Scores whose log-odds are twice the true ones, the truth, and labels."""
     generator = np.random.default_rng(seed)
     log_odds = generator.normal(size=items) * 1.5
-    truth = sigmoid(log_odds + prevalence_shift)
-    return sigmoid(2 * log_odds), truth, (generator.random(items) < truth).astype(np.float64)
+    truth = expit(log_odds + prevalence_shift)
+    return expit(2 * log_odds), truth, (generator.random(items) < truth).astype(np.float64)
 
 
-def test_logit_and_sigmoid_undo_each_other_and_never_overflow() -> None:
+def test_the_logit_of_a_share_is_finite() -> None:
     shares = np.array([0.0, 1e-9, 0.2, 0.5, 0.999, 1.0])
-    assert sigmoid(logit(shares)) == pytest.approx(shares, abs=2e-12)
-    assert sigmoid(np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
+    assert expit(logit(shares)) == pytest.approx(shares, abs=2e-12)
+    assert np.isfinite(logit(shares)).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,7 +95,7 @@ def test_the_shift_is_that_of_saerens_where_only_the_prevalence_differs() -> Non
 
     def draw(items: int, prevalence: float) -> tuple[Floats, Floats]:
         labels = (generator.random(items) < prevalence).astype(np.float64)
-        return sigmoid(generator.normal(size=items) + 2 * labels - 1), labels
+        return expit(generator.normal(size=items) + 2 * labels - 1), labels
 
     taught, labels = draw(20_000, 0.4)
     pool, _ = draw(20_000, 0.05)
@@ -130,3 +131,10 @@ def test_a_prevalence_of_none_or_all_cannot_be_reached() -> None:
         Calibration().moved_to(np.array([0.5]), 0)
     with pytest.raises(ValueError, match="of 0 scores"):
         Calibration().moved_to(np.array([]), 0.5)
+
+
+@pytest.mark.parametrize("prevalence", [1e-6, 0.05, 0.5, 0.999])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 50.0])
+def test_the_level_gives_the_prevalence(prevalence: float, scale: float) -> None:
+    log_odds = scale * np.random.default_rng(1).normal(size=1_000)
+    assert expit(log_odds + level_for(log_odds, prevalence)).mean() == pytest.approx(prevalence, rel=1e-5)

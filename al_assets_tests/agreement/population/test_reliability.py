@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 from statsmodels.stats.proportion import proportion_confint
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.population.audit import audit_sample
-from al_assets.agreement.population.calibration import logit, sigmoid
+from al_assets.agreement.population.calibration import logit
 from al_assets.agreement.population.reliability import reliability, wilson_interval
 from al_assets.agreement.population.stratified_sample import AuditSample
 
@@ -86,8 +87,8 @@ def test_few_items_have_no_interval_and_none_have_no_figure() -> None:
 @pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.5, -0.8), (1.0, 0.7)])
 def test_intervals_hold_the_pools_true_error(slope: float, shift: float) -> None:
     generator = np.random.default_rng(5)
-    scores = sigmoid(1.5 * generator.normal(size=SIZE) - 2)
-    truth = sigmoid(slope * logit(scores) + shift)
+    scores = expit(1.5 * generator.normal(size=SIZE) - 2)
+    truth = expit(slope * logit(scores) + shift)
     held, estimates, plain, true = [], [], [], []
     for seed in range(60):
         chosen, sample = drawn(truth, scores, seed)
@@ -108,7 +109,7 @@ def test_intervals_hold_the_pools_true_error(slope: float, shift: float) -> None
 
 def test_the_brier_interval_holds_the_pools_brier_score() -> None:
     generator = np.random.default_rng(6)
-    scores = sigmoid(1.5 * generator.normal(size=SIZE) - 2)
+    scores = expit(1.5 * generator.normal(size=SIZE) - 2)
     # One rater: the expected squared difference of a probability and a vote.
     true = float((scores * (1 - scores)).mean())
     held = []

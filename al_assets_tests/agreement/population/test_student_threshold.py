@@ -5,10 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from al_assets.agreement.core.kappa import cohen_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
-from al_assets.agreement.population.calibration import Method, fit_calibration, logit, sigmoid
+from al_assets.agreement.population.calibration import Method, fit_calibration, logit
 from al_assets.agreement.population.student_threshold import CalibrationRules, Rule, student_labels
 from al_assets.agreement.population.thresholds import agreement_threshold, prevalence_threshold, probability_threshold
 from al_assets.tables import KAPPA_REPORT
@@ -98,7 +99,7 @@ def test_the_report_holds_the_curve_where_two_numbers_say_it(folded: World, meth
     assert slope is not None
     assert intercept is not None
     scores = np.array([0.1, 0.5, 0.8])
-    assert sigmoid(slope * logit(scores) + intercept) == pytest.approx(found.calibration.probability(scores))
+    assert expit(slope * logit(scores) + intercept) == pytest.approx(found.calibration.probability(scores))
 
 
 def test_without_folds_the_prevalence_decides_and_the_reason_is_given(world: Factory) -> None:
@@ -140,7 +141,7 @@ def test_both_rules_come_close_to_the_best_threshold_of_a_simulated_pool() -> No
         generator = np.random.default_rng(seed)
         features, direction = generator.normal(size=(6_000, 12)), generator.normal(size=12)
         latent = 3 * features @ direction / np.linalg.norm(direction)
-        labels = (generator.random(6_000) < sigmoid(latent - 4)).astype(np.float64)
+        labels = (generator.random(6_000) < expit(latent - 4)).astype(np.float64)
         # Learnt from items near the boundary, as the loop's are; half of them positive instead of one in ten.
         near = np.argsort(np.abs(latent[:3_000] - 4 + generator.normal(size=3_000)))[:300]
         fold_of = np.arange(300) % 5

@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
-from al_assets.agreement.raters.gold_accuracy import SCHEMA, gold_accuracy, wilson_interval
+from al_assets.agreement.raters.gold_accuracy import SCHEMA, gold_accuracy
 
 GOLD = pl.DataFrame({"item_id": ["g1", "g2", "g3", "g4"], "label": ["positive", "positive", "negative", "negative"]})
 
@@ -28,7 +29,7 @@ def test_answers_are_counted_by_rater_and_iteration_and_over_all() -> None:
     assert found["reason"].to_list() == [None, "no decisive answer to a gold item"] + [None, None] + [
         "no decisive answer to a gold item"
     ]
-    assert found.row(3)[SCHEMA.names().index("low")] == pytest.approx(wilson_interval(2, 4)[0])
+    assert found.row(3)[SCHEMA.names().index("low")] == pytest.approx(proportion_confint(2, 4, method="wilson")[0])
     assert gold_accuracy(given.sample(fraction=1, shuffle=True, seed=3), GOLD).equals(found)
 
 
@@ -40,26 +41,16 @@ def test_without_answers_there_are_no_rows() -> None:
 @pytest.mark.parametrize(("right", "items"), [(0, 1), (1, 1), (0, 20), (20, 20), (7, 12), (95, 100)])
 @pytest.mark.parametrize("confidence", [0.95, 0.9])
 def test_the_interval_is_wilsons(right: int, items: int, confidence: float) -> None:
-    from statsmodels.stats.proportion import proportion_confint
-
+    given = answers(*(("0000", "anna", f"g{item}", "positive") for item in range(items)))
+    known = pl.DataFrame(
+        {
+            "item_id": [f"g{item}" for item in range(items)],
+            "label": ["positive"] * right + ["negative"] * (items - right),
+        }
+    )
+    found = gold_accuracy(given, known, confidence=confidence).row(0, named=True)
     expected = proportion_confint(right, items, alpha=1 - confidence, method="wilson")
-    assert wilson_interval(right, items, confidence) == pytest.approx(expected, abs=1e-12)
-
-
-def test_wilsons_interval_covers_as_it_says() -> None:
-    from scipy.stats import binom
-
-    # Mean coverage over the shares a rater may have, by exact summation.
-    shares = [step / 200 for step in range(100, 200)]
-    covered = [
-        sum(
-            binom.pmf(right, 30, share)
-            for right in range(31)
-            if wilson_interval(right, 30)[0] <= share <= wilson_interval(right, 30)[1]
-        )
-        for share in shares
-    ]
-    assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.01)
+    assert (found["low"], found["high"]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_wrong_input_is_refused() -> None:
@@ -67,5 +58,3 @@ def test_wrong_input_is_refused() -> None:
         gold_accuracy(answers().drop("label"), GOLD)
     with pytest.raises(ValueError, match="gold: columns label are missing"):
         gold_accuracy(answers(), GOLD.drop("label"))
-    with pytest.raises(ValueError, match="right: 3 of 2; expected 0 to items"):
-        wilson_interval(3, 2)

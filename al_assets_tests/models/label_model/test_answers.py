@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import isotonic_regression
 
-from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.calibration import sigmoid
-from al_assets.models.label_model.answers import MAX_LEVELS, answers_of, expected_share, level_for, rising
+from al_assets.models.label_model.answers import MAX_LEVELS, answers_of, expected_share
 
 NAN = np.nan
 VOTES = st.lists(st.one_of(st.just(NAN), st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=80)
@@ -72,20 +69,3 @@ def test_what_is_thought_beforehand_rises_and_has_the_prevalence_for_its_mean() 
     assert np.average(share, weights=answers.counts) == pytest.approx(0.05)
     flat = expected_share(answers_of(np.full(7, 0.3)), 0.05)
     assert flat.tolist() == pytest.approx([0.05])
-
-
-@pytest.mark.parametrize("prevalence", [1e-6, 0.05, 0.5, 0.999])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 50.0])
-def test_the_level_gives_the_prevalence(prevalence: float, scale: float) -> None:
-    log_odds = scale * np.random.default_rng(1).normal(size=1_000)
-    assert sigmoid(log_odds + level_for(log_odds, prevalence)).mean() == pytest.approx(prevalence, rel=1e-5)
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 10)), min_size=1, max_size=12),
-)
-@settings(max_examples=100)
-def test_rising_is_isotonic_regression(rows: list[tuple[float, float]]) -> None:
-    shares, weights = np.array(rows).T
-    found: Floats = rising(shares, weights)
-    np.testing.assert_allclose(found, isotonic_regression(shares, weights=weights).x, atol=1e-9)
