@@ -11,7 +11,7 @@ from al_assets.curation.geometry.clusters import cluster_counts
 from al_assets.curation.geometry.overlap import largest_overlaps
 from al_assets.partitions import Job
 from al_assets.pictures import overlap_picture
-from al_assets.scale.choice import runner_of
+from al_assets.scale.ray_runner import runner_of
 from al_assets.tables import CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 
 

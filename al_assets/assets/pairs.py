@@ -9,7 +9,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.assets.round_inputs import draw_seed, history_of, round_settings, sides_of
 from al_assets.curation import round as curation
 from al_assets.partitions import Job
-from al_assets.scale.choice import runner_of
+from al_assets.scale.ray_runner import runner_of
 from al_assets.tables import BOUNDARY_PAIRS
 
 

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from al_assets.config import Policy
 from al_assets.curation.checks import check_at_least
-from al_assets.curation.runner import divide_evenly
+from al_assets.curation.runner import THREADS, Runner, divide_evenly
 from al_assets.scale.ray_start import ScaleError, connect, import_ray
 
 RETRIES = 3
@@ -208,3 +210,17 @@ def _peak_rss_mb() -> float:
     except OSError:
         return float("nan")
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), float("nan"))
+
+
+@contextmanager
+def runner_of(policy: Policy) -> Iterator[Runner]:
+    """Yield what runs the selection's large steps: a Ray cluster if the policy names one, else threads.
+
+    :raises ScaleError: Ray is not installed, or the cluster does not answer.
+    """
+    settings = policy.scale.ray
+    if settings is None:
+        yield THREADS
+        return
+    with RayRunner(settings.shards, settings.address) as runner:
+        yield runner

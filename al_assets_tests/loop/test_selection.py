@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.assets import round_inputs
 from al_assets.assets.round_inputs import labels_so_far, reference_scores, sides_of
-from al_assets.scale.choice import runner_of
+from al_assets.scale.ray_runner import runner_of
 from al_assets_tests.support.loop_journal import Journal
 from al_assets_tests.support.pools import topic_pool
 from al_assets_tests.support.small_loop import MakeLoop, failure

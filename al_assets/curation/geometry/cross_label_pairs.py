@@ -19,20 +19,10 @@ from al_assets.curation.geometry.neighbours import (
 )
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
+from al_assets.tables import BOUNDARY_PAIRS
 
-CANDIDATES = pl.Schema(
-    {
-        "pair_id": pl.String,
-        "positive_item": pl.String,
-        "negative_item": pl.String,
-        "similarity": pl.Float64,
-        "mixing": pl.Float64,
-        "positive_cluster": pl.Int32,
-        "negative_cluster": pl.Int32,
-        "positive_cell": pl.Int32,
-        "negative_cell": pl.Int32,
-    }
-)
+CANDIDATES = pl.Schema(list(BOUNDARY_PAIRS.schema.items())[:9])
+"""The columns of ``boundary_pairs`` up to the cells."""
 _MAX_QUERIES = 50_000
 _PRODUCTS = 8_192
 

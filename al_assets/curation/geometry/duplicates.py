@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError
+
+if TYPE_CHECKING:
+    from scipy.cluster.hierarchy import DisjointSet
 
 SHINGLE = 5
 _PERMUTATIONS = 128
@@ -42,38 +46,25 @@ def near_duplicates(texts: Sequence[str], similarity: float = 0.8, seed: int = 0
         [first_of.setdefault(_normalise(text), number) for number, text in enumerate(texts)], dtype=np.int64
     )
     distinct = [(text, number) for text, number in first_of.items() if len(text) >= SHINGLE]
-    groups = _Groups(len(distinct))
-    if len(distinct) > 1:
-        _join_similar([text for text, _ in distinct], similarity, seed, groups)
     representative = np.arange(len(texts), dtype=np.int64)
-    for place, (_, number) in enumerate(distinct):
-        representative[number] = distinct[groups.find(place)][1]
+    if len(distinct) > 1:
+        groups = _similar_texts([text for text, _ in distinct], similarity, seed)
+        first_in: dict[int, int] = {}
+        for place, (_, number) in enumerate(distinct):
+            representative[number] = first_in.setdefault(groups[place], number)
     return representative[equal]
-
-
-class _Groups:
-    """Union-find in which the smallest member stands for its group."""
-
-    def __init__(self, members: int) -> None:
-        self._parent = list(range(members))
-
-    def find(self, member: int) -> int:
-        parent = self._parent
-        while parent[member] != member:
-            parent[member] = parent[parent[member]]
-            member = parent[member]
-        return member
-
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.find(one), self.find(other)))
-        self._parent[high] = low
 
 
 def _normalise(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _join_similar(texts: list[str], similarity: float, seed: int, groups: _Groups) -> None:
+def _similar_texts(texts: list[str], similarity: float, seed: int) -> "DisjointSet":
+    """Return the groups of similar texts, by their places."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    groups = DisjointSet(range(len(texts)))
+
     # Small, because a text may be 20,000 characters long; a missing set costs microseconds to build again.
     @lru_cache(maxsize=512)
     def shingles(place: int) -> frozenset[str]:
@@ -87,12 +78,13 @@ def _join_similar(texts: list[str], similarity: float, seed: int, groups: _Group
         likely = _equal_columns(signatures, one, other) >= least_equal
         for left, right in zip(one[likely].tolist(), other[likely].tolist(), strict=True):
             # Two texts already in one group need no look at their shingles: the groups are transitive.
-            if groups.find(left) == groups.find(right):
+            if groups.connected(left, right):
                 continue
             a, b = shingles(left), shingles(right)
             common = len(a & b)
             if common / (len(a) + len(b) - common) >= similarity:
-                groups.join(left, right)
+                groups.merge(left, right)
+    return groups
 
 
 def _equal_columns(

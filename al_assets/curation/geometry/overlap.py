@@ -11,23 +11,10 @@ from al_assets.curation.checks import CurationError, check_columns
 from al_assets.curation.geometry.clusters import principal_components
 from al_assets.curation.geometry.labelled_pool import LabelledPool, labelled_pool
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.tables import OVERLAP_MAP
 
 EXAMPLES = 5
 _BETWEEN = ["positive_cluster", "negative_cluster"]
-_SCHEMA = pl.Schema(
-    {
-        "positive_cluster": pl.Int32(),
-        "negative_cluster": pl.Int32(),
-        "overlap": pl.Float64(),
-        "size": pl.Int64(),
-        "density": pl.Float64(),
-        "mixing": pl.Float64(),
-        "x": pl.Float64(),
-        "y": pl.Float64(),
-        "positive_examples": pl.List(pl.String()),
-        "negative_examples": pl.List(pl.String()),
-    }
-)
 
 
 def map_overlaps(
@@ -51,7 +38,7 @@ def map_overlaps(
     check_columns(candidates, "candidates", ("positive_item", "negative_item", "similarity", "mixing"))
     groups = _summaries(_placed(pool, candidates))
     if not groups.height:
-        return _SCHEMA.to_frame()
+        return OVERLAP_MAP.empty()
     row_of = _rows_of_members(pool.item_ids, groups)
     sizes = {side: _sizes(pool.macro_cluster[pool.positive == side]) for side in (True, False)}
     rows, centres = [], []
@@ -60,7 +47,7 @@ def map_overlaps(
         rows.append(row)
         centres.append(centre)
     return (
-        pl.DataFrame(rows, schema=_SCHEMA)
+        pl.DataFrame(rows, schema=OVERLAP_MAP.schema)
         .with_columns(**_picture(np.stack(centres)))
         .sort("size", *_BETWEEN, descending=[True, False, False])
     )

@@ -9,19 +9,9 @@ import polars as pl
 from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids
 from al_assets.curation.queue.hidden import GOLD, REPEAT
 from al_assets.curation.strategies.registry import declared_of_reason
+from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
-EXPLANATION = pl.Schema(
-    {
-        "p_positive": pl.Float64,
-        "called": pl.String,
-        "cluster": pl.Int32,
-        "cell": pl.Int32,
-        "partner_item": pl.String,
-        "partner_cluster": pl.Int32,
-        "similarity": pl.Float64,
-        "mixing": pl.Float64,
-    }
-)
+EXPLANATION = pl.Schema({name: REVIEW_QUEUE.schema[name] for name in WHY_QUEUED if name != "rank"})
 """What ``explain_queue`` adds to a queue; all of it may be null."""
 
 _RANDOM = {

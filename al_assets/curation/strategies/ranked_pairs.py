@@ -100,7 +100,7 @@ def rank_pairs(candidates: pl.DataFrame, seed: int = 0, scores: pl.DataFrame | N
 def draw_pairs(
     ranked: pl.DataFrame, budget_pairs: int, exploration: float = EXPLORATION, seed: int = 0
 ) -> pl.DataFrame:
-    """Return the columns of ``boundary_pairs``: ranked pairs with their place in the draw and their chance in it.
+    """Return ranked pairs with their place in the draw and their chance in it.
 
     :param ranked: what ``rank_pairs`` returned.
     :param budget_pairs: how many pairs are to be picked.
