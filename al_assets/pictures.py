@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from al_assets.formatting import decimal, percent
+
 Form = Literal["png", "svg"]
 Point = tuple[float, float, float]
 """Estimate, low, high."""
@@ -38,10 +40,9 @@ def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
     bins = np.linspace(0, 1, 41)
     axes.hist(values[values < threshold], bins=bins, color=NEGATIVE, label="called negative")
     axes.hist(values[values >= threshold], bins=bins, color=POSITIVE, label="called positive")
-    axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
+    axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1, label=f"threshold {decimal(threshold, 3)}")
     axes.set(xlabel="p_positive", ylabel="items", yscale="log", title="Scores of the incumbent over the pool")
-    # A place of its own: looking for the best one takes a time that depends on the machine, and warns when it is long.
-    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+    _legend(figure, axes, "outside lower center", 3)
     return png(figure)
 
 
@@ -85,23 +86,22 @@ def kappa_history(
     """
     figure, axes = _canvas(7, 3.8) if form == "png" else _canvas(5.6, 3.6)
     places = np.arange(len(iterations))
-    known = [(place, each) for place, each in zip(places, ceiling, strict=True) if each]
+    known = [(place, point) for place, point in zip(places, ceiling, strict=True) if point]
     if known:
         # A band of one iteration alone would have no width.
         edges = [known[0][0] - 0.15, *(place for place, _ in known), known[-1][0] + 0.15]
-        bounds = [known[0][1], *(each for _, each in known), known[-1][1]]
-        axes.fill_between(edges, [c[1] for c in bounds], [c[2] for c in bounds], color=BAND, alpha=0.6, linewidth=0)
-        axes.plot(edges, [c[0] for c in bounds], color=CEILING, label="expert with expert")
+        kappa, low, high = zip(known[0][1], *(point for _, point in known), known[-1][1], strict=True)
+        axes.fill_between(edges, low, high, color=BAND, alpha=0.6, linewidth=0)
+        axes.plot(edges, kappa, color=CEILING, label="expert with expert")
     for offset, (colour, (name, values)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
-        points = [(place + 0.06 * offset, each) for place, each in zip(places, values, strict=True) if each]
+        points = [(place + 0.06 * offset, point) for place, point in zip(places, values, strict=True) if point]
         if points:
             _whiskers(axes, points, colour, name)
     axes.set_xticks(places, iterations)
     axes.set(xlabel="iteration", ylabel="kappa", title="Agreement over iterations (95 % intervals)")
     axes.axhline(0, color=NEUTRAL, linewidth=0.5)
     axes.set_xlim(-0.5, len(iterations) - 0.5)
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    _legend(figure, axes, "outside lower center", 2)
     return _rendered(figure, form)
 
 
@@ -115,16 +115,16 @@ def beside_each_other(rows: Mapping[str, Sequence[Point | None]], names: Sequenc
     figure, axes = _canvas(5.6, 1.2 + 0.55 * max(len(rows), 1))
     places = -np.arange(len(rows), dtype=float)
     for at, (colour, name) in enumerate(zip(_colours(len(names)), names, strict=True)):
-        known = [(place, values[at]) for place, values in zip(places, rows.values(), strict=True)]
-        points = [(place + 0.12 - 0.24 * at / max(len(names) - 1, 1), each) for place, each in known if each]
+        shift = 0.12 - 0.24 * at / max(len(names) - 1, 1)
+        marks = [(place + shift, values[at]) for place, values in zip(places, rows.values(), strict=True)]
+        points = [(place, point) for place, point in marks if point]
         if points:
             _whiskers(axes, points, colour, name, sideways=True)
     axes.set_yticks(places, list(rows), parse_math=False)
     axes.axvline(0, color=NEUTRAL, linewidth=0.5)
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(1.0, axes.get_xlim()[1]))
     axes.set_ylim(-len(rows) + 0.4, 0.6)
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(names))
+    _legend(figure, axes, "outside upper center", len(names))
     return _rendered(figure, form)
 
 
@@ -144,10 +144,9 @@ def agreement_matrix(names: Sequence[str], kappas: ArrayLike, items: ArrayLike, 
     axes.pcolormesh(shown, cmap=colours, vmin=-0.2, vmax=1, edgecolors="#7f7f7f", linewidth=0.5)
     for row, column in zip(*np.nonzero(~np.eye(len(names), dtype=bool)), strict=True):
         kappa = values[row, column]
-        text = "undefined" if np.isnan(kappa) else f"{kappa:.2f}"
         # Nearly black on a filled cell whatever the page's theme; the theme's own colour on an empty one.
         colour = "#000000" if np.isnan(kappa) else "#101010"
-        label = f"{text}\n{counts[row, column]} items"
+        label = f"{decimal(kappa, missing='undefined')}\n{counts[row, column]} items"
         axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", fontsize=8, color=colour)
     ticks = np.arange(len(names)) + 0.5
     axes.set_xticks(ticks, names, parse_math=False, rotation=30 if max(map(len, names), default=0) > 9 else 0)
@@ -171,14 +170,12 @@ def curation_yield(
         places = np.arange(len(iterations)) + (at - (len(series) - 1) / 2) * width
         heights = [0.0 if value is None else value for value in values]
         bars = axes.bar(places, heights, 0.92 * width, color=colour, label=name)
-        shown = ["" if value is None else f"{100 * value:.0f} %" for value in values]
-        axes.bar_label(bars, shown, fontsize=8, padding=1)
+        axes.bar_label(bars, [percent(value, missing="") for value in values], fontsize=8, padding=1)
     axes.set_xticks(np.arange(len(iterations)), iterations)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.set(xlabel="iteration", ylabel="positive")
     axes.margins(y=0.12)
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(series))
+    _legend(figure, axes, "outside upper center", len(series))
     return _rendered(figure, form)
 
 
@@ -212,13 +209,19 @@ def _whiskers(
     axes: Any, points: Sequence[tuple[float, Point]], colour: str, name: str, *, sideways: bool = False
 ) -> None:
     places = [place for place, _ in points]
-    estimate, low, high = np.array([each for _, each in points], dtype=float).T
+    estimate, low, high = np.array([point for _, point in points], dtype=float).T
     lengths = np.nan_to_num([estimate - low, high - estimate])
     x, y = (estimate, places) if sideways else (places, estimate)
     bars = {"xerr" if sideways else "yerr": lengths}
     axes.errorbar(
         x, y, **bars, marker="o", markersize=5, capsize=3, color=colour, label=name, linestyle="" if sideways else "-"
     )
+
+
+def _legend(figure: Any, axes: Any, place: str, columns: int) -> None:
+    # A place of its own: looking for the best one takes a time that depends on the machine, and warns when it is long.
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, fontsize=8, loc=place, ncols=columns)
 
 
 def _colours(count: int) -> list[str]:

@@ -118,9 +118,9 @@ def _disk(policy: Policy) -> str:
     free = shutil.disk_usage(root.base.path).free / 1e9
     if free < MINIMUM_FREE_GB:
         raise ValueError(
-            f"storage.root: {root.base} has {free:.1f} GB free; a run needs {MINIMUM_FREE_GB:g} GB or more"
+            f"storage.root: {root.base} has {decimal(free, 1)} GB free; a run needs {MINIMUM_FREE_GB:g} GB or more"
         )
-    return f"{root.base} can be written, {free:.0f} GB free"
+    return f"{root.base} can be written, {decimal(free, 0)} GB free"
 
 
 def _ledger(policy: Policy) -> str:
