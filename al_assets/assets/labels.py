@@ -11,7 +11,7 @@ from al_assets.assets.metadata import table
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.partitions import Job
-from al_assets.review.hidden_items import RaterQuality, rater_quality
+from al_assets.review.hidden_items import HiddenItemFigures, rater_quality
 from al_assets.review.policy_versions import policy_versions, second_look, version_notes
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import EXPERT_LABELS
@@ -62,7 +62,7 @@ def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop:
     )
 
 
-def quality_metadata(found: RaterQuality) -> Mapping[str, dg.MetadataValue]:
+def quality_metadata(found: HiddenItemFigures) -> Mapping[str, dg.MetadataValue]:
     """Return how well raters do on hidden gold and agree with themselves on hidden repeats, where there are any."""
     shown: dict[str, dg.MetadataValue] = {}
     if found.gold.height:

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from al_assets.commands.options import JsonOption, PolicyOption, console, fail, print_json, say
+from al_assets.commands.options import JsonOption, PolicyOption, console, fail, print_json, say, steady
 from al_assets.config import Policy, load_policy
 
 if TYPE_CHECKING:
@@ -105,15 +105,19 @@ def people(policy: PolicyOption, as_json: JsonOption = False) -> None:
     with _store(settings) as store:
         members, sessions = store.people(), store.sessions()
     if as_json:
-        signed_in = {each.name: [asdict(one) for one in sessions if one.name == each.name] for each in members}
-        listed = [{**asdict(each), "roles": sorted(each.roles), "sessions": signed_in[each.name]} for each in members]
-        print_json(listed)
+        signed_in = {person.name: [asdict(one) for one in sessions if one.name == person.name] for person in members}
+        print_json(
+            [
+                {**asdict(person), "roles": sorted(person.roles), "sessions": signed_in[person.name]}
+                for person in members
+            ]
+        )
         return
     table = Table("name", "roles", "state", "browsers")
-    for each in members:
-        state = "deactivated" if not each.active else "has been here" if each.joined_at else "invited"
-        browsers = sum(one.name == each.name for one in sessions)
-        table.add_row(Text(each.name), written(each.roles), state, str(browsers))
+    for person in members:
+        state = "deactivated" if not person.active else "has been here" if person.joined_at else "invited"
+        browsers = sum(session.name == person.name for session in sessions)
+        table.add_row(Text(person.name), written(person.roles), state, str(browsers))
     console.print(table)
 
 
@@ -153,14 +157,14 @@ def audit_log(
     from al_assets.review.desk.people.queries import AuditFilter
 
     with _store(load_policy(policy)) as store:
-        found = store.audit_log(AuditFilter(by, act, subject), most)
+        acts = store.audit_log(AuditFilter(by, act, subject), most)
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json([asdict(one) for one in acts])
         return
     table = Table("when (UTC)", "by", "act", "subject", "detail")
-    for each in found:
-        texts = (each.by, each.act, each.subject, each.detail)
-        table.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}", *(Text(_steady(text)) for text in texts))
+    for one in acts:
+        texts = (one.by, one.act, one.subject, one.detail)
+        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", *(Text(steady(text)) for text in texts))
     console.print(table)
 
 
@@ -219,11 +223,6 @@ def _by() -> str:
         # A container may run as a number that no file gives a name.
         user = f"user {os.getuid()}"
     return user + BY_COMMAND
-
-
-def _steady(text: str) -> str:
-    """Return a text in which nothing steers the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _first_invitation(policy: Path, address: str) -> str:

@@ -1,6 +1,7 @@
 """What all commands share: options, the console, JSON, errors in a line."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 console = Console(emoji=False)
+# Escape sequences and changes of direction.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 PolicyOption = Annotated[Path, typer.Option("--policy", "-p", envvar=POLICY_VARIABLE, help="The policy file.")]
 IterationOption = Annotated[str | None, typer.Option(help="Such as 0002; the newest one with a report if left out.")]
@@ -33,6 +36,11 @@ def fail(message: str) -> NoReturn:
 def plain(text: str) -> str:
     """Return a text whose brackets rich prints as they are."""
     return escape(text)
+
+
+def steady(text: str) -> str:
+    """Return a text in which nothing steers the terminal: what a user wrote could clear it, or forge what is shown."""
+    return _STEERING.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 def say(text: str) -> None:

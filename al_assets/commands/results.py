@@ -1,24 +1,25 @@
-"""``al report``, ``al explain``, ``al plan``, ``al raters``: what the figures say, rest on, and would cost."""
+"""``al report``, ``explain``, ``plan``, ``raters``, ``why``: what the figures say, rest on and would cost."""
 
-import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_assets.commands.options import JsonOption, PolicyOption, print_json, say
+from al_assets.commands.options import (
+    IterationOption,
+    JsonOption,
+    PolicyOption,
+    console,
+    frame_table,
+    print_json,
+    say,
+    steady,
+)
 from al_assets.config import load_policy
 
 if TYPE_CHECKING:
     from al_assets.commands.item_story import ItemStory
-
-from pathlib import Path
-
-from al_assets.commands.options import (
-    IterationOption,
-    console,
-    frame_table,
-)
 
 
 def report(
@@ -129,15 +130,10 @@ def raters(policy: PolicyOption, as_json: JsonOption = False) -> None:
             say(f"{title}: nothing asked; see selection.gold_share in the policy file")
 
 
-# An escape sequence in a text of the pool could clear the screen, a change of direction forge what is shown.
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-AnyIterationOption = Annotated[str | None, typer.Option(help="Such as 0002; all that queued the item if left out.")]
-
-
 def why(
     item: Annotated[str, typer.Argument(help="The item's id.")],
     policy: PolicyOption,
-    iteration: AnyIterationOption = None,
+    iteration: Annotated[str | None, typer.Option(help="Such as 0002; all that queued the item if left out.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say why an item was queued, as recorded then; or what is known of it, if it was not. Not for raters' eyes."""
@@ -157,4 +153,4 @@ def story_lines(story: "ItemStory") -> list[str]:
     for chapter in story.chapters:
         lines.append(f"\n{story.item_id}, iteration {chapter.iteration}, {chapter.reason or 'not queued'}:")
         lines += [f"  {sentence}" for sentence in chapter.why]
-    return [_STEERING.sub(lambda match: match.group().encode("unicode_escape").decode(), line) for line in lines]
+    return [steady(line) for line in lines]

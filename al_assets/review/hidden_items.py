@@ -85,7 +85,7 @@ def _checked_row(name: str, number: int, row: dict[str, str], names: dict[str, s
 
 
 @dataclass(frozen=True)
-class RaterQuality:
+class HiddenItemFigures:
     """Figures from hidden items.
 
     :param gold: accuracy of each rater by iteration, see ``gold_accuracy``; no rows without answers to gold.
@@ -99,7 +99,7 @@ class RaterQuality:
 
 def rater_quality(
     ledger: Ledger, policy: Policy, iterations: Collection[str] | None = None, watermark: int | None = None
-) -> RaterQuality:
+) -> HiddenItemFigures:
     """Judge the raters by the hidden items of some iterations' queues, None for all.
 
     :param watermark: as of this place in the ledger; None is now.
@@ -107,4 +107,6 @@ def rater_quality(
     """
     answers = ledger.answers(iterations, watermark).filter(reason=GOLD)
     how = Resampling(policy.stopping.resamples, policy.stopping.seed)
-    return RaterQuality(gold_accuracy(answers, load_gold(policy)), retest(ledger.retests(iterations, watermark), how))
+    return HiddenItemFigures(
+        gold_accuracy(answers, load_gold(policy)), retest(ledger.retests(iterations, watermark), how)
+    )

@@ -91,4 +91,4 @@ def test_without_hidden_items_nothing_is_known(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite"
     found = rater_quality(Ledger(url, "spam"), make_policy(url))
     assert found.gold.height == 0
-    assert found.retest["reason"].to_list() == ["no retest: set selection.repeat_share above 0"] * 2
+    assert found.retest["detail"].to_list() == ["no retest: set selection.repeat_share above 0"] * 2

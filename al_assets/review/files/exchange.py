@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -83,14 +83,12 @@ def export_queue(
     return sheet.height
 
 
-def export_votes(
-    ledger: Ledger, path: UPath | Path | str, iterations: Collection[str] | None = None, watermark: int | None = None
-) -> int:
+def export_votes(ledger: Ledger, path: UPath | Path | str) -> int:
     """Write each rater's latest answers, hidden items included, and return their number; ``import_votes`` reads it.
 
     :param path: .csv, .jsonl or .parquet; replaced if it exists.
     """
-    votes = ledger.answers(iterations, watermark).select(VOTES.columns)
+    votes = ledger.answers().select(VOTES.columns)
     write_sheet(checked_target(path), votes)
     return votes.height
 

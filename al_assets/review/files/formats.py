@@ -1,6 +1,6 @@
 """The forms in which questions go out and votes come back, by name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -56,18 +56,12 @@ def export_questions(
     return len(asked)
 
 
-def export_answers(
-    form: Format,
-    ledger: Ledger,
-    policy: Policy,
-    path: UPath | Path | str,
-    iterations: Collection[str] | None = None,
-) -> int:
+def export_answers(form: Format, ledger: Ledger, policy: Policy, path: UPath | Path | str) -> int:
     """Write each rater's latest answers in one of the forms and return their number; ``import_from`` reads them."""
     if form is Format.PLAIN:
-        return export_votes(ledger, path, iterations)
+        return export_votes(ledger, path)
     target = checked_target(path, _WRITTEN[form])
-    answers = coded_answers(ledger, iterations)
+    answers = coded_answers(ledger)
     text = (
         argilla.write_votes(answers) if form is Format.ARGILLA else prodigy.write_votes(answers, policy.policy.labels)
     )

@@ -43,9 +43,9 @@ def coded_questions(ledger: Ledger, policy: Policy, iteration: str, rater: str |
         yield question_code(ledger.policy_name, iteration, item_id), text
 
 
-def coded_answers(ledger: Ledger, iterations: Collection[str] | None) -> pl.DataFrame:
+def coded_answers(ledger: Ledger) -> pl.DataFrame:
     """Return the raters' latest answers, as ``Ledger.answers`` does, with the column ``code``."""
-    answers = ledger.answers(iterations)
+    answers = ledger.answers()
     places = answers.select("iteration", "item_id").iter_rows()
     codes = [question_code(ledger.policy_name, *place) for place in places]
     return answers.with_columns(code=pl.Series(codes, dtype=pl.String))

@@ -273,7 +273,6 @@ def test_exported_votes_can_be_imported_elsewhere(ledger_url: str, tmp_path: Pat
         kept = ["item_id", "rater", "label", "comment", "voted_at", "policy_version"]
         assert other.votes().select(kept).sort("item_id").equals(ledger.votes().select(kept).sort("item_id"))
         assert other.votes()["voted_at"].min() == START + timedelta(0)
-    assert export_votes(ledger, file, ["0007"]) == 0
 
 
 def test_a_label_name_with_two_meanings_is_refused() -> None:
