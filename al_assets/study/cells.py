@@ -175,8 +175,8 @@ def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[Study
     rows: list[StudyRow] = []
     for number in range(study.rounds):
         say(f"round {number + 1} of {study.rounds}")
-        found = loop.next_round(choose)
-        rows.append({**_round(found, trial), **(probes.figures(found) if probes else {})})
+        outcome = loop.next_round(choose)
+        rows.append({**_round(outcome, trial), **(probes.figures(outcome) if probes else {})})
     return rows
 
 
@@ -199,21 +199,21 @@ def _strategy(study: Study, cell: Cell, settings: LoopSection) -> ChooseStrategy
     return choose
 
 
-def _round(found: LoopRound, trial: Trial) -> StudyRow:
-    votes = sum(int(found.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
-    picked = found.picked.select("item_id").join(found.split.drop_nulls("label"), on="item_id")["label"].to_numpy()
+def _round(outcome: LoopRound, trial: Trial) -> StudyRow:
+    votes = sum(int(outcome.split[name].sum()) for name in ("positive_votes", "negative_votes", "undecided_votes"))
+    picked = outcome.picked.select("item_id").join(outcome.split.drop_nulls("label"), on="item_id")["label"].to_numpy()
     row: StudyRow = {
-        "round": found.number,
-        "labels": found.split.height,
+        "round": outcome.number,
+        "labels": outcome.split.height,
         "votes": votes,
         "positive_share": float(picked.mean()) if len(picked) else None,
-        "training_items": len(lesson_of(found.split)[0]),
-        "curation_seconds": found.curation_seconds,
-        "training_seconds": found.training_seconds,
-        "seconds": found.curation_seconds + found.training_seconds,
-        "promoted": found.student is found.incumbent,
+        "training_items": len(lesson_of(outcome.split)[0]),
+        "curation_seconds": outcome.curation_seconds,
+        "training_seconds": outcome.training_seconds,
+        "seconds": outcome.curation_seconds + outcome.training_seconds,
+        "promoted": outcome.student is outcome.incumbent,
     }
-    return row | student_figures(trial, found.student)
+    return row | student_figures(trial, outcome.student)
 
 
 def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:
@@ -251,14 +251,14 @@ class _Probes:
         base = student.embedding if isinstance(student, LinearStudent) else workshop.study.embeddings[cell.embedding]
         return cls(trial, vectors, _ceiling(workshop, cell.dataset, cell.seed, base), own)
 
-    def figures(self, found: LoopRound) -> StudyRow:
+    def figures(self, outcome: LoopRound) -> StudyRow:
         """Return kappa of the heads that learnt from the same labels as the round's student."""
         row: StudyRow = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
-        if found.student is None:
+        if outcome.student is None:
             return row
-        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(found.split), found.prevalence)
-        own: Scores | None = found.student.scores if self.own else found.student.scores.probe
-        row["probe_student"] = self.trial.kappa(own, found.prevalence) if own else None
+        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(outcome.split), outcome.prevalence)
+        own: Scores | None = outcome.student.scores if self.own else outcome.student.scores.probe
+        row["probe_student"] = self.trial.kappa(own, outcome.prevalence) if own else None
         return row
 
 

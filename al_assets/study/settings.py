@@ -107,14 +107,14 @@ class LoopSection(Section):
     shares: Shares = Shares()
     target_positive_share: Share = DEFAULTS.target_positive_share
     promising: Share | None = None
-    evaluation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    evaluation_share: Annotated[float, Field(gt=0, lt=1)] = LoopSettings.evaluation_share
     neighbours: Positive = DEFAULTS.neighbours
     min_mixing: Share = DEFAULTS.min_mixing
     exploration: Share = DEFAULTS.exploration
     audit_strata: Positive = DEFAULTS.audit_strata
     items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
     closeness: bool = DEFAULTS.closeness
-    promotion: Literal["evaluation", "audit", "never"] = "evaluation"
+    promotion: Literal["evaluation", "audit", "never"] = LoopSettings.promotion
 
     def loop_settings(self, budget: int, rounds: int) -> LoopSettings:
         """Return the settings of a loop of that many rounds, each of that many labels."""

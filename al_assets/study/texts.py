@@ -100,10 +100,10 @@ def vader_texts(sources: Sequence[str] = DEMO_SOURCES) -> JudgedTexts:
     :param sources: of ``demo.vader.SOURCES``; others than the demo's become part of the data set's name.
     :raises ValueError: a source is unknown, or the texts are not in the cache and cannot be fetched.
     """
-    found = load_texts(sources)
-    said = [(np.array(ratings) <= THRESHOLD).astype(np.float64) for ratings in found["ratings"].to_list()]
+    rated = load_texts(sources)
+    said = [(np.array(ratings) <= THRESHOLD).astype(np.float64) for ratings in rated["ratings"].to_list()]
     name = "vader" if tuple(sources) == DEMO_SOURCES else "-".join(("vader", *sources))
-    return JudgedTexts(name, tuple(found["item_id"].to_list()), tuple(found["text"].to_list()), _padded(said))
+    return JudgedTexts(name, tuple(rated["item_id"].to_list()), tuple(rated["text"].to_list()), _padded(said))
 
 
 def without_near_duplicates(texts: JudgedTexts, similarity: float = 0.8) -> JudgedTexts:

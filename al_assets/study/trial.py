@@ -116,12 +116,12 @@ class Trial:
     def human_kappas(self) -> dict[str, float | None]:
         """Return kappa of experts with each other and of the crowd with them, on both kinds of held-out items."""
         places = {"": np.arange(len(self.held_out)), "_boundary": self.boundary}
-        found: dict[str, PanelKappas] = {
+        kappas: dict[str, PanelKappas] = {
             name: panel_kappas(self.panel, self._lessons + rows) for name, rows in places.items()
         }
         return {
             f"{who}_kappa{where}": _known(getattr(each, f"{field}_expert"))
-            for where, each in found.items()
+            for where, each in kappas.items()
             for who, field in (("expert", "expert"), ("crowd", "crowd"))
         }
 
@@ -173,13 +173,13 @@ _MOST_LEVELS = 500
 
 def _kappas(called: Floats, votes: Floats) -> Floats:
     """Return Cohen's kappa of each rater with each row of labels, shape (rows, raters)."""
-    found = []
+    by_rater = []
     for vote in votes.T:
         known = ~np.isnan(vote)
         given, said = vote[known], called[:, known]
         both, model, rater, items = said @ given, said.sum(axis=1), given.sum(), len(given)
-        found.append(kappa_of(np.stack([both, model - both, rater - both, items - model - rater + both], axis=-1)))
-    return np.stack(found, axis=-1)
+        by_rater.append(kappa_of(np.stack([both, model - both, rater - both, items - model - rater + both], axis=-1)))
+    return np.stack(by_rater, axis=-1)
 
 
 def _known(value: float) -> float | None:

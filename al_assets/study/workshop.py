@@ -51,10 +51,10 @@ class Workshop:
         if dataset not in self._texts:
             settings = self.study.datasets[dataset]
             if settings.kind == "vader":
-                found = vader_texts(settings.sources)
+                read = vader_texts(settings.sources)
             else:
-                found = read_texts(self.study.base_dir / str(settings.path), dataset)
-            self._texts[dataset] = without_near_duplicates(found, settings.near_duplicate_similarity)
+                read = read_texts(self.study.base_dir / str(settings.path), dataset)
+            self._texts[dataset] = without_near_duplicates(read, settings.near_duplicate_similarity)
         return self._texts[dataset]
 
     def digest(self, dataset: str) -> str:
@@ -106,8 +106,8 @@ class Workshop:
     def embeddings(self) -> list[EmbeddingSettings]:
         """All embeddings that selection or a linear student looks at, none twice."""
         own = [each.embedding for each in self.study.students.values() if each.kind == "linear"]
-        found = {each.fingerprint(): each for each in (*self.study.embeddings.values(), *own)}
-        return list(found.values())
+        different = {each.fingerprint(): each for each in (*self.study.embeddings.values(), *own)}
+        return list(different.values())
 
     def _embed(self, dataset: str, embedding: EmbeddingSettings, path: Path, say: Tell) -> None:
         texts = self.texts(dataset).texts

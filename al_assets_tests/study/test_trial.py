@@ -5,7 +5,6 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.study.cells import student_figures
 from al_assets.study.loop import Scores
 from al_assets.study.trial import Trial, best_kappa, model_kappa
 from al_assets.study.workshop import Workshop
@@ -80,13 +79,6 @@ def test_an_unanswered_item_is_left_out_and_a_single_class_has_no_kappa() -> Non
     assert model_kappa(called, votes) == 1
     assert np.isnan(model_kappa(called[1::2], votes[1::2]))
     assert best_kappa(np.array([0.9, 0.1, 0.8, 0.2]), votes) == 1
-
-
-def test_a_student_that_could_not_learn_is_worth_what_chance_is(workshop: Workshop) -> None:
-    trial = Trial.draw(workshop, "words", None, 0)
-    figures = student_figures(trial, None)
-    assert {figures[name] for name in ("kappa", "kappa_boundary", "kappa_half", "kappa_best")} == {0.0}
-    assert figures["average_precision"] == trial.held_truth.mean()
 
 
 def test_what_the_pool_leaves_the_crowd_alone_learns_from(workshop: Workshop) -> None:

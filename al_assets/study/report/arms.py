@@ -52,12 +52,12 @@ class Arm:
 
     def on(self, seeds: Sequence[int], name: str) -> Floats:
         """Return a figure for these seeds, NaN for those the arm lacks: shape (seeds, rounds)."""
-        found = np.full((len(seeds), len(self.rounds)), np.nan)
+        values = np.full((len(seeds), len(self.rounds)), np.nan)
         place = {seed: row for row, seed in enumerate(self.seeds)}
         for row, seed in enumerate(seeds):
             if seed in place:
-                found[row] = self.values[name][place[seed]]
-        return found
+                values[row] = self.values[name][place[seed]]
+        return values
 
     def last(self, seeds: Sequence[int], name: str) -> Floats:
         """Return a figure of the last round for these seeds: shape (seeds,)."""
@@ -99,11 +99,11 @@ def all_seeds(arms: Iterable[Arm]) -> list[int]:
 
 def base_settings(arms: Sequence[Arm]) -> dict[Setting, list[Arm]]:
     """Return, for each setting, the strategies that pick and were run with the base settings."""
-    found: dict[Setting, list[Arm]] = {}
+    settings: dict[Setting, list[Arm]] = {}
     for arm in arms:
         if arm.variant == "" and arm.strategy not in BASELINES:
-            found.setdefault(arm.setting, []).append(arm)
-    return found
+            settings.setdefault(arm.setting, []).append(arm)
+    return settings
 
 
 def of_strategy(arms: Iterable[Arm], strategy: str) -> Arm | None:
@@ -117,7 +117,7 @@ def baseline(arms: Iterable[Arm], strategy: str, setting: Setting, variant: str 
     It has the same data set and, if it trains one, the same student; of several, the one of the same variant,
     embedding and budget is taken before others.
     """
-    found = [
+    candidates = [
         arm
         for arm in arms
         if arm.strategy == strategy
@@ -130,7 +130,7 @@ def baseline(arms: Iterable[Arm], strategy: str, setting: Setting, variant: str 
         same = arm.setting
         return (arm.variant == variant, same.embedding == setting.embedding, same.budget == setting.budget)
 
-    return max(found, key=fit, default=None)
+    return max(candidates, key=fit, default=None)
 
 
 def base_of(arms: Iterable[Arm], arm: Arm) -> Arm | None:
@@ -139,7 +139,7 @@ def base_of(arms: Iterable[Arm], arm: Arm) -> Arm | None:
     A control that changes embedding or budget is held against the first arm, in the order of ``KEY``, that has the
     same of the other.
     """
-    found = [
+    candidates = [
         other
         for other in arms
         if other.variant == ""
@@ -150,4 +150,4 @@ def base_of(arms: Iterable[Arm], arm: Arm) -> Arm | None:
     def fit(other: Arm) -> tuple[bool, bool]:
         return (other.setting.embedding == arm.setting.embedding, other.setting.budget == arm.setting.budget)
 
-    return max(found, key=fit, default=None)
+    return max(candidates, key=fit, default=None)

@@ -1,6 +1,6 @@
 """What the pictures of a study share: colours, marks, a panel for each setting; their SVG in a file and on a page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,17 @@ def looks_of(strategies: Sequence[str], default: str) -> dict[str, Look]:
 
     After seven others the line sets them apart too.
     """
-    found = {}
+    looks = {}
     others = [name for name in strategies if name not in (default, "random")]
     lines: tuple[Any, ...] = ("-", (0, (5, 1, 1, 1)), (0, (1, 1)))
     for at, name in enumerate(others, start=1):
         place = (at - 1) % (len(COLOURS) - 1) + 1
         line = lines[(at - 1) // (len(COLOURS) - 1) % len(lines)]
-        found[name] = Look(COLOURS[place], MARKERS[place], line, 1.1)
-    found[default] = Look(COLOURS[0], MARKERS[0], "-", 2.2)
+        looks[name] = Look(COLOURS[place], MARKERS[place], line, 1.1)
+    looks[default] = Look(COLOURS[0], MARKERS[0], "-", 2.2)
     if default != "random":
-        found["random"] = Look(INK, "x", (0, (4, 2)), 1.8)
-    return found
+        looks["random"] = Look(INK, "x", (0, (4, 2)), 1.8)
+    return looks
 
 
 def sheet(titles: Sequence[str], *, width: float = 4.3, height: float = 3.3, columns: int = 2) -> tuple[Any, list[Any]]:
@@ -70,19 +70,27 @@ def sheet(titles: Sequence[str], *, width: float = 4.3, height: float = 3.3, col
     return figure, panels[: len(titles)]
 
 
-def panels_of(summary: StudySummary, settings: Sequence[Setting], *, height: float = 3.3) -> tuple[Any, list[Any]]:
-    """Return a figure with a panel for each setting, under its name."""
-    return sheet([setting_title(each, summary.settings) for each in settings], height=height)
+def small_multiples(
+    summary: StudySummary,
+    frame: pl.DataFrame,
+    draw: Callable[[Any, Setting], None],
+    *,
+    height: float = 3.3,
+    columns: int = 4,
+) -> Any:
+    """Return a figure with a panel for each setting that a frame has rows of, under its name; None if there is none.
 
-
-def with_rows(summary: StudySummary, frame: pl.DataFrame) -> list[Setting]:
-    """Return the settings of the study that a frame has rows of."""
-    return [each for each in summary.settings if not matching(frame, each).is_empty()]
-
-
-def settings_of(frame: pl.DataFrame) -> list[Setting]:
-    """Return the settings of a frame, in its order."""
-    return [Setting(*row) for row in frame.select(Setting._fields).unique(maintain_order=True).iter_rows()]
+    :param draw: draws a setting into its panel.
+    :param height: of a panel; ``columns`` those of the legend.
+    """
+    settings = [each for each in summary.settings if not matching(frame, each).is_empty()]
+    if not settings:
+        return None
+    figure, panels = sheet([setting_title(each, summary.settings) for each in settings], height=height)
+    for setting, panel in zip(settings, panels, strict=True):
+        draw(panel, setting)
+    legend(figure, panels, columns=columns)
+    return figure
 
 
 def whisker(panel: Any, x: float, row: SummaryRow, look: Look) -> None:
@@ -93,13 +101,13 @@ def whisker(panel: Any, x: float, row: SummaryRow, look: Look) -> None:
 
 def legend(figure: Any, panels: Sequence[Any], *, columns: int = 4) -> None:
     """Put one legend for all panels below them."""
-    found: dict[str, Any] = {}
+    handles: dict[str, Any] = {}
     for panel in panels:
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
-            found.setdefault(name, handle)
-    if found:
+            handles.setdefault(name, handle)
+    if handles:
         figure.legend(
-            list(found.values()), list(found), frameon=False, fontsize=8, loc="outside lower center", ncols=columns
+            list(handles.values()), list(handles), frameon=False, fontsize=8, loc="outside lower center", ncols=columns
         )
 
 

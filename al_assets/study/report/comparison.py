@@ -99,8 +99,8 @@ def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
         mine = of_strategy(own, default)
         for metric in METRICS:
             for measure in (LAST, AREA):
-                found = {arm.strategy: compare(mine, arm, metric, measure) for arm in own} if mine else {}
-                known = {name: each for name, each in found.items() if each.mean is not None}
+                estimates = {arm.strategy: compare(mine, arm, metric, measure) for arm in own} if mine else {}
+                known = {name: each for name, each in estimates.items() if each.mean is not None}
                 if not known:
                     continue
                 best = min(known, key=lambda name: (known[name].mean, name != default))
@@ -140,10 +140,10 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**schema, "base_level": pl.Float64, "level": pl.Float64}, orient="row")
 
 
-def _verdict(found: SeedEstimate, is_best: bool) -> str:
-    if found.side == "unknown":
+def _verdict(estimate: SeedEstimate, is_best: bool) -> str:
+    if estimate.side == "unknown":
         return "unknown"
-    return "best" if is_best else "behind" if found.side == "below" else "within noise"
+    return "best" if is_best else "behind" if estimate.side == "below" else "within noise"
 
 
 def _first_embedding(arms: Sequence[Arm], arm: Arm) -> Arm | None:
@@ -160,16 +160,18 @@ def _first_embedding(arms: Sequence[Arm], arm: Arm) -> Arm | None:
 
 
 def _rows(setting: Setting, names: Mapping[str, str], first: Arm, second: Arm) -> list[dict[str, Any]]:
-    found = {
+    estimates = {
         (metric, measure): compare(first, second, metric, measure) for metric in METRICS for measure in (LAST, AREA)
     }
-    return [_row(setting, names, *what, each) for what, each in found.items() if each.mean is not None]
+    return [_row(setting, names, *what, each) for what, each in estimates.items() if each.mean is not None]
 
 
-def _row(setting: Setting, names: Mapping[str, str], metric: str, measure: str, found: SeedEstimate) -> dict[str, Any]:
+def _row(
+    setting: Setting, names: Mapping[str, str], metric: str, measure: str, estimate: SeedEstimate
+) -> dict[str, Any]:
     return {
-        **setting._asdict(), **names, "metric": metric, "measure": measure, "difference": found.mean,
-        "low": found.low, "high": found.high, "p": found.p, "seeds": found.seeds, "side": found.side,
+        **setting._asdict(), **names, "metric": metric, "measure": measure, **estimate.columns("difference"),
+        "p": estimate.p, "seeds": estimate.seeds, "side": estimate.side,
     }  # fmt: skip
 
 

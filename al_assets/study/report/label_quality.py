@@ -35,8 +35,8 @@ _LIMITS = {
 
 def expert_kappa_of(variant: str) -> float | None:
     """Return X of a variant named "expert kappa X", or None."""
-    found = _VARIANT.fullmatch(variant.strip())
-    return float(found[1]) if found else None
+    named = _VARIANT.fullmatch(variant.strip())
+    return float(named[1]) if named else None
 
 
 def label_quality(arms: Sequence[Arm]) -> pl.DataFrame:
@@ -51,13 +51,12 @@ def label_quality(arms: Sequence[Arm]) -> pl.DataFrame:
         crowd = baseline(arms, CROWD, arm.setting, arm.variant)
         for metric in METRICS:
             own = mean_over_seeds(arm.last(arm.seeds, metric))
-            row = {**_named(arm), "metric": metric, "expert_kappa": quality, "level": own.mean, "low": own.low,
-                   "high": own.high, "seeds": own.seeds, "side": "unknown"}  # fmt: skip
+            row = {**_named(arm), "metric": metric, "expert_kappa": quality, **own.columns("level"),
+                   "seeds": own.seeds, "side": "unknown"}  # fmt: skip
             if crowd is not None:
                 theirs, gap = mean_over_seeds(crowd.last(crowd.seeds, metric)), compare(arm, crowd, metric, LAST)
-                row |= {"crowd_level": theirs.mean, "crowd_low": theirs.low, "crowd_high": theirs.high,
-                        "crowd_labels": crowd.level("labels"), "difference": gap.mean, "difference_low": gap.low,
-                        "difference_high": gap.high, "side": gap.side}  # fmt: skip
+                row |= {**theirs.columns("crowd_level", "crowd_"), **gap.columns("difference", "difference_"),
+                        "crowd_labels": crowd.level("labels"), "side": gap.side}  # fmt: skip
             if own.mean is not None:
                 rows.append(row)
     order = [*_ARM, "expert_kappa"]
@@ -79,18 +78,14 @@ def label_quality_limits(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
     rows = []
     for family in families.values():
         ordered = sorted(family, key=lambda each: -each[0])
-        crowds = [baseline(arms, CROWD, arm.setting, arm.variant) for _, arm in ordered]
-        for metric in METRICS:
-            rows += _limit(ordered, crowds, metric, seed)
+        against = [(quality, arm, baseline(arms, CROWD, arm.setting, arm.variant)) for quality, arm in ordered]
+        pairs = [(quality, arm, crowd) for quality, arm, crowd in against if crowd is not None]
+        for metric in METRICS if pairs else ():
+            rows += _limit(pairs, metric, seed)
     return pl.DataFrame(rows, schema=_LIMITS, orient="row")
 
 
-def _limit(
-    ordered: Sequence[tuple[float, Arm]], crowds: Sequence[Arm | None], metric: str, seed: int
-) -> list[dict[str, Any]]:
-    pairs = [(quality, arm, crowd) for (quality, arm), crowd in zip(ordered, crowds, strict=True) if crowd is not None]
-    if not pairs:
-        return []
+def _limit(pairs: Sequence[tuple[float, Arm, Arm]], metric: str, seed: int) -> list[dict[str, Any]]:
     seeds = all_seeds([each for _, arm, crowd in pairs for each in (arm, crowd)])
     gaps = np.column_stack([crowd.last(seeds, metric) - arm.last(seeds, metric) for _, arm, crowd in pairs])
     known = ~np.isnan(gaps).all(axis=0)
@@ -100,13 +95,13 @@ def _limit(
     draws = seed_draws(len(seeds), seed=seed)
     means = drawn_means(gaps[:, known], draws)
     # A strict crossing: level with the crowd is not below it.
-    found = first_crossing(np.broadcast_to(-qualities, means.shape), means, np.full(len(means), 1e-9))
+    crossings = first_crossing(np.broadcast_to(-qualities, means.shape), means, np.full(len(means), 1e-9))
     at_once = means[:, 0] >= 1e-9
-    limits = np.where(at_once, np.inf, np.where(np.isinf(found), -np.inf, -found))
+    limits = np.where(at_once, np.inf, np.where(np.isinf(crossings), -np.inf, -crossings))
     count = int((~np.isnan(gaps[:, known]).any(axis=1)).sum())
-    ends = bootstrap_ends(np.where(np.isnan(found), np.nan, limits)[1:], count)
+    ends = bootstrap_ends(np.where(np.isnan(crossings), np.nan, limits)[1:], count)
     row: dict[str, Any] = {**_named(pairs[0][1]), "metric": metric, "lowest": float(qualities.min()),
-                           "highest": float(qualities.max()), "below_share": float(np.isfinite(found[1:]).mean()),
+                           "highest": float(qualities.max()), "below_share": float(np.isfinite(crossings[1:]).mean()),
                            "seeds": count}  # fmt: skip
     for name, value in (("limit", limits[0]), ("low", ends and ends[0]), ("high", ends and ends[1])):
         bound = None if value is None else EXACT if np.isfinite(value) else MORE if value > 0 else FEWER
@@ -116,8 +111,8 @@ def _limit(
 
 
 def _noisy(arms: Sequence[Arm]) -> list[tuple[Arm, float]]:
-    found = [(arm, expert_kappa_of(arm.variant)) for arm in arms if arm.strategy not in BASELINES]
-    return [(arm, quality) for arm, quality in found if quality is not None]
+    qualities = [(arm, expert_kappa_of(arm.variant)) for arm in arms if arm.strategy not in BASELINES]
+    return [(arm, quality) for arm, quality in qualities if quality is not None]
 
 
 def _named(arm: Arm) -> dict[str, Any]:

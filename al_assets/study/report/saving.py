@@ -96,7 +96,10 @@ def crowd_equivalents(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
             if reference.x.shape[1]:
                 own_curves = [(arm, _curve(arm, seeds, draws, metric)) for arm in own]
                 rows += [
-                    {**_equivalent(arm, metric, curve, reference), **_difference(arm, crowd, metric)}
+                    {
+                        **_equivalent(arm, metric, curve, reference),
+                        **compare(arm, crowd, metric, LAST).columns("difference", "difference_"),
+                    }
                     for arm, curve in own_curves
                     if curve.seeds
                 ]
@@ -116,17 +119,17 @@ def _curve(arm: Arm, seeds: Sequence[int], draws: Floats, metric: str) -> _Curve
 
 
 def _targets(curves: Mapping[str, _Curve], crowd: _Curve | None) -> dict[str, Floats]:
-    found = {}
+    targets = {}
     if crowd is not None and crowd.x.shape[1]:
-        found[CROWD_TARGET] = crowd.y[:, -1]
+        targets[CROWD_TARGET] = crowd.y[:, -1]
     if RANDOM in curves:
-        found[RANDOM_TARGET] = curves[RANDOM].y[:, -1]
+        targets[RANDOM_TARGET] = curves[RANDOM].y[:, -1]
     if curves:
         highest = np.max(
             [np.nanmax(np.where(np.isnan(each.y), -1.0, each.y), axis=1) for each in curves.values()], axis=0
         )
-        found[HIGHEST_TARGET] = _HIGHEST_SHARE * highest
-    return found
+        targets[HIGHEST_TARGET] = _HIGHEST_SHARE * highest
+    return targets
 
 
 def _needed(
@@ -174,18 +177,18 @@ def _factor(name: str, other: Floats, other_curve: _Curve, own: Floats, curve: _
 
 def _crowd_labels(crowd: _Curve, level: Floats) -> Floats:
     """Return the crowd labels that reach a level: infinity above the largest sample, 0 below the smallest."""
-    found = np.exp(first_crossing(np.log(crowd.x), crowd.y, level))
-    return np.where(level < crowd.y[:, 0] - 1e-12, 0.0, found)
+    crowd_labels = np.exp(first_crossing(np.log(crowd.x), crowd.y, level))
+    return np.where(level < crowd.y[:, 0] - 1e-12, 0.0, crowd_labels)
 
 
 def _equivalent(arm: Arm, metric: str, curve: _Curve, crowd: _Curve) -> dict[str, Any]:
     level = curve.y[:, -1]
-    found = _crowd_labels(crowd, level)
+    crowd_labels = _crowd_labels(crowd, level)
     fewest, most = float(crowd.x[0, 0]), float(crowd.x[0, -1])
-    ends = bootstrap_ends(found[1:], min(curve.seeds, crowd.seeds))
+    ends = bootstrap_ends(crowd_labels[1:], min(curve.seeds, crowd.seeds))
     (value, bound), (low, low_bound), (high, high_bound) = (
         (None, None) if each is None or np.isnan(each) else (_finite(each) or None, _outside(each))
-        for each in (found[0], *(ends or (None, None)))
+        for each in (crowd_labels[0], *(ends or (None, None)))
     )
     labels, votes = arm.level("labels"), arm.level("votes")
     row = {
@@ -199,11 +202,6 @@ def _equivalent(arm: Arm, metric: str, curve: _Curve, crowd: _Curve) -> dict[str
         row[name] = shown / cost if shown and cost else None
         row[f"{name}_low"], row[f"{name}_high"] = (each / cost if each and cost else None for each in (low, high))
     return row
-
-
-def _difference(arm: Arm, crowd: Arm, metric: str) -> dict[str, Any]:
-    found = compare(arm, crowd, metric, LAST)
-    return {"difference": found.mean, "difference_low": found.low, "difference_high": found.high}
 
 
 def _outside(value: float) -> str:

@@ -39,6 +39,10 @@ class SeedEstimate:
             return "unknown"
         return "above" if self.low > 0 else "below" if self.high < 0 else "no"
 
+    def columns(self, name: str = "mean", prefix: str = "") -> dict[str, float | None]:
+        """Return the mean and its interval as a row has them: ``name``, and low and high behind the prefix."""
+        return {name: self.mean, f"{prefix}low": self.low, f"{prefix}high": self.high}
+
 
 def mean_over_seeds(values: Floats) -> SeedEstimate:
     """Return the mean and its 95 % interval by Student's t with seeds - 1 degrees of freedom.
@@ -137,9 +141,9 @@ def first_crossing(x: Floats, y: Floats, level: Floats) -> Floats:
     before = np.maximum(at - 1, 0)
     rise = y[rows, at] - y[rows, before]
     part = np.divide(level - y[rows, before], rise, out=np.ones_like(rise), where=rise > 0)
-    found = x[rows, before] + np.clip(part, 0, 1) * (x[rows, at] - x[rows, before])
-    found = np.where(reached.any(axis=1), found, np.inf)
-    return np.where(np.isnan(level) | np.isnan(y).any(axis=1), np.nan, found)
+    crossings = x[rows, before] + np.clip(part, 0, 1) * (x[rows, at] - x[rows, before])
+    crossings = np.where(reached.any(axis=1), crossings, np.inf)
+    return np.where(np.isnan(level) | np.isnan(y).any(axis=1), np.nan, crossings)
 
 
 def isotonic(y: Floats, weights: Floats) -> Floats:

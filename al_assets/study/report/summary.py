@@ -19,7 +19,7 @@ from al_assets.study.report.seed_statistics import RESAMPLES, SeedEstimate, mean
 REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
 PROBES = ("probe_embedding", "probe_student", "ceiling")
 _ARM = {**SETTING, "variant": pl.String, "strategy": pl.String}
-_ESTIMATE = {"low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
+_ESTIMATE = {"mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class StudySummary:
     def settings(self) -> list[Setting]:
         """Every data set, student, embedding and budget that strategies were compared in."""
         known = self.curves.filter((pl.col("variant") == "") & ~pl.col("strategy").is_in(BASELINES))
-        found = known.select(Setting._fields).unique(maintain_order=True)
-        return [Setting(*row) for row in found.iter_rows()]
+        settings = known.select(Setting._fields).unique(maintain_order=True)
+        return [Setting(*row) for row in settings.iter_rows()]
 
     @property
     def has_probes(self) -> bool:
@@ -70,8 +70,8 @@ class StudySummary:
     @property
     def strategies(self) -> list[str]:
         """Every strategy that picks, the default first, random last."""
-        found = self.curves.filter(~pl.col("strategy").is_in(BASELINES))["strategy"].unique().to_list()
-        return sorted(found, key=lambda name: (name != self.default, name == "random", name))
+        strategies = self.curves.filter(~pl.col("strategy").is_in(BASELINES))["strategy"].unique().to_list()
+        return sorted(strategies, key=lambda name: (name != self.default, name == "random", name))
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON has it: frames are lists of objects, figures have 6 digits."""
@@ -134,13 +134,12 @@ def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
                 continue
             grid = arm.values[name]
             for at, number in enumerate(arm.rounds):
-                found = mean_over_seeds(grid[:, at])
-                if found.mean is not None:
+                estimate = mean_over_seeds(grid[:, at])
+                if estimate.mean is not None:
                     cost = {each: _mean(arm.values[each][:, at]) for each in ("labels", "votes")}
-                    row = {**arm.key, "round": number, **cost, "metric": name, "mean": found.mean}
-                    rows.append({**row, **_interval(found)})
+                    rows.append({**arm.key, "round": number, **cost, "metric": name, **_columns(estimate)})
     schema = {**_ARM, "round": pl.Int64, "labels": pl.Float64, "votes": pl.Float64, "metric": pl.String,
-              "mean": pl.Float64, **_ESTIMATE}  # fmt: skip
+              **_ESTIMATE}  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -148,18 +147,18 @@ def _references(arms: Sequence[Arm]) -> pl.DataFrame:
     rows = []
     for setting, own in base_settings(arms).items():
         # One value a seed: arms of a seed share the held-out items, but one of them may lack the figure.
-        found = {name: _by_seed([arm for arm in arms if _shares_items(arm, setting)], name) for name in REFERENCES}
+        by_name = {name: _by_seed([arm for arm in arms if _shares_items(arm, setting)], name) for name in REFERENCES}
         for title, strategy in (("llm0", LLM0), ("crowd_largest", CROWD)):
             other = baseline(arms, strategy, setting)
             for metric, suffix in (("kappa", ""), ("kappa_boundary", "_boundary")):
                 if other is not None:
-                    found[title + suffix] = other.last(other.seeds, metric)
-        found["ceiling"] = _by_seed(own, "ceiling")
-        for name, values in found.items():
+                    by_name[title + suffix] = other.last(other.seeds, metric)
+        by_name["ceiling"] = _by_seed(own, "ceiling")
+        for name, values in by_name.items():
             each = mean_over_seeds(values)
             if each.mean is not None:
-                rows.append({**setting._asdict(), "name": name, "mean": each.mean, **_interval(each)})
-    return pl.DataFrame(rows, schema={**SETTING, "name": pl.String, "mean": pl.Float64, **_ESTIMATE}, orient="row")
+                rows.append({**setting._asdict(), "name": name, **_columns(each)})
+    return pl.DataFrame(rows, schema={**SETTING, "name": pl.String, **_ESTIMATE}, orient="row")
 
 
 def _shares_items(arm: Arm, setting: Setting) -> bool:
@@ -167,11 +166,11 @@ def _shares_items(arm: Arm, setting: Setting) -> bool:
 
 
 def _by_seed(arms: Sequence[Arm], name: str) -> Floats:
-    found: dict[int, list[float]] = {}
+    by_seed: dict[int, list[float]] = {}
     for arm in arms:
         for row, seed in enumerate(arm.seeds):
-            found.setdefault(seed, []).extend(arm.values[name][row].tolist())
-    known = [[value for value in found[seed] if not np.isnan(value)] for seed in sorted(found)]
+            by_seed.setdefault(seed, []).extend(arm.values[name][row].tolist())
+    known = [[value for value in by_seed[seed] if not np.isnan(value)] for seed in sorted(by_seed)]
     return np.array([np.mean(values) for values in known if values], dtype=np.float64)
 
 
@@ -186,10 +185,10 @@ def _gaps(arms: Sequence[Arm]) -> pl.DataFrame:
     rows = []
     for arm in arms:
         for name, (first, second) in pairs.items():
-            found = mean_over_seeds(arm.last(arm.seeds, first) - arm.last(arm.seeds, second))
-            if found.mean is not None:
-                rows.append({**arm.key, "gap": name, "mean": found.mean, **_interval(found), "side": found.side})
-    schema = {**_ARM, "gap": pl.String, "mean": pl.Float64, **_ESTIMATE, "side": pl.String}
+            estimate = mean_over_seeds(arm.last(arm.seeds, first) - arm.last(arm.seeds, second))
+            if estimate.mean is not None:
+                rows.append({**arm.key, "gap": name, **_columns(estimate), "side": estimate.side})
+    schema = {**_ARM, "gap": pl.String, **_ESTIMATE, "side": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -199,15 +198,15 @@ def _times(arms: Sequence[Arm]) -> pl.DataFrame:
         for name in ("seconds", "curation_seconds", "training_seconds"):
             grid = arm.values[name]
             known = grid[~np.isnan(grid).all(axis=1)]
-            found = mean_over_seeds(np.array([_mean(row) for row in known]))
-            if found.mean is not None:
-                rows.append({**arm.key, "part": name, "mean": found.mean, **_interval(found)})
-    schema = {**_ARM, "part": pl.String, "mean": pl.Float64, **_ESTIMATE}
+            estimate = mean_over_seeds(np.array([_mean(row) for row in known]))
+            if estimate.mean is not None:
+                rows.append({**arm.key, "part": name, **_columns(estimate)})
+    schema = {**_ARM, "part": pl.String, **_ESTIMATE}
     return pl.DataFrame(rows, schema=schema, orient="row").sort(*KEY, "part", nulls_last=False)
 
 
-def _interval(found: SeedEstimate) -> dict[str, Any]:
-    return {"low": found.low, "high": found.high, "seeds": found.seeds}
+def _columns(estimate: SeedEstimate) -> dict[str, Any]:
+    return {**estimate.columns(), "seeds": estimate.seeds}
 
 
 def _mean(values: Floats) -> float | None:
