@@ -1,1 +1,1 @@
-"""Large pools on several machines: a runner on Ray, and embedding by shards. Needs the extra ``ray``."""
+"""Large pools on several machines: a runner on Ray. Needs the extra ``ray``."""
