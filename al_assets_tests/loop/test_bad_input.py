@@ -72,8 +72,8 @@ def test_bad_rows_are_counted_and_the_rest_goes_on(make_loop: MakeLoop, small_te
             f"{NOWHERE}.joblib", None,
         ),
         (
-            {"labeler": {"kind": "functions", "functions": ["al_assets_tests.support.labelling_functions:forgotten"]}},
-            "labeler.functions: module 'al_assets_tests.support.labelling_functions'", None,
+            {"labeler": {"kind": "functions", "functions": ["al_assets_tests.support.programs.labelling:forgotten"]}},
+            "labeler.functions: module 'al_assets_tests.support.programs.labelling'", None,
         ),
     ],
 )  # fmt: skip
@@ -103,7 +103,7 @@ def test_a_students_base_model_that_is_not_there(curated: SmallLoop, small_embed
 
 @pytest.mark.parametrize("function", ["never", "always"])
 def test_a_labeler_that_tells_nothing_apart(make_loop: MakeLoop, function: str) -> None:
-    labeler = {"kind": "functions", "functions": [f"al_assets_tests.support.labelling_functions:{function}"]}
+    labeler = {"kind": "functions", "functions": [f"al_assets_tests.support.programs.labelling:{function}"]}
     loop = make_loop(labeler=labeler)
     done = curate(loop)
     assert done.success, failure(done)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from al_assets_tests.support.small_loop import write_small_embedder
-from al_assets_tests.support.small_study import write_judged_texts
+from al_assets_tests.support.studies import write_judged_texts
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from al_assets.study.cells import cells_of
 from al_assets.study.run import State, read_rows_of, run_study
 from al_assets.study.settings import Study
 from al_assets_tests.support.processes import group, wait_until
-from al_assets_tests.support.small_study import small_study
+from al_assets_tests.support.studies import small_study
 
 FIXED = {
     "dataset", "strategy", "student", "embedding", "seed", "round", "labels", "kappa", "kappa_boundary",

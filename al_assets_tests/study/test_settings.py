@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from al_assets.config import PolicyError
 from al_assets.study.settings import load_study
-from al_assets_tests.support.small_study import small_study
+from al_assets_tests.support.studies import small_study
 
 
 @pytest.mark.parametrize(

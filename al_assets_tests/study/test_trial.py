@@ -8,7 +8,7 @@ from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.study.loop import Scores
 from al_assets.study.trial import Trial, best_kappa, model_kappa
 from al_assets.study.workshop import Workshop
-from al_assets_tests.support.small_study import small_study
+from al_assets_tests.support.studies import small_study
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.study import StudyError
 from al_assets.study.workshop import Workshop, model_location
-from al_assets_tests.support.small_study import BAD, small_study
+from al_assets_tests.support.studies import BAD, small_study
 
 
 def workshop(study_folder: Path, folder: Path, labeler: dict[str, Any]) -> Workshop:

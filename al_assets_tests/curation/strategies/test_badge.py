@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies import badge
 from al_assets.curation.strategies.badge import Badge, plus_plus
-from al_assets_tests.support.candidates import on_circle, plain, topics
+from al_assets_tests.support.pools import on_circle, plain, topics
 
 
 def chance_of(points: NDArray[np.float64], seeds: tuple[int, ...]) -> float:

@@ -15,7 +15,7 @@ from al_assets.curation.strategies.base import (
     short_list,
 )
 from al_assets.curation.strategies.by_score import TopScored
-from al_assets_tests.support.candidates import six
+from al_assets_tests.support.pools import six
 
 shares = st.sampled_from([0.0, 0.1, 0.5, 0.75, 1.0])
 

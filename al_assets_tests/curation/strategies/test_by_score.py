@@ -12,7 +12,7 @@ from al_assets.curation.strategies.by_score import (
     implied_threshold,
     uncertainty,
 )
-from al_assets_tests.support.candidates import six
+from al_assets_tests.support.pools import six
 
 
 def test_top_scored_takes_the_highest() -> None:

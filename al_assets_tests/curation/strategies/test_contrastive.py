@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from al_assets.curation.strategies.contrastive import Contrastive, mean_divergence, nearest
-from al_assets_tests.support.candidates import on_circle, plain, topics
-from al_assets_tests.support.pools import topic_pool
+from al_assets_tests.support.pools import on_circle, plain, topic_pool, topics
 
 
 def plain_divergence(p: float, others: list[float]) -> float:

@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies import coverage
 from al_assets.curation.strategies.coverage import FacilityLocation, KCenter, facility_location, farthest_first
-from al_assets_tests.support.candidates import on_circle, plain, topics
-from al_assets_tests.support.pools import topic_pool
+from al_assets_tests.support.pools import on_circle, plain, topic_pool, topics
 
 
 def plain_farthest_first(points: NDArray[np.float32], nearest: NDArray[np.float32], count: int) -> list[int]:

@@ -13,8 +13,7 @@ from al_assets.curation.strategies.density import (
     pure_radius,
     typical_first,
 )
-from al_assets_tests.support.candidates import on_circle, plain, topics
-from al_assets_tests.support.pools import topic_pool, unit
+from al_assets_tests.support.pools import on_circle, plain, topic_pool, topics, unit
 
 
 def blobs(sizes: list[int], seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

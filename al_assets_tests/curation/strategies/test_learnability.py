@@ -9,7 +9,7 @@ from al_assets.curation.strategies.learnability import (
     learnability,
     sample_jointly,
 )
-from al_assets_tests.support.candidates import on_circle, plain, topics
+from al_assets_tests.support.pools import on_circle, plain, topics
 
 
 def softmax_chance(logits: NDArray[np.float64], draws: tuple[int, ...]) -> float:

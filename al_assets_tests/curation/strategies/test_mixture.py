@@ -6,7 +6,7 @@ from al_assets.curation.strategies.by_score import Margin, TopScored, UniformRan
 from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs, rank_pairs
 from al_assets_tests.curation.strategies.test_ranked_pairs import pair_frame
-from al_assets_tests.support.candidates import six, topics
+from al_assets_tests.support.pools import six, topics
 
 TOP = Ranked(TopScored(), exploration=0.0)
 NEAR = Ranked(Margin(), exploration=0.0)

@@ -8,8 +8,7 @@ from al_assets.curation.geometry.cross_label_pairs import CANDIDATES, cross_labe
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs, draw_pairs, rank_pairs
 from al_assets.tables import BOUNDARY_PAIRS
-from al_assets_tests.support.candidates import six
-from al_assets_tests.support.pools import topic_pool
+from al_assets_tests.support.pools import six, topic_pool
 
 Row = tuple[str, str, float, float, int, int]
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.strategies.base import PICKS, Candidates
 from al_assets.curation.strategies.registry import make_strategy, needs_reference, needs_vectors, strategies
-from al_assets_tests.support.candidates import topics
-from al_assets_tests.support.pools import unit
+from al_assets_tests.support.pools import topics, unit
 
 FILLS_THE_BUDGET = [name for name in sorted(strategies()) if name != "boundary_pairs"]
 NO_PAIRS = pl.DataFrame(

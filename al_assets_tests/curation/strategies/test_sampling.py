@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from al_assets.curation.strategies.sampling import distances, drawn, drawn_by_softmax, filled, most_similar
-from al_assets_tests.support.candidates import on_circle, six
+from al_assets_tests.support.pools import on_circle, six
 
 
 def test_a_draw_is_a_permutation_or_part_of_one() -> None:

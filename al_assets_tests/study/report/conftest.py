@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from al_assets.study.report.page import write_report
-from al_assets_tests.support.study_rows import ABOUT, whole_study
+from al_assets_tests.support.studies import ABOUT, whole_study
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from al_assets.study.report.arms import arms_of
 from al_assets.study.report.comparison import against_random, compare, controls, default_against_best
-from al_assets_tests.support.study_rows import Level, curve, frame, row
+from al_assets_tests.support.studies import Level, curve, frame, row
 
 LABELS = (100, 200, 300, 400)
 SEEDS = range(12)

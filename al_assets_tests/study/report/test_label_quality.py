@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.study.report.arms import arms_of
 from al_assets.study.report.label_quality import expert_kappa_of, label_quality, label_quality_limits
-from al_assets_tests.support.study_rows import Level, crowd, curve, frame
+from al_assets_tests.support.studies import Level, crowd, curve, frame
 
 LABELS = (100, 200, 300, 400)
 SIZES = (100, 1_000, 10_000)

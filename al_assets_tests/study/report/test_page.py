@@ -12,7 +12,7 @@ from al_assets.study.report.page import ROWS, StudyAbout, markdown_report, write
 from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.result_rows import checked_rows, read_rows
 from al_assets.study.report.summary import summarise
-from al_assets_tests.support.study_rows import ABOUT, NOISE, Row, arm, crowd_arm, frame, whole_study
+from al_assets_tests.support.studies import ABOUT, NOISE, Row, arm, crowd_arm, frame, whole_study
 
 
 def part_of(text: str, title: str) -> str:

@@ -2,7 +2,7 @@ from al_assets.pictures import png
 from al_assets.study.report.canvas import looks_of
 from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.summary import summarise
-from al_assets_tests.support.study_rows import arm, frame
+from al_assets_tests.support.studies import arm, frame
 
 
 def test_pictures_of_many_strategies_tell_them_apart() -> None:

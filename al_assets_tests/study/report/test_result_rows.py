@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from al_assets.study.report.result_rows import FIXED, checked_rows, read_rows, rows_file, tidy_rows
-from al_assets_tests.support.study_rows import frame, row
+from al_assets_tests.support.studies import frame, row
 
 
 def written(tmp_path: Path, text: str) -> Path:

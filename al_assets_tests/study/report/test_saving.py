@@ -6,7 +6,7 @@ import pytest
 
 from al_assets.study.report.arms import arms_of
 from al_assets.study.report.saving import CROWD_TARGET, HIGHEST_TARGET, RANDOM_TARGET, crowd_equivalents, labels_needed
-from al_assets_tests.support.study_rows import crowd, curve, frame
+from al_assets_tests.support.studies import crowd, curve, frame
 
 LABELS = (100, 200, 300, 400)
 SIZES = (100, 1_000, 10_000)

@@ -2,7 +2,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from al_assets_tests.support.study_rows import MARKUP
+from al_assets_tests.support.studies import MARKUP
 
 
 class Page(HTMLParser):
