@@ -3,7 +3,7 @@ from pathlib import Path
 from al_assets.study.cells import cell_name, cells_of, student_figures
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Workshop
-from al_assets_tests.support.small_study import small_study
+from al_assets_tests.support.studies import small_study
 
 
 def test_a_student_that_could_not_learn_is_worth_what_chance_is(study_folder: Path, tmp_path: Path) -> None:
