@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -77,3 +78,14 @@ def test_commands_are_found_and_wrong_ones_are_told() -> None:
     assert not is_known(["python -m benchmarks", "coverage", "--fast"])
     assert not is_known(["al", "desk", "people", "-p", "p.yaml", "--all"])
     assert len([each for page in PAGES for each in commands(page.read_text(encoding="utf-8"))]) > 20
+
+
+def test_what_the_page_without_dagster_shows_runs() -> None:
+    page = (REPOSITORY / "docs" / "without-dagster.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        exec(compile(block, "without-dagster.md", "exec"), names)
+    first, second = names["first"].queue, names["second"].queue
+    assert first.height == second.height == 40
+    assert not set(first["item_id"]) & set(second["item_id"])
+    assert names["second"].cold_start.why.startswith("After 40 labels")
