@@ -112,10 +112,11 @@ def of_strategy(arms: Iterable[Arm], strategy: str) -> Arm | None:
 
 
 def baseline(arms: Iterable[Arm], strategy: str, setting: Setting, variant: str = "") -> Arm | None:
-    """Return the crowd or LLM-0 that an arm of this setting is held against, or None.
+    """Return the arm of a strategy that an arm of this setting is held against, or None.
 
-    It has the same data set and, if it trains one, the same student; of several, the one of the same variant,
-    embedding and budget is taken before others.
+    Of the crowd and LLM-0 that is the baseline, of an arm's own strategy what a control is held against. It has the
+    same data set and, if it trains one, the same student; of several, the first, in the order of ``KEY``, that has most
+    of variant, embedding and budget, in this order.
     """
     candidates = [
         arm
@@ -129,25 +130,5 @@ def baseline(arms: Iterable[Arm], strategy: str, setting: Setting, variant: str 
     def fit(arm: Arm) -> tuple[bool, bool, bool]:
         same = arm.setting
         return (arm.variant == variant, same.embedding == setting.embedding, same.budget == setting.budget)
-
-    return max(candidates, key=fit, default=None)
-
-
-def base_of(arms: Iterable[Arm], arm: Arm) -> Arm | None:
-    """Return the arm that a control is held against: the same data set, student and strategy with base settings.
-
-    A control that changes embedding or budget is held against the first arm, in the order of ``KEY``, that has the
-    same of the other.
-    """
-    candidates = [
-        other
-        for other in arms
-        if other.variant == ""
-        and other.strategy == arm.strategy
-        and (other.setting.dataset, other.setting.student) == (arm.setting.dataset, arm.setting.student)
-    ]
-
-    def fit(other: Arm) -> tuple[bool, bool]:
-        return (other.setting.embedding == arm.setting.embedding, other.setting.budget == arm.setting.budget)
 
     return max(candidates, key=fit, default=None)

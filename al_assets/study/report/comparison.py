@@ -15,8 +15,8 @@ from al_assets.study.report.arms import (
     Arm,
     Setting,
     all_seeds,
-    base_of,
     base_settings,
+    baseline,
     of_strategy,
 )
 from al_assets.study.report.seed_statistics import SeedEstimate, holm, mean_over_seeds
@@ -127,7 +127,7 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
     rows = []
     for arm in arms:
         if arm.variant:
-            base, name = base_of(arms, arm), arm.variant
+            base, name = baseline(arms, arm.strategy, arm.setting), arm.variant
         else:
             base = _first_embedding(arms, arm)
             name = f"embedding {arm.setting.embedding} instead of {base.setting.embedding}" if base else ""

@@ -9,36 +9,19 @@ from pathlib import Path
 import polars as pl
 
 FIXED: Mapping[str, type[pl.DataType]] = {
-    "dataset": pl.String,
-    "strategy": pl.String,
-    "student": pl.String,
-    "embedding": pl.String,
-    "seed": pl.Int64,
-    "round": pl.Int64,
-    "labels": pl.Int64,
-    "kappa": pl.Float64,
-    "kappa_boundary": pl.Float64,
-    "average_precision": pl.Float64,
-    "positive_share": pl.Float64,
-    "seconds": pl.Float64,
+    **dict.fromkeys(("dataset", "strategy", "student", "embedding"), pl.String),
+    **dict.fromkeys(("seed", "round", "labels"), pl.Int64),
+    **dict.fromkeys(("kappa", "kappa_boundary", "average_precision", "positive_share", "seconds"), pl.Float64),
 }
 """Columns that every study has; figures may be null, what names the row may not."""
+_FIGURES = (
+    "kappa_half", "kappa_best", "expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary",
+    "probe_embedding", "probe_student", "ceiling", "curation_seconds", "training_seconds", "prevalence",
+)  # fmt: skip
 FURTHER: Mapping[str, type[pl.DataType]] = {
     "variant": pl.String,
-    "budget": pl.Int64,
-    "votes": pl.Int64,
-    "kappa_half": pl.Float64,
-    "kappa_best": pl.Float64,
-    "expert_kappa": pl.Float64,
-    "expert_kappa_boundary": pl.Float64,
-    "crowd_kappa": pl.Float64,
-    "crowd_kappa_boundary": pl.Float64,
-    "probe_embedding": pl.Float64,
-    "probe_student": pl.Float64,
-    "ceiling": pl.Float64,
-    "curation_seconds": pl.Float64,
-    "training_seconds": pl.Float64,
-    "prevalence": pl.Float64,
+    **dict.fromkeys(("budget", "votes"), pl.Int64),
+    **dict.fromkeys(_FIGURES, pl.Float64),
     "training_items": pl.Int64,
 }
 """Columns that may be missing or null; a missing variant is ""."""

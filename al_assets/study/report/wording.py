@@ -159,12 +159,10 @@ def factor(row: SummaryRow, name: str) -> str:
 
 def limit_end(row: SummaryRow, end: str) -> str:
     """Return an end of the interval of the expert kappa at which curation stops beating the crowd."""
-    match row[f"{end}_bound"]:
-        case "=":
-            return decimal(row[end])
-        case ">":
-            return f"above {decimal(row['highest'])}"
-    return f"below {decimal(row['lowest'])}"
+    bound = row[f"{end}_bound"]
+    if bound == EXACT:
+        return decimal(row[end])
+    return f"above {decimal(row['highest'])}" if bound == MORE else f"below {decimal(row['lowest'])}"
 
 
 def setting_title(setting: Setting, settings: Sequence[Setting]) -> str:
