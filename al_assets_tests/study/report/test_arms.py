@@ -1,5 +1,5 @@
 from al_assets.study.report.arms import Setting, arms_of, baseline
-from al_assets_tests.support.study_rows import crowd, curve, frame
+from al_assets_tests.support.studies import crowd, curve, frame
 
 
 def test_an_arm_is_held_against_the_nearest_one_of_its_data_and_student() -> None:
