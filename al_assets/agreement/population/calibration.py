@@ -74,7 +74,7 @@ class Calibration:
 def fit_calibration(scores: Floats, labels: Floats, method: Method = "logistic") -> Calibration:
     """Fit a curve to out-of-fold scores and what experts said of those items.
 
-    logistic: slope and intercept (Platt 1999, with his smoothed targets, so that separable scores have a finite slope);
+    logistic: slope and intercept (Platt 1999, with smoothed targets, so that separable scores have a finite slope);
     temperature: slope alone (Guo et al. 2017); isotonic: any rising curve (Zadrozny and Elkan 2002), for many labels.
 
     :param scores: shape (items,), raw scores in [0, 1].
