@@ -1,7 +1,7 @@
 """Hidden items of a queue: gold, whose answer is known, and repeats, which a rater answered before.
 
 They come on top of the round's budget and look like any other item. Gold shows how well a rater applies the policy,
-repeats how well a rater agrees with themselves. The answers to both are kept apart: they are never labels, so nothing is
+repeats how well a rater agrees with their own answers. The answers to both are kept apart: never labels, so nothing is
 fine-tuned, evaluated or audited with them and no agreement between experts or with the model counts them.
 """
 
