@@ -80,7 +80,7 @@ def program(name: str, package: str) -> str:
 class Browser:
     """Somebody who knows only the proxy, by its public name.
 
-    :param source: the address of this machine that he comes from.
+    :param source: the address of this machine that they come from.
     """
 
     def __init__(self, port: int, certificate: Path, source: str = "127.0.0.2") -> None:

@@ -27,7 +27,7 @@
     if (!said) return;
     said.textContent = words;
     said.classList.add("failed");
-    // Where the rater has scrolled to he would not see it.
+    // Where the rater has scrolled to they would not see it.
     said.scrollIntoView({ block: "nearest" });
   }
 
@@ -171,7 +171,7 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, requestConfig } = event.detail;
     if (xhr.getResponseHeader("X-Desk") !== "stage") return;
-    // News for a page on which the rater went back to a question meanwhile would take it from him.
+    // News for a page on which the rater went back to a question meanwhile would take it from them.
     event.detail.shouldSwap = xhr.status !== 204 && !(isPoll(event) && !requestConfig.elt.isConnected);
     const field = findComment();
     typed = null;
@@ -219,7 +219,7 @@
       field.focus();
       return;
     }
-    // Someone who reads the guideline while new questions come in stays where he is.
+    // Someone who reads the guideline while new questions come in stays where they are.
     if (event.detail.requestConfig.verb !== "get" || document.activeElement === document.body) focusHeading();
   });
 

@@ -75,7 +75,7 @@ def test_whatever_raters_do(
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 99))
 @settings(max_examples=30)
-def test_alone_a_rater_goes_through_the_queue_in_his_own_order(pairs: int, singles: int, seed: int) -> None:
+def test_alone_a_rater_goes_through_the_queue_in_their_own_order(pairs: int, singles: int, seed: int) -> None:
     if pairs + singles == 0:
         return
     play, rater = Play(round_of(paired_queue(pairs, singles)), raters=(f"r{seed}", "ben")), f"r{seed}"

@@ -250,7 +250,7 @@ def test_votes_that_came_in_otherwise_are_seen_at_once(desk: Desk, anna: Rater) 
     assert page.undo is None
 
 
-def test_a_rater_who_left_is_told_so_and_his_items_go_on(
+def test_a_rater_who_left_is_told_so_and_their_items_go_on(
     desk: Desk, anna: Rater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("al_assets.review.desk.rating.room._LOOK_SECONDS", 0.0)

@@ -35,7 +35,7 @@ def test_a_state_is_computed_once_however_many_ask() -> None:
     assert found == ["value 1"] * 20
 
 
-def test_who_goes_on_from_it_gets_the_value_of_his_state_at_once() -> None:
+def test_who_goes_on_from_it_gets_the_value_of_their_state_at_once() -> None:
     work = Work(seconds=2.0)
     recent = Recent(work, pause=9.0, clock=lambda: work.now)
 

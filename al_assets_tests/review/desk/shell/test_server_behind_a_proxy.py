@@ -84,7 +84,7 @@ def test_events_pass_at_once(behind: Behind) -> None:
     assert time.monotonic() - start < HEARTBEAT_SECONDS
 
 
-def test_who_guesses_is_known_by_his_own_address_whatever_he_says(behind: Behind) -> None:
+def test_who_guesses_is_known_by_their_own_address_whatever_they_say(behind: Behind) -> None:
     token = behind.invite("ben")
     with behind.browser("127.0.0.3") as guesser, behind.browser("127.0.0.4") as ben:
         for number in range(FAILURES_OF_ONE):
