@@ -91,14 +91,14 @@ def cases(
     rows: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in answers.filter(~pl.col("reason").is_in(HIDDEN)).iter_rows(named=True):
         rows[row["iteration"], row["item_id"]].append(row)
-    found = []
+    listed = []
     for place, given in rows.items():
         labels = {row["label"] for row in given}
         disputed = len(given) >= votes_per_item and {"positive", "negative"} <= labels
         if disputed or place in decided:
             last = max(taken_back.get(place, 0), *(row["seq"] for row in given))
-            found.append(_case(place, given, last, decided.get(place), disputed, secret, policy))
-    return sorted(found, key=lambda case: (case.iteration, case.code))
+            listed.append(_case(place, given, last, decided.get(place), disputed, secret, policy))
+    return sorted(listed, key=lambda case: (case.iteration, case.code))
 
 
 def case_code(secret: bytes, policy: str, iteration: str, item_id: str) -> str:
@@ -106,10 +106,10 @@ def case_code(secret: bytes, policy: str, iteration: str, item_id: str) -> str:
     return keyed_digest(secret, "adjudication", policy, iteration, item_id)[:16]
 
 
-def next_open(found: Sequence[Case], after: str | None = None) -> Case | None:
+def next_open(docket: Sequence[Case], after: str | None = None) -> Case | None:
     """Return the first case that waits for a decision, or the first after a code; from the end it goes on in front."""
-    waiting = [case for case in found if case.is_open]
-    places = [case.code for case in found]
+    waiting = [case for case in docket if case.is_open]
+    places = [case.code for case in docket]
     start = places.index(after) if after in places else -1
     later = [case for case in waiting if places.index(case.code) > start]
     return next(iter(later or waiting), None)

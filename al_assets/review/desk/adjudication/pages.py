@@ -49,43 +49,43 @@ class _AdjudicationPages:
 
     async def next(self, request: Request) -> Response:
         """Show the next item that waits for a decision."""
-        state, found = await self._docket.now()
-        return self._next(request, state, found)
+        state, cases = await self._docket.now()
+        return self._next(request, state, cases)
 
     async def one(self, request: Request) -> Response:
         """Show one item, decided or not."""
-        state, found = await self._docket.now()
-        return self._case(request, state, found, _named(found, request))
+        state, cases = await self._docket.now()
+        return self._case(request, state, cases, _named(cases, request))
 
     async def decided(self, request: Request) -> Response:
         """List what was decided, the latest decision first."""
-        state, found = await self._docket.now()
-        chosen = [case for case in _of_iteration(found, state.chosen(request)) if case.decision]
+        state, cases = await self._docket.now()
+        chosen = [case for case in _of_iteration(cases, state.chosen(request)) if case.decision]
         # A list comprehension tells no type checker that there is a decision.
         chosen.sort(key=lambda case: case.decision.decided_at if case.decision else datetime.min, reverse=True)
-        return self._page(request, "decided.html", state, found, cases=chosen, shown=shown)
+        return self._page(request, "decided.html", state, cases, cases=chosen, shown=shown)
 
     async def decide(self, request: Request) -> Response:
         """Keep a decision and go on to the next item."""
-        state, found = await self._docket.now()
-        response = await run_in_threadpool(self._decide, request, state, found)
+        state, cases = await self._docket.now()
+        response = await run_in_threadpool(self._decide, request, state, cases)
         # The ledger moved on between the look at it and the decision; looked at again, the item says so.
         return response or await self.decide(request)
 
-    def _decide(self, request: Request, state: LedgerState, found: list[Case]) -> Response | None:
+    def _decide(self, request: Request, state: LedgerState, cases: list[Case]) -> Response | None:
         """Return the answer to a decision; None if somebody else wrote to the ledger meanwhile."""
         form, by = request.state.form, person_of(request).name
         label, comment, mark, form_id = (str(form.get(name) or "") for name in ("label", "comment", "mark", "form_id"))
-        if self._has_settled(request, found):
-            return self._next(request, state, found, status=409, problem=AGREED)
-        case, comment = _named(found, request), comment.replace("\r\n", "\n").strip()
+        if self._has_settled(request, cases):
+            return self._next(request, state, cases, status=409, problem=AGREED)
+        case, comment = _named(cases, request), comment.replace("\r\n", "\n").strip()
         after = {"after": case.code} | ({"iteration": chosen} if (chosen := state.chosen(request)) else {})
         onward = RedirectResponse(f"/adjudication?{urlencode(after)}", 303)
         if _says_so_already(case, label, comment, by):
             return onward
         entered = {"label": label, "comment": comment}
         if mark != case.mark:
-            return self._case(request, state, found, case, status=409, problem=OVERTAKEN, entered=entered)
+            return self._case(request, state, cases, case, status=409, problem=OVERTAKEN, entered=entered)
         try:
             decision = Adjudication(
                 iteration=case.iteration,
@@ -101,33 +101,33 @@ class _AdjudicationPages:
         except OvertakenError:
             return None
         except AdjudicationError as error:
-            return self._case(request, state, found, case, status=422, problem=str(error), entered=entered)
+            return self._case(request, state, cases, case, status=422, problem=str(error), entered=entered)
         before = f", was {case.decision.label} by {case.decision.adjudicator}" if case.decision else ""
         self._desk.people.audit(by, "adjudicate", f"{case.iteration}/{case.item_id}", f"{label}{before}")
         return onward
 
-    def _has_settled(self, request: Request, found: Sequence[Case]) -> bool:
+    def _has_settled(self, request: Request, cases: Sequence[Case]) -> bool:
         """Whether a queued item is neither disputed nor decided any more."""
         code, policy = request.path_params["code"], self._desk.policy.policy.name
-        if any(case.code == code for case in found):
+        if any(case.code == code for case in cases):
             return False
         queue = self._desk.ledger.queue().select("iteration", "item_id")
         return any(case_code(self._desk.secret, policy, *place) == code for place in queue.iter_rows())
 
     def _next(
-        self, request: Request, state: LedgerState, found: list[Case], *, status: int = 200, problem: str = ""
+        self, request: Request, state: LedgerState, cases: list[Case], *, status: int = 200, problem: str = ""
     ) -> Response:
-        chosen = _of_iteration(found, state.chosen(request))
+        chosen = _of_iteration(cases, state.chosen(request))
         case = next_open(chosen, request.query_params.get("after"))
         if case is None:
-            return self._page(request, "nothing_left.html", state, found, status=status, problem=problem)
-        return self._case(request, state, found, case, status=status, problem=problem)
+            return self._page(request, "nothing_left.html", state, cases, status=status, problem=problem)
+        return self._case(request, state, cases, case, status=status, problem=problem)
 
     def _case(
         self,
         request: Request,
         state: LedgerState,
-        found: list[Case],
+        cases: list[Case],
         case: Case,
         *,
         status: int = 200,
@@ -139,7 +139,7 @@ class _AdjudicationPages:
             request,
             "case.html",
             state,
-            found,
+            cases,
             status=status,
             case=case,
             text=shown(case.text),
@@ -151,10 +151,10 @@ class _AdjudicationPages:
         )
 
     def _page(
-        self, request: Request, template: str, state: LedgerState, found: list[Case], status: int = 200, **context: Any
+        self, request: Request, template: str, state: LedgerState, cases: list[Case], status: int = 200, **context: Any
     ) -> Response:
         iteration = state.chosen(request)
-        chosen = _of_iteration(found, iteration)
+        chosen = _of_iteration(cases, iteration)
         return page(
             request,
             f"adjudication/{template}",
@@ -174,16 +174,16 @@ class _AdjudicationPages:
         return label if label == GUIDELINE_GAP else str(getattr(self._desk.policy.policy.labels, label))
 
 
-def _named(found: Sequence[Case], request: Request) -> Case:
+def _named(cases: Sequence[Case], request: Request) -> Case:
     code = request.path_params["code"]
-    case = next((case for case in found if case.code == code), None)
+    case = next((case for case in cases if case.code == code), None)
     if case is None:
         raise HTTPException(404)
     return case
 
 
-def _of_iteration(found: Sequence[Case], iteration: str | None) -> list[Case]:
-    return [case for case in found if iteration in (None, case.iteration)]
+def _of_iteration(cases: Sequence[Case], iteration: str | None) -> list[Case]:
+    return [case for case in cases if iteration in (None, case.iteration)]
 
 
 def _says_so_already(case: Case, label: str, comment: str, name: str) -> bool:

@@ -19,7 +19,7 @@ from al_assets.review.desk.dashboard.rounds import RoundStatus, rounds_of, shown
 from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page, wants_fragment
-from al_assets.review.desk.shell.recent import LedgerState, Recent, RecentValue, ledger_state
+from al_assets.review.desk.shell.recent import LedgerState, Recent, ledger_state
 
 LOOP_SECONDS = 10
 _Agreement = tuple[dict[str, Measured], dict[str, dict[str, Measured]]]
@@ -85,20 +85,20 @@ class _DashboardPages:
         return await run_in_threadpool(ledger_state, self._desk.ledger)
 
     async def _labels_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
-        found = await self._rounds.of(state)
+        rounds = await self._rounds.of(state)
         return {
-            "rounds": shown_rounds(found.value, state.chosen(request)),
+            "rounds": shown_rounds(rounds.value, state.chosen(request)),
             "now": self._now(),
             "deadline_hours": self._desk.policy.review.deadline_hours,
-            "labels_again": found.ask_again,
+            "labels_again": rounds.ask_again,
         }
 
     async def _agreement_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
-        found = await self._agreement.of(state)
-        in_all, by_iteration = found.value
+        agreement = await self._agreement.of(state)
+        in_all, by_iteration = agreement.value
         newest = state.chosen(request) or (state.iterations[-1] if state.iterations else "")
         cases = await self._docket.lately(state)
-        again = [each for each in (found.ask_again, cases.ask_again) if each is not None]
+        again = [each for each in (agreement.ask_again, cases.ask_again) if each is not None]
         return {
             "agreement": in_all,
             "agreement_newest": by_iteration.get(newest, {}),
@@ -110,13 +110,13 @@ class _DashboardPages:
         }
 
     async def _raters_context(self, state: LedgerState) -> dict[str, Any]:
-        found: RecentValue[JudgedRaters] = await self._raters.of(state)
-        return {"quality": found.value, "raters_again": found.ask_again}
+        quality = await self._raters.of(state)
+        return {"quality": quality.value, "raters_again": quality.ask_again}
 
     async def _loop_context(self) -> dict[str, Any]:
         # The loop's own state is not in the ledger, so its age counts.
-        found = await self._loop.of(int(time.monotonic() // LOOP_SECONDS))
-        return {"loop_so_far": found.value}
+        loop = await self._loop.of(int(time.monotonic() // LOOP_SECONDS))
+        return {"loop_so_far": loop.value}
 
     def _page(self, request: Request, template: str, state: LedgerState, context: dict[str, Any]) -> Response:
         return page(

@@ -15,7 +15,14 @@ from starlette.routing import Route
 
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.queries import AuditFilter
-from al_assets.review.desk.people.records import AuditEntry, Member, PeopleError, checked_name, checked_roles, written
+from al_assets.review.desk.people.records import (
+    AuditEntry,
+    DeskMember,
+    PeopleError,
+    checked_name,
+    checked_roles,
+    written,
+)
 from al_assets.review.desk.shell.access import Person, Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page
@@ -188,7 +195,7 @@ class _PeoplePages:
         """Return the name that a form holds, as it is on record."""
         return self._member(_text(form, "name")).name
 
-    def _member(self, name: str) -> Member:
+    def _member(self, name: str) -> DeskMember:
         try:
             member = self._desk.people.member(checked_name(name))
         except PeopleError:

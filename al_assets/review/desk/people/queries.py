@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from al_assets.review.desk.people.records import (
     AuditEntry,
+    DeskMember,
     Invitation,
-    Member,
     OpenInvitation,
     PeopleError,
     Session,
@@ -46,7 +46,7 @@ class SignedIn:
     """A good session and whose it is."""
 
     session: Session
-    member: Member
+    member: DeskMember
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class AuditFilter:
     before: int | None = None
 
 
-def read_members(connection: Connection, policy: str) -> list[Member]:
+def read_members(connection: Connection, policy: str) -> list[DeskMember]:
     """Return everybody ever invited, by name."""
     query = select(PEOPLE).where(PEOPLE.c.policy == policy).order_by(PEOPLE.c.name)
     return [member_of(row) for row in connection.execute(query)]
 
 
-def read_member(connection: Connection, policy: str, name: str) -> Member | None:
+def read_member(connection: Connection, policy: str, name: str) -> DeskMember | None:
     """Return one person, None if nobody of that name was ever invited."""
     row = connection.execute(select(PEOPLE).where(PEOPLE.c.policy == policy, PEOPLE.c.name == name)).one_or_none()
     return None if row is None else member_of(row)
@@ -91,7 +91,7 @@ def change_member(connection: Connection, policy: str, name: str, values: Mappin
     connection.execute(update(PEOPLE).where(PEOPLE.c.policy == policy, PEOPLE.c.name == name).values(dict(values)))
 
 
-def refuse_unblinding(member: Member, roles: frozenset[Role]) -> None:
+def refuse_unblinding(member: DeskMember, roles: frozenset[Role]) -> None:
     """Keep those who have seen votes or model output from becoming raters.
 
     :raises PeopleError: the person has been at the desk with another role.
@@ -108,9 +108,9 @@ def roles_of(text: str) -> frozenset[Role]:
     return frozenset(Role(each) for each in text.split(", "))
 
 
-def member_of(row: Row[Any]) -> Member:
+def member_of(row: Row[Any]) -> DeskMember:
     """Return the person of a row that has the columns of PEOPLE."""
-    return Member(row.name, roles_of(row.roles), row.active, row.invited_at, row.joined_at)
+    return DeskMember(row.name, roles_of(row.roles), row.active, row.invited_at, row.joined_at)
 
 
 def add_invite(

@@ -24,7 +24,7 @@ class PeopleError(ValueError):
 
 
 @dataclass(frozen=True)
-class Member:
+class DeskMember:
     """Somebody who was invited.
 
     :param joined_at: the first sign-in; None before it.
@@ -97,17 +97,17 @@ def checked_name(name: str) -> str:
 
     :raises PeopleError: it is empty, too long, or holds characters that cannot be seen.
     """
-    found = unicodedata.normalize("NFC", name).strip()
-    if not found:
+    checked = unicodedata.normalize("NFC", name).strip()
+    if not checked:
         raise PeopleError("name: empty; give the name under which the person's votes are recorded")
-    if len(found) > MAX_NAME:
-        raise PeopleError(f"name: {len(found)} characters; at most {MAX_NAME} are taken")
+    if len(checked) > MAX_NAME:
+        raise PeopleError(f"name: {len(checked)} characters; at most {MAX_NAME} are taken")
     # Control characters, changes of direction, halves of surrogate pairs: two names must never look alike for them.
-    if not found.isprintable():
-        raise PeopleError(f"name: {ascii(found)} holds a character that cannot be seen; remove it")
-    if likeness(found).endswith(likeness(BY_COMMAND)):
-        raise PeopleError(f"name: {found!r} ends as the audit log calls those who act by commands; choose another")
-    return found
+    if not checked.isprintable():
+        raise PeopleError(f"name: {ascii(checked)} holds a character that cannot be seen; remove it")
+    if likeness(checked).endswith(likeness(BY_COMMAND)):
+        raise PeopleError(f"name: {checked!r} ends as the audit log calls those who act by commands; choose another")
+    return checked
 
 
 def likeness(name: str) -> str:
@@ -135,16 +135,16 @@ def checked_roles(roles: Iterable[str]) -> frozenset[Role]:
     for role in asked:
         if role not in known:
             raise PeopleError(f"role: {role!r} is unknown; expected one of {', '.join(sorted(known))}")
-    found = frozenset(Role(role) for role in asked)
-    if not found:
+    held = frozenset(Role(role) for role in asked)
+    if not held:
         raise PeopleError(f"role: none given; expected one of {', '.join(sorted(known))}")
-    if Role.RATER in found and len(found) > 1:
-        others = ", ".join(sorted(found - {Role.RATER}))
+    if Role.RATER in held and len(held) > 1:
+        others = ", ".join(sorted(held - {Role.RATER}))
         raise PeopleError(
             f"role: a rater cannot also be {others}: those pages show votes and model output, and a rater must be "
             "blind; give the other role to somebody else"
         )
-    return found
+    return held
 
 
 def written(roles: Iterable[Role]) -> str:

@@ -10,8 +10,8 @@ from al_assets.review.desk.people import queries
 from al_assets.review.desk.people.queries import AuditFilter, Lifetime, SignedIn, add_entry
 from al_assets.review.desk.people.records import (
     AuditEntry,
+    DeskMember,
     Invitation,
-    Member,
     OpenInvitation,
     PeopleError,
     Session,
@@ -21,8 +21,8 @@ from al_assets.review.desk.people.records import (
 )
 from al_assets.review.desk.security.secret import new_token
 from al_assets.review.desk.shell.access import Person
-from al_assets.review.desk.shell.database import DeskDatabase
 from al_assets.storage.ledger import LedgerError
+from al_assets.storage.ledger.store import DESK_LOCK, Store
 
 # A sign of life is written once in so many parts of the idle time: every page view would be a write.
 SEEN_PARTS = 50
@@ -31,6 +31,12 @@ SEEN_PARTS = 50
 def utc_now() -> datetime:
     """Return this moment."""
     return datetime.now(UTC)
+
+
+class DeskDatabase(Store):
+    """The ledger's database, with a lock of its own: signing in must not wait for a run that publishes a queue."""
+
+    write_lock = DESK_LOCK
 
 
 class PeopleStore:
@@ -76,12 +82,12 @@ class PeopleStore:
         """Close."""
         self.close()
 
-    def people(self) -> list[Member]:
+    def people(self) -> list[DeskMember]:
         """Return everybody ever invited, by name."""
         with self._database.read() as connection:
             return queries.read_members(connection, self.policy_name)
 
-    def member(self, name: str) -> Member | None:
+    def member(self, name: str) -> DeskMember | None:
         """Return one person, None if nobody of that name was ever invited."""
         with self._database.read() as connection:
             return queries.read_member(connection, self.policy_name, name)
@@ -111,7 +117,7 @@ class PeopleStore:
             add_entry(connection, self.policy_name, now, by, "invite", name, detail)
         return token
 
-    def change_roles(self, name: str, roles: Iterable[str], by: str) -> Member:
+    def change_roles(self, name: str, roles: Iterable[str], by: str) -> DeskMember:
         """Give a person other roles and return the person as before.
 
         :raises PeopleError: nobody is called so, or the roles cannot be.
@@ -125,7 +131,7 @@ class PeopleStore:
             add_entry(connection, self.policy_name, now, by, "change roles", name, detail)
         return before
 
-    def deactivate(self, name: str, by: str) -> Member:
+    def deactivate(self, name: str, by: str) -> DeskMember:
         """Let a person in no more: sessions end and invitations are revoked; return the person as before.
 
         :raises PeopleError: nobody is called so.
@@ -162,24 +168,24 @@ class PeopleStore:
         """Use an invitation up and return the token of a new session; None if it is good for nothing (any more)."""
         now, session = self._clock(), new_token()
         with self._database.write() as connection:
-            found = queries.use_invite(connection, self.policy_name, token, now)
-            if found is None:
+            invitation = queries.use_invite(connection, self.policy_name, token, now)
+            if invitation is None:
                 return None
-            queries.add_session(connection, self.policy_name, found.name, session, browser, now)
-            detail = f"as {written(found.roles)}"
-            add_entry(connection, self.policy_name, now, found.name, "sign in", found.name, detail)
+            queries.add_session(connection, self.policy_name, invitation.name, session, browser, now)
+            detail = f"as {written(invitation.roles)}"
+            add_entry(connection, self.policy_name, now, invitation.name, "sign in", invitation.name, detail)
         return session
 
     def session(self, token: str) -> SignedIn | None:
         """Return the session of a token with its person; None if it is over or the person may no longer come."""
         now = self._clock()
         with self._database.read() as connection:
-            found = queries.read_session(connection, self.policy_name, token, now, self._lifetime)
-        if found and now - found.session.seen_at > self._lifetime.idle / SEEN_PARTS:
+            signed_in = queries.read_session(connection, self.policy_name, token, now, self._lifetime)
+        if signed_in and now - signed_in.session.seen_at > self._lifetime.idle / SEEN_PARTS:
             # A full disk must not keep people from reading: what fails here is tried again at the next visit.
             with suppress(LedgerError), self._database.write() as connection:
                 queries.note_seen(connection, token, now)
-        return found
+        return signed_in
 
     def sessions(self) -> list[Session]:
         """Return the sessions that are good now, by person."""
@@ -206,10 +212,10 @@ class PeopleStore:
 
     def identified(self, name: str) -> Person | None:
         """Return the person whom a trusted proxy names, None if nobody active is called so."""
-        found = self.member(name)
-        if found is not None and found.active and found.joined_at is None:
-            found = self._joined(name)
-        return found.person if found is not None and found.active else None
+        member = self.member(name)
+        if member is not None and member.active and member.joined_at is None:
+            member = self._joined(name)
+        return member.person if member is not None and member.active else None
 
     def audit(self, by: str, act: str, subject: str, detail: str = "") -> None:
         """Put a privileged act on record.
@@ -231,18 +237,18 @@ class PeopleStore:
         with self._database.read() as connection:
             return queries.known_acts(connection, self.policy_name)
 
-    def _joined(self, name: str) -> Member | None:
+    def _joined(self, name: str) -> DeskMember | None:
         """Note the first visit and return the person as of then: with these roles the desk was seen."""
         now = self._clock()
         with self._database.write() as connection:
-            found = queries.read_member(connection, self.policy_name, name)
-            if found is not None and found.active and found.joined_at is None:
+            member = queries.read_member(connection, self.policy_name, name)
+            if member is not None and member.active and member.joined_at is None:
                 queries.change_member(connection, self.policy_name, name, {"joined_at": now})
-                detail = f"as {written(found.roles)}, for the first time, by the word of a proxy"
+                detail = f"as {written(member.roles)}, for the first time, by the word of a proxy"
                 add_entry(connection, self.policy_name, now, name, "sign in", name, detail)
-        return found
+        return member
 
-    def _known(self, member: Member | None, name: str) -> Member:
+    def _known(self, member: DeskMember | None, name: str) -> DeskMember:
         if member is None:
             raise PeopleError(f"name: nobody called {name!r} was ever invited; invite the person first")
         return member

@@ -180,8 +180,8 @@ def _unusable(name: str, text: str) -> str | None:
         return f"{len(text):,} characters; at most {LONGEST[name]:,} are kept, shorten it"
     if not is_storable(text):
         return "holds a character no database stores; remove it"
-    if found := _VARIABLE.search(text) if name != "note" else None:
-        return f"holds {found[0]}, which a policy file takes for an environment variable; write it in another way"
+    if variable := _VARIABLE.search(text) if name != "note" else None:
+        return f"holds {variable[0]}, which a policy file takes for an environment variable; write it in another way"
     return None
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import insert, select
 
 from al_assets.config import PolicyText, fingerprint_of
-from al_assets.review.desk.shell.database import DeskDatabase
+from al_assets.review.desk.people.store import DeskDatabase
 from al_assets.storage.ledger.sql_tables import PROPOSAL_WITHDRAWALS, PROPOSALS
 
 Status = Literal["open", "withdrawn", "adopted"]

@@ -46,24 +46,24 @@ def edits(before: str, after: str) -> tuple[TextPart, ...]:
     The parts that are not inserted make up ``before``, those that are not deleted ``after``.
     """
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    found: list[TextPart] = []
+    parts: list[TextPart] = []
     for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
-            found.append(TextPart("same", "".join(old[start:end])))
+            parts.append(TextPart("same", "".join(old[start:end])))
         else:
             for left, right in _matched(old[start:end], new[new_start:new_end]):
-                found += _words_of(left, right)
-    return tuple(_joined(found))
+                parts += _words_of(left, right)
+    return tuple(_joined(parts))
 
 
 def policy_changes(before: dict[str, Any], after: dict[str, Any]) -> list[PolicyChange]:
     """Return what differs between two states of the policy, as ``PolicyText.read_by_raters`` gives them."""
-    found = []
+    changes = []
     for part in after:
         old, new = _readable(before.get(part)), _readable(after[part])
         if old != new:
-            found.append(PolicyChange(part, edits(old, new)))
-    return found
+            changes.append(PolicyChange(part, edits(old, new)))
+    return changes
 
 
 def changes_between(before: PolicyText, after: PolicyText) -> list[PolicyChange]:
@@ -101,11 +101,11 @@ def _words_of(before: str, after: str) -> list[TextPart]:
     if max(len(old), len(new)) > _MOST_WORDS:
         # Matching takes time with the square of the words: a text so long and so new is shown whole.
         return _replaced(before, after)
-    found: list[TextPart] = []
+    parts: list[TextPart] = []
     for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         left, right = "".join(old[start:end]), "".join(new[new_start:new_end])
-        found += [TextPart("same", left)] if tag == "equal" else _replaced(left, right)
-    return found
+        parts += [TextPart("same", left)] if tag == "equal" else _replaced(left, right)
+    return parts
 
 
 def _replaced(before: str, after: str) -> list[TextPart]:

@@ -66,22 +66,22 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     """Return an address, of IPv4 within IPv6 the former; some proxies write the port behind it."""
     with_port = _NETLOC.fullmatch(address)
     try:
-        found = ip_address(with_port["host"].strip("[]") if with_port else address)
+        parsed = ip_address(with_port["host"].strip("[]") if with_port else address)
     except ValueError:
         return None
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return found if mapped is None else mapped
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return parsed if mapped is None else mapped
 
 
 def _host_of(netloc: str) -> str | None:
-    found = _NETLOC.fullmatch(netloc)
-    return None if found is None else found["host"].strip("[]").lower()
+    parts = _NETLOC.fullmatch(netloc)
+    return None if parts is None else parts["host"].strip("[]").lower()
 
 
 def _origin_of(text: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port, which browsers leave out where it is the usual one."""
     scheme, _, netloc = text.lower().partition("://")
-    found = _NETLOC.fullmatch(netloc)
-    if found is None or scheme not in _PORTS:
+    parts = _NETLOC.fullmatch(netloc)
+    if parts is None or scheme not in _PORTS:
         return None
-    return scheme, found["host"], int(found["port"] or _PORTS[scheme])
+    return scheme, parts["host"], int(parts["port"] or _PORTS[scheme])

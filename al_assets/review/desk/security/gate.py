@@ -31,7 +31,7 @@ MAX_HOOK_BODY = 1024 * 1024
 SECONDS_TO_ARRIVE = 20
 
 
-class _RefusedRequest(Exception):
+class _NotLetIn(Exception):
     def __init__(self, status: int, detail: str | None = None) -> None:
         super().__init__(str(status))
         self.status = status
@@ -63,7 +63,7 @@ class Gate:
         request.state.person, request.state.csrf, request.state.contact = None, "", self._contact
         try:
             receive = await self._checked(request, receive)
-        except _RefusedRequest as refused:
+        except _NotLetIn as refused:
             # What was slow for so long is not listened to any longer.
             headers = {"Connection": "close"} if refused.status == 408 else None
             await error_page(request, refused.status, refused.detail, headers)(scope, receive, send)
@@ -77,7 +77,7 @@ class Gate:
     async def _checked(self, request: Request, receive: Receive) -> Receive:
         """Check everything and return what the page receives."""
         if not self._addresses.knows_host(request):
-            raise _RefusedRequest(421)
+            raise _NotLetIn(421)
         request.state.address = self._addresses.client(request)
         writing, path = request.method not in READING, request.scope["path"]
         hook = path.startswith(HOOKS)
@@ -101,7 +101,7 @@ class Gate:
         try:
             return await self._identities.of(request)
         except IdentityError as error:
-            raise _RefusedRequest(error.status, str(error)) from None
+            raise _NotLetIn(error.status, str(error)) from None
 
     def _refuse_foreign(self, request: Request, writing: bool) -> None:
         """Refuse what another site made the browser send; its readers may follow a link to here, no more."""
@@ -109,20 +109,20 @@ class Gate:
         if not writing:
             # A picture or a frame elsewhere that names a false link would count against whoever looks at it.
             if site not in ("same-origin", "none") and request.headers.get("sec-fetch-dest") != "document":
-                raise _RefusedRequest(403)
+                raise _NotLetIn(403)
             return
         if site != "same-origin":
-            raise _RefusedRequest(403, OUTDATED)
+            raise _NotLetIn(403, OUTDATED)
         origin = request.headers.get("origin")
         # Browsers say "null" for the desk's own forms, because of its Referrer-Policy; then the token decides.
         if origin is not None and origin != "null" and not self._addresses.is_own_origin(request, origin):
-            raise _RefusedRequest(403, OUTDATED)
+            raise _NotLetIn(403, OUTDATED)
 
     def _refuse_forged(self, request: Request) -> None:
         """Refuse forms of another session."""
         given = request.headers.get("x-csrf-token", str(request.state.form.get("csrf", "")))
         if not hmac.compare_digest(given.encode("utf-8", "replace"), request.state.csrf.encode()):
-            raise _RefusedRequest(403, OUTDATED)
+            raise _NotLetIn(403, OUTDATED)
 
     def _with_cookie(self, request: Request, send: Send) -> Send:
         """Return a ``send`` that gives a browser that has none the cookie to which the page's form is bound."""
@@ -143,7 +143,7 @@ async def _form(request: Request) -> FormData:
     try:
         return await request.form(max_files=0, max_fields=1000, max_part_size=MAX_LONG_BODY)
     except (HTTPException, MultiPartException, ValueError):
-        raise _RefusedRequest(400) from None
+        raise _NotLetIn(400) from None
 
 
 def _most_of(path: str) -> int:
@@ -154,25 +154,25 @@ def _most_of(path: str) -> int:
 async def _body(request: Request, most: int) -> bytes:
     """Return a request's body; of one that is too large no more is read than it takes to know.
 
-    :raises _RefusedRequest: 400 malformed, 408 too slow, 413 too large.
+    :raises _NotLetIn: 400 malformed, 408 too slow, 413 too large.
     :raises ClientDisconnect: the sender went away.
     """
     declared = request.headers.get("content-length")
     if declared is not None:
         if not (declared.isascii() and declared.isdigit()):
-            raise _RefusedRequest(400)
+            raise _NotLetIn(400)
         # A number of many digits costs time to read, and is too large anyhow.
         if len(declared) > 12 or int(declared) > most:
-            raise _RefusedRequest(413)
+            raise _NotLetIn(413)
     body = bytearray()
     try:
         with anyio.fail_after(SECONDS_TO_ARRIVE):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
-                    raise _RefusedRequest(413)
+                    raise _NotLetIn(413)
     except TimeoutError:
-        raise _RefusedRequest(408) from None
+        raise _NotLetIn(408) from None
     return bytes(body)
 
 

@@ -60,17 +60,17 @@ def pieces(text: str) -> tuple[Piece, ...]:
 
     What joins emoji, flags or letters of scripts that need it stays as it is, as do single variation selectors.
     """
-    found: list[Piece] = []
+    divided: list[Piece] = []
     start = 0
     for at, character in enumerate(text):
         if _is_hidden(text, at):
             if start < at:
-                found.append(Piece(text[start:at]))
-            found.append(Piece(f"U+{ord(character):04X}", unicodedata.name(character, "control character").lower()))
+                divided.append(Piece(text[start:at]))
+            divided.append(Piece(f"U+{ord(character):04X}", unicodedata.name(character, "control character").lower()))
             start = at + 1
     if start < len(text):
-        found.append(Piece(text[start:]))
-    return tuple(found)
+        divided.append(Piece(text[start:]))
+    return tuple(divided)
 
 
 def _is_hidden(text: str, at: int) -> bool:
@@ -178,7 +178,7 @@ def guideline(policy: PolicyText) -> Guideline:
 
 def blocks(text: str) -> tuple[GuidelineBlock, ...]:
     """Divide a guideline into paragraphs and lists; lines that were broken for an editor's sake are joined."""
-    found: list[GuidelineBlock] = []
+    divided: list[GuidelineBlock] = []
     for part in re.split(r"\n\s*\n", text.strip()):
         lines: list[tuple[bool, str]] = []
         for line in part.splitlines():
@@ -190,5 +190,5 @@ def blocks(text: str) -> tuple[GuidelineBlock, ...]:
                 lines.append((False, line.strip()))
         for is_list in (False, True):
             if entries := tuple(entry for listed, entry in lines if listed == is_list):
-                found.append(GuidelineBlock(entries, is_list))
-    return tuple(found)
+                divided.append(GuidelineBlock(entries, is_list))
+    return tuple(divided)

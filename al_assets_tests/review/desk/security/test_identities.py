@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from al_assets.config import DeskSettings
 from al_assets.review.desk.people import changes
 from al_assets.review.desk.people.queries import AuditFilter
-from al_assets.review.desk.people.records import Member
+from al_assets.review.desk.people.records import DeskMember
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security.addresses import Addresses, limited_as
 from al_assets.review.desk.shell.access import Role
@@ -79,7 +79,7 @@ def test_others_are_not_believed(app: Starlette) -> None:
 
 def test_a_first_visit_counts_with_the_roles_of_that_moment(desk: Desk) -> None:
     class Overtaken(PeopleStore):
-        def member(self, name: str) -> Member | None:
+        def member(self, name: str) -> DeskMember | None:
             before = super().member(name)
             desk.people.change_roles(name, ["rater"], "ada")
             return before
