@@ -63,7 +63,7 @@ class _AdjudicationPages:
         chosen = [case for case in _of_iteration(cases, state.chosen(request)) if case.decision]
         # A list comprehension tells no type checker that there is a decision.
         chosen.sort(key=lambda case: case.decision.decided_at if case.decision else datetime.min, reverse=True)
-        return self._page(request, "decided.html", state, cases, cases=chosen, shown=shown)
+        return self._page(request, "decided.html", state, cases, decided=chosen, shown=shown)
 
     async def decide(self, request: Request) -> Response:
         """Keep a decision and go on to the next item."""

@@ -53,12 +53,12 @@ def loop_so_far(root_url: str, loop_waits_for: Callable[[], str] | None) -> Loop
 def _finished(root_url: str) -> tuple[FinishedIteration, ...]:
     root = RunRoot(root_url)
     rows = []
-    for key in reversed(root.table_keys("kappa_report")):
-        report = root.read_table("kappa_report", key)
+    for iteration in reversed(root.table_keys("kappa_report")):
+        report = root.read_table("kappa_report", iteration)
         labels, conclusion = figure_of(report, "labels", "loop"), conclusion_of(report)
         rows.append(
             FinishedIteration(
-                key,
+                iteration,
                 None if labels is None or labels.estimate is None else int(labels.estimate),
                 figure_of(report, "model_expert_kappa", "evaluation"),
                 figure_of(report, "expert_expert_kappa", "evaluation"),
