@@ -42,9 +42,9 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a figure is, and trace it to the items and votes it rests on."""
-    from al_assets.report.explain import explain_figure
+    from al_assets.report.explanation import explanation_view
     from al_assets.report.iteration_tables import read_tables
-    from al_assets.report.terminal import explanation_view
+    from al_assets.report.tracing import explain_figure
 
     explanation = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
     if not as_json:
@@ -62,9 +62,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what further labels would cost and bring, before they are asked for."""
-    from al_assets.agreement.planning.plan import PlanSettings
+    from al_assets.agreement.planning.plan import PlanSettings, plan_lines
     from al_assets.agreement.planning.plan import plan as plan_of
-    from al_assets.agreement.planning.plan_text import plan_lines
     from al_assets.storage.root import RunRoot
 
     settings = load_policy(policy)

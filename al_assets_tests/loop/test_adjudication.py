@@ -6,9 +6,9 @@ import dagster as dg
 import polars as pl
 
 from al_assets.automation.observe import observe
-from al_assets.report.explain import explain_figure
 from al_assets.report.iteration_tables import read_tables
 from al_assets.report.page_tables import provenance
+from al_assets.report.tracing import explain_figure
 from al_assets.storage.ledger import Adjudication, Ledger
 from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.small_loop import SmallLoop, failure

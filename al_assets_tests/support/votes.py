@@ -1,10 +1,12 @@
 """Votes of simulated raters as the frames of the loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from al_assets.agreement.core.kappa import Floats, Panel
 
 _WORDS = {1.0: "positive", 0.0: "negative"}
 
@@ -54,3 +56,9 @@ def noisy_votes(
     votes = (truth[:, None] ^ (generator.random((items, raters)) < error)).astype(np.float64)
     votes[generator.random((items, raters)) < missing] = np.nan
     return votes
+
+
+def panel(votes: Floats, models: Mapping[str, Floats] | None = None, weights: Floats | None = None) -> dict[str, float]:
+    """Return every figure of ``Panel`` for one sample; NaN where a figure is undefined."""
+    rows = np.ones((1, len(votes))) if weights is None else weights[None, :]
+    return {name: float(values[0]) for name, values in Panel(votes, models).figures(rows).items()}

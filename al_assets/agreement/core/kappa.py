@@ -37,13 +37,10 @@ __all__ = [
     "mean_defined",
     "mean_model_kappa",
     "mean_pairwise_kappa",
-    "negative_agreement",
     "negative_of",
     "observed_agreement",
     "observed_of",
     "pair_cells",
-    "panel",
-    "positive_agreement",
     "positive_of",
 ]
 
@@ -68,21 +65,6 @@ def cohen_kappa(first: Floats, second: Floats, weights: Floats | None = None) ->
     :return: -1 to 1; NaN where it is undefined: no common item, or both raters use one and the same label only.
     """
     return float(kappa_of(_weighted_cells(first, second, weights)))
-
-
-def observed_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
-    """Return the share of common items on which two raters give the same label; NaN without a common item."""
-    return float(observed_of(_weighted_cells(first, second, weights)))
-
-
-def positive_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
-    """Return 2a / (2a + b + c) (Cicchetti and Feinstein 1990); NaN if neither rater ever says positive."""
-    return float(positive_of(_weighted_cells(first, second, weights)))
-
-
-def negative_agreement(first: Floats, second: Floats, weights: Floats | None = None) -> float:
-    """Return 2d / (2d + b + c) (Cicchetti and Feinstein 1990); NaN if neither rater ever says negative."""
-    return float(negative_of(_weighted_cells(first, second, weights)))
 
 
 def mean_pairwise_kappa(votes: Floats, weights: Floats | None = None) -> float:
@@ -126,12 +108,6 @@ def krippendorff_alpha(votes: Floats, weights: Floats | None = None) -> float:
     :param weights: counts of each item; weights of another scale should average 1, as n - 1 enters the formula.
     """
     return float(Panel(votes).figures(_rows(weights, votes))["krippendorff_alpha"][0])
-
-
-def panel(votes: Floats, models: Mapping[str, Floats] | None = None, weights: Floats | None = None) -> dict[str, float]:
-    """Return every figure of ``Panel`` for one sample; NaN where a figure is undefined."""
-    figures = Panel(votes, models).figures(_rows(weights, votes))
-    return {name: float(values[0]) for name, values in figures.items()}
 
 
 class Panel:

@@ -10,6 +10,7 @@ import polars as pl
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.figures import figure_of, interval_of
+from al_assets.formatting import decimal, interval
 
 _Z95 = NormalDist().inv_cdf(0.975)
 
@@ -63,8 +64,8 @@ def expected_gain(history: Sequence[tuple[str, pl.DataFrame]], budget: int) -> G
         step * slope for slope in (fit.slope, fit.slope - _Z95 * fit.error, fit.slope + _Z95 * fit.error)
     )
     text = (
-        f"{gain:+.3f} kappa (95 % interval {low:+.3f} to {high:+.3f}), from {len(points)} iterations' kappa on the "
-        f"{scope} items against the logarithm of the labels"
+        f"{decimal(gain, 3, sign=True)} kappa (95 % interval {interval(low, high, 3, sign=True)}), "
+        f"from {len(points)} iterations' kappa on the {scope} items against the logarithm of the labels"
     )
     return GainPlan(gain, low, high, 100 * fit.slope / labels, len(points), text)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution
 from al_assets.agreement.core.kappa import Floats
+from al_assets.formatting import decimal
 
 FEWEST_ITEMS = 100
 _BINS = 10
@@ -64,8 +65,9 @@ def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRene
     before, after = _binned(then, now)
     index, chance = _stability(before, after), _by_chance(before, after)
     distance = _distance(then, now)
-    found = f"population stability index {index:.3f} (limit {limit:g}, by chance below {chance:.3f})"
-    shifted = f"scores moved {'up' if now.mean() > then.mean() else 'down'} from {then.mean():.3f} to {now.mean():.3f}"
+    found = f"population stability index {decimal(index, 3)} (limit {limit:g}, by chance below {decimal(chance, 3)})"
+    way = "up" if now.mean() > then.mean() else "down"
+    shifted = f"scores moved {way} from {decimal(then.mean(), 3)} to {decimal(now.mean(), 3)}"
     if index <= limit:
         return PanelRenewal(False, index, chance, distance, f"{found}: the panel still stands for the pool")
     if index <= chance:

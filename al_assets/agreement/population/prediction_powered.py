@@ -8,8 +8,7 @@ import numpy as np
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.audit import audit_prevalence
-from al_assets.agreement.population.stratified_sample import AuditSample, mean_distribution
+from al_assets.agreement.population.audit import AuditSample, audit_prevalence, mean_distribution
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from al_assets.agreement.core.bootstrap import Distribution, Interval
 from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.population.audit import audit_of
+from al_assets.agreement.population.audit import AuditSample, audit_of, rao_wu_weights
 from al_assets.agreement.population.calibration import Calibration
-from al_assets.agreement.population.stratified_sample import AuditSample, rao_wu_weights
+from al_assets.formatting import decimal
 
 ITEMS_A_BIN = 20
 _BINS = pl.Schema(
@@ -99,10 +99,11 @@ def reliability_figures(
     if found.plain_error is None or found.chance_error is None or found.constant_brier is None:
         return [as_figure(name, scope, found.error, None) for name in ("calibration_error", "brier_score")]
     error = (
-        f"{found.bins.height} bins; {found.plain_error:.3f} before the part of chance is taken out, where perfect "
-        f"calibration would show {found.chance_error:.3f}. The curve's level was set by these items' prevalence"
+        f"{found.bins.height} bins; {decimal(found.plain_error, 3)} before the part of chance is taken out, where "
+        f"perfect calibration would show {decimal(found.chance_error, 3)}. The curve's level was set by these "
+        "items' prevalence"
     )
-    brier = f"0 is best; {found.constant_brier:.3f} for giving every item the prevalence"
+    brier = f"0 is best; {decimal(found.constant_brier, 3)} for giving every item the prevalence"
     return [
         as_figure("calibration_error", scope, found.error, error),
         as_figure("brier_score", scope, found.brier, brier),

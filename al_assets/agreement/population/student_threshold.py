@@ -28,6 +28,7 @@ from al_assets.agreement.population.thresholds import (
     prevalence_threshold,
     probability_threshold,
 )
+from al_assets.formatting import decimal
 
 OUT_OF_FOLD = "out_of_fold"
 FINE_TUNING = "fine-tuning"
@@ -72,7 +73,7 @@ class StudentThreshold:
 
     def figures(self) -> list[Figure]:
         """Return the rows of the report."""
-        observed = "none yet" if self.observed is None else f"{self.observed:.3f}"
+        observed = decimal(self.observed, 3, missing="none yet")
         detail = f"audit labels say {observed} ({self.audit_items} items), shrunk towards the expected prevalence"
         prevalence, curve = round(self.prevalence, 12), self.calibration
         slope, intercept = (None, None) if curve.knots else (round(curve.slope, 9), round(curve.level, 9))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns
 from al_assets.agreement.core.two_by_two import Floats
 from al_assets.agreement.raters.rated_items import RatedItems, rated_items
+from al_assets.formatting import decimal
 
 SCHEMA = {
     "item_id": pl.String,
@@ -137,7 +138,7 @@ def _row(
     others_say = (
         f"{against} of {len(given)} other raters said {opposite}" if len(given) else "no other rater gave a label"
     )
-    model_says = f"the model gives positive {positive[item]:.2f}"
+    model_says = f"the model gives positive {decimal(float(positive[item]))}"
     return (
         str(items.item_id[item]),
         rated.raters[rater],

@@ -24,6 +24,7 @@ from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import LabelledItems, floats
 from al_assets.agreement.population.audit import audit_distributions, audit_of
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
+from al_assets.formatting import percent
 
 RANKING, THRESHOLD = "gain_from_ranking", "gain_from_threshold"
 _PARTS = (RANKING, THRESHOLD)
@@ -67,16 +68,18 @@ def combinations(items: LabelledItems, scores: pl.DataFrame, threshold: float) -
     return Combinations(labels, model_share, incumbent_share)
 
 
-def measured_parts(scope: str, items: LabelledItems, found: Combinations, *, resamples: int, seed: int) -> list[Figure]:
+def measured_parts(
+    scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int
+) -> list[Figure]:
     """Return both parts of the gain on items that count alike, with paired BCa intervals over their groups.
 
-    :param found: ``combinations`` of these items.
+    :param models: ``combinations`` of these items.
     """
     kept = items.decisive > 0
     labelled = items.where(kept)
     if not len(labelled):
         return _none(scope)
-    agreement = Panel(labelled.votes, found.where(kept).labels)
+    agreement = Panel(labelled.votes, models.where(kept).labels)
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         return _parts(agreement.kappas(weights))
@@ -85,26 +88,26 @@ def measured_parts(scope: str, items: LabelledItems, found: Combinations, *, res
     distributions = grouped_distributions(
         statistics, labelled.group, resamples=resamples, seed=seed, leverage=dict.fromkeys(_PARTS, kappa)
     )
-    return _figures(scope, labelled, found, distributions)
+    return _figures(scope, labelled, models, distributions)
 
 
 def population_parts(
-    scope: str, items: LabelledItems, found: Combinations, *, resamples: int, seed: int
+    scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int
 ) -> list[Figure]:
     """Return both parts of the gain over the whole pool, from audit items, with paired Rao-Wu intervals.
 
-    :param found: ``combinations`` of these items.
+    :param models: ``combinations`` of these items.
     """
     kept = items.decisive > 0
     labelled = items.where(kept)
     if not len(labelled):
         return _none(scope)
-    kappas = audit_distributions(audit_of(labelled), found.where(kept).labels, resamples=resamples, seed=seed)
-    estimates = _parts({name: np.array([each.estimate]) for name, each in kappas.items()})
-    replicates = _parts({name: each.replicates for name, each in kappas.items()})
+    kappas = audit_distributions(audit_of(labelled), models.where(kept).labels, resamples=resamples, seed=seed)
+    estimates = _parts({name: np.array([kappa.estimate]) for name, kappa in kappas.items()})
+    replicates = _parts({name: kappa.replicates for name, kappa in kappas.items()})
     groups = kappas["model_expert_kappa"].groups
     distributions = {name: Distribution(float(estimates[name][0]), replicates[name], groups) for name in _PARTS}
-    return _figures(scope, labelled, found, distributions)
+    return _figures(scope, labelled, models, distributions)
 
 
 def _parts(figures: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -114,19 +117,20 @@ def _parts(figures: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _figures(
-    scope: str, labelled: LabelledItems, found: Combinations, distributions: Mapping[str, Distribution]
+    scope: str, labelled: LabelledItems, models: Combinations, distributions: Mapping[str, Distribution]
 ) -> list[Figure]:
     shared = int((labelled.decisive > 1).sum())
     shares = (
-        f"the student calls {found.model_share:.1%} of the pool positive, the incumbent {found.incumbent_share:.1%}"
+        f"the student calls {percent(models.model_share, 1)} of the pool positive, "
+        f"the incumbent {percent(models.incumbent_share, 1)}"
     )
     details = {
         RANKING: f"part of student_gain: which items are put first, at either positive share; {shares}",
         THRESHOLD: f"part of student_gain: how many items are called positive, in either ranking; {shares}",
     }
     return [
-        as_figure(name, scope, each.interval(shared, undefined=_UNDEFINED), details[name])
-        for name, each in distributions.items()
+        as_figure(name, scope, part.interval(shared, undefined=_UNDEFINED), details[name])
+        for name, part in distributions.items()
     ]
 
 

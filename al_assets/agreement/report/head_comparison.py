@@ -11,6 +11,7 @@ import numpy as np
 from al_assets.agreement.core.bootstrap import Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import LabelledItems, why_undefined
+from al_assets.formatting import decimal, estimate, interval
 
 HEAD_AHEAD = "head ahead"
 STUDENT_AHEAD = "student ahead"
@@ -75,29 +76,23 @@ def compare_with_head(
     return HeadComparison(**{name: each.interval(shared, undefined=undefined) for name, each in found.items()})
 
 
-def comparison_sentence(found: HeadComparison, lesson: str) -> str:
+def comparison_sentence(compared: HeadComparison, lesson: str) -> str:
     """Say in one sentence what the comparison means.
 
     :param lesson: what the head learnt from, such as ``the same 62 labels``.
     """
-    if found.difference.estimate is None:
-        return f"Whether a linear head makes more of {lesson} than the student is not known: {found.reason}."
+    if compared.difference.estimate is None:
+        return f"Whether a linear head makes more of {lesson} than the student is not known: {compared.reason}."
     said = (
-        f"A linear head on the frozen embedding, trained on {lesson}, agrees with the experts at {_kappa(found.head)}, "
-        f"the student at {_kappa(found.student)}"
+        f"A linear head on the frozen embedding, trained on {lesson}, agrees with the experts at "
+        f"{_kappa(compared.head)}, the student at {_kappa(compared.student)}"
     )
-    difference = _signed(found.difference.estimate)
-    if found.outcome is None or found.difference.low is None or found.difference.high is None:
-        return f"{said}: how sure the difference of {difference} is cannot be said ({found.reason})."
-    span = f"({_signed(found.difference.low)} to {_signed(found.difference.high)})"
-    return f"{said}: the difference of {difference} {span} {_MEANING[found.outcome]}."
+    difference = decimal(compared.difference.estimate, sign=True)
+    if compared.outcome is None or compared.difference.low is None or compared.difference.high is None:
+        return f"{said}: how sure the difference of {difference} is cannot be said ({compared.reason})."
+    span = f"({interval(compared.difference.low, compared.difference.high, sign=True)})"
+    return f"{said}: the difference of {difference} {span} {_MEANING[compared.outcome]}."
 
 
-def _kappa(found: Interval) -> str:
-    estimate = f"{found.estimate:.2f}"
-    return estimate if found.low is None or found.high is None else f"{estimate} ({found.low:.2f} to {found.high:.2f})"
-
-
-def _signed(value: float) -> str:
-    # Adding 0 turns -0 into 0.
-    return f"{round(value, 2) + 0.0:+.2f}"
+def _kappa(kappa: Interval) -> str:
+    return estimate(kappa.estimate, kappa.low, kappa.high)

@@ -19,14 +19,16 @@ from al_assets.agreement.stopping.evidence import (
     Decision,
     Evidence,
 )
-from al_assets.agreement.stopping.predictions import PredictedChange, Stabilised, f_change_bound
 from al_assets.agreement.stopping.rules import (
     Budget,
     GuidelineProblem,
     Parity,
     Plateau,
+    PredictedChange,
     Rule,
+    Stabilised,
     StoppingRules,
+    f_change_bound,
     repeated_looks,
 )
 

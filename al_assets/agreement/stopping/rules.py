@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Protocol
 
 from al_assets.agreement.stopping import ceiling
@@ -10,10 +11,11 @@ from al_assets.agreement.stopping.evidence import (
     GUIDELINE_PROBLEM,
     PARITY,
     PLATEAU,
+    STABLE,
     Decision,
     Evidence,
 )
-from al_assets.agreement.stopping.predictions import PredictedChange, Stabilised
+from al_assets.formatting import decimal, percent
 
 PARITY_ERROR = 0.05
 PLATEAU_ERROR = 0.10
@@ -45,19 +47,19 @@ class GuidelineProblem:
         kappa, population = evidence.expert_kappa, evidence.population_kappa.estimate
         if kappa.estimate is None or kappa.low is None or kappa.high is None:
             return Decision(GUIDELINE_PROBLEM, False, f"expert-expert kappa not known: {kappa.reason}")
-        found = (
-            f"expert-expert kappa {kappa.estimate:.2f} (at least {kappa.low:.2f}, at most {kappa.high:.2f}, each with "
-            f"95 % confidence) on {kappa.items} items, "
-            f"{'unknown' if population is None else format(population, '.2f')} in the pool, minimum {self.min_kappa:g}"
+        measured = (
+            f"expert-expert kappa {decimal(kappa.estimate)} (at least {decimal(kappa.low)}, at most "
+            f"{decimal(kappa.high)}, each with 95 % confidence) on {kappa.items} items, "
+            f"{decimal(population, missing='unknown')} in the pool, minimum {self.min_kappa:g}"
         )
         if kappa.items < self.min_items:
-            return Decision(GUIDELINE_PROBLEM, False, f"{found}; judged from {self.min_items} items on")
+            return Decision(GUIDELINE_PROBLEM, False, f"{measured}; judged from {self.min_items} items on")
         if kappa.high >= self.min_kappa:
             state = "undecided" if kappa.estimate < self.min_kappa else "good enough"
-            return Decision(GUIDELINE_PROBLEM, False, f"{found}: {state}")
+            return Decision(GUIDELINE_PROBLEM, False, f"{measured}: {state}")
         if population is not None and population >= self.min_kappa:
-            return Decision(GUIDELINE_PROBLEM, False, f"{found}: only the chosen items are hard to agree on")
-        return Decision(GUIDELINE_PROBLEM, True, f"{found}; the guideline needs work")
+            return Decision(GUIDELINE_PROBLEM, False, f"{measured}: only the chosen items are hard to agree on")
+        return Decision(GUIDELINE_PROBLEM, True, f"{measured}; the guideline needs work")
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,14 @@ class Plateau:
         gain = evidence.panel_gain
         if gain.estimate is None or gain.low is None or gain.high is None:
             return Decision(PLATEAU, False, f"panel gain not measured: {gain.reason}")
-        found = (
-            f"panel kappa {gain.estimate:+.2f} over {self.window} iterations, 90 % upper bound {gain.high:+.2f}, "
-            f"least gain {self.min_gain:g}, {gain.items} items"
+        measured = (
+            f"panel kappa {decimal(gain.estimate, sign=True)} over {self.window} iterations, 90 % upper bound "
+            f"{decimal(gain.high, sign=True)}, least gain {self.min_gain:g}, {gain.items} items"
         )
         if gain.high < self.min_gain:
             looks = evidence.iterations - max(self.min_iterations, self.window + 1) + 1
-            return Decision(PLATEAU, True, f"{found}; {repeated_looks(looks, PLATEAU_ERROR)}")
-        return Decision(PLATEAU, False, f"{found}: {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}")
+            return Decision(PLATEAU, True, f"{measured}; {repeated_looks(looks, PLATEAU_ERROR)}")
+        return Decision(PLATEAU, False, f"{measured}: {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}")
 
     def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
         if low >= self.min_gain:
@@ -124,12 +126,85 @@ class Budget:
 
     def decide(self, evidence: Evidence) -> Decision:
         """Fire at the first of the two limits."""
-        found = (
+        measured = (
             f"{evidence.labels} of {self.max_labels} labels, "
             f"{evidence.iterations} of {self.max_iterations} iterations used"
         )
         spent = evidence.labels >= self.max_labels or evidence.iterations >= self.max_iterations
-        return Decision(BUDGET_SPENT, spent, found)
+        return Decision(BUDGET_SPENT, spent, measured)
+
+
+@dataclass(frozen=True)
+class Stabilised:
+    """Fires when successive students label the unlabelled stop set alike (Bloodgood and Vijay-Shanker 2009).
+
+    The mean kappa of the last ``window`` comparisons must be AT OR ABOVE the threshold. Never before
+    ``min_iterations``. See ``f_change_bound`` for what a threshold promises.
+    """
+
+    threshold: float = 0.97
+    window: int = 3
+    min_iterations: int = 3
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when predictions no longer change."""
+        recent, waiting = _latest(evidence.stop_set_agreements, evidence, self.window, self.min_iterations)
+        if waiting:
+            return Decision(STABLE, False, waiting)
+        mean = fmean(recent)
+        fired = mean >= self.threshold - 1e-12
+        measured = (
+            f"successive students agree on the stop set with kappa {decimal(mean, 3)} over the last {self.window}"
+        )
+        bound = f_change_bound(min(recent))
+        # Above 1 the bound says nothing, as an F measure cannot change by more.
+        meaning = f": F changed by at most {decimal(bound, 3)} an iteration" if bound is not None and bound < 1 else ""
+        return Decision(STABLE, fired, f"{measured}, needed {self.threshold:g}{meaning}")
+
+
+@dataclass(frozen=True)
+class PredictedChange:
+    """Fires when the predicted change of F between successive students is small (Altschuler and Bloodgood 2019).
+
+    The mean of the last ``window`` predicted changes must be BELOW the threshold. Supporting evidence only unless
+    ``advisory`` is False: stopping.md shows how early it fires.
+    """
+
+    threshold: float = 0.05
+    window: int = 3
+    min_iterations: int = 3
+    advisory: bool = True
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when F is predicted to change little."""
+        recent, waiting = _latest(evidence.stop_set_changes, evidence, self.window, self.min_iterations)
+        if waiting:
+            return Decision(STABLE, False, waiting, "predicted change", self.advisory)
+        mean = fmean(recent)
+        measured = (
+            f"predicted change of F between successive students {decimal(mean, 3)} over the last {self.window}, "
+            f"needed below {self.threshold:g}"
+        )
+        return Decision(STABLE, mean < self.threshold, measured, "predicted change", self.advisory)
+
+
+def f_change_bound(agreement: float) -> float | None:
+    """Return by how much F can differ between two models that agree with kappa ``agreement`` on the whole population.
+
+    4 (1 - T) / T (Bloodgood and Grothendieck 2013). Kappa measured on a sample of the population adds its own error.
+
+    :return: None where agreement is not above 0, as there the bound does not hold.
+    """
+    return 4 * (1 - agreement) / agreement if agreement > 0 else None
+
+
+def _latest(
+    values: tuple[float | None, ...], evidence: Evidence, window: int, min_iterations: int
+) -> tuple[list[float], str]:
+    if evidence.iterations < min_iterations:
+        return [], f"{evidence.iterations} of at least {min_iterations} iterations done"
+    known = [value for value in values[-window:] if value is not None]
+    return known, "" if len(known) == window else f"{len(known)} of {window} latest stop-set comparisons known"
 
 
 @dataclass(frozen=True)
@@ -170,5 +245,6 @@ def repeated_looks(looks: int, error: float) -> str:
     however the looks depend on each other.
     """
     if looks <= 1:
-        return f"look 1, a false signal has a chance of at most {error:.0%}"
-    return f"look {looks}, a false signal by now has a chance of at most {min(1.0, looks * error):.0%}, so confirm it"
+        return f"look 1, a false signal has a chance of at most {percent(error)}"
+    chance = percent(min(1.0, looks * error))
+    return f"look {looks}, a false signal by now has a chance of at most {chance}, so confirm it"

@@ -20,12 +20,13 @@ from al_assets.agreement.core.kappa import (
     krippendorff_alpha,
     mean_model_kappa,
     mean_pairwise_kappa,
-    negative_agreement,
-    observed_agreement,
-    panel,
-    positive_agreement,
+    negative_of,
+    observed_of,
+    pair_cells,
+    positive_of,
 )
 from al_assets.agreement.core.two_by_two import TABLE_FIGURES, table_figures
+from al_assets_tests.support.votes import panel
 
 NAN = float("nan")
 KAPPAS = ("expert_expert_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1")
@@ -50,9 +51,10 @@ def test_the_published_paradox_tables() -> None:
     # Feinstein and Cicchetti 1990: 118/5/2/0 agrees on 94 % of the items with a kappa below 0.
     first, second = _pair(118, 5, 2, 0)
     assert cohen_kappa(first, second) == pytest.approx(-0.0234, abs=1e-4)
-    assert observed_agreement(first, second) == pytest.approx(0.944)
-    assert positive_agreement(first, second) == pytest.approx(236 / 243)
-    assert negative_agreement(first, second) == 0
+    cells = pair_cells(first, second).sum(axis=0)
+    assert observed_of(cells) == pytest.approx(0.944)
+    assert positive_of(cells) == pytest.approx(236 / 243)
+    assert negative_of(cells) == 0
     assert gwet_ac1(np.stack([first, second], axis=1)) == pytest.approx(0.9408, abs=1e-3)
     # Wikipedia's grant-proposal table: 20/5/10/15 has kappa .4.
     assert cohen_kappa(*_pair(20, 5, 10, 15)) == pytest.approx(0.4)
@@ -239,8 +241,9 @@ def test_undefined_figures_are_nan_and_never_a_number() -> None:
     negative = np.zeros(20)
     assert np.isnan(cohen_kappa(negative, negative))
     assert np.isnan(krippendorff_alpha(np.zeros((20, 2))))
-    assert np.isnan(positive_agreement(negative, negative))
-    assert negative_agreement(negative, negative) == 1
+    cells = pair_cells(negative, negative).sum(axis=0)
+    assert np.isnan(positive_of(cells))
+    assert negative_of(cells) == 1
     assert np.isnan(cohen_kappa(np.array([1.0, NAN]), np.array([NAN, 0.0])))
     assert np.isnan(mean_pairwise_kappa(np.array([[1.0, NAN], [NAN, 0.0]])))
     assert np.isnan(mean_pairwise_kappa(np.array([[1.0], [0.0]])))

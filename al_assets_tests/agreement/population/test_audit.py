@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, cohen_kappa, mean_model_kappa
 from al_assets.agreement.population.audit import (
+    AuditSample,
     audit_distributions,
     audit_prevalence,
     audit_sample,
+    mean_distribution,
+    rao_wu_weights,
 )
-from al_assets.agreement.population.stratified_sample import AuditSample, mean_distribution, rao_wu_weights
 
 Bins = NDArray[np.int64]
 

@@ -3,9 +3,8 @@ import pytest
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.audit import audit_prevalence, audit_sample
+from al_assets.agreement.population.audit import AuditSample, audit_prevalence, audit_sample
 from al_assets.agreement.population.prediction_powered import power_tuning, prediction_powered_prevalence, rogan_gladen
-from al_assets.agreement.population.stratified_sample import AuditSample
 
 Bins = NDArray[np.int64]
 

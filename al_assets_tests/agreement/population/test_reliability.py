@@ -5,10 +5,9 @@ from scipy.special import expit
 from statsmodels.stats.proportion import proportion_confint
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.audit import audit_sample
+from al_assets.agreement.population.audit import AuditSample, audit_sample
 from al_assets.agreement.population.calibration import logit
 from al_assets.agreement.population.reliability import reliability, wilson_interval
-from al_assets.agreement.population.stratified_sample import AuditSample
 
 SIZE, STRATA = 4_000, 4
 

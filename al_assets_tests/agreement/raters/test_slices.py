@@ -13,9 +13,8 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from al_assets.agreement.core.kappa import PANEL_FIGURES
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.core.two_by_two import TABLE_FIGURES
-from al_assets.agreement.raters.pairwise import MODEL, OTHERS
 from al_assets.agreement.raters.rated_items import MAJORITY, QUALITY_FIGURES
-from al_assets.agreement.raters.slices import agreement_figures
+from al_assets.agreement.raters.slices import MODEL, OTHERS, agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
 from al_assets.tables import AGREEMENT_FIGURES
 from al_assets_tests.support.simulated_loop import World

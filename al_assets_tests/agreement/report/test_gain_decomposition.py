@@ -38,7 +38,7 @@ def test_the_parts_add_up_to_the_gain(world: Factory, scope: str) -> None:
         for name in ("gain_from_ranking", "gain_from_threshold"):
             row = found[name]
             assert row["low"] < row["estimate"] < row["high"]  # type: ignore[operator]
-            assert str(row["detail"]).endswith(f"of the pool positive, the incumbent {share:.1%}")
+            assert str(row["detail"]).endswith(f"of the pool positive, the incumbent {100 * share:.1f} %")
 
 
 def test_the_same_ranking_with_another_share_gains_by_threshold_alone(world: Factory) -> None:

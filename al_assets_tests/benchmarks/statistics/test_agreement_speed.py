@@ -3,8 +3,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_assets.agreement.raters.pairwise import MODEL
-from al_assets.agreement.raters.slices import agreement_figures
+from al_assets.agreement.raters.slices import MODEL, agreement_figures
 from benchmarks.statistics.agreement_speed import bench_agreement, simulated_votes
 
 

@@ -8,8 +8,8 @@ import polars as pl
 from al_assets.agreement.core.bootstrap import Resampling
 from al_assets.agreement.core.figures import Figure, figures_in
 from al_assets.agreement.raters.gold_accuracy import ALL
-from al_assets.agreement.raters.pairwise import OTHERS, comparison_rows
 from al_assets.agreement.raters.rated_items import rated_items
+from al_assets.agreement.raters.slices import OTHERS, comparison_rows
 from al_assets.agreement.report.scopes import expert_scope
 from al_assets.config import Policy
 from al_assets.review.hidden_items import GoldError, rater_quality

@@ -11,9 +11,8 @@ import pytest
 from starlette.applications import Starlette
 
 from al_assets.agreement.core.figures import figure_of, frame_of
-from al_assets.agreement.raters.pairwise import OTHERS
 from al_assets.agreement.raters.rated_items import rated_items
-from al_assets.agreement.raters.slices import agreement_figures
+from al_assets.agreement.raters.slices import OTHERS, agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
 from al_assets.formatting import decimal, interval
 from al_assets.review.desk.dashboard.figures import SHOWN, agreement_of, raters_of
@@ -105,7 +104,7 @@ def test_raters_figures_are_those_of_the_agreement_package(labelled: Desk) -> No
         assert each.retest.items > 0
     anna, cleo = found.raters[0], found.raters[2]
     assert anna.gold is not None
-    assert (anna.gold.estimate, (anna.gold.low, anna.gold.high)) == (1.0, (pytest.approx(0.2065493), 1.0))
+    assert (anna.gold.estimate, anna.gold.low, anna.gold.high) == pytest.approx((1.0, 0.2065493, 1.0))
     assert cleo.gold is None
 
 

@@ -10,9 +10,9 @@ from sklearn.metrics import cohen_kappa_score
 from al_assets.agreement.core.figures import figure_of
 from al_assets.config import Policy
 from al_assets.report.descriptions import FIGURES, SCOPES, describe
-from al_assets.report.explain import explain_figure
+from al_assets.report.explanation import explanation_view
 from al_assets.report.iteration_tables import IterationTables, read_tables
-from al_assets.report.terminal import explanation_view
+from al_assets.report.tracing import explain_figure
 from al_assets_tests.support.finished_run import KEYS, SCRIPT
 from al_assets_tests.support.loop_journal import Journal
 
