@@ -38,7 +38,6 @@ __all__ = [
     "mean_model_kappa",
     "mean_pairwise_kappa",
     "negative_of",
-    "observed_agreement",
     "observed_of",
     "pair_cells",
     "positive_of",

@@ -75,11 +75,11 @@ def alt_test(votes: Floats, model: Floats, *, epsilon: float = 0.2, q: float = 0
     advantages = [_advantages(votes, model, expert) for expert in range(votes.shape[1])]
     p_values = [_p_value(expert - machine, epsilon) for machine, expert in advantages]
     tested = [place for place, value in enumerate(p_values) if value is not None]
-    # False discovery rate q under any dependence (Benjamini and Yekutieli 2001, theorem 1.3).
-    adjusted: Sequence[float] = (
-        false_discovery_control([p_values[place] for place in tested], method="by") if tested else []
-    )
-    beaten = {place for place, value in zip(tested, adjusted, strict=True) if value <= q}
+    beaten = set()
+    if tested:
+        # False discovery rate q under any dependence (Benjamini and Yekutieli 2001, theorem 1.3).
+        adjusted = false_discovery_control([p_values[place] for place in tested], method="by")
+        beaten = {place for place, value in zip(tested, adjusted, strict=True) if value <= q}
     experts = tuple(
         AltExpert(
             place,
