@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.throwaway_postgres import Cluster, MissingPostgresError, binaries
-from benchmarks.throwaway_postgres import running_cluster as running_postgres
+from benchmarks.processes import Cluster, MissingPostgresError, binaries
+from benchmarks.processes import running_cluster as running_postgres
 
 __all__ = ["Cluster", "binaries", "running_cluster"]
 
 
 @contextmanager
 def running_cluster(*, durable: bool = False) -> Iterator[Cluster]:
-    """Yield a new cluster, see ``throwaway_postgres``; without the programs the test is skipped."""
+    """Yield a new cluster, see ``benchmarks.processes``; without the programs the test is skipped."""
     try:
         with running_postgres(durable=durable) as cluster:
             yield cluster

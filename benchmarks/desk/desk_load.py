@@ -14,9 +14,9 @@ import numpy as np
 from al_assets.review.desk.security.secret import desk_secret
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_server import DeskServer, Effort, Meter, running_desk
-from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
-from benchmarks.desk.raters import Diary, Rater, Shift
-from benchmarks.throwaway_postgres import running_cluster
+from benchmarks.desk.prepared_desk import ITERATION, PreparedDesk, check_ledger, prepare_desk
+from benchmarks.desk.raters import Rater, RaterLog, WorkingTime
+from benchmarks.processes import running_cluster
 
 DATABASES = ("sqlite", "postgresql")
 PHASES = ("paced", "flat out", "killed")
@@ -108,13 +108,13 @@ def bench_desk(
     for database in databases:
         with tempfile.TemporaryDirectory(prefix="al_bench_desk_") as scratch, _ledgers(database, Path(scratch)) as new:
             progress(f"{database}: single votes without a desk")
-            single = make_place(_folder(scratch, "floor"), new(), 2, 5_000, seed)
+            single = prepare_desk(_folder(scratch, "floor"), new(), 2, 5_000, seed)
             floors[database] = _floor(single, min(seconds, _FLOOR_SECONDS))
             for name in phases:
                 progress(f"{database}: {raters} raters, {name}")
-                place = make_place(_folder(scratch, name), new(), raters, items, seed)
+                desk = prepare_desk(_folder(scratch, name), new(), raters, items, seed)
                 think, wanted = (THINK_SECONDS if name == "paced" else 0.0), (kills if name == "killed" else 0)
-                found.append(_phase(database, name, place, seconds, think, wanted))
+                found.append(_phase(database, name, desk, seconds, think, wanted))
     ratio = {each.database: each.votes_per_s / floors[each.database] for each in found if each.name == "flat out"}
     return DeskBench(tuple(found), floors, ratio)
 
@@ -138,11 +138,11 @@ def _folder(scratch: str, name: str) -> Path:
     return folder
 
 
-def _floor(place: Place, seconds: float) -> float:
+def _floor(desk: PreparedDesk, seconds: float) -> float:
     """Return how many single votes a second one process records durably."""
-    rater = next(iter(place.links))
+    rater = next(iter(desk.links))
     done, began = 0, time.perf_counter()
-    with Ledger.of(place.policy, keep_connections=True) as ledger:
+    with Ledger.of(desk.policy, keep_connections=True) as ledger:
         for item in ledger.queue(ITERATION)["item_id"]:
             if time.perf_counter() - began > seconds:
                 break
@@ -151,26 +151,26 @@ def _floor(place: Place, seconds: float) -> float:
     return done / (time.perf_counter() - began)
 
 
-def _phase(database: str, name: str, place: Place, seconds: float, think: float, kills: int) -> Phase:
-    diary = Diary()
-    with running_desk(place.policy_file, place.policy_file.parent / "desk.log") as server:
-        effort = asyncio.run(_work(place, server, seconds, think, kills, diary))
+def _phase(database: str, name: str, desk: PreparedDesk, seconds: float, think: float, kills: int) -> Phase:
+    log = RaterLog()
+    with running_desk(desk.policy_file, desk.policy_file.parent / "desk.log") as server:
+        effort = asyncio.run(_work(desk, server, seconds, think, kills, log))
         server.note_memory()
         peak = server.peak_mb
-    found = check_ledger(place, desk_secret(place.policy), diary.accepted)
-    p50, p95, p99 = (float(each) * 1_000 for each in np.percentile(diary.seconds or [np.nan], [50, 95, 99]))
+    found = check_ledger(desk, desk_secret(desk.policy), log.accepted)
+    p50, p95, p99 = (float(each) * 1_000 for each in np.percentile(log.seconds or [np.nan], [50, 95, 99]))
     return Phase(
         database=database,
         name=name,
-        raters=len(place.links),
+        raters=len(desk.links),
         seconds=effort.seconds,
         votes=found.votes,
         votes_per_s=found.votes / effort.seconds,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        longest_outage_ms=max(diary.outages, default=0.0) * 1_000,
-        errors=len(diary.errors),
+        longest_outage_ms=max(log.outages, default=0.0) * 1_000,
+        errors=len(log.errors),
         lost=found.lost,
         doubled=found.doubled,
         too_many=found.too_many,
@@ -179,25 +179,27 @@ def _phase(database: str, name: str, place: Place, seconds: float, think: float,
         server_peak_mb=peak,
         cores_of_raters=effort.raters / effort.seconds,
         cores_of_others=effort.others / effort.seconds,
-        first_errors=tuple(diary.errors[:3]),
+        first_errors=tuple(log.errors[:3]),
     )
 
 
-async def _work(place: Place, server: DeskServer, seconds: float, think: float, kills: int, diary: Diary) -> Effort:
+async def _work(
+    desk: PreparedDesk, server: DeskServer, seconds: float, think: float, kills: int, log: RaterLog
+) -> Effort:
     """Let everybody sign in and work; return what it took from the first question to the last answer."""
-    raters = [Rater(name, server.port) for name in place.links]
+    raters = [Rater(name, server.port) for name in desk.links]
     for rater in raters:
-        await rater.sign_in(place.links[rater.name])
+        await rater.sign_in(desk.links[rater.name])
     meter = Meter(server)
-    shift = Shift(meter.began + seconds)
-    at_work = [asyncio.create_task(rater.work(shift, think, diary)) for rater in raters]
+    working_time = WorkingTime(meter.began + seconds)
+    at_work = [asyncio.create_task(rater.work(working_time, think, log)) for rater in raters]
     for _ in range(kills):
         # Each server lives equally long, or the next ones would not get far enough to lose anything.
         await asyncio.sleep(seconds / (kills + 1))
         killed_at = time.monotonic()
         server.kill()
         await asyncio.to_thread(server.start)
-        shift.ends += time.monotonic() - killed_at
+        working_time.ends += time.monotonic() - killed_at
         meter.kills += 1
     await asyncio.gather(*at_work)
     effort = meter.effort()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import free_port
+from benchmarks.processes import free_port, peak_rss_mb
 
 START_SECONDS = 60.0
 
@@ -71,7 +71,7 @@ class DeskServer:
     def note_memory(self) -> None:
         """Keep the largest resident size seen so far, in MB."""
         if self.process is not None and self.process.poll() is None:
-            self.peak_mb = max(self.peak_mb, _peak_mb(self.process.pid))
+            self.peak_mb = max(self.peak_mb, peak_rss_mb(self.process.pid))
 
     def _used(self) -> float:
         if self.process is None or self.process.poll() is not None:
@@ -113,15 +113,6 @@ def running_desk(policy_file: Path, log: Path) -> Iterator[DeskServer]:
         yield server
     finally:
         server.stop()
-
-
-def _peak_mb(process: int) -> float:
-    status = Path(f"/proc/{process}/status")
-    if status.is_file():
-        # The kernel remembers the largest size in between.
-        line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    return float(psutil.Process(process).memory_info().rss / 2**20)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _TEXT = (
 
 
 @dataclass(frozen=True)
-class Place:
+class PreparedDesk:
     """A prepared desk.
 
     :param links: the path of each rater's invitation, by name.
@@ -36,7 +36,7 @@ class Place:
     links: dict[str, str]
 
 
-def make_place(folder: Path, ledger_url: str, raters: int, items: int, seed: int) -> Place:
+def prepare_desk(folder: Path, ledger_url: str, raters: int, items: int, seed: int) -> PreparedDesk:
     """Write a policy, publish a queue of some items and invite the raters.
 
     :param folder: must exist.
@@ -48,7 +48,7 @@ def make_place(folder: Path, ledger_url: str, raters: int, items: int, seed: int
     with Ledger.of(policy) as ledger, PeopleStore.of(policy) as people:
         ledger.publish(ITERATION, _queue(items, seed), {"bench": "desk"})
         tokens = {name: changes.invite(people, ledger, name, (Role.RATER,), "benchmarks desk") for name in names}
-    return Place(file, policy, {name: f"/join/{token}" for name, token in tokens.items()})
+    return PreparedDesk(file, policy, {name: f"/join/{token}" for name, token in tokens.items()})
 
 
 def _policy(raters: list[str], ledger_url: str) -> dict[str, object]:
@@ -79,7 +79,7 @@ def _queue(items: int, seed: int) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Ledgered:
+class LedgerCheck:
     """The ledger after a run.
 
     :param lost: answers that a page called saved and that are not on record.
@@ -93,17 +93,17 @@ class Ledgered:
     too_many: int
 
 
-def check_ledger(place: Place, key: bytes, accepted: Sequence[tuple[str, str]]) -> Ledgered:
+def check_ledger(desk: PreparedDesk, key: bytes, accepted: Sequence[tuple[str, str]]) -> LedgerCheck:
     """Compare the ledger's whole history with what the raters were told.
 
     :param key: the desk's.
     :param accepted: (rater, form's action) of every answer that a page called saved.
     """
-    with Ledger.of(place.policy) as ledger:
+    with Ledger.of(desk.policy) as ledger:
         rows = ledger.history().select("rater", "item_id").rows()
-    recorded = Counter((rater, _action(place, key, rater, item)) for rater, item in rows)
+    recorded = Counter((rater, _action(desk, key, rater, item)) for rater, item in rows)
     items = Counter(item for _, item in set(rows))
-    return Ledgered(
+    return LedgerCheck(
         votes=len(rows),
         lost=sum(each not in recorded for each in set(accepted)),
         doubled=sum(count - 1 for count in recorded.values()),
@@ -111,5 +111,5 @@ def check_ledger(place: Place, key: bytes, accepted: Sequence[tuple[str, str]]) 
     )
 
 
-def _action(place: Place, key: bytes, rater: str, item: str) -> str:
-    return f"/questions/{question_code(key, place.policy.policy.name, QuestionId(ITERATION, item), rater)}/answer"
+def _action(desk: PreparedDesk, key: bytes, rater: str, item: str) -> str:
+    return f"/questions/{question_code(key, desk.policy.policy.name, QuestionId(ITERATION, item), rater)}/answer"

@@ -101,7 +101,7 @@ class Question:
 
 
 @dataclass
-class Shift:
+class WorkingTime:
     """How long the raters work.
 
     :param ends: of ``time.monotonic``; put off by the time for which there is no server.
@@ -111,7 +111,7 @@ class Shift:
 
 
 @dataclass
-class Diary:
+class RaterLog:
     """What the raters saw.
 
     :param seconds: from the answer that was sent to the next question on the page; those after a crash left out.
@@ -127,7 +127,7 @@ class Diary:
 
 
 class Rater:
-    """One rater with a browser of his own; he signs in with his link.
+    """One rater with a browser, who signs in with a link.
 
     :param port: of the server on the loopback interface.
     """
@@ -148,17 +148,17 @@ class Rater:
             raise RuntimeError(f"{self.name} was not let in: {answer.status}")
         self._question = question_of((await self._browser.request("GET", "/questions")).text)
 
-    async def work(self, shift: Shift, think_seconds: float, diary: Diary) -> None:
-        """Answer question after question until the shift ends, or until nothing is left.
+    async def work(self, working_time: WorkingTime, think_seconds: float, log: RaterLog) -> None:
+        """Answer question after question until the working time ends, or until nothing is left.
 
         :param think_seconds: between two answers.
         """
-        while (question := self._question) is not None and time.monotonic() < shift.ends:
+        while (question := self._question) is not None and time.monotonic() < working_time.ends:
             if think_seconds:
                 await asyncio.sleep(think_seconds * (0.5 + _share(f"{self.name}{question.action}")))
-            page = await self._patiently(question.action, self._answer(question), diary)
+            page = await self._patiently(question.action, self._answer(question), log)
             if _SAVED.search(page):
-                diary.accepted.append((self.name, question.action))
+                log.accepted.append((self.name, question.action))
             self._question = question_of(page)
 
     def leave(self) -> None:
@@ -169,7 +169,7 @@ class Rater:
         chosen = "positive" if _share(question.action) < 0.4 else "negative"
         return {**question.fields, "answer": chosen, "comment": ""}
 
-    async def _patiently(self, action: str, data: Mapping[str, str], diary: Diary) -> str:
+    async def _patiently(self, action: str, data: Mapping[str, str], log: RaterLog) -> str:
         """Send an answer, again after a crash of the server, and return the page."""
         began = time.monotonic()
         crashed = False
@@ -180,14 +180,14 @@ class Rater:
             except BrokenConnectionError as error:
                 crashed = True
                 if time.monotonic() - began > GIVE_UP_SECONDS:
-                    diary.errors.append(f"{error} for {GIVE_UP_SECONDS:.0f} s")
+                    log.errors.append(f"{error} for {GIVE_UP_SECONDS:.0f} s")
                     return ""
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if found.status != HTTPStatus.OK:
-                diary.errors.append(f"POST {action}: {found.status}")
+                log.errors.append(f"POST {action}: {found.status}")
             now = time.monotonic()
-            (diary.outages if crashed else diary.seconds).append(now - (began if crashed else sent))
+            (log.outages if crashed else log.seconds).append(now - (began if crashed else sent))
             return found.text
 
 

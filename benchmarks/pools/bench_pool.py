@@ -2,12 +2,10 @@
 
 import math
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -91,7 +89,7 @@ def make_pool(
         raise CurationError(f"difficulty: {difficulty!r} is unknown; choose from {', '.join(DIFFICULTIES)}")
     topics = draw_topics(DIFFICULTIES[difficulty], topic_count(items), dim, prevalence, seed)
     name = f"{difficulty}-{items}x{dim}-p{prevalence:g}-a{labeler_auc:g}-s{seed}"
-    drawn = _draw_items(topics, items, prevalence, seed, labeler_auc, VectorSink(items, dim, folder, name))
+    drawn = _draw_items(topics, items, prevalence, seed, labeler_auc, folder / f"{name}.npy" if folder else None)
     scores, positive = matched_scores(drawn.logits, prevalence)
     return BenchPool(
         name=name,
@@ -187,61 +185,6 @@ def matched_scores(logits: NDArray[np.float64], prevalence: float) -> tuple[NDAr
     return np.asarray(1 / (1 + np.exp(-np.clip(shifted, -500, 500)))), shifted >= 0
 
 
-class VectorSink:
-    """Takes blocks of rows in order; after the last, :attr:`vectors` holds them all.
-
-    :param folder: where ``name``.npy appears, complete, when the sink is closed without an error; None: in memory.
-    """
-
-    def __init__(self, items: int, dimensions: int, folder: Path | None, name: str) -> None:
-        self._shape = (items, dimensions)
-        self._folder = folder
-        self._name = name
-        self._blocks: list[NDArray[np.float16]] = []
-
-    def __enter__(self) -> Self:
-        """Open the file."""
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            number, path = tempfile.mkstemp(prefix=f".{self._name}-", dir=self._folder)
-            # Written as a stream and not through a memory map, whose dirty pages would count as this process's memory.
-            self._file, self._partial = os.fdopen(number, "wb"), Path(path)
-            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": self._shape}
-            np.lib.format.write_array_header_1_0(self._file, header)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the complete file its name, or remove what there is of it."""
-        if self._folder is None:
-            return
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink()
-
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Keep the next rows."""
-        block = rows.astype(np.float16)
-        if self._folder is None:
-            self._blocks.append(block)
-        else:
-            self._file.write(block.tobytes())
-
-    @property
-    def vectors(self) -> NDArray[Any]:
-        """All rows, float16, shape (items, dimensions); a memory map if there is a folder."""
-        if self._folder is None:
-            return np.concatenate(self._blocks)
-        return np.asanyarray(np.load(self._path, mmap_mode="r"))
-
-    @property
-    def _path(self) -> Path:
-        return Path(self._folder or ".") / f"{self._name}.npy"
-
-
 @dataclass(frozen=True)
 class _Drawn:
     vectors: NDArray[Any]
@@ -252,13 +195,14 @@ class _Drawn:
 
 
 def _draw_items(
-    topics: Topics, items: int, prevalence: float, seed: int, labeler_auc: float, sink: VectorSink
+    topics: Topics, items: int, prevalence: float, seed: int, labeler_auc: float, path: Path | None
 ) -> _Drawn:
     shift, noise = _matched(topics, prevalence, seed, labeler_auc)
     topic = np.empty(items, dtype=np.int32)
     truth, band = np.empty(items, dtype=np.bool_), np.empty(items, dtype=np.bool_)
     logits = np.empty(items)
-    with sink:
+
+    def draw_blocks() -> Iterator[NDArray[np.float16]]:
         for start in range(0, items, BLOCK_ROWS):
             place = slice(start, min(start + BLOCK_ROWS, items))
             generator = np.random.default_rng((seed, 2, start))
@@ -269,8 +213,32 @@ def _draw_items(
             inside = (chance >= BAND[0]) & (chance <= BAND[1])
             band[place] = inside & (topics.kind[standing.topic] == BOUNDARY)
             logits[place] = labeler_logits(topics, standing, position, noise)
-            sink.add(draw_vectors(topics, standing, generator))
-    return _Drawn(sink.vectors, topic, truth, band, logits)
+            yield draw_vectors(topics, standing, generator).astype(np.float16)
+
+    vectors: NDArray[Any]
+    if path is None:
+        vectors = np.concatenate(list(draw_blocks()))
+    else:
+        _write_vectors(path, draw_blocks(), (items, len(topics.axis)))
+        vectors = np.asanyarray(np.load(path, mmap_mode="r"))
+    return _Drawn(vectors, topic, truth, band, logits)
+
+
+def _write_vectors(path: Path, blocks: Iterable[NDArray[np.float16]], shape: tuple[int, int]) -> None:
+    """Write rows as they come; the file appears when it is complete.
+
+    They are written as a stream and not through a memory map, whose dirty pages would count as this process's memory.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.writelines(block.tobytes() for block in blocks)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _matched(topics: Topics, prevalence: float, seed: int, labeler_auc: float) -> tuple[float, float]:

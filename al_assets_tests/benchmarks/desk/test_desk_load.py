@@ -10,7 +10,7 @@ import pytest
 from al_assets.review.desk.rating.round import QuestionId, question_code
 from al_assets.storage.ledger import Ledger, Vote
 from benchmarks.desk.desk_load import bench_desk
-from benchmarks.desk.prepared_desk import ITERATION, Place, check_ledger, make_place
+from benchmarks.desk.prepared_desk import ITERATION, PreparedDesk, check_ledger, prepare_desk
 from benchmarks.desk.raters import question_of
 
 KEY = bytes(range(32))
@@ -36,8 +36,8 @@ def test_raters_lose_nothing_when_the_server_is_killed_under_their_hands(databas
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = make_place(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", raters=3, items=5, seed=0)
+def desk(tmp_path: Path) -> PreparedDesk:
+    made = prepare_desk(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", raters=3, items=5, seed=0)
     with Ledger.of(made.policy) as ledger:
         for rater in ("rater_00", "rater_01"):
             ledger.record([Vote("item000000", ITERATION, rater, "negative", "1", datetime.now(UTC))])
@@ -48,24 +48,24 @@ def told(rater: str, item: str) -> tuple[str, str]:
     return rater, f"/questions/{question_code(KEY, 'bench_desk', QuestionId(ITERATION, item), rater)}/answer"
 
 
-def test_a_vote_that_is_not_on_record_counts_as_lost(place: Place) -> None:
+def test_a_vote_that_is_not_on_record_counts_as_lost(desk: PreparedDesk) -> None:
     kept = [told("rater_00", "item000000"), told("rater_01", "item000000")]
-    found = check_ledger(place, KEY, kept)
+    found = check_ledger(desk, KEY, kept)
     assert (found.votes, found.lost, found.doubled, found.too_many) == (2, 0, 0, 0)
-    assert check_ledger(place, KEY, [*kept, told("rater_00", "item000001")]).lost == 1
-    assert check_ledger(place, KEY, [*kept, told("rater_02", "item000000")]).lost == 1
+    assert check_ledger(desk, KEY, [*kept, told("rater_00", "item000001")]).lost == 1
+    assert check_ledger(desk, KEY, [*kept, told("rater_02", "item000000")]).lost == 1
     # As if the votes had gone from the ledger afterwards.
-    with closing(sqlite3.connect(place.policy_file.parent / "ledger.sqlite")) as database:
+    with closing(sqlite3.connect(desk.policy_file.parent / "ledger.sqlite")) as database:
         database.executescript("DROP TRIGGER votes_no_delete; DELETE FROM votes WHERE rater = 'rater_01'")
-    assert check_ledger(place, KEY, kept).lost == 1
+    assert check_ledger(desk, KEY, kept).lost == 1
 
 
-def test_an_answer_that_is_on_record_twice_and_a_third_vote_are_counted(place: Place) -> None:
-    with Ledger.of(place.policy) as ledger:
+def test_an_answer_that_is_on_record_twice_and_a_third_vote_are_counted(desk: PreparedDesk) -> None:
+    with Ledger.of(desk.policy) as ledger:
         ledger.record([Vote("item000000", ITERATION, "rater_00", "positive", "1", datetime.now(UTC))])
-        assert check_ledger(place, KEY, []).doubled == 1
+        assert check_ledger(desk, KEY, []).doubled == 1
         ledger.record([Vote("item000000", ITERATION, "rater_02", "positive", "1", datetime.now(UTC))])
-    found = check_ledger(place, KEY, [])
+    found = check_ledger(desk, KEY, [])
     assert (found.votes, found.lost, found.doubled, found.too_many) == (4, 0, 1, 1)
 
 
