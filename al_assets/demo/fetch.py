@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from al_assets.storage.cache import CACHE_VARIABLE, cache_directory
+from al_assets.storage.root import CACHE_VARIABLE, cache_directory
 
 _PARTIAL = ".partial-"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ import polars as pl
 from upath import UPath
 
 from al_assets.storage.atomic import new_directory, read_table_file, write_bytes
-from al_assets.storage.cache import cache_directory
 from al_assets.storage.content_store import ContentStore
 from al_assets.tables import TABLES
+
+CACHE_VARIABLE = "AL_CACHE"
+
+
+def cache_directory() -> Path:
+    """Return this user's folder for what can be fetched again: ``AL_CACHE``, or ``~/.cache/al_assets``."""
+    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/al_assets").expanduser().absolute()
 
 
 class RunRoot:

@@ -29,8 +29,6 @@ from al_assets.tables import TABLES
 LAYERS = ("staging", "marts")
 _HEADER = re.compile(r"--\s*(?P<kind>description|source|column)(?:\s+(?P<name>[a-z][a-z0-9_]*))?\s*:\s*(?P<text>.*)")
 _CONTINUED = re.compile(r"--\s+(?P<text>\S.*)")
-# Of the columns that may be missing from what earlier releases wrote.
-_DUCKDB_TYPES: dict[Any, str] = {pl.Int32: "integer", pl.Int64: "bigint", pl.Float64: "double", pl.String: "varchar"}
 _CONNECTION: dict[str, str | bool | int | float | list[str]] = {
     # An extension would be a download in the middle of a run.
     "autoinstall_known_extensions": False,
@@ -180,14 +178,7 @@ def _source(
     if not keys:
         return _by_iteration(_hand_over(connection, name, TABLES[name].empty().with_columns(filename=pl.lit(""))))
     paths = [_readable(connection, root.table_path(name, key)) for key in keys]
-    found = connection.read_parquet(paths, filename=True, union_by_name=True)
-    # Where all iterations are of an earlier release, no file has the columns that came later.
-    later = [
-        f"null::{_DUCKDB_TYPES[column.dtype]} as {each}"
-        for each, column in TABLES[name].columns.items()
-        if column.later and each not in found.columns
-    ]
-    return _by_iteration(found.project(", ".join(["*", *later])))
+    return _by_iteration(connection.read_parquet(paths, filename=True, union_by_name=True))
 
 
 def _by_iteration(table: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:

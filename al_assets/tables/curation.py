@@ -51,7 +51,6 @@ PSEUDO_LABELS = Table(
             pl.Float64,
             "0 to 1, how far a combination's members disagree: 2 min(yes, no) / (yes + no); null with one labeler",
             nullable=True,
-            later=True,
         ),
     },
 )
@@ -136,23 +135,18 @@ REVIEW_QUEUE = Table(
             "and what earlier parts of the queue had taken, 1 is certain; null: not recorded",
             nullable=True,
         ),
-        "rank": Column(
-            pl.Int64, "place in the strategy's own order, from 0; null where chance decides", nullable=True, later=True
-        ),
-        "p_positive": Column(pl.Float64, "the incumbent's score when it was chosen", nullable=True, later=True),
-        "called": Column(pl.String, "positive or negative: the incumbent's label then", nullable=True, later=True),
-        "cluster": Column(pl.Int32, "macro cluster of its side then; -1 is noise", nullable=True, later=True),
-        "cell": Column(pl.Int32, "micro cell of its side then", nullable=True, later=True),
-        "partner_item": Column(pl.String, "the other member of its boundary pair", nullable=True, later=True),
-        "partner_cluster": Column(
-            pl.Int32, "macro cluster of the partner then; -1 is noise", nullable=True, later=True
-        ),
-        "similarity": Column(pl.Float64, "cosine to the partner, -1 to 1", nullable=True, later=True),
+        "rank": Column(pl.Int64, "place in the strategy's own order, from 0; null where chance decides", nullable=True),
+        "p_positive": Column(pl.Float64, "the incumbent's score when it was chosen", nullable=True),
+        "called": Column(pl.String, "positive or negative: the incumbent's label then", nullable=True),
+        "cluster": Column(pl.Int32, "macro cluster of its side then; -1 is noise", nullable=True),
+        "cell": Column(pl.Int32, "micro cell of its side then", nullable=True),
+        "partner_item": Column(pl.String, "the other member of its boundary pair", nullable=True),
+        "partner_cluster": Column(pl.Int32, "macro cluster of the partner then; -1 is noise", nullable=True),
+        "similarity": Column(pl.Float64, "cosine to the partner, -1 to 1", nullable=True),
         "mixing": Column(
             pl.Float64,
             "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood",
             nullable=True,
-            later=True,
         ),
         "revision": Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
     },
@@ -160,4 +154,4 @@ REVIEW_QUEUE = Table(
 WHY_QUEUED = (
     "rank", "p_positive", "called", "cluster", "cell", "partner_item", "partner_cluster", "similarity", "mixing",
 )  # fmt: skip
-"""The columns of ``review_queue`` that say why an item is there; no rater may see them. Older queues hold nulls."""
+"""The columns of ``review_queue`` that say why an item is there; no rater may see them."""

@@ -26,14 +26,12 @@ EXPERT_LABELS = Table(
             pl.String,
             "what an adjudicator decided the item to be: positive, negative or guideline gap; null if nobody did",
             nullable=True,
-            later=True,
         ),
         "as_of": Column(
             pl.Int64,
             "the same in every row: place in the ledger of the last answer, withdrawal or adjudication taken into "
             "account; the report's watermark",
             nullable=True,
-            later=True,
         ),
     },
 )
@@ -59,7 +57,6 @@ LABEL_SPLIT = Table(
             pl.String,
             "positive, negative or guideline gap, by the adjudicator; null if nobody adjudicated the item",
             nullable=True,
-            later=True,
         ),
     },
 )

@@ -14,12 +14,11 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its type, what it means, whether it may be null, and whether tables of earlier releases lack it."""
+    """A column: its type, what it means, and whether it may be null."""
 
     dtype: pl.DataType | type[pl.DataType]
     description: str
     nullable: bool = False
-    later: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +39,10 @@ class Table:
         return pl.DataFrame(schema=self.schema)
 
     def check(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the frame with columns in declared order and type; null where a column came later than the frame.
+        """Return the frame with columns in declared order and type.
 
         :raises SchemaError: a column is missing, unknown, of another type, null where it may not be, or a key repeats.
         """
-        later = [name for name, column in self.columns.items() if column.later and name not in frame.columns]
-        frame = frame.with_columns(pl.lit(None).alias(name) for name in later)
         missing = [name for name in self.columns if name not in frame.columns]
         unknown = [name for name in frame.columns if name not in self.columns]
         if missing or unknown:

@@ -11,7 +11,7 @@ import pytest
 
 from al_assets.demo import fetch
 from al_assets.demo.fetch import FetchError, Package
-from al_assets.storage.cache import CACHE_VARIABLE, cache_directory
+from al_assets.storage.root import CACHE_VARIABLE, cache_directory
 
 WHEEL = "tiny_texts-1.0-py3-none-any.whl"
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.storage.atomic import StorageError
-from al_assets.storage.root import RunRoot, check_table, data_version, text_hash
+from al_assets.storage.root import CACHE_VARIABLE, RunRoot, cache_directory, check_table, data_version, text_hash
 from al_assets.tables import SchemaError
 
 FRAME = pl.DataFrame({"item_id": ["a", "b"], "p": [0.25, 0.5]})
@@ -122,3 +122,10 @@ def test_a_text_has_one_address() -> None:
     assert text_hash("größe") == text_hash("größe")
     assert len({text_hash(text) for text in ("", " ", "a", "A", "a ", "ä", "a\u0308", "\ud800")}) == 8
     assert len(text_hash("x")) == 16
+
+
+def test_the_cache_is_in_the_home_folder_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, "/somewhere")
+    assert cache_directory() == Path("/somewhere")
+    monkeypatch.delenv(CACHE_VARIABLE)
+    assert cache_directory() == Path.home() / ".cache" / "al_assets"

@@ -132,15 +132,6 @@ def test_an_iteration_of_the_tables_own_stays_readable(tmp_path: Path) -> None:
     assert found.rows() == [("0001", "0000", 1), ("0001", "0001", 2)]
 
 
-def test_a_column_added_later_is_null_in_older_files(tmp_path: Path) -> None:
-    root = RunRoot(str(tmp_path))
-    root.write_table(root.table_path("review_queue", "0000"), queue("a").drop("revision"))
-    root.write_table(root.table_path("review_queue", "0001"), queue("b"))
-    sql = "select item_id, revision from review_queue order by item_id"
-    found = run_model(model(sql, ("review_queue",), ("item_id", "revision")), root)
-    assert found.rows() == [("a", None), ("b", 0)]
-
-
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_never_written_is_empty_with_its_columns(tmp_path: Path, name: str) -> None:
     table = TABLES[name]
