@@ -16,8 +16,7 @@ from al_assets.storage.ledger.queue import checked_queue, read_queue
 from al_assets.storage.ledger.reader import LedgerReader
 from al_assets.storage.ledger.registers import Change, note_import, note_text, record_change
 from al_assets.storage.ledger.sql_tables import QUEUE, VOTES
-from al_assets.storage.ledger.vote_plan import Plan, plan_votes
-from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError
+from al_assets.storage.ledger.votes import Plan, Receipt, RecordResult, Vote, VoteError, plan_votes
 from al_assets.tables import REVIEW_QUEUE
 
 

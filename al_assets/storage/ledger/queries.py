@@ -11,8 +11,7 @@ from sqlalchemy.sql import FromClause
 from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, QUEUE, VOTES
-from al_assets.storage.ledger.vote_plan import Known
-from al_assets.storage.ledger.votes import WITHDRAWN, Place, Vote
+from al_assets.storage.ledger.votes import WITHDRAWN, Known, Place, Vote
 from al_assets.tables import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).

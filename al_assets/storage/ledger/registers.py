@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Select, insert, select
 from al_assets import tables
 from al_assets.config import PolicyText
 from al_assets.storage.ledger.sql_tables import IMPORTS, POLICY_TEXTS, RATER_CHANGES
-from al_assets.storage.ledger.vote_plan import Plan
-from al_assets.storage.ledger.votes import Receipt, is_storable
+from al_assets.storage.ledger.votes import Plan, Receipt, is_storable
 
 Change = Literal["joined", "left"]
 CHANGES: tuple[str, ...] = get_args(Change)

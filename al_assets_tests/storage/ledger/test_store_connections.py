@@ -14,9 +14,8 @@ import pytest
 from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets.storage.ledger.sql_tables import statements
 from al_assets.storage.ledger.store import Store
-from al_assets_tests.storage.ledger.test_ledger_safety import fill_up
 from al_assets_tests.support import REPOSITORY
-from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, fill_up, items, labels, queue_frame, vote
 
 OPEN = (
     "import gc, os, signal, sys, weakref\n"

@@ -25,9 +25,8 @@ from al_assets.review.desk.policy.proposals import ProposalStore
 from al_assets.storage.ledger import Ledger, LedgerError, migrations
 from al_assets.storage.ledger.store import Store
 from al_assets.storage.ledger.upgrade import upgrade_ledger
-from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
 from al_assets_tests.support import REPOSITORY
-from al_assets_tests.support.ledger import SELECTED_BY, decision, queue_frame, unnumbered_sqlite, vote
+from al_assets_tests.support.ledger import SELECTED_BY, decision, queue_frame, run_sql, unnumbered_sqlite, vote
 
 FIXTURES = Path(__file__).parent / "unnumbered"
 RATERS = {"spam": ("anna", "ben: the second", "cleo"), "scam": ("zoe",)}

@@ -1,6 +1,5 @@
 """Nothing is lost: several writers, killed writers, a server that crashes, a full disk, and hands on the tables."""
 
-import itertools
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from al_assets.storage.ledger import Ledger, LedgerError
@@ -25,31 +24,17 @@ from al_assets_tests.support.ledger import (
     RATERS,
     SELECTED_BY,
     decision,
+    fill_up,
     items,
     labels,
     open_ledger,
     queue_frame,
+    reported,
+    run_sql,
+    start_writer,
     vote,
 )
 from al_assets_tests.support.postgres import Cluster, running_cluster
-
-
-def start_writer(url: str, rater: str, count: int, label: str = "positive", batch: int = 1) -> subprocess.Popen[str]:
-    arguments = [url, rater, str(count), label, str(batch)]
-    command = [sys.executable, "-m", "al_assets_tests.support.programs.ledger_writer", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
-
-
-def reported(process: subprocess.Popen[str]) -> list[str]:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    # Not communicate(): it would lose what readline() has read ahead.
-    with process.stdout, process.stderr:
-        output, errors = process.stdout.read(), process.stderr.read()
-    process.wait(120)
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    # A line cut short by the kill may lack its end.
-    return [name for line in output.splitlines(keepends=True) if line.endswith("\n") for name in line.split()]
 
 
 @pytest.mark.slow
@@ -252,15 +237,6 @@ def test_rows_of_a_dump_come_in_though_it_sets_no_search_path(postgres_url: str)
     assert ledger.history()["seq"].to_list() == [1, 3]
 
 
-def run_sql(url: str, statement: str) -> None:
-    engine = create_engine(url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
@@ -272,20 +248,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill_up(ledger: Ledger) -> int:
-    """Record batches until the disk is full; return the number of batches that were reported."""
-    for batch in itertools.count():
-        comment = f"{batch} " + os.urandom(2_000).hex()
-        votes = [vote(name, rater, comment=comment) for name in items(5) for rater in RATERS]
-        try:
-            ledger.record(votes)
-        except LedgerError as error:
-            if "free some space" not in str(error):
-                raise
-            return batch
-    raise AssertionError
 
 
 def test_a_full_disk_loses_no_reported_vote(small_disk: Path) -> None:

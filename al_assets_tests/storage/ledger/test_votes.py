@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.storage.ledger import WITHDRAWN, Ledger, LedgerError, VoteError
-from al_assets.storage.ledger.vote_plan import Known, plan_votes
-from al_assets.storage.ledger.votes import Place
+from al_assets.storage.ledger.votes import Known, Place, plan_votes
 from al_assets.tables import EXPERT_LABELS
 from al_assets_tests.support.ledger import (
     RATERS,

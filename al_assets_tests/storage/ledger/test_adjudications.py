@@ -8,8 +8,17 @@ import pytest
 
 from al_assets.storage.ledger import AdjudicationError, Ledger, LedgerError, OvertakenError
 from al_assets.tables import ADJUDICATIONS
-from al_assets_tests.storage.ledger.test_ledger_safety import reported, start_writer
-from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, decision, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import (
+    RATERS,
+    SELECTED_BY,
+    START,
+    decision,
+    open_ledger,
+    queue_frame,
+    reported,
+    start_writer,
+    vote,
+)
 
 
 def disputed(url: str) -> Ledger:

@@ -11,8 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from al_assets.config import PolicyText
 from al_assets.storage.ledger import WITHDRAWN, Ledger, Vote
 from al_assets.tables import RETESTS
-from al_assets_tests.storage.ledger.test_ledger_safety import run_sql
-from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, vote
+from al_assets_tests.support.ledger import RATERS, SELECTED_BY, START, labels, open_ledger, queue_frame, run_sql, vote
 
 WEEK = 8 * 24 * 60
 
