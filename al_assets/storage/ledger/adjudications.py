@@ -3,7 +3,6 @@
 The votes stay as they are, and agreement is computed from them. An adjudicated label counts in fine-tuning alone.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -93,13 +92,16 @@ def record_adjudication(connection: Connection, policy: str, decision: Adjudicat
     return seq
 
 
-def adjudications_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+def adjudications_query(part: queries.Part) -> Select[Any]:
     """Select the adjudications that count: the latest of each iteration and item."""
     rows = ADJUDICATIONS.alias()
-    latest = select(func.max(rows.c.seq)).group_by(rows.c.iteration, rows.c.item_id)
-    chosen = queries.chosen(latest, rows, policy, iterations, watermark)
+    latest = queries.within(select(func.max(rows.c.seq)), rows, part).group_by(rows.c.iteration, rows.c.item_id)
     columns = (ADJUDICATIONS.c[name] for name in tables.ADJUDICATIONS.columns)
-    return select(*columns).where(ADJUDICATIONS.c.seq.in_(chosen)).order_by(ADJUDICATIONS.c.seq)
+    return (
+        select(*columns)
+        .where(ADJUDICATIONS.c.seq.in_(latest))
+        .order_by(ADJUDICATIONS.c.seq)
+    )
 
 
 class _Decided(NamedTuple):

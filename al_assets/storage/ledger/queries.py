@@ -1,25 +1,27 @@
 """What the ledger asks of its database, and the frames it answers with."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select
+from sqlalchemy import Connection, Select, Table, and_, func, select
 from sqlalchemy.sql import FromClause
 
-from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, QUEUE, VOTES
 from al_assets.storage.ledger.votes import WITHDRAWN, Known, Place, Vote
-from al_assets.tables import EXPERT_LABELS
 
 # Databases limit the values of one statement (SQLite 32,766).
 _CHUNK = 1_000
-VotesQuery = Callable[[str, Collection[str] | None, int], Select[Any]]
-LABELS_SCHEMA = pl.Schema(
-    {name: dtype for name, dtype in EXPERT_LABELS.schema.items() if name not in ("adjudicated", "as_of")}
-)
+
+
+class Part(NamedTuple):
+    """A part of the ledger: a policy's rows of some iterations, None for all, up to a watermark."""
+
+    policy: str
+    iterations: Collection[str] | None
+    watermark: int
 
 
 class VoteRow(NamedTuple):
@@ -50,32 +52,32 @@ def to_frame(connection: Connection, query: Select[Any], schema: pl.Schema) -> p
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _asked_about(votes: FromClause, queue: FromClause) -> FromClause:
+def asked_about(votes: FromClause, queue: FromClause) -> FromClause:
     """Join votes with the queue rows that asked for them; every vote has exactly one."""
     names = ("policy", "iteration", "item_id")
     return votes.join(queue, and_(*(queue.c[name] == votes.c[name] for name in names)))
 
 
-def _column(name: str) -> ColumnElement[Any]:
-    return VOTES.c[name] if name in VOTES.c else QUEUE.c[name]
+def within(query: Select[Any], rows: FromClause, part: Part) -> Select[Any]:
+    """Restrict a query to the rows of a part of the ledger."""
+    query = query.where(rows.c.policy == part.policy, rows.c.seq <= part.watermark)
+    return query if part.iterations is None else query.where(rows.c.iteration.in_(sorted(part.iterations)))
 
 
-def chosen(
-    query: Select[Any], rows: FromClause, policy: str, iterations: Collection[str] | None, watermark: int
-) -> Select[Any]:
-    """Restrict a query to a policy's rows of some iterations, None for all, up to a watermark."""
-    query = query.where(rows.c.policy == policy, rows.c.seq <= watermark)
-    return query if iterations is None else query.where(rows.c.iteration.in_(sorted(iterations)))
-
-
-def _latest(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the seq of the latest vote of each iteration, item and rater, hidden items and withdrawals included."""
+def every(part: Part) -> Select[Any]:
+    """Select the seq of every vote, superseded ones and withdrawals too."""
     votes = VOTES.alias()
-    query = select(func.max(votes.c.seq)).group_by(votes.c.iteration, votes.c.item_id, votes.c.rater)
-    return chosen(query, votes, policy, iterations, watermark)
+    return within(select(votes.c.seq), votes, part)
 
 
-def current(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+def given(part: Part) -> Select[Any]:
+    """Select the seq of the latest answer of each iteration, item and rater, hidden items included."""
+    votes, latest = VOTES.alias(), VOTES.alias()
+    last = select(func.max(latest.c.seq)).group_by(latest.c.iteration, latest.c.item_id, latest.c.rater)
+    return select(votes.c.seq).where(votes.c.seq.in_(within(last, latest, part)), votes.c.label != WITHDRAWN)
+
+
+def counting(part: Part) -> Select[Any]:
     """Select the seq of the votes that count: the latest of each item and rater, answers to hidden items left out.
 
     An answer to a repeat comes later than the first one and must not take its place. Where the answer to an item asked
@@ -84,63 +86,25 @@ def current(policy: str, iterations: Collection[str] | None, watermark: int) -> 
     votes, queue = VOTES.alias(), QUEUE.alias()
     return (
         select(func.max(votes.c.seq))
-        .select_from(_asked_about(votes, queue))
-        .where(votes.c.seq.in_(_latest(policy, iterations, watermark)), votes.c.label != WITHDRAWN)
-        .where(queue.c.reason.not_in(HIDDEN))
+        .select_from(asked_about(votes, queue))
+        .where(votes.c.seq.in_(given(part)), queue.c.reason.not_in(HIDDEN))
         .group_by(votes.c.item_id, votes.c.rater)
     )
 
 
-def asked_openly(query: Select[Any]) -> Select[Any]:
-    """Restrict a query over votes to answers to items that are not hidden."""
-    return query.select_from(_asked_about(VOTES, QUEUE)).where(QUEUE.c.reason.not_in(HIDDEN))
+def votes_query(columns: Iterable[str], seqs: Select[Any]) -> Select[Any]:
+    """Select votes by their seq, in order: columns of theirs, or of the queue row that asked for each."""
+    wanted = [VOTES.c[name] if name in VOTES.c else QUEUE.c[name] for name in columns]
+    asked = any(column.table is QUEUE for column in wanted)
+    query = select(*wanted).select_from(asked_about(VOTES, QUEUE) if asked else VOTES)
+    return query.where(VOTES.c.seq.in_(seqs)).order_by(VOTES.c.seq)
 
 
-def _with_question(schema: pl.Schema) -> Select[Any]:
-    columns = (_column(name) for name in schema)
-    return select(*columns).select_from(_asked_about(VOTES, QUEUE)).order_by(VOTES.c.seq)
-
-
-def history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select every vote ever recorded, superseded ones and withdrawals too."""
-    return chosen(_votes_only(), VOTES, policy, iterations, watermark)
-
-
-def asked_history_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select every vote ever recorded, each with the queue row that asked for it."""
-    return chosen(_with_question(tables.ANSWERS.schema), VOTES, policy, iterations, watermark)
-
-
-def _votes_only() -> Select[Any]:
-    return select(*(VOTES.c[name] for name in tables.VOTES.columns)).order_by(VOTES.c.seq)
-
-
-def votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the votes that count."""
-    return _votes_only().where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
-
-
-def answers_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the latest answer of each iteration, item and rater, each with the queue row that asked for it."""
-    latest = VOTES.c.seq.in_(_latest(policy, iterations, watermark))
-    return _with_question(tables.ANSWERS.schema).where(latest, VOTES.c.label != WITHDRAWN)
-
-
-def asked_votes_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the votes that count, each with all that is known of the question."""
-    return _with_question(tables.ANSWERS.schema).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
-
-
-def withdrawals_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
+def withdrawals_query(part: Part) -> Select[Any]:
     """Select where an answer was ever taken back, and when last."""
     columns = (VOTES.c.iteration, VOTES.c.item_id)
     query = select(*columns, func.max(VOTES.c.seq)).where(VOTES.c.label == WITHDRAWN).group_by(*columns)
-    return chosen(query, VOTES, policy, iterations, watermark)
-
-
-def labels_query(policy: str, iterations: Collection[str] | None, watermark: int) -> Select[Any]:
-    """Select the votes that count, each with the queue row that asked for it."""
-    return _with_question(LABELS_SCHEMA).where(VOTES.c.seq.in_(current(policy, iterations, watermark)))
+    return within(query, VOTES, part)
 
 
 def votes_after(connection: Connection, policy: str, seq: int) -> list[VoteRow]:
@@ -150,13 +114,6 @@ def votes_after(connection: Connection, policy: str, seq: int) -> list[VoteRow]:
     of_policy = func.coalesce(VOTES.c.policy, "") == policy
     query = select(*columns).where(VOTES.c.seq > seq, of_policy).order_by(VOTES.c.seq)
     return [VoteRow(*row) for row in connection.execute(query)]
-
-
-def progress_query(policy: str, iteration: str, watermark: int) -> Select[Any]:
-    """Select item, rater, label and time of the answers in one iteration: all that counting them takes."""
-    columns = (VOTES.c[name] for name in ("item_id", "rater", "label", "recorded_at"))
-    latest = VOTES.c.seq.in_(_latest(policy, [iteration], watermark))
-    return select(*columns).where(latest, VOTES.c.label != WITHDRAWN).order_by(VOTES.c.seq)
 
 
 def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[str, frozenset[str]]:
@@ -170,7 +127,7 @@ def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[s
     votes, queue, again = VOTES.alias(), QUEUE.alias(), repeats.subquery()
     first = (
         select(votes.c.iteration, votes.c.item_id, votes.c.rater, votes.c.label)
-        .select_from(_asked_about(votes, queue).join(again, again.c.item_id == votes.c.item_id))
+        .select_from(asked_about(votes, queue).join(again, again.c.item_id == votes.c.item_id))
         .where(votes.c.policy == policy, votes.c.iteration < iteration, queue.c.reason.not_in(HIDDEN))
         .where(votes.c.recorded_at < again.c.published_at)
         .order_by(votes.c.seq)

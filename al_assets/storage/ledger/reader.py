@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self
 
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from al_assets import tables
 from al_assets.storage.ledger import queries
@@ -95,18 +95,18 @@ class LedgerReader:
         :param watermark: as of this ``seq``; None is now.
         :raises LedgerError: the watermark lies ahead of the ledger.
         """
-        return self._votes(queries.votes_query, tables.VOTES, iterations, watermark)
+        return self._votes(tables.VOTES, queries.counting, iterations, watermark)
 
     def answers(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return each rater's latest answer to each item of each iteration's queue, hidden items included.
 
         :return: columns of ``votes``, then reason, group_id, text and published_at of the queue row.
         """
-        return self._votes(queries.answers_query, tables.ANSWERS, iterations, watermark)
+        return self._votes(tables.ANSWERS, queries.given, iterations, watermark)
 
     def asked_votes(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the columns of ``answers``; parameters as of ``votes``."""
-        return self._votes(queries.asked_votes_query, tables.ANSWERS, iterations, watermark)
+        return self._votes(tables.ANSWERS, queries.counting, iterations, watermark)
 
     def retests(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the answers to repeats, each with the answer the same rater gave the first time.
@@ -114,7 +114,7 @@ class LedgerReader:
         :param iterations: only repeats of these iterations' queues.
         :return: columns of RETESTS, see ``join_retests``.
         """
-        history = self._votes(queries.asked_history_query, tables.ANSWERS, None, watermark)
+        history = self._votes(tables.ANSWERS, queries.every, None, watermark)
         found = join_retests(history, dict(self.policy_texts().select("fingerprint", "text_fingerprint").iter_rows()))
         return found if iterations is None else found.filter(pl.col("iteration").is_in(sorted(iterations)))
 
@@ -134,7 +134,7 @@ class LedgerReader:
 
     def history(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return every vote ever recorded, superseded ones too, in ``seq`` order; parameters as of ``votes``."""
-        return self._votes(queries.history_query, tables.VOTES, iterations, watermark)
+        return self._votes(tables.VOTES, queries.every, iterations, watermark)
 
     def votes_since(self, seq: int) -> list[queries.VoteRow]:
         """Return every vote with a larger ``seq``, superseded ones and withdrawals too, in order.
@@ -149,20 +149,18 @@ class LedgerReader:
 
         :return: columns of ADJUDICATIONS, in ``seq`` order.
         """
-        return self._votes(adjudications_query, tables.ADJUDICATIONS, iterations, watermark)
+        return self._rows(tables.ADJUDICATIONS, adjudications_query, iterations, watermark)
 
     def withdrawals(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return where answers were taken back, with the ``seq`` of the last withdrawal; parameters as of ``votes``.
 
         :return: iteration, item_id, seq; another answer may have come since.
         """
-        return self._votes(queries.withdrawals_query, tables.WITHDRAWALS, iterations, watermark)
+        return self._rows(tables.WITHDRAWALS, queries.withdrawals_query, iterations, watermark)
 
     def expert_labels(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the queue row that asked for each, as an EXPERT_LABELS frame."""
-        return self._as_of(
-            watermark, lambda connection, upto: read_labels(connection, self.policy_name, iterations, upto)
-        )
+        return self._as_of(iterations, watermark, read_labels)
 
     def changed_labels(self, since: int) -> int:
         """Count what changed the labels after a ``seq``: answers given, changed or withdrawn, and adjudications.
@@ -186,7 +184,8 @@ class LedgerReader:
         with self._store.read() as connection:
             watermark = queries.watermark_of(connection, self.policy_name)
             items = connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position)).all()
-            answers = connection.execute(queries.progress_query(self.policy_name, iteration, watermark)).all()
+            given = queries.given(queries.Part(self.policy_name, [iteration], watermark))
+            answers = connection.execute(queries.votes_query(("item_id", "rater", "label", "recorded_at"), given)).all()
             repeats = queries.repeat_raters(connection, self.policy_name, iteration)
             raters = self._raters(connection)
         return count_progress(
@@ -198,14 +197,31 @@ class LedgerReader:
         return raters_of(connection, self.policy_name, self._named_raters)
 
     def _votes(
-        self, query: queries.VotesQuery, table: tables.Table, iterations: Collection[str] | None, watermark: int | None
+        self,
+        table: tables.Table,
+        seqs: Callable[[queries.Part], Select[Any]],
+        iterations: Collection[str] | None,
+        watermark: int | None,
     ) -> pl.DataFrame:
-        def rows(connection: Connection, upto: int) -> pl.DataFrame:
-            return queries.to_frame(connection, query(self.policy_name, iterations, upto), table.schema)
+        return self._rows(table, lambda part: queries.votes_query(table.columns, seqs(part)), iterations, watermark)
 
-        return self._as_of(watermark, rows)
+    def _rows(
+        self,
+        table: tables.Table,
+        query: Callable[[queries.Part], Select[Any]],
+        iterations: Collection[str] | None,
+        watermark: int | None,
+    ) -> pl.DataFrame:
+        return self._as_of(
+            iterations, watermark, lambda connection, part: queries.to_frame(connection, query(part), table.schema)
+        )
 
-    def _as_of(self, watermark: int | None, read: Callable[[Connection, int], pl.DataFrame]) -> pl.DataFrame:
+    def _as_of(
+        self,
+        iterations: Collection[str] | None,
+        watermark: int | None,
+        read: Callable[[Connection, queries.Part], pl.DataFrame],
+    ) -> pl.DataFrame:
         with self._store.read() as connection:
             latest = queries.watermark_of(connection, self.policy_name)
             if watermark is not None and watermark > latest:
@@ -213,7 +229,8 @@ class LedgerReader:
                     f"watermark: {watermark} lies ahead of the ledger, whose last vote of policy {self.policy_name!r} "
                     f"is {latest}; is this another ledger, or an old copy put back?"
                 )
-            return read(connection, latest if watermark is None else watermark)
+            upto = latest if watermark is None else watermark
+            return read(connection, queries.Part(self.policy_name, iterations, upto))
 
     def _asked_about(self, connection: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str], Any]:
         return asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
