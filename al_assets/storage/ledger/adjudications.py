@@ -97,11 +97,7 @@ def adjudications_query(part: queries.Part) -> Select[Any]:
     rows = ADJUDICATIONS.alias()
     latest = queries.within(select(func.max(rows.c.seq)), rows, part).group_by(rows.c.iteration, rows.c.item_id)
     columns = (ADJUDICATIONS.c[name] for name in tables.ADJUDICATIONS.columns)
-    return (
-        select(*columns)
-        .where(ADJUDICATIONS.c.seq.in_(latest))
-        .order_by(ADJUDICATIONS.c.seq)
-    )
+    return select(*columns).where(ADJUDICATIONS.c.seq.in_(latest)).order_by(ADJUDICATIONS.c.seq)
 
 
 class _Decided(NamedTuple):
