@@ -36,7 +36,7 @@ def pair(positive: str, negative: str, rank: int | None, mixing: float, **column
     values = {
         "pair_id": f"{positive}|{negative}", "positive_item": positive, "negative_item": negative, "similarity": 0.83,
         "mixing": mixing, "positive_cluster": 3, "negative_cluster": -1, "positive_cell": 4, "negative_cell": 5,
-        "rank": rank, "selected": rank == 0, "inclusion_probability": 0.25,
+        "rank": rank, "selected": rank == 0, "inclusion_probability": 0.25, "promising_share": 0.0,
     }  # fmt: skip
     return {**values, **columns}
 
