@@ -7,8 +7,7 @@ import typer
 from al_assets.commands import results, start
 from al_assets.commands.demo import demo, demo_desk
 from al_assets.commands.desk import desk_app
-from al_assets.commands.label_studio import label_studio_app
-from al_assets.commands.labels import labels_app
+from al_assets.commands.labels import label_studio_app, labels_app
 from al_assets.commands.ledger import ledger_app
 from al_assets.commands.options import fail
 from al_assets.commands.study import study_app

@@ -14,8 +14,7 @@ from al_assets.config import Policy
 from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
 from al_assets.models.incumbent import Incumbent, open_incumbent
 from al_assets.models.scoring import score_texts
-from al_assets.models.students import load_student
-from al_assets.models.students.checkpoints import Lesson, trained_checkpoint
+from al_assets.models.students import Lesson, load_student, trained_checkpoint
 from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
 from al_assets.partitions import FIRST_KEY, Job
 from al_assets.pictures import loss_curve

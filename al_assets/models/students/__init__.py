@@ -1,12 +1,16 @@
-"""Students: small models that learn from the experts' labels and may become the next labeler."""
+"""Students: small models that learn from the experts' labels and may become the next labeler; none is trained twice."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from al_assets.config import Policy, SFTStudent, StudentSettings
+import polars as pl
+
+from al_assets.config import LinearStudent, Policy, SFTStudent, StudentSettings, fingerprint_of
 from al_assets.models.labelers.protocol import Labeler
 from al_assets.models.students.linear import LinearLabeler, train_linear
 from al_assets.models.students.record import (
+    RECORD,
     Progress,
     StudentError,
     StudentRecord,
@@ -16,8 +20,27 @@ from al_assets.models.students.record import (
     with_operational,
 )
 from al_assets.models.students.sft import SFTLabeler, train_sft
+from al_assets.storage.atomic import new_directory
+from al_assets.storage.root import RunRoot
+from al_assets.tables import SFT_CHECKPOINT
 
-__all__ = ["StudentError", "TrainingResult", "load_student", "student_fingerprint", "train_student"]
+__all__ = [
+    "Lesson",
+    "StudentError",
+    "TrainingResult",
+    "load_student",
+    "student_fingerprint",
+    "train_student",
+    "trained_checkpoint",
+]
+
+
+class Lesson(NamedTuple):
+    """What a student learns from, in one order."""
+
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: tuple[bool, ...]
 
 
 def train_student(
@@ -68,3 +91,39 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy) -> 
 
 def _say_nothing(done: int, total: int) -> None:
     """Report no progress."""
+
+
+def trained_checkpoint(policy: Policy, root: RunRoot, lesson: Lesson, progress: Progress) -> pl.DataFrame:
+    """Return the one row of ``sft_checkpoint`` for a lesson, training the student unless it was trained before.
+
+    :raises ValueError: no labels, or labels of one class only.
+    """
+    data = fingerprint_of(sorted(zip(*lesson, strict=True)))
+    fingerprint = fingerprint_of([policy.student.fingerprint(), data])
+    place = root.checkpoint_path(fingerprint)
+    if not (place / RECORD).exists():
+        local = root.local_path(f"checkpoints/{fingerprint}")
+        with new_directory(local) as directory:
+            train_student(
+                policy.student, policy, lesson.texts, lesson.labels, directory, progress, fingerprint=fingerprint
+            )
+        root.upload_directory(local, place)
+    trained = StudentRecord.read(root.local_checkpoint(fingerprint)).result
+    row = {
+        **_about(policy.student),
+        "uri": str(place),
+        "fingerprint": fingerprint,
+        "data_fingerprint": data,
+        "training_items": trained.training_items,
+        "positive_items": trained.positive_items,
+        "steps": trained.steps,
+        "losses": trained.losses,
+        "seconds": trained.seconds,
+    }
+    return pl.DataFrame([row], schema=SFT_CHECKPOINT.schema)
+
+
+def _about(student: SFTStudent | LinearStudent) -> dict[str, Any]:
+    if isinstance(student, LinearStudent):
+        return {"kind": student.kind, "base_model": student.embedding.model, "method": "linear"}
+    return {"kind": student.kind, "base_model": student.base_model, "method": student.method}

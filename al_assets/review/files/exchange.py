@@ -88,7 +88,7 @@ def export_votes(ledger: Ledger, path: UPath | Path | str) -> int:
 
     :param path: .csv, .jsonl or .parquet; replaced if it exists.
     """
-    votes = ledger.answers().select(VOTES.columns)
+    votes = ledger.answers().select(*VOTES.columns)
     write_sheet(checked_target(path), votes)
     return votes.height
 

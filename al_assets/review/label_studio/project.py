@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from al_assets.config import Policy, PolicyText
-from al_assets.review.label_studio.client import Server
-from al_assets.review.label_studio.connection import LabelStudioError
+from al_assets.review.label_studio.client import LabelStudioError, Server
 from al_assets.storage.ledger import LABELS
 from al_assets.storage.ledger.votes import UNDECIDED_REASONS
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from al_assets.config import Policy
 from al_assets.review.intake import ImportReport, Rejection, read_rows, record_votes
 from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of, is_answer
-from al_assets.review.label_studio.client import Server
-from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
+from al_assets.review.label_studio.client import LabelStudioError, LabelStudioSettings, Server
 from al_assets.review.label_studio.project import asked_under, find_project
 from al_assets.review.questions import coded_items
 from al_assets.storage.ledger import Ledger, Vote

@@ -6,11 +6,11 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from al_assets.config import Policy
-from al_assets.review.label_studio.client import Server
-from al_assets.review.label_studio.connection import (
+from al_assets.review.label_studio.client import (
     LabelStudioError,
     LabelStudioSettings,
     LabelStudioUnavailableError,
+    Server,
 )
 from al_assets.review.label_studio.project import CODE, TEXT, Asked, asked_under, find_project, project_fields
 from al_assets.review.label_studio.pull import PullReport, pull_project

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.label_studio.connection import load_settings, settings_path
+from al_assets.review.label_studio.client import load_settings, settings_path
 from al_assets.review.label_studio.pull import pull
 from al_assets.review.label_studio.push import SECRET_HEADER
 

@@ -8,8 +8,7 @@ from threading import Thread
 
 import pytest
 
-from al_assets.review.label_studio.client import Server
-from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioUnavailableError
+from al_assets.review.label_studio.client import LabelStudioError, LabelStudioUnavailableError, Server
 from al_assets_tests.support.label_studio.published import make_settings
 from benchmarks.processes import free_port
 

@@ -20,8 +20,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.server import ListenAt, bound_socket
-from al_assets.review.label_studio.client import Server
-from al_assets.review.label_studio.connection import LabelStudioError, LabelStudioSettings
+from al_assets.review.label_studio.client import LabelStudioError, LabelStudioSettings, Server
 from al_assets.review.label_studio.pull import pull, pull_project
 from al_assets.review.label_studio.push import push
 from al_assets.review.label_studio.webhook import PATH

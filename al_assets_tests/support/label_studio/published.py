@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from al_assets.config import Policy
-from al_assets.review.label_studio.connection import LabelStudioSettings
+from al_assets.review.label_studio.client import LabelStudioSettings
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import SELECTED_BY, items, queue_frame
 from al_assets_tests.support.policies import make_policy

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from al_assets.config import PolicyError
-from al_assets.review.label_studio.connection import load_settings
+from al_assets.review.label_studio.client import load_settings
 from al_assets_tests.support.label_studio.published import make_settings
 from al_assets_tests.support.policies import make_policy
 
