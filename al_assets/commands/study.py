@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from al_assets.commands.options import fail, say
 
 if TYPE_CHECKING:
-    from al_assets.study.run import State
+    from al_assets.study.run import StudyState
     from al_assets.study.settings import Study
 
 study_app = typer.Typer(help="Replicate: what curation is worth on texts whose labels are known.", no_args_is_help=True)
@@ -86,7 +86,7 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=error, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def tell(state: "State") -> None:
+        def tell(state: "StudyState") -> None:
             bar.update(task, completed=state.done, total=state.total, description=state.doing)
 
         yield tell
@@ -98,7 +98,7 @@ class _Lines:
     def __init__(self) -> None:
         self._last = 0.0
 
-    def __call__(self, state: "State") -> None:
+    def __call__(self, state: "StudyState") -> None:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_LINES or state.done == state.total:
             self._last = now

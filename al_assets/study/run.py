@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 @dataclass(frozen=True)
-class State:
+class StudyState:
     """How far a study is.
 
     :param done: cells whose rows are kept; ``total`` all cells.
@@ -40,7 +40,7 @@ class State:
     doing: str
 
 
-StudyProgress = Callable[[State], None]
+StudyProgress = Callable[[StudyState], None]
 
 
 def run_study(
@@ -86,15 +86,15 @@ def default_jobs(study: Study) -> int:
 def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list[StudyRow]:
     workshop = Workshop(study, folder)
     cells = cells_of(study)
-    workshop.prepare(lambda line: progress(State(0, len(cells), line)))
+    workshop.prepare(lambda line: progress(StudyState(0, len(cells), line)))
     files = {cell: _file(workshop, cell) for cell in cells}
     left = [cell for cell, file in files.items() if not file.exists()]
     done = len(cells) - len(left)
-    progress(State(done, len(cells), f"{len(left)} cells to run, {jobs} at once"))
+    progress(StudyState(done, len(cells), f"{len(left)} cells to run, {jobs} at once"))
     failed: dict[Cell, str] = {}
 
     def tell(doing: str) -> None:
-        progress(State(done, len(cells), doing))
+        progress(StudyState(done, len(cells), doing))
 
     if jobs == 1:
         outcomes: Iterable[tuple[Cell, str | None]] = ((cell, _keep(workshop, cell, tell)) for cell in left)
@@ -105,7 +105,7 @@ def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list
             done += 1
         else:
             failed[cell] = error
-        progress(State(done, len(cells), _said(cell)))
+        progress(StudyState(done, len(cells), _said(cell)))
     if failed:
         first, error = next(iter(failed.items()))
         raise StudyError(

@@ -11,7 +11,7 @@ import pytest
 
 from al_assets.study import StudyError
 from al_assets.study.cells import cells_of
-from al_assets.study.run import State, read_rows_of, run_study
+from al_assets.study.run import StudyState, read_rows_of, run_study
 from al_assets.study.settings import Study
 from al_assets_tests.support.processes import group, wait_until
 from al_assets_tests.support.studies import small_study
@@ -73,7 +73,7 @@ def test_nothing_is_run_twice_and_two_processes_give_the_same(
     done: tuple[Study, Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     study, folder, rows = done
-    seen: list[State] = []
+    seen: list[StudyState] = []
     assert run_study(study, folder, jobs=1, progress=seen.append) == rows
     assert seen[-1].doing.startswith("0 cells to run")
     assert figures(run_study(study, tmp_path, jobs=2)) == figures(rows)
