@@ -1,13 +1,12 @@
 """People, invitations, sessions and the audit log of one policy's desk."""
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from al_assets.config import DeskSettings, Policy
-from al_assets.review.desk.people import queries
-from al_assets.review.desk.people.queries import AuditFilter, Lifetime, SignedIn, add_entry
+from al_assets.review.desk.people.queries import AuditFilter, Lifetime, PeopleRows, SignedIn
 from al_assets.review.desk.people.records import (
     AuditEntry,
     DeskMember,
@@ -20,7 +19,7 @@ from al_assets.review.desk.people.records import (
     written,
 )
 from al_assets.review.desk.security.secret import new_token
-from al_assets.review.desk.shell.access import Person
+from al_assets.review.desk.shell.access import Person, Role
 from al_assets.storage.ledger import LedgerError
 from al_assets.storage.ledger.store import DESK_LOCK, Store
 
@@ -84,13 +83,13 @@ class PeopleStore:
 
     def people(self) -> list[DeskMember]:
         """Return everybody ever invited, by name."""
-        with self._database.read() as connection:
-            return queries.read_members(connection, self.policy_name)
+        with self._read() as rows:
+            return rows.members()
 
     def member(self, name: str) -> DeskMember | None:
         """Return one person, None if nobody of that name was ever invited."""
-        with self._database.read() as connection:
-            return queries.read_member(connection, self.policy_name, name)
+        with self._read() as rows:
+            return rows.member(name)
 
     def invite(self, name: str, roles: Iterable[str] | None, by: str) -> str:
         """Invite somebody and return the token of the link, which is good once and cannot be read again.
@@ -100,114 +99,100 @@ class PeopleStore:
         :param roles: None keeps the roles of somebody who is known.
         :raises PeopleError: the name or the roles cannot be, or roles are missing for somebody new.
         """
-        name, token, now = checked_name(name), new_token(), self._clock()
-        with self._database.write() as connection:
-            known = queries.read_member(connection, self.policy_name, name)
+        name, token = checked_name(name), new_token()
+        with self._write() as rows:
+            known = rows.member(name)
             if known is None:
                 held = checked_roles(roles or ())
-                queries.add_member(connection, self.policy_name, name, held, now)
+                rows.add_member(name, held)
             else:
                 held = known.roles if roles is None else checked_roles(roles)
-                queries.refuse_unblinding(known, held)
-                changes = {"roles": written(held), "active": True}
-                queries.change_member(connection, self.policy_name, name, changes)
-            expires = now + self._invite_time
-            queries.add_invite(connection, self.policy_name, name, token, by, now, expires)
-            detail = f"as {written(held)}, until {expires:%Y-%m-%d %H:%M} UTC"
-            add_entry(connection, self.policy_name, now, by, "invite", name, detail)
+                refuse_unblinding(known, held)
+                rows.change_member(name, roles=written(held), active=True)
+            expires = rows.now + self._invite_time
+            rows.add_invitation(name, token, by, expires)
+            rows.note(by, "invite", name, f"as {written(held)}, until {expires:%Y-%m-%d %H:%M} UTC")
         return token
 
-    def change_roles(self, name: str, roles: Iterable[str], by: str) -> DeskMember:
-        """Give a person other roles and return the person as before.
+    def change_roles(self, name: str, roles: Iterable[str], by: str) -> None:
+        """Give a person other roles.
 
         :raises PeopleError: nobody is called so, or the roles cannot be.
         """
-        held, now = checked_roles(roles), self._clock()
-        with self._database.write() as connection:
-            before = self._known(queries.read_member(connection, self.policy_name, name), name)
-            queries.refuse_unblinding(before, held)
-            queries.change_member(connection, self.policy_name, name, {"roles": written(held)})
-            detail = f"from {written(before.roles)} to {written(held)}"
-            add_entry(connection, self.policy_name, now, by, "change roles", name, detail)
-        return before
+        held = checked_roles(roles)
+        with self._write() as rows:
+            before = _known(rows, name)
+            refuse_unblinding(before, held)
+            rows.change_member(name, roles=written(held))
+            rows.note(by, "change roles", name, f"from {written(before.roles)} to {written(held)}")
 
-    def deactivate(self, name: str, by: str) -> DeskMember:
-        """Let a person in no more: sessions end and invitations are revoked; return the person as before.
+    def deactivate(self, name: str, by: str) -> None:
+        """Let a person in no more: sessions end and invitations are revoked.
 
         :raises PeopleError: nobody is called so.
         """
-        now = self._clock()
-        with self._database.write() as connection:
-            before = self._known(queries.read_member(connection, self.policy_name, name), name)
-            queries.change_member(connection, self.policy_name, name, {"active": False})
-            ended = queries.end_sessions(connection, self.policy_name, name, now)
-            revoked = queries.revoke_invites(connection, self.policy_name, name, now)
-            detail = f"sessions ended: {ended}, invitations revoked: {revoked}"
-            add_entry(connection, self.policy_name, now, by, "deactivate", name, detail)
-        return before
+        with self._write() as rows:
+            _known(rows, name)
+            rows.change_member(name, active=False)
+            ended, revoked = rows.end_sessions(name), rows.revoke_invitations(name)
+            rows.note(by, "deactivate", name, f"sessions ended: {ended}, invitations revoked: {revoked}")
 
     def invitation(self, token: str) -> Invitation | None:
         """Return what a token is good for, without using it up; None if it is good for nothing (any more)."""
-        with self._database.read() as connection:
-            return queries.read_invitation(connection, self.policy_name, token, self._clock())
+        with self._read() as rows:
+            return rows.invitation(token)
 
     def invitations(self) -> list[OpenInvitation]:
         """Return the invitations that are good now, the newest first."""
-        with self._database.read() as connection:
-            return queries.open_invites(connection, self.policy_name, self._clock())
+        with self._read() as rows:
+            return rows.invitations()
 
     def revoke_invitations(self, name: str, by: str) -> int:
         """Revoke a person's open invitations and return how many there were."""
-        now = self._clock()
-        with self._database.write() as connection:
-            revoked = queries.revoke_invites(connection, self.policy_name, name, now)
-            add_entry(connection, self.policy_name, now, by, "revoke invitations", name, f"revoked: {revoked}")
+        with self._write() as rows:
+            revoked = rows.revoke_invitations(name)
+            rows.note(by, "revoke invitations", name, f"revoked: {revoked}")
         return revoked
 
     def redeem(self, token: str, browser: str = "") -> str | None:
         """Use an invitation up and return the token of a new session; None if it is good for nothing (any more)."""
-        now, session = self._clock(), new_token()
-        with self._database.write() as connection:
-            invitation = queries.use_invite(connection, self.policy_name, token, now)
+        session = new_token()
+        with self._write() as rows:
+            invitation = rows.use_invitation(token)
             if invitation is None:
                 return None
-            queries.add_session(connection, self.policy_name, invitation.name, session, browser, now)
-            detail = f"as {written(invitation.roles)}"
-            add_entry(connection, self.policy_name, now, invitation.name, "sign in", invitation.name, detail)
+            rows.add_session(invitation.name, session, browser)
+            rows.note(invitation.name, "sign in", invitation.name, f"as {written(invitation.roles)}")
         return session
 
     def session(self, token: str) -> SignedIn | None:
         """Return the session of a token with its person; None if it is over or the person may no longer come."""
-        now = self._clock()
-        with self._database.read() as connection:
-            signed_in = queries.read_session(connection, self.policy_name, token, now, self._lifetime)
-        if signed_in and now - signed_in.session.seen_at > self._lifetime.idle / SEEN_PARTS:
+        with self._read() as rows:
+            signed_in = rows.session(token)
+        if signed_in and rows.now - signed_in.session.seen_at > self._lifetime.idle / SEEN_PARTS:
             # A full disk must not keep people from reading: what fails here is tried again at the next visit.
-            with suppress(LedgerError), self._database.write() as connection:
-                queries.note_seen(connection, token, now)
+            with suppress(LedgerError), self._write() as rows:
+                rows.note_seen(token)
         return signed_in
 
     def sessions(self) -> list[Session]:
         """Return the sessions that are good now, by person."""
-        with self._database.read() as connection:
-            return queries.open_sessions(connection, self.policy_name, self._clock(), self._lifetime)
+        with self._read() as rows:
+            return rows.sessions()
 
     def end_session(self, session_id: str, by: str) -> str | None:
         """End one session and return whose it was, None if there was none to end."""
-        now = self._clock()
-        with self._database.write() as connection:
-            name = queries.end_session(connection, self.policy_name, session_id, now)
+        with self._write() as rows:
+            name = rows.end_session(session_id)
             if name is not None:
-                act = "sign out" if name == by else "end session"
-                add_entry(connection, self.policy_name, now, by, act, name, f"session {session_id}")
+                rows.note(by, "sign out" if name == by else "end session", name, f"session {session_id}")
         return name
 
     def end_sessions(self, name: str, by: str) -> int:
         """End all sessions of a person and return how many there were."""
-        now = self._clock()
-        with self._database.write() as connection:
-            ended = queries.end_sessions(connection, self.policy_name, name, now)
-            add_entry(connection, self.policy_name, now, by, "end all sessions", name, f"ended: {ended}")
+        with self._write() as rows:
+            ended = rows.end_sessions(name)
+            rows.note(by, "end all sessions", name, f"ended: {ended}")
         return ended
 
     def identified(self, name: str) -> Person | None:
@@ -224,31 +209,56 @@ class PeopleStore:
         :param act: a verb, such as ``adjudicate``; the log can be filtered by it.
         :param subject: whom or what it was done to.
         """
-        with self._database.write() as connection:
-            add_entry(connection, self.policy_name, self._clock(), by, act, subject, detail)
+        with self._write() as rows:
+            rows.note(by, act, subject, detail)
 
     def audit_log(self, which: AuditFilter | None = None, most: int | None = None) -> list[AuditEntry]:
         """Return entries of the audit log, the newest first."""
-        with self._database.read() as connection:
-            return queries.read_entries(connection, self.policy_name, which or AuditFilter(), most)
+        with self._read() as rows:
+            return rows.audit_log(which or AuditFilter(), most)
 
     def audit_acts(self) -> list[str]:
         """Return the kinds of acts in the audit log."""
-        with self._database.read() as connection:
-            return queries.known_acts(connection, self.policy_name)
+        with self._read() as rows:
+            return rows.audit_acts()
 
     def _joined(self, name: str) -> DeskMember | None:
         """Note the first visit and return the person as of then: with these roles the desk was seen."""
-        now = self._clock()
-        with self._database.write() as connection:
-            member = queries.read_member(connection, self.policy_name, name)
+        with self._write() as rows:
+            member = rows.member(name)
             if member is not None and member.active and member.joined_at is None:
-                queries.change_member(connection, self.policy_name, name, {"joined_at": now})
+                rows.change_member(name, joined_at=rows.now)
                 detail = f"as {written(member.roles)}, for the first time, by the word of a proxy"
-                add_entry(connection, self.policy_name, now, name, "sign in", name, detail)
+                rows.note(name, "sign in", name, detail)
         return member
 
-    def _known(self, member: DeskMember | None, name: str) -> DeskMember:
-        if member is None:
-            raise PeopleError(f"name: nobody called {name!r} was ever invited; invite the person first")
-        return member
+    @contextmanager
+    def _read(self) -> Iterator[PeopleRows]:
+        now = self._clock()
+        with self._database.read() as connection:
+            yield PeopleRows(connection, self.policy_name, now, self._lifetime)
+
+    @contextmanager
+    def _write(self) -> Iterator[PeopleRows]:
+        now = self._clock()
+        with self._database.write() as connection:
+            yield PeopleRows(connection, self.policy_name, now, self._lifetime)
+
+
+def refuse_unblinding(member: DeskMember, roles: frozenset[Role]) -> None:
+    """Keep those who have seen votes or model output from becoming raters.
+
+    :raises PeopleError: the person has been at the desk with another role.
+    """
+    if roles == {Role.RATER} and member.roles != {Role.RATER} and member.joined_at is not None:
+        raise PeopleError(
+            f"role: {member.name!r} has been at the desk as {written(member.roles)} and may have seen votes or model "
+            "output, so cannot be a blind rater; invite somebody else"
+        )
+
+
+def _known(rows: PeopleRows, name: str) -> DeskMember:
+    member = rows.member(name)
+    if member is None:
+        raise PeopleError(f"name: nobody called {name!r} was ever invited; invite the person first")
+    return member
