@@ -149,8 +149,9 @@ def structure(url: str) -> Any:
         )
     with engine.connect() as connection:
         written = sorted(" ".join(guard.split()) for guard in connection.exec_driver_sql(guards).scalars())
+    views = sorted(inspector.get_view_names())
     engine.dispose()
-    return tables, sorted(inspector.get_view_names()), written
+    return tables, views, written
 
 
 def test_an_upgraded_database_and_a_new_one_consist_of_the_same(old_url: str, request: pytest.FixtureRequest) -> None:
