@@ -3,24 +3,8 @@
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import require_columns
+from al_assets.tables import POLICY_GAPS, REASON_COLUMNS
 
-UNDECIDED_REASONS = ("ambiguous policy", "missing context", "other")
-"""Why a rater could not decide, as raters may say it; they need not say."""
-REASON_COLUMNS = {reason: f"{reason.replace(' ', '_')}_votes" for reason in UNDECIDED_REASONS}
-COMMENT = pl.Struct({"rater": pl.String, "label": pl.String, "text": pl.String})
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "iteration": pl.String,
-    "item_id": pl.String,
-    "text": pl.String,
-    "reason": pl.String,
-    "undecided_votes": pl.Int64,
-    **dict.fromkeys(REASON_COLUMNS.values(), pl.Int64),
-    "positive_votes": pl.Int64,
-    "negative_votes": pl.Int64,
-    "undecided_raters": pl.List(pl.String),
-    "comments": pl.List(COMMENT),
-    "policy_versions": pl.List(pl.String),
-}
 _PLACE = ["iteration", "item_id"]
 
 
@@ -33,9 +17,8 @@ def policy_gaps(votes: pl.DataFrame, also: pl.DataFrame | None = None) -> pl.Dat
         policy_version if known.
     :param also: iteration and item_id of items to list though every vote on them decides, such as those that were
         adjudicated a guideline gap; items without votes are left out.
-    :return: columns of ``SCHEMA``. reason is that of the queue. The columns of REASON_COLUMNS count undecided votes by
-        their reason; votes without one are in none of them. comments: who said what beside which label, undecided votes
-        first, then by rater. policy_versions: those the undecided votes were cast under, or all votes if none is.
+    :return: columns of POLICY_GAPS. reason is that of the queue. The columns of REASON_COLUMNS count undecided votes by
+        their reason; votes without one are in none of them.
     :raises ValueError: a column is missing.
     """
     require_columns(votes, "votes", ("item_id", "rater", "label", "iteration", "reason"))
@@ -74,6 +57,5 @@ def policy_gaps(votes: pl.DataFrame, also: pl.DataFrame | None = None) -> pl.Dat
         gaps.filter(listed)
         .with_columns(pl.col("comments").list.concat("further"))
         .sort("iteration", "undecided_votes", apart, "item_id", descending=[False, True, False, False])
-        .select(list(SCHEMA))
-        .cast(SCHEMA)  # type: ignore[arg-type]
+        .select(pl.col(name).cast(dtype) for name, dtype in POLICY_GAPS.schema.items())
     )

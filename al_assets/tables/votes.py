@@ -5,6 +5,12 @@ import polars as pl
 from al_assets.tables.schema import Column, Table
 
 MOMENT = pl.Datetime("us", "UTC")
+COMMENT = pl.Struct({"rater": pl.String, "label": pl.String, "text": pl.String})
+"""A rater's remark: who made it, beside which label, and what they wrote."""
+UNDECIDED_REASONS = ("ambiguous policy", "missing context", "other")
+"""Why a rater could not decide, as raters may say it; they need not say."""
+REASON_COLUMNS = {reason: f"{reason.replace(' ', '_')}_votes" for reason in UNDECIDED_REASONS}
+"""The columns of ``policy_gaps`` that count them."""
 
 VOTES = Table(
     "votes",
@@ -93,5 +99,53 @@ POLICY_TEXTS = Table(
         "text_fingerprint": Column(pl.String, "the same for the same text, whatever the version"),
         "text": Column(pl.String, "JSON: question, guideline, labels and examples, as raters read them"),
         "recorded_at": Column(MOMENT, "when it came on record"),
+    },
+)
+POLICY_GAPS = Table(
+    "policy_gaps",
+    ("iteration", "item_id"),
+    {
+        "iteration": Column(pl.String, "iteration whose queue asked for it"),
+        "item_id": Column(pl.String, "the item"),
+        "text": Column(pl.String, "as shown to raters", nullable=True),
+        "reason": Column(pl.String, "why the item was queued"),
+        "undecided_votes": Column(pl.Int64, "answers 'cannot decide'"),
+        **{
+            column: Column(pl.Int64, f"those of them for the reason {reason!r}")
+            for reason, column in REASON_COLUMNS.items()
+        },
+        "positive_votes": Column(pl.Int64, "votes for positive"),
+        "negative_votes": Column(pl.Int64, "votes for negative"),
+        "undecided_raters": Column(pl.List(pl.String), "who could not decide"),
+        "comments": Column(pl.List(COMMENT), "who said what beside which label, undecided votes first, then by rater"),
+        "policy_versions": Column(pl.List(pl.String), "those the undecided votes were cast under, or all if none is"),
+    },
+)
+ASK_AGAIN = Table(
+    "ask_again",
+    ("item_id", "rater"),
+    {
+        "item_id": Column(pl.String, "the item"),
+        "rater": Column(pl.String, "whose vote it is"),
+        "label": Column(pl.String, "positive or negative"),
+        "quality": Column(pl.Float64, "probability of the label after all votes and the model's score, 0 to 1"),
+        "why": Column(pl.String, "what speaks against it, in words"),
+    },
+)
+GOLD_ACCURACY = Table(
+    "gold_accuracy",
+    ("iteration", "rater"),
+    {
+        "iteration": Column(pl.String, "iteration whose queue held the gold, or all"),
+        "rater": Column(pl.String, "who answered"),
+        "items": Column(pl.Int64, "decisive answers"),
+        "right": Column(pl.Int64, "those that are right"),
+        "false_positive": Column(pl.Int64, "positive where the truth is negative"),
+        "false_negative": Column(pl.Int64, "negative where the truth is positive"),
+        "undecided": Column(pl.Int64, "answers 'cannot decide', neither right nor wrong"),
+        "accuracy": Column(pl.Float64, "right / items; null without a decisive answer", nullable=True),
+        "low": Column(pl.Float64, "lower end of its Wilson interval", nullable=True),
+        "high": Column(pl.Float64, "upper end", nullable=True),
+        "reason": Column(pl.String, "why there is no accuracy", nullable=True),
     },
 )

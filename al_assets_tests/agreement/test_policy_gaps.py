@@ -2,7 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.policy_gaps import SCHEMA, policy_gaps
+from al_assets.agreement.policy_gaps import policy_gaps
+from al_assets.tables import POLICY_GAPS
 from al_assets_tests.support.votes import votes_frame
 
 
@@ -24,7 +25,7 @@ def _votes() -> pl.DataFrame:
 
 def test_the_most_undecided_and_then_the_most_split_items_come_first() -> None:
     found = policy_gaps(_votes())
-    assert found.schema == pl.Schema(SCHEMA)
+    assert found.schema == POLICY_GAPS.schema
     assert found.select("iteration", "item_id").rows() == [
         ("0000", "twice"), ("0000", "agreed"), ("0001", "split"), ("0002", "split"),
     ]  # fmt: skip
@@ -75,6 +76,6 @@ def test_items_that_were_adjudicated_a_gap_are_listed_too() -> None:
 def test_votes_that_all_decide_leave_no_gap() -> None:
     found = policy_gaps(votes_frame(np.ones((3, 2))))
     assert found.height == 0
-    assert found.schema == pl.Schema(SCHEMA)
+    assert found.schema == POLICY_GAPS.schema
     with pytest.raises(ValueError, match="votes: columns label are missing"):
         policy_gaps(_votes().drop("label"))

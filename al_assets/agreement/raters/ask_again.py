@@ -8,14 +8,8 @@ from al_assets.agreement.core.labelled_items import LabelledItems, aligned, requ
 from al_assets.agreement.core.two_by_two import Floats
 from al_assets.agreement.raters.rated_items import RatedItems, rated_items
 from al_assets.formatting import decimal
+from al_assets.tables import ASK_AGAIN
 
-SCHEMA = {
-    "item_id": pl.String,
-    "rater": pl.String,
-    "label": pl.String,
-    "quality": pl.Float64,
-    "why": pl.String,
-}
 _SMALLEST = 1e-6
 _WORD = {1.0: "positive", 0.0: "negative"}
 
@@ -41,13 +35,13 @@ def votes_to_ask_again(
     kept = rated.items.decisive > 0
     items = rated.items.where(kept)
     if not len(items):
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema=ASK_AGAIN.schema)
     positive = _scores_of(scores, items)
     # Rounded, because the last digits may differ between machines, and ties are put in order by name.
     quality = np.round(crowdlab_quality(items.votes, positive), 12)
     listed = np.argwhere(quality < max_quality)
     rows = [_row(rated, items, positive, quality, int(item), int(rater)) for item, rater in listed]
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row").sort("quality", "item_id", "rater")
+    frame = pl.DataFrame(rows, schema=ASK_AGAIN.schema, orient="row").sort("quality", "item_id", "rater")
     return frame if limit is None else frame.head(limit)
 
 

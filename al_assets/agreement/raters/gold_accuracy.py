@@ -3,15 +3,9 @@
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import require_columns
+from al_assets.tables import GOLD_ACCURACY
 
 ALL = "all"
-SCHEMA = pl.Schema(
-    {
-        "iteration": pl.String(), "rater": pl.String(), "items": pl.Int64(), "right": pl.Int64(),
-        "false_positive": pl.Int64(), "false_negative": pl.Int64(), "undecided": pl.Int64(),
-        "accuracy": pl.Float64(), "low": pl.Float64(), "high": pl.Float64(), "reason": pl.String(),
-    }
-)  # fmt: skip
 _ANSWERS = ("item_id", "rater", "label", "iteration")
 
 
@@ -20,7 +14,7 @@ def gold_accuracy(answers: pl.DataFrame, gold: pl.DataFrame, *, confidence: floa
 
     :param answers: answers to gold items: item_id, rater, label, iteration; one row for each of these and the rater.
     :param gold: item_id, label (positive or negative). Answers to items that are no longer in it are left out.
-    :return: columns of SCHEMA; a row for each iteration and rater, then one for each rater under iteration ``all``.
+    :return: columns of GOLD_ACCURACY; a row for each iteration and rater, then one for each rater under ``all``.
         ``items`` are the decisive answers, accuracy is right / items with its Wilson interval (1927, JASA
         22:209-212); without a decisive answer it is null, with the reason. "Cannot decide" is counted, neither right
         nor wrong.
@@ -43,7 +37,7 @@ def gold_accuracy(answers: pl.DataFrame, gold: pl.DataFrame, *, confidence: floa
     )
     rows = [{**row, **_judged(row["right"], row["items"], confidence)} for row in counted.iter_rows(named=True)]
     # Iterations are numbers, so "all" comes last.
-    return pl.DataFrame(rows, schema=SCHEMA).sort("iteration", "rater")
+    return pl.DataFrame(rows, schema=GOLD_ACCURACY.schema).sort("iteration", "rater")
 
 
 def _judged(right: int, items: int, confidence: float) -> dict[str, float | str | None]:

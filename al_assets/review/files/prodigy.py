@@ -11,7 +11,7 @@ import polars as pl
 from al_assets.config import LabelNames
 from al_assets.review.files.tool_records import COMMENT, Answer, text_of
 from al_assets.storage.ledger import LABELS
-from al_assets.storage.ledger.votes import UNDECIDED_REASONS
+from al_assets.tables import UNDECIDED_REASONS
 
 _CODE, _VERSION = "question", "policy_version"
 _BETWEEN = ": "

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from al_assets.config import Policy, PolicyText
 from al_assets.review.label_studio.client import LabelStudioError, Server
 from al_assets.storage.ledger import LABELS
-from al_assets.storage.ledger.votes import UNDECIDED_REASONS
+from al_assets.tables import UNDECIDED_REASONS
 
 ANSWER, REASON, COMMENT = "answer", "undecided_reason", "comment"
 TEXT, CODE = "text", "code"

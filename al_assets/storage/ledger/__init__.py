@@ -1,6 +1,5 @@
 """The expert-label ledger: what was asked, and every vote ever given, append-only, in SQLite or PostgreSQL."""
 
-from al_assets.agreement.policy_gaps import UNDECIDED_REASONS
 from al_assets.storage.ledger.adjudications import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 from al_assets.storage.ledger.ledger import Ledger
 from al_assets.storage.ledger.progress import Progress
@@ -12,7 +11,6 @@ from al_assets.storage.ledger.votes import LABELS, WITHDRAWN, Receipt, RecordRes
 __all__ = [
     "ADJUDICATED_LABELS",
     "LABELS",
-    "UNDECIDED_REASONS",
     "WITHDRAWN",
     "Adjudication",
     "AdjudicationError",

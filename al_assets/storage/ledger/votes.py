@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
-from al_assets.agreement.policy_gaps import UNDECIDED_REASONS as UNDECIDED_REASONS
 from al_assets.partitions import iteration_number
+from al_assets.tables import UNDECIDED_REASONS
 
 Label = Literal["positive", "negative", "undecided"]
 LABELS: tuple[str, ...] = get_args(Label)

@@ -4,7 +4,8 @@ import pytest
 from cleanlab.multiannotator import get_label_quality_multiannotator
 from numpy.typing import NDArray
 
-from al_assets.agreement.raters.ask_again import SCHEMA, crowdlab_quality, votes_to_ask_again
+from al_assets.agreement.raters.ask_again import crowdlab_quality, votes_to_ask_again
+from al_assets.tables import ASK_AGAIN
 from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 
@@ -102,5 +103,5 @@ def test_items_without_a_score_are_refused() -> None:
 
 def test_without_votes_nothing_is_asked_again() -> None:
     found = votes_to_ask_again(votes_frame(np.empty((0, 2))), _scores(np.zeros(1)))
-    assert found.schema == pl.Schema(SCHEMA)
+    assert found.schema == ASK_AGAIN.schema
     assert found.height == 0

@@ -2,7 +2,8 @@ import polars as pl
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from al_assets.agreement.raters.gold_accuracy import SCHEMA, gold_accuracy
+from al_assets.agreement.raters.gold_accuracy import gold_accuracy
+from al_assets.tables import GOLD_ACCURACY
 
 GOLD = pl.DataFrame({"item_id": ["g1", "g2", "g3", "g4"], "label": ["positive", "positive", "negative", "negative"]})
 
@@ -17,7 +18,7 @@ def test_answers_are_counted_by_rater_and_iteration_and_over_all() -> None:
         ("0001", "anna", "g4", "negative"), ("0000", "ben", "g1", "undecided"), ("0000", "ben", "left", "positive"),
     )  # fmt: skip
     found = gold_accuracy(given, GOLD)
-    assert found.schema == SCHEMA
+    assert found.schema == GOLD_ACCURACY.schema
     counts = ("iteration", "rater", "items", "right", "false_positive", "false_negative", "undecided", "accuracy")
     assert found.select(counts).rows() == [
         ("0000", "anna", 3, 1, 1, 1, 0, pytest.approx(1 / 3)),
@@ -29,12 +30,12 @@ def test_answers_are_counted_by_rater_and_iteration_and_over_all() -> None:
     assert found["reason"].to_list() == [None, "no decisive answer to a gold item"] + [None, None] + [
         "no decisive answer to a gold item"
     ]
-    assert found.row(3)[SCHEMA.names().index("low")] == pytest.approx(proportion_confint(2, 4, method="wilson")[0])
+    assert found["low"][3] == pytest.approx(proportion_confint(2, 4, method="wilson")[0])
     assert gold_accuracy(given.sample(fraction=1, shuffle=True, seed=3), GOLD).equals(found)
 
 
 def test_without_answers_there_are_no_rows() -> None:
-    assert gold_accuracy(answers(), GOLD).schema == SCHEMA
+    assert gold_accuracy(answers(), GOLD).schema == GOLD_ACCURACY.schema
     assert gold_accuracy(answers(), GOLD).height == 0
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from al_assets.agreement.policy_gaps import REASON_COLUMNS, policy_gaps
+from al_assets.agreement.policy_gaps import policy_gaps
 from al_assets.curation.split import GUIDELINE_GAP
 from al_assets.review.desk.adjudication.cases import neutral_order
-from al_assets.storage.ledger import UNDECIDED_REASONS, Ledger
+from al_assets.storage.ledger import Ledger
+from al_assets.tables import REASON_COLUMNS, UNDECIDED_REASONS
 
 NO_REASON = "no reason given"
 

@@ -7,7 +7,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, UNDECIDED_REASONS, is_storable
+from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, is_storable
+from al_assets.tables import UNDECIDED_REASONS
 
 _UNDECIDED = "undecided:"
 _MOST_TURNS = 1_000_000
