@@ -6,9 +6,7 @@ from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, t
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.resource import LoopResource
 from al_assets.assets.round_inputs import round_settings, sides_of
-from al_assets.curation import round as curation
-from al_assets.curation.geometry.clusters import cluster_counts
-from al_assets.curation.geometry.overlap import largest_overlaps
+from al_assets.curation.geometry import clusters, overlap
 from al_assets.partitions import Job
 from al_assets.pictures import overlap_picture
 from al_assets.scale.ray_runner import runner_of
@@ -28,8 +26,8 @@ from al_assets.tables import CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 def cluster_assignments(loop: LoopResource, pseudo_labels: pl.DataFrame, embeddings: pl.LazyFrame) -> TableOutput:
     """Macro clusters for names and coverage, micro cells for picking, each side of the label on its own."""
     with sides_of(pseudo_labels, embeddings) as sides, runner_of(loop.policy) as runner:
-        frame = curation.cluster_assignments(sides, round_settings(loop.policy), runner=runner)
-    return table_output(frame, {"sides": table(cluster_counts(frame))})
+        frame = clusters.cluster_assignments(sides, round_settings(loop.policy).clusters, runner=runner)
+    return table_output(frame, {"sides": table(clusters.cluster_counts(frame))})
 
 
 @loop_asset("curation", {"polars"}, Declaration(OVERLAP_MAP, Job.CURATE))
@@ -42,7 +40,7 @@ def overlap_map(
 ) -> TableOutput:
     """Each overlap's size, density and mixing, with named examples and a picture of them all."""
     with sides_of(pseudo_labels, embeddings) as sides:
-        frame = curation.overlap_map(sides, cluster_assignments, boundary_pairs)
+        frame = overlap.overlap_map(sides, cluster_assignments, boundary_pairs)
     names = [
         f"{_cluster(positive)}+ {_cluster(negative)}-"
         for positive, negative in frame.select("positive_cluster", "negative_cluster").iter_rows()
@@ -54,7 +52,7 @@ def overlap_map(
             "overlaps": frame.height,
             "items_in_overlaps": int(frame["size"].sum()),
             "map": picture(overlap_picture(x, y, size, mixing, names)),
-            "largest_overlaps": table(largest_overlaps(frame, pool)),
+            "largest_overlaps": table(overlap.largest_overlaps(frame, pool)),
         },
     )
 

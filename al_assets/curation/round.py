@@ -13,10 +13,10 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.budget import divide_budget, largest_remainder
-from al_assets.curation.geometry.clusters import assign_clusters
-from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.clusters import cluster_assignments
+from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
-from al_assets.curation.geometry.overlap import map_overlaps
+from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import (
     ColdStart,
@@ -122,8 +122,8 @@ def curate_round(
     """
     if "duplicate_of" not in pool.columns:
         pool = pool.with_columns(duplicate_of=pl.lit(None, dtype=pl.String))
-    sides = Sides(scores["item_id"], Vectors.of(vectors, scores.height), scores["label"].to_numpy())
-    clusters = cluster_assignments(sides, settings, seed, runner)
+    sides = Sides.of(scores["item_id"], vectors, scores["label"].to_numpy())
+    clusters = cluster_assignments(sides, settings.clusters, seed, runner)
     pairs = ranked_pairs(sides, clusters, scores, history, settings, seed, runner)
     candidates, evidence = labeler_evidence(pool, scores, pairs, history, settings, seed)
     if choose is None:
@@ -143,46 +143,6 @@ def curate_round(
     return CuratedRound(sides, clusters, pairs, queue, candidates, evidence, settings)
 
 
-def cluster_assignments(sides: Sides, settings: RoundSettings, seed: int = 0, runner: Runner = THREADS) -> pl.DataFrame:
-    """Return the table ``cluster_assignments``, see ``assign_clusters``."""
-    how = settings.clusters
-    return assign_clusters(
-        sides.item_ids,
-        sides.vectors,
-        sides.positive,
-        min_cluster_size=how.min_cluster_size,
-        pca_dimensions=how.pca_dimensions,
-        exact_below=how.exact_below,
-        items_per_cell=how.items_per_cell,
-        seed=seed if how.seed is None else how.seed,
-        runner=runner,
-    )
-
-
-def candidate_pairs(
-    sides: Sides,
-    clusters: pl.DataFrame,
-    history: History,
-    settings: RoundSettings,
-    seed: int = 0,
-    runner: Runner = THREADS,
-    search: Search | None = None,
-) -> pl.DataFrame:
-    """Return near neighbours across the labels of which neither was asked, see ``cross_label_pairs``."""
-    return cross_label_pairs(
-        sides.item_ids,
-        sides.vectors,
-        sides.positive,
-        clusters,
-        neighbours=settings.neighbours,
-        min_mixing=settings.min_mixing,
-        exclude=history.asked,
-        seed=seed if settings.seed is None else settings.seed,
-        search=search or Search(),
-        runner=runner,
-    )
-
-
 def ranked_pairs(
     sides: Sides,
     clusters: pl.DataFrame,
@@ -192,11 +152,21 @@ def ranked_pairs(
     seed: int = 0,
     runner: Runner = THREADS,
 ) -> pl.DataFrame:
-    """Return the candidate pairs in the order in which they would be picked, see ``rank_pairs``."""
-    candidates = candidate_pairs(sides, clusters, history, settings, seed, runner)
-    return rank_pairs(
-        candidates, seed if settings.seed is None else settings.seed, scores if settings.closeness else None
+    """Return near neighbours across the labels that may be asked, in the order in which they would be picked.
+
+    See ``cross_label_pairs`` and ``rank_pairs``.
+    """
+    seed = seed if settings.seed is None else settings.seed
+    candidates = cross_label_pairs(
+        sides,
+        clusters,
+        neighbours=settings.neighbours,
+        min_mixing=settings.min_mixing,
+        exclude=history.asked,
+        seed=seed,
+        runner=runner,
     )
+    return rank_pairs(candidates, seed, scores if settings.closeness else None)
 
 
 def boundary_pairs(
@@ -214,11 +184,6 @@ def boundary_pairs(
     _, evidence = labeler_evidence(pool, scores, ranked, history, settings, seed)
     start = promising_share(evidence, settings.target_positive_share)
     return _drawn(ranked, start, settings, seed), start
-
-
-def overlap_map(sides: Sides, clusters: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the table ``overlap_map``, see ``map_overlaps``."""
-    return map_overlaps(sides.item_ids, sides.vectors, sides.positive, clusters, pairs)
 
 
 def review_queue(

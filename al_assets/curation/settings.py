@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """How each side of the label is clustered, see ``assign_clusters``.
+    """How each side of the label is clustered, see ``cluster_assignments``.
 
     :param min_cluster_size: of macro clusters; None looks for none: pairs are picked by cells alone.
     :param seed: None is the round's own.

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, mean_defined
 from al_assets.agreement.population.thresholds import average_precision, prevalence_threshold
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.round import History, cluster_assignments, ranked_pairs
+from al_assets.curation.round import History, ranked_pairs
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study import StudyError
@@ -203,7 +204,7 @@ def _boundary(
     known = scored(ids, scores.held_out, prevalence_threshold(scores.pool, prevalence))
     sides = Sides(ids, Vectors.of(np.ascontiguousarray(vectors)), known["label"].to_numpy())
     how, drawn = LoopSettings().round_settings(prevalence), _BOUNDARY_STREAM + 1_000 * seed
-    clusters = cluster_assignments(sides, how, drawn, ALONE)
+    clusters = cluster_assignments(sides, how.clusters, drawn, ALONE)
     pairs = ranked_pairs(sides, clusters, known, History(), how, drawn, ALONE)
     candidates = Candidates(ids, scores.held_out, sides.positive, pairs=pairs)
     picked = BoundaryShare().pick(candidates, min(settings.boundary_items, len(vectors)), drawn)

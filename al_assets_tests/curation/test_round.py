@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.explain import EXPLANATION
-from al_assets.curation.round import History, boundary_pairs, cluster_assignments, curate_round, review_queue
+from al_assets.curation.round import History, boundary_pairs, curate_round, review_queue
 from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
@@ -47,7 +48,7 @@ def test_the_steps_one_by_one_make_the_same_round(strategy: str | dict[str, floa
     history = History(POOL["item_id"].head(20).to_list(), labels)
     whole = curate_round(POOL, SCORES, VECTORS, history, settings, 7)
     sides = Sides(SCORES["item_id"], Vectors(VECTORS), SCORES["label"].to_numpy())
-    clusters = cluster_assignments(sides, settings, 7)
+    clusters = cluster_assignments(sides, settings.clusters, 7)
     pairs, start = boundary_pairs(sides, clusters, FOLDED, SCORES, history, settings, 7)
     queue = review_queue(FOLDED, SCORES, clusters, pairs, history, settings, 7, sides=sides)
     assert clusters.equals(whole.clusters)

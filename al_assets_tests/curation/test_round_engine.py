@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
-from al_assets.curation.geometry.overlap import map_overlaps
+from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.review_queue import Sources, build_queue
+from al_assets.curation.settings import ClusterSettings
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets.curation.strategies.registry import make_strategy, strategies
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
@@ -54,14 +56,12 @@ def select(
         {"item_id": ids, "text": ids, "duplicate_of": folded}, schema_overrides={"duplicate_of": pl.String}
     )
     every = Vectors(vectors[:own])
-    clusters = assign_clusters(
-        ids.head(own), every, positive[:own], min_cluster_size=5, pca_dimensions=4, exact_below=200, items_per_cell=8,
-        seed=seed,
-    )  # fmt: skip
+    sides = Sides.of(ids.head(own), every, positive[:own])
+    clusters = cluster_assignments(sides, ClusterSettings(5, 4, 200, 8), seed)
     frame = pl.DataFrame({"item_id": ids, "p_positive": scores, "label": positive})
     own_ids = ids.head(own)
     candidates = cross_label_pairs(
-        own_ids, every, positive[:own], clusters, neighbours=4, min_mixing=0.1, exclude=known, seed=seed,
+        sides, clusters, neighbours=4, min_mixing=0.1, exclude=known, seed=seed,
         search=search or Search(),
     )  # fmt: skip
     pairs = draw_pairs(rank_pairs(candidates, seed, frame.head(own)), budget // 2, seed=seed)
@@ -81,7 +81,7 @@ def select(
         exclude=known,
         seed=seed,
     )
-    return Selection(clusters, pairs, map_overlaps(own_ids, every, positive[:own], clusters, candidates), queue)
+    return Selection(clusters, pairs, overlap_map(sides, clusters, candidates), queue)
 
 
 def check(found: Selection, items: int, budget: int, labelled: int, copies: int) -> None:

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from al_assets.curation.budget import divide_budget
-from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.geometry.overlap import map_overlaps
+from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.queue.review_queue import Sources, build_queue
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
@@ -20,21 +20,10 @@ SHARES = (0.6, 0.25, 0.15)
 def select(
     pool: Pool, *, min_mixing: float = 0.2, budget: int = 100
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    clusters = assign_clusters(
-        pool.item_ids,
-        pool.vectors,
-        pool.positive,
-        min_cluster_size=15,
-        pca_dimensions=16,
-        exact_below=10_000,
-        items_per_cell=20,
-        seed=0,
-    )
-    candidates = cross_label_pairs(
-        pool.item_ids, pool.vectors, pool.positive, clusters, neighbours=8, min_mixing=min_mixing
-    )
+    clusters = cluster_assignments(pool.sides)
+    candidates = cross_label_pairs(pool.sides, clusters, neighbours=8, min_mixing=min_mixing)
     pairs = draw_pairs(rank_pairs(candidates), divide_budget(budget, SHARES).boundary // 2)
-    overlaps = map_overlaps(pool.item_ids, pool.vectors, pool.positive, clusters, pairs)
+    overlaps = overlap_map(pool.sides, clusters, pairs)
     queue = build_queue(
         pool=pool.items,
         scores=pool.pseudo_labels,

@@ -15,11 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError
-from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
+from al_assets.curation.settings import ClusterSettings
 from al_assets.scale.ray_runner import RayRunner
 from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
 from al_assets_tests.scale.conftest import SHARDS
@@ -38,24 +40,14 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> BenchPool:
 
 
 def clusters_of(pool: BenchPool, runner: Runner) -> pl.DataFrame:
-    return assign_clusters(
-        pool.item_ids,
-        pool.vectors,
-        pool.positive,
-        min_cluster_size=15,
-        pca_dimensions=8,
-        exact_below=2_000,
-        items_per_cell=20,
-        seed=0,
-        runner=runner,
+    return cluster_assignments(
+        Sides.of(pool.item_ids, pool.vectors, pool.positive), ClusterSettings(15, 8, 2_000, 20), runner=runner
     )
 
 
 def pairs_of(pool: BenchPool, clusters: pl.DataFrame, runner: Runner) -> pl.DataFrame:
     return cross_label_pairs(
-        pool.item_ids,
-        pool.vectors,
-        pool.positive,
+        Sides.of(pool.item_ids, pool.vectors, pool.positive),
         clusters,
         neighbours=8,
         min_mixing=0.2,

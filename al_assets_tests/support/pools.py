@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.clusters import assign_clusters
+from al_assets.curation.geometry.clusters import cluster_assignments
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.settings import ClusterSettings
 from al_assets.curation.strategies.base import Candidates
 
 
@@ -30,6 +32,10 @@ class Pool:
     def pseudo_labels(self) -> pl.DataFrame:
         return pl.DataFrame({"item_id": self.item_ids, "p_positive": self.scores, "label": self.positive})
 
+    @property
+    def sides(self) -> Sides:
+        return Sides.of(self.item_ids, self.vectors, self.positive)
+
     def clusters(self, **settings: Any) -> pl.DataFrame:
         defaults: dict[str, Any] = {
             "min_cluster_size": 10,
@@ -38,7 +44,7 @@ class Pool:
             "items_per_cell": 10,
             "seed": 0,
         }
-        return assign_clusters(self.item_ids, self.vectors, self.positive, **{**defaults, **settings})
+        return cluster_assignments(self.sides, ClusterSettings(**{**defaults, **settings}))
 
 
 def unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import MOST_PROMISING
-from al_assets.curation.round import History, cluster_assignments, ranked_pairs
+from al_assets.curation.round import History, ranked_pairs
 from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.base import EXPLORATION, Candidates
 from al_assets.curation.strategies.registry import make_strategy
@@ -61,7 +62,7 @@ def boundary_pairs(question: Question, vectors: Vectors) -> pl.DataFrame:
     labelled = question.item_ids.gather(question.labelled_rows).to_list()
     scores = question.item_ids.to_frame().with_columns(p_positive=question.scores, label=question.positive)
     sides = Sides(question.item_ids, vectors, question.positive)
-    clusters = cluster_assignments(sides, _WITHOUT_NAMES, question.seed)
+    clusters = cluster_assignments(sides, _WITHOUT_NAMES.clusters, question.seed)
     return ranked_pairs(sides, clusters, scores, History(labelled), _WITHOUT_NAMES, question.seed)
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.clusters import macro_clusters
-from al_assets.curation.geometry.cross_label_pairs import Search
+from al_assets.curation.geometry.clusters import cluster_assignments, macro_clusters
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.geometry.products import Shape, logged_products
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.round import History, candidate_pairs, cluster_assignments, overlap_map
 from al_assets.curation.runner import THREADS
 from al_assets.curation.settings import DEFAULTS
 from al_assets.curation.strategies.base import Candidates
@@ -93,7 +93,7 @@ def _select(
     with timed.stage("vectors checked"):
         sides = Sides(ids, Vectors(mapped), positive)
     with timed.stage("micro cells"):
-        clusters = cluster_assignments(sides, replace(DEFAULTS, clusters=replace(how, min_cluster_size=None)), seed)
+        clusters = cluster_assignments(sides, replace(how, min_cluster_size=None), seed)
     with timed.stage("macro clusters"):
         macro = np.empty(len(ids), dtype=np.int32)
         for side in (np.flatnonzero(positive), np.flatnonzero(~positive)):
@@ -107,7 +107,7 @@ def _select(
             )
         clusters = clusters.with_columns(macro_cluster=pl.Series(macro))
     with timed.stage("neighbours and mixing"):
-        pairs = candidate_pairs(sides, clusters, History(), DEFAULTS, seed)
+        pairs = cross_label_pairs(sides, clusters, seed=seed)
     with timed.stage("overlap map"):
         overlap_map(sides, clusters, pairs)
     with timed.stage("ranking and picks"):

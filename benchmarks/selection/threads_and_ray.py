@@ -9,13 +9,12 @@ import polars as pl
 import psutil
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.cross_label_pairs import Search
+from al_assets.curation.geometry.clusters import cluster_assignments
+from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.round import History, candidate_pairs, cluster_assignments
 from al_assets.curation.runner import Runner, Threads
-from al_assets.curation.settings import DEFAULTS
 from al_assets.scale.ray_runner import NodeUse, RayRunner
 from al_assets.scale.ray_start import local_cluster
 from benchmarks.pools.bench_pool import BenchPool
@@ -145,9 +144,9 @@ def bench_selection_ray(
 def _engine(pool: BenchPool, runner: Runner, search: Search, seed: int) -> tuple[EngineRun, pl.DataFrame, pl.DataFrame]:
     wall, cpu = time.perf_counter(), _cpu_s()
     sides = Sides(pool.item_ids, Vectors(pool.vectors), pool.positive)
-    clusters = cluster_assignments(sides, DEFAULTS, seed, runner)
+    clusters = cluster_assignments(sides, seed=seed, runner=runner)
     clustered = time.perf_counter()
-    pairs = candidate_pairs(sides, clusters, History(), DEFAULTS, seed, runner, search)
+    pairs = cross_label_pairs(sides, clusters, seed=seed, search=search, runner=runner)
     done = time.perf_counter()
     return EngineRun(done - wall, _cpu_s() - cpu, clustered - wall, done - clustered, pairs.height), clusters, pairs
 

@@ -1,57 +1,49 @@
 """Clusters of each side, positive and negative: macro clusters for names and coverage, micro cells for picking."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from al_assets.curation.checks import check_at_least, check_item_ids, check_labels
+from al_assets.curation.checks import check_at_least
 from al_assets.curation.geometry.cells import micro_cells
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
+from al_assets.curation.settings import DEFAULTS, ClusterSettings
 
 NOISE = -1
 _BLOCK = 16_384
 
 
-def assign_clusters(
-    item_ids: Sequence[str] | pl.Series,
-    vectors: Vectors | ArrayLike,
-    positive: ArrayLike,
-    *,
-    min_cluster_size: int | None,
-    pca_dimensions: int,
-    exact_below: int,
-    items_per_cell: int,
-    seed: int,
-    runner: Runner = THREADS,
+def cluster_assignments(
+    sides: Sides, settings: ClusterSettings = DEFAULTS.clusters, seed: int = 0, runner: Runner = THREADS
 ) -> pl.DataFrame:
     """Cluster each side on its own and return the columns of ``cluster_assignments``, items in the given order.
 
-    :param min_cluster_size: of macro clusters; None looks for none, all being noise: pairs are picked by cells alone.
-    :param vectors: shape (items, dimensions), rows of length one; a memory map is read in blocks.
-    :param positive: the pseudo-labels, booleans of shape (items,). A side may be empty.
-    :raises CurationError: ids repeat, or vectors are not finite or not of length one.
+    A side may be empty. Without a ``min_cluster_size`` all are noise: pairs are picked by cells alone.
+
+    :param seed: used where the settings name none.
+    :raises CurationError: a setting is out of range.
     """
-    ids = check_item_ids(item_ids)
-    rows = Vectors.of(vectors, len(ids))
-    labels = check_labels(positive, len(ids))
+    ids, rows, labels = sides.item_ids, sides.vectors, sides.positive
+    seed = seed if settings.seed is None else settings.seed
     macro = np.full(len(ids), NOISE, dtype=np.int32)
     cell = np.zeros(len(ids), dtype=np.int32)
     distance = np.zeros(len(ids), dtype=np.float32)
     for side in (np.flatnonzero(labels), np.flatnonzero(~labels)):
-        if min_cluster_size is not None:
+        if settings.min_cluster_size is not None:
             macro[side] = macro_clusters(
                 rows,
                 side,
-                min_cluster_size=min_cluster_size,
-                pca_dimensions=pca_dimensions,
-                exact_below=exact_below,
+                min_cluster_size=settings.min_cluster_size,
+                pca_dimensions=settings.pca_dimensions,
+                exact_below=settings.exact_below,
                 seed=seed,
                 runner=runner,
             )
-        cell[side], _, distance[side] = micro_cells(rows, side, items_per_cell=items_per_cell, seed=seed, runner=runner)
+        cell[side], _, distance[side] = micro_cells(
+            rows, side, items_per_cell=settings.items_per_cell, seed=seed, runner=runner
+        )
     return pl.DataFrame(
         {
             "item_id": ids,
@@ -66,7 +58,7 @@ def assign_clusters(
 def cluster_counts(clusters: pl.DataFrame) -> pl.DataFrame:
     """Return for each side how many items, macro clusters and cells there are, and the share of noise.
 
-    :param clusters: as ``assign_clusters`` returned them.
+    :param clusters: as ``cluster_assignments`` returned them.
     """
     counts = clusters.group_by("side").agg(
         pl.len().alias("items"),

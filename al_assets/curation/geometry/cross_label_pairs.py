@@ -1,14 +1,14 @@
 """Candidates for boundary pairs: near neighbours with different pseudo-labels in a neighbourhood that holds both."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from al_assets.curation.checks import check_at_least, check_share
-from al_assets.curation.geometry.labelled_pool import LabelledPool, labelled_pool
+from al_assets.curation.geometry.labelled_pool import LabelledPool, Sides, labelled_pool
 from al_assets.curation.geometry.neighbours import (
     PROBES,
     Found,
@@ -19,6 +19,7 @@ from al_assets.curation.geometry.neighbours import (
 )
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import THREADS, Runner
+from al_assets.curation.settings import DEFAULTS
 from al_assets.tables import BOUNDARY_PAIRS
 
 CANDIDATES = pl.Schema(list(BOUNDARY_PAIRS.schema.items())[:9])
@@ -43,13 +44,11 @@ class Search:
 
 
 def cross_label_pairs(
-    item_ids: Sequence[str] | pl.Series,
-    vectors: Vectors | ArrayLike,
-    positive: ArrayLike,
+    items: Sides,
     clusters: pl.DataFrame,
     *,
-    neighbours: int,
-    min_mixing: float,
+    neighbours: int = DEFAULTS.neighbours,
+    min_mixing: float = DEFAULTS.min_mixing,
     exclude: Collection[str] = (),
     seed: int = 0,
     max_queries: int = _MAX_QUERIES,
@@ -62,18 +61,17 @@ def cross_label_pairs(
     of positive items among the ``neighbours`` nearest of both members, the members left out: a lone item among items of
     the other label, most often a labelling error, gets 0. Empty if a side is empty.
 
-    :param vectors: shape (items, dimensions), rows of length one; a memory map is read in blocks.
     :param clusters: ``cluster_assignments`` of the same items.
     :param neighbours: how many partners each item proposes, and how many neighbours of each member mixing looks at.
     :param min_mixing: pairs below it are dropped, 0 to 1.
     :param exclude: items that may not be in a pair, such as those already labelled; they still count as neighbours.
     :param seed: draws which items ask, should there be more than ``max_queries``.
-    :raises CurationError: vectors not finite or not of length one, or clusters of other items or other labels.
+    :raises CurationError: a setting is out of range, or clusters are of other items or other labels.
     """
     check_at_least("neighbours", neighbours, 1)
     check_at_least("max_queries", max_queries, 1)
     check_share("min_mixing", min_mixing)
-    pool = labelled_pool(item_ids, vectors, positive, clusters)
+    pool = labelled_pool(items, clusters)
     free = ~pool.item_ids.is_in(list(exclude)).to_numpy() if exclude else np.ones(len(pool.item_ids), dtype=np.bool_)
     sides = _Sides.of(pool, search, runner)
     asking, answering = _ask(sides, free, max_queries, seed)

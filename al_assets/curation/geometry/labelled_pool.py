@@ -24,6 +24,16 @@ class Sides:
     vectors: Vectors
     positive: NDArray[np.bool_]
 
+    @classmethod
+    def of(cls, item_ids: Sequence[str] | pl.Series, vectors: Vectors | ArrayLike, positive: ArrayLike) -> "Sides":
+        """Return the items, checked once; vectors of a memory map are read in blocks.
+
+        :raises CurationError: ids repeat, vectors are not finite or not of length one, or one of them is of another
+            length or kind.
+        """
+        ids = check_item_ids(item_ids)
+        return cls(ids, Vectors.of(vectors, len(ids)), check_labels(positive, len(ids)))
+
 
 @dataclass(frozen=True)
 class LabelledPool:
@@ -36,17 +46,13 @@ class LabelledPool:
     cell: NDArray[np.int32]
 
 
-def labelled_pool(
-    item_ids: Sequence[str] | pl.Series, vectors: Vectors | ArrayLike, positive: ArrayLike, clusters: pl.DataFrame
-) -> LabelledPool:
+def labelled_pool(sides: Sides, clusters: pl.DataFrame) -> LabelledPool:
     """Bring items and their cluster assignments into one order.
 
     :param clusters: rows of ``cluster_assignments``, in any order; rows of other items are ignored.
     :raises CurationError: an item has no cluster, or was clustered on the other side.
     """
-    ids = check_item_ids(item_ids)
-    rows = Vectors.of(vectors, len(ids))
-    labels = check_labels(positive, len(ids))
+    ids, labels = sides.item_ids, sides.positive
     check_columns(clusters, "clusters", ("item_id", "side", "macro_cluster", "cell"))
     check_item_ids(clusters["item_id"])
     known = ids.to_frame().join(clusters, on="item_id", how="left", maintain_order="left")
@@ -58,7 +64,7 @@ def labelled_pool(
         raise CurationError(
             f"clusters: {swapped} of {len(ids)} items were clustered under the other label; assign clusters again"
         )
-    return LabelledPool(ids, rows, labels, _integers(known["macro_cluster"]), _integers(known["cell"]))
+    return LabelledPool(ids, sides.vectors, labels, _integers(known["macro_cluster"]), _integers(known["cell"]))
 
 
 def _integers(column: pl.Series) -> NDArray[np.int32]:

@@ -1,40 +1,31 @@
 """Where clusters of the two labels overlap: one row for each pair of clusters that has boundary candidates."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_columns
 from al_assets.curation.geometry.clusters import principal_components
-from al_assets.curation.geometry.labelled_pool import LabelledPool, labelled_pool
-from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.geometry.labelled_pool import LabelledPool, Sides, labelled_pool
 from al_assets.tables import OVERLAP_MAP
 
 EXAMPLES = 5
 _BETWEEN = ["positive_cluster", "negative_cluster"]
 
 
-def map_overlaps(
-    item_ids: Sequence[str] | pl.Series,
-    vectors: Vectors | ArrayLike,
-    positive: ArrayLike,
-    clusters: pl.DataFrame,
-    candidates: pl.DataFrame,
-) -> pl.DataFrame:
+def overlap_map(sides: Sides, clusters: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
     """Return the columns of ``overlap_map``, the overlap with most items first.
 
     An item lies in the overlap of two clusters if it is a member of a candidate pair between them; excluded items are
     in no candidate, so they count in the clusters' sizes only. Noise (-1) takes part as a cluster of its own.
     The picture's x and y are the first two principal components of the overlaps' centres (0 where there are too few).
 
-    :param vectors: shape (items, dimensions), rows of length one.
     :param candidates: what ``cross_label_pairs`` returned for the same items.
     :raises CurationError: as ``cross_label_pairs``, or a candidate names an unknown item.
     """
-    pool = labelled_pool(item_ids, vectors, positive, clusters)
+    pool = labelled_pool(sides, clusters)
     check_columns(candidates, "candidates", ("positive_item", "negative_item", "similarity", "mixing"))
     groups = _summaries(_placed(pool, candidates))
     if not groups.height:
@@ -56,7 +47,7 @@ def map_overlaps(
 def largest_overlaps(overlaps: pl.DataFrame, pool: pl.DataFrame, rows: int = 10) -> pl.DataFrame:
     """Return the largest overlaps with the text of an example from either side, for people to read.
 
-    :param overlaps: as ``map_overlaps`` returned them.
+    :param overlaps: as ``overlap_map`` returned them.
     :param pool: item_id, text.
     """
     texts = dict(pool.select("item_id", "text").iter_rows())

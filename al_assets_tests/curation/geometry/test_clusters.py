@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.curation.geometry.cells import micro_cells
-from al_assets.curation.geometry.clusters import NOISE, assign_clusters, macro_clusters, principal_components
+from al_assets.curation.geometry.clusters import NOISE, cluster_assignments, macro_clusters, principal_components
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.tables import CLUSTER_ASSIGNMENTS
 from al_assets_tests.support.pools import labelled, topic_pool, unit
 
@@ -128,7 +129,7 @@ def test_one_label_or_a_lone_item(positives: int) -> None:
 
 
 def test_empty_pool() -> None:
-    frame = assign_clusters([], np.zeros((0, 4)), [], items_per_cell=10, **SETTINGS)
+    frame = cluster_assignments(Sides.of([], np.zeros((0, 4)), []))
     assert CLUSTER_ASSIGNMENTS.check(frame).height == 0
 
 

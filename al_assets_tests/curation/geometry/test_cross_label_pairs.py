@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from al_assets.curation.geometry.cross_label_pairs import CANDIDATES, Search, cross_label_pairs, joint_mixing
+from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours, without_self
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Threads
@@ -15,9 +16,7 @@ from al_assets_tests.support.pools import Pool, labelled, topic_pool, unit
 
 def candidates(pool: Pool, *, min_mixing: float = 0.2, neighbours: int = 8, **others: int | list[str]) -> pl.DataFrame:
     return cross_label_pairs(
-        pool.item_ids,
-        pool.vectors,
-        pool.positive,
+        pool.sides,
         pool.clusters(),
         neighbours=neighbours,
         min_mixing=min_mixing,
@@ -121,7 +120,7 @@ def test_identical_vectors() -> None:
 
 def test_empty_pool() -> None:
     nothing = topic_pool(10).clusters().clear()
-    found = cross_label_pairs([], np.zeros((0, 4)), [], nothing, neighbours=3, min_mixing=0.1)
+    found = cross_label_pairs(Sides.of([], np.zeros((0, 4)), []), nothing, neighbours=3, min_mixing=0.1)
     assert found.is_empty()
 
 
@@ -202,9 +201,7 @@ def test_a_pool_above_the_exact_limit() -> None:
     positive = vectors[:, 0] > np.quantile(vectors[:, 0], 0.95)
     pool = Pool([f"i{each:05}" for each in range(12_000)], vectors, positive, rng.random(12_000))
     found = cross_label_pairs(
-        pool.item_ids,
-        vectors,
-        positive,
+        pool.sides,
         pool.clusters(exact_below=2_000),
         neighbours=8,
         min_mixing=0.2,

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.geometry.overlap import EXAMPLES, map_overlaps
+from al_assets.curation.geometry.overlap import EXAMPLES, overlap_map
 from al_assets.tables import OVERLAP_MAP
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
@@ -12,8 +12,8 @@ def mapped(
     pool: Pool, *, min_mixing: float = 0.1, **clustering: int
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     clusters = pool.clusters(**clustering)
-    pairs = cross_label_pairs(pool.item_ids, pool.vectors, pool.positive, clusters, neighbours=6, min_mixing=min_mixing)
-    return map_overlaps(pool.item_ids, pool.vectors, pool.positive, clusters, pairs), clusters, pairs
+    pairs = cross_label_pairs(pool.sides, clusters, neighbours=6, min_mixing=min_mixing)
+    return overlap_map(pool.sides, clusters, pairs), clusters, pairs
 
 
 def test_figures_follow_from_the_candidates() -> None:
@@ -84,7 +84,7 @@ def test_pairs_of_other_items_are_refused() -> None:
     _, clusters, pairs = mapped(pool)
     swapped = pairs.rename({"positive_item": "negative_item", "negative_item": "positive_item"})
     with pytest.raises(ValueError, match=r"candidates.positive_item: \d+ of \d+ pairs name an item that is not"):
-        map_overlaps(pool.item_ids, pool.vectors, pool.positive, clusters, swapped)
+        overlap_map(pool.sides, clusters, swapped)
 
 
 def test_same_input_same_map() -> None:

@@ -21,9 +21,7 @@ POOL = topic_pool()
 
 
 def picked_pairs(pool: Pool, exclude: Collection[str] = ()) -> pl.DataFrame:
-    found = cross_label_pairs(
-        pool.item_ids, pool.vectors, pool.positive, pool.clusters(), neighbours=8, min_mixing=0.2, exclude=exclude
-    )
+    found = cross_label_pairs(pool.sides, pool.clusters(), neighbours=8, min_mixing=0.2, exclude=exclude)
     return rank_pairs(found)
 
 

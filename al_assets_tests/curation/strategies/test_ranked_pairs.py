@@ -44,7 +44,7 @@ def test_each_pair_of_cells_has_its_turn() -> None:
 
 def test_drawn_pairs_are_the_declared_table() -> None:
     pool = topic_pool()
-    found = cross_label_pairs(pool.item_ids, pool.vectors, pool.positive, pool.clusters(), neighbours=8, min_mixing=0.2)
+    found = cross_label_pairs(pool.sides, pool.clusters(), neighbours=8, min_mixing=0.2)
     drawn = draw_pairs(rank_pairs(found, seed=1), 5, seed=1)
     table = drawn.with_columns(promising_share=0.0)
     assert BOUNDARY_PAIRS.check(table).equals(table)
