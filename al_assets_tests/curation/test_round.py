@@ -79,7 +79,7 @@ def test_labels_that_the_labeler_learnt_from_are_no_evidence() -> None:
     nan = np.nan
 
     def honest(trained_in: str | None) -> list[float]:
-        return History((), labels, trained_in).honest_labels(ids).tolist()
+        return list(History((), labels, trained_in).honest_labels(ids))
 
     assert honest(None) == pytest.approx([nan, 1, 0, 1, nan], nan_ok=True)
     assert honest("0000") == pytest.approx([nan, 1, 0, nan, nan], nan_ok=True)
