@@ -165,7 +165,7 @@ FIGURES = {
         "sum(w * positive share of the votes) / sum(w)",
     ),
     **_called("student"),
-    **{f"incumbent_{name}": each for name, each in _called("incumbent").items()},
+    **{f"incumbent_{name}": description for name, description in _called("incumbent").items()},
     "undecided_share": Description(
         "share of 'cannot decide'",
         "How many answers were 'cannot decide': a sign of gaps in the guideline. They are left out of every kappa.",
@@ -303,5 +303,5 @@ def is_rule(figure: str) -> bool:
 
 def title_of(figure: str) -> str:
     """Return a figure's name for people; that of the table, spaced, where the registry does not know it."""
-    found = describe(figure)
-    return found.title if found else figure.replace("_", " ")
+    description = describe(figure)
+    return description.title if description else figure.replace("_", " ")

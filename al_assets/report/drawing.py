@@ -31,8 +31,8 @@ def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, by
     :param form: png for metadata in the Dagster UI, svg for a page.
     """
     report = tables.report
-    series = {name: [_point(each, *place) for each in tables.reports.values()] for name, place in SERIES.items()}
-    band = [interval_of(each, *CEILING) for each in tables.reports.values()]
+    series = {name: [_point(past, *place) for past in tables.reports.values()] for name, place in SERIES.items()}
+    band = [interval_of(past, *CEILING) for past in tables.reports.values()]
     beside = {
         name: [_point(report, figure, "boundary"), _point(report, figure, "audit")] for name, figure in BESIDE.items()
     }
@@ -50,7 +50,7 @@ def _stages(tables: IterationTables) -> dict[str, list[float | None]]:
     shares = {(row["iteration"], row["stage"]): row["positive_share"] for row in tables.yields.iter_rows(named=True)}
     audit = [figure_of(report, "prevalence", "audit") for report in tables.reports.values()]
     return {
-        "pool, audit": [None if each is None else each.estimate for each in audit],
+        "pool, audit": [None if figure is None else figure.estimate for figure in audit],
         "pool, incumbent": [shares[key, "pool"] for key in tables.reports],
         "queue, incumbent": [shares[key, "queue"] for key in tables.reports],
         "labels, experts": [shares[key, "labels"] for key in tables.reports],
@@ -74,8 +74,8 @@ def _reliability(tables: IterationTables, form: Form) -> bytes | None:
 
 
 def _point(report: pl.DataFrame, figure: str, scope: str) -> Point | None:
-    found = figure_of(report, figure, scope)
-    if found is None or found.estimate is None:
+    known = figure_of(report, figure, scope)
+    if known is None or known.estimate is None:
         return None
     nothing = float("nan")
-    return found.estimate, nothing if found.low is None else found.low, nothing if found.high is None else found.high
+    return known.estimate, nothing if known.low is None else known.low, nothing if known.high is None else known.high

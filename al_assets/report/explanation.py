@@ -60,7 +60,7 @@ class Explanation:
             **{name: getattr(self, name) for name in plain},
             "matches": self.matches,
             "stored": asdict(self.stored),
-            "rests_on": [asdict(each) for each in self.rests_on],
+            "rests_on": [asdict(figure) for figure in self.rests_on],
             "items": self.items.to_dicts(),
             "cells": self.cells.to_dicts(),
         }

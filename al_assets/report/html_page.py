@@ -71,9 +71,9 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "gain": gain_sentence(report),
         "curve": _detail(report, "calibration_slope", "pool"),
         "pool_figures": [
-            (each.figure, each, figure_text(each, 3))
-            for each in (figure_of(report, name, "audit") for name in POPULATION)
-            if each is not None
+            (figure.figure, figure, figure_text(figure, 3))
+            for figure in (figure_of(report, name, "audit") for name in POPULATION)
+            if figure is not None
         ],
         "rules": page_tables.rules(report),
         "raters": page_tables.raters(everything, tables.votes),
@@ -96,8 +96,8 @@ def _positive_share(rows: Rows) -> float | None:
 
 
 def _detail(report: pl.DataFrame, figure: str, scope: str) -> str:
-    found = figure_of(report, figure, scope)
-    return (found.detail or "") if found else ""
+    known = figure_of(report, figure, scope)
+    return (known.detail or "") if known else ""
 
 
 def _inline(svg: bytes, name: str) -> Markup:

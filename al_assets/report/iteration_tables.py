@@ -65,7 +65,7 @@ class IterationTables:
     @property
     def raters(self) -> list[str]:
         """Everybody who voted, in the order of the vote matrix's columns."""
-        return [str(each) for each in self.votes["rater"].unique().sort()]
+        return [str(rater) for rater in self.votes["rater"].unique().sort()]
 
     @cached_property
     def items(self) -> LabelledItems:
@@ -131,10 +131,13 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
     iteration_number(key)
     if key not in keys:
         raise ValueError(f"iteration: {key} has no kappa_report; there are reports of {', '.join(keys)}")
-    past = [each for each in keys if each <= key]
+    past = [past_key for past_key in keys if past_key <= key]
     given = {} if report is None else {key: report}
-    reports = {each: given[each] if each in given else root.read_table("kappa_report", each) for each in past}
-    scores = {each: root.read_table("evaluation_scores", each) for each in past}
+    reports = {
+        past_key: given[past_key] if past_key in given else root.read_table("kappa_report", past_key)
+        for past_key in past
+    }
+    scores = {past_key: root.read_table("evaluation_scores", past_key) for past_key in past}
     return IterationTables(
         policy=policy,
         iteration=key,
@@ -143,10 +146,11 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
         scores=scores[key],
         reports=reports,
         earlier_labels={
-            each: student_labels(scores[each], estimate_of(reports[each], "threshold", "pool")) for each in past[:-1]
+            past_key: student_labels(scores[past_key], estimate_of(reports[past_key], "threshold", "pool"))
+            for past_key in past[:-1]
         },
         texts=_texts(root, past, scores[key]),
-        yields=pl.concat([_yield(root, each) for each in past]),
+        yields=pl.concat([_yield(root, past_key) for past_key in past]),
         incumbent=root.read_table("incumbent_model", key),
         checkpoint=root.read_table("sft_checkpoint", key),
         probe=_probe(root, key),
@@ -160,7 +164,7 @@ def _probe(root: RunRoot, key: str) -> str:
 
 
 def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame:
-    queued = [root.read_table("review_queue", each).select("item_id", "text") for each in keys]
+    queued = [root.read_table("review_queue", past_key).select("item_id", "text") for past_key in keys]
     stop_set = scores.filter(pl.col("role") == "stop_set").select("item_id")
     pool = root.read_table("pool", keys[-1]).select("item_id", "text").join(stop_set, on="item_id", how="semi")
     # What the raters were shown comes first: a text of the pool may have been edited since.

@@ -214,12 +214,12 @@ def _adjudicated(tables: IterationTables) -> list[tuple[str, str]]:
     counts = adjudication_counts(tables.split)
     if not any(counts.values()):
         return []
-    found = (
+    said = (
         f"{counts['adjudicated']} fine-tuning items, {counts['overturned']} against the majority of the votes, "
         f"{counts['guideline_gaps']} left out as guideline gaps; {counts['adjudicated_in_evaluation']} evaluation "
         "items, whose labels stay; every kappa is that of the raters' own votes"
     )
-    return [("adjudicated", found)]
+    return [("adjudicated", said)]
 
 
 def _models(tables: IterationTables) -> list[tuple[str, str]]:
@@ -239,10 +239,10 @@ def _print(section: Section) -> str:
 
 
 def _versions() -> list[str]:
-    found = []
+    versions = []
     for name in PACKAGES:
         try:
-            found.append(f"{name} {version(name)}")
+            versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -124,7 +124,7 @@ FROM_ITEMS: dict[str, Recompute] = {
     "bias_index": _index(1, 2),
     "prevalence": _share(lambda rows: rows.positive_share, lambda rows: np.ones(len(rows))),
     **_called("student"),
-    **{f"incumbent_{name}": each for name, each in _called("incumbent").items()},
+    **{f"incumbent_{name}": function for name, function in _called("incumbent").items()},
     "undecided_share": _share(lambda rows: rows.undecided, lambda rows: rows.undecided + rows.decisive),
     "incumbent_agreement": labels_kappa("student", "incumbent"),
     "stop_set_agreement": labels_kappa("student", "earlier"),

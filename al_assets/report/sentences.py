@@ -132,10 +132,10 @@ def standing_sentence(report: pl.DataFrame) -> str:
     if student is None or student.estimate is None:
         why = student.detail if student else "the report has no such figure"
         return f"How far the student agrees with the experts is not known: {why}."
-    found = f"On {student.items} evaluation items the student agrees with an expert at kappa {figure_text(student)}"
+    stand = f"On {student.items} evaluation items the student agrees with an expert at kappa {figure_text(student)}"
     if experts is None or experts.estimate is None:
-        return f"{found}; the experts' agreement with each other is not known on them."
-    return f"{found}, two experts with each other at {figure_text(experts)}. {_distance(report)}"
+        return f"{stand}; the experts' agreement with each other is not known on them."
+    return f"{stand}, two experts with each other at {figure_text(experts)}. {_distance(report)}"
 
 
 def _distance(report: pl.DataFrame) -> str:
@@ -144,12 +144,14 @@ def _distance(report: pl.DataFrame) -> str:
         return ""
     if gap.low is None or gap.high is None:
         return f"The difference is {decimal(gap.estimate, sign=True)}; how sure that is cannot be said: {gap.detail}."
-    found = f"The difference of {decimal(gap.estimate, sign=True)} ({interval(gap.low, gap.high, sign=True)})"
+    difference = f"The difference of {decimal(gap.estimate, sign=True)} ({interval(gap.low, gap.high, sign=True)})"
     if gap.high < 0:
-        return f"{found} is more than chance: the student is below the experts."
+        return f"{difference} is more than chance: the student is below the experts."
     if gap.low > 0:
-        return f"{found} is more than chance: the student agrees with the experts more than they do with each other."
-    return f"{found} may be chance: these items do not tell whether the student is below the experts."
+        return (
+            f"{difference} is more than chance: the student agrees with the experts more than they do with each other."
+        )
+    return f"{difference} may be chance: these items do not tell whether the student is below the experts."
 
 
 def population_sentence(report: pl.DataFrame, boundary_share: float | None) -> str:
@@ -181,8 +183,8 @@ def gain_sentence(report: pl.DataFrame) -> str:
 
 def _scopes(report: pl.DataFrame, boundary_share: float | None) -> tuple[ScopeFigures, ScopeFigures]:
     def known(figure: str, scope: str) -> float | None:
-        found = figure_of(report, figure, scope)
-        return None if found is None else found.estimate
+        known = figure_of(report, figure, scope)
+        return None if known is None else known.estimate
 
     boundary = ScopeFigures(
         known("model_expert_kappa", "boundary"), boundary_share, known("expert_expert_kappa", "boundary")

@@ -120,7 +120,7 @@ _PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
 
 def _chosen(tables: IterationTables, blank: Explanation, rows: Rows) -> Explanation:
     """Trace a figure of the student's threshold, which is chosen again from the same scores and votes."""
-    values = {each.figure: each.estimate for each in tables.choice.figures()}
+    values = {figure.figure: figure.estimate for figure in tables.choice.figures()}
     return replace(blank, basis="items", recomputed=values.get(blank.stored.figure), items=rows.frame())
 
 
@@ -130,14 +130,14 @@ def _from_stop_set(tables: IterationTables, blank: Explanation) -> Explanation:
 
 def _threshold_prevalence(tables: IterationTables, blank: Explanation) -> Explanation:
     rows = labelled_rows(tables, "audit")
-    found = _chosen(tables, blank, rows.where(rows.decisive > 0))
-    return replace(found, scope=f"{blank.scope}; the items are those of the audit")
+    explained = _chosen(tables, blank, rows.where(rows.decisive > 0))
+    return replace(explained, scope=f"{blank.scope}; the items are those of the audit")
 
 
 def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
-    found = _chosen(tables, blank, out_of_fold_rows(tables))
+    explained = _chosen(tables, blank, out_of_fold_rows(tables))
     scope = "fine-tuning items, each scored by a student that was not trained on it; the level is that of the pool"
-    return replace(found, scope=scope)
+    return replace(explained, scope=scope)
 
 
 def _calibration_error(tables: IterationTables, blank: Explanation) -> Explanation:
@@ -165,9 +165,9 @@ def _alt_test(tables: IterationTables, blank: Explanation) -> Explanation:
     rows = labelled_rows(tables, blank.stored.scope)
     # An expert is compared with the model by the others' votes: an item with one vote tells nothing.
     rows = rows.where(rows.decisive >= 2)
-    found = alt_test(rows.votes, rows.label("student"))
-    values = {"alt_test_winning_rate": found.winning_rate, "alt_test_advantage": found.average_advantage}
-    return replace(blank, basis="items", recomputed=values[blank.stored.figure], items=rows.frame(), note=found.text)
+    opinion = alt_test(rows.votes, rows.label("student"))
+    values = {"alt_test_winning_rate": opinion.winning_rate, "alt_test_advantage": opinion.average_advantage}
+    return replace(blank, basis="items", recomputed=values[blank.stored.figure], items=rows.frame(), note=opinion.text)
 
 
 def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
@@ -177,7 +177,7 @@ def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _verdict(tables: IterationTables, blank: Explanation) -> Explanation:
-    value = float(any(each.estimate for each in blank.rests_on))
+    value = float(any(rule.estimate for rule in blank.rests_on))
     return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
 
 
@@ -219,16 +219,16 @@ def explain_figure(tables: IterationTables, figure: str, scope: str | None = Non
     :raises ValueError: the report has no such figure, or not of that scope.
     """
     stored = _find(tables, figure, scope)
-    found = describe(figure)
+    description = describe(figure)
     blank = Explanation(
         iteration=tables.iteration,
         stored=stored,
         title=title_of(figure),
-        definition=found.sentence if found else "No description of this figure is known.",
-        formula=found.formula if found else "",
+        definition=description.sentence if description else "No description of this figure is known.",
+        formula=description.formula if description else "",
         scope=SCOPES.get(stored.scope, stored.scope),
         basis="stored",
-        rests_on=_inputs(tables, stored, found),
+        rests_on=_inputs(tables, stored, description),
     )
     explained = trace(tables, blank)
     return replace(explained, note=_note(explained))
@@ -244,17 +244,17 @@ def _find(tables: IterationTables, figure: str, scope: str | None) -> Figure:
         raise ValueError(
             f"figure: {figure!r} is not in the report of {tables.iteration}; {hint}It has {', '.join(names)}"
         )
-    ordered = sorted(scopes, key=lambda each: SCOPE_ORDER.index(each) if each in SCOPE_ORDER else len(SCOPE_ORDER))
+    ordered = sorted(scopes, key=lambda name: SCOPE_ORDER.index(name) if name in SCOPE_ORDER else len(SCOPE_ORDER))
     wanted = ordered[0] if scope is None else scope
     if wanted not in scopes:
         raise ValueError(f"scope: {figure} has no scope {scope!r}; it has {', '.join(ordered)}")
     return next(stored for stored in figures if (stored.figure, stored.scope) == (figure, wanted))
 
 
-def _inputs(tables: IterationTables, stored: Figure, found: Description | None) -> tuple[Figure, ...]:
-    names = found.rests_on if found else ()
+def _inputs(tables: IterationTables, stored: Figure, description: Description | None) -> tuple[Figure, ...]:
+    names = description.rests_on if description else ()
     inputs = [figure_of(tables.report, name, scope or stored.scope) for name, scope in names]
-    return tuple(each for each in inputs if each is not None)
+    return tuple(figure for figure in inputs if figure is not None)
 
 
 def _note(explained: Explanation) -> str:

@@ -72,10 +72,10 @@ def expected_gain(history: Sequence[tuple[str, pl.DataFrame]], budget: int) -> G
 
 def figure_interval(report: pl.DataFrame, figure: str, scope: str) -> Interval:
     """Return a report's figure as an interval; undefined, with the reason, where the report has no such row."""
-    found = figure_of(report, figure, scope)
-    if found is None:
+    known = figure_of(report, figure, scope)
+    if known is None:
         return Interval(None, None, None, 0, f"no row {figure!r}, scope {scope!r}")
-    return Interval(found.estimate, found.low, found.high, found.items or 0, found.detail)
+    return Interval(known.estimate, known.low, known.high, known.items or 0, known.detail)
 
 
 def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
@@ -92,7 +92,7 @@ def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
 
 
 def _points(history: Sequence[tuple[str, pl.DataFrame]], scope: str) -> list[tuple[float, float, float]]:
-    found = []
+    points = []
     for _, report in history:
         labels = figure_interval(report, "labels", "loop").estimate
         kappa = interval_of(report, "model_expert_kappa", scope)
@@ -100,5 +100,5 @@ def _points(history: Sequence[tuple[str, pl.DataFrame]], scope: str) -> list[tup
             estimate, low, high = kappa
             error = (high - low) / (2 * _Z95)
             if error > 0:
-                found.append((labels, estimate, error))
-    return found
+                points.append((labels, estimate, error))
+    return points

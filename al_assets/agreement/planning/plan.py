@@ -132,7 +132,7 @@ class RoundPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LabelPlan:
     """Every answer and every assumption behind it."""
 
     evaluation: EvaluationPlan
@@ -144,7 +144,7 @@ class Plan:
     assumptions: tuple[Assumption, ...]
 
 
-def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFrame] | None = None) -> Plan:
+def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFrame] | None = None) -> LabelPlan:
     """Return what further labels would buy, from the kappa reports so far or, where they are silent, from assumptions.
 
     :param reports: kappa reports by iteration key, columns figure, scope, estimate, low, high, items, detail.
@@ -157,7 +157,7 @@ def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFram
     # Rounded first, because 1.1 of 120 items is a hair above 132 in binary.
     votes = ceil(round(used.budget * (1 + used.hidden_share), 6)) * used.votes_per_item
     hours = votes * used.seconds_per_vote / 3_600
-    return Plan(
+    return LabelPlan(
         _evaluation(used, history),
         _audit(used, history),
         _parity(used, history),
@@ -171,7 +171,7 @@ def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFram
 def _measured(
     given: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]
 ) -> tuple[PlanSettings, tuple[Assumption, ...]]:
-    found: dict[str, tuple[float, str]] = {}
+    measured: dict[str, tuple[float, str]] = {}
     for key, report in history:
         for name, figure, scope in (
             ("expert_kappa", "expert_expert_kappa", "evaluation"),
@@ -185,15 +185,15 @@ def _measured(
             # The index is |positive - negative| / all, and positives are the rarer answer.
             share = (1 - value) / 2 if figure == "prevalence_index" else value
             if 0 < share < 1:
-                found[name] = (share, f"measured in {key}: {figure}, scope {scope}")
-    ceiling = found.get("expert_kappa", (given.expert_kappa, ""))[0]
-    if found.get("model_kappa", (given.model_kappa, ""))[0] >= sqrt(ceiling):
+                measured[name] = (share, f"measured in {key}: {figure}, scope {scope}")
+    ceiling = measured.get("expert_kappa", (given.expert_kappa, ""))[0]
+    if measured.get("model_kappa", (given.model_kappa, ""))[0] >= sqrt(ceiling):
         # No latent class fits; parity is then planned from its measured interval alone.
-        found.pop("model_kappa", None)
-    values = {name: value for name, (value, _) in found.items()}
+        measured.pop("model_kappa", None)
+    values = {name: value for name, (value, _) in measured.items()}
     used = replace(given, **values)  # type: ignore[arg-type]
     return used, tuple(
-        Assumption(name, float(getattr(used, name)), found[name][1] if name in found else ASSUMED)
+        Assumption(name, float(getattr(used, name)), measured[name][1] if name in measured else ASSUMED)
         for name in PlanSettings.__dataclass_fields__
     )
 
@@ -295,9 +295,9 @@ def _check(given: PlanSettings) -> None:
             raise ValueError(f"{name}: {getattr(given, name):g}; expected a number above 0")
 
 
-def plan_lines(found: Plan) -> list[str]:
+def plan_lines(answers: LabelPlan) -> list[str]:
     """Return a plan as plain lines: answers first, then what they rest on."""
-    evaluation, audit, work = found.evaluation, found.audit, found.next_round
+    evaluation, audit, work = answers.evaluation, answers.audit, answers.next_round
     now = "no interval yet" if evaluation.half_width_now is None else f"now ±{decimal(evaluation.half_width_now, 3)}"
     lines = [
         f"Evaluation: {evaluation.items} items ({evaluation.votes} votes) give expert-expert kappa to "
@@ -306,15 +306,18 @@ def plan_lines(found: Plan) -> list[str]:
         f"Audit: prevalence to ±{decimal(audit.half_width, 3)} takes {audit.simple_random} items drawn simply at random"
         + _stratified_words(audit)
         + f"; {audit.labelled} are labelled.",
-        f"Parity: {found.parity.text}.",
-        f"Plateau: {found.panel.text}.",
+        f"Parity: {answers.parity.text}.",
+        f"Plateau: {answers.panel.text}.",
         f"Next round: {work.items} items, {work.votes} votes, {decimal(work.hours, 1)} hours of experts' time "
         f"({decimal(work.hours_per_rater, 1)} each), cost {work.cost:.0f}.",
-        f"Expected gain of the next round: {found.gain.text}.",
-        *_price_of_gain(found),
+        f"Expected gain of the next round: {answers.gain.text}.",
+        *_price_of_gain(answers),
         "Assumptions:",
     ]
-    return [*lines, *(f"  {each.name} = {each.value:g} ({each.source})" for each in found.assumptions)]
+    return [
+        *lines,
+        *(f"  {assumption.name} = {assumption.value:g} ({assumption.source})" for assumption in answers.assumptions),
+    ]
 
 
 def _stratified_words(audit: AuditPlan) -> str:
@@ -324,8 +327,8 @@ def _stratified_words(audit: AuditPlan) -> str:
     return f", or {called + others} stratified by the model's label ({called} called positive, {others} negative)"
 
 
-def _price_of_gain(found: Plan) -> list[str]:
-    gain = found.gain.gain
-    if gain is None or found.gain.low is None or found.gain.low <= 0:
+def _price_of_gain(answers: LabelPlan) -> list[str]:
+    gain = answers.gain.gain
+    if gain is None or answers.gain.low is None or answers.gain.low <= 0:
         return [] if gain is None else ["Price of a gain: not known, as the next round may gain nothing."]
-    return [f"Price of +0.01 kappa at that rate: about {found.next_round.cost * 0.01 / gain:.0f}."]
+    return [f"Price of +0.01 kappa at that rate: about {answers.next_round.cost * 0.01 / gain:.0f}."]

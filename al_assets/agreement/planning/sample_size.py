@@ -136,11 +136,15 @@ def stratified_audit_items(
     """
     _check_open("half_width", half_width)
     shares = [stratum.share for stratum in strata]
-    if abs(sum(shares) - 1) > 1e-6 or any(not 0 <= each.positive_share <= 1 or each.share < 0 for each in strata):
+    if abs(sum(shares) - 1) > 1e-6 or any(
+        not 0 <= stratum.positive_share <= 1 or stratum.share < 0 for stratum in strata
+    ):
         raise ValueError(f"strata: shares add up to {sum(shares):g}; expected shares from 0 to 1 that add up to 1")
-    spread = [each.share * sqrt(each.positive_share * (1 - each.positive_share)) for each in strata]
+    spread = [stratum.share * sqrt(stratum.positive_share * (1 - stratum.positive_share)) for stratum in strata]
     scale = sum(spread) * (_two_sided(confidence) / half_width) ** 2
-    return tuple(max(floor, ceil(scale * each)) if share > 0 else 0 for each, share in zip(spread, shares, strict=True))
+    return tuple(
+        max(floor, ceil(scale * deviation)) if share > 0 else 0 for deviation, share in zip(spread, shares, strict=True)
+    )
 
 
 def _pattern_chances(patterns: Floats, prevalence: float, reliabilities: Sequence[float]) -> Floats:
@@ -148,11 +152,11 @@ def _pattern_chances(patterns: Floats, prevalence: float, reliabilities: Sequenc
     # prevalence (1 - r) of the true negatives. Two such raters agree with kappa r1 r2.
     chance = np.zeros(len(patterns))
     for truth, weight in ((1.0, prevalence), (0.0, 1 - prevalence)):
-        each = np.full(len(patterns), weight)
+        likelihood = np.full(len(patterns), weight)
         for rater, reliability in enumerate(reliabilities):
             positive = prevalence + (truth - prevalence) * reliability
-            each = each * np.where(patterns[:, rater] > 0, positive, 1 - positive)
-        chance += each
+            likelihood = likelihood * np.where(patterns[:, rater] > 0, positive, 1 - positive)
+        chance += likelihood
     return chance
 
 

@@ -65,15 +65,15 @@ def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRene
     before, after = _binned(then, now)
     index, chance = _stability(before, after), _by_chance(before, after)
     distance = _distance(then, now)
-    found = f"population stability index {decimal(index, 3)} (limit {limit:g}, by chance below {decimal(chance, 3)})"
+    drift = f"population stability index {decimal(index, 3)} (limit {limit:g}, by chance below {decimal(chance, 3)})"
     way = "up" if now.mean() > then.mean() else "down"
     shifted = f"scores moved {way} from {decimal(then.mean(), 3)} to {decimal(now.mean(), 3)}"
     if index <= limit:
-        return PanelRenewal(False, index, chance, distance, f"{found}: the panel still stands for the pool")
+        return PanelRenewal(False, index, chance, distance, f"{drift}: the panel still stands for the pool")
     if index <= chance:
-        return PanelRenewal(False, index, chance, distance, f"{found}: too few items to tell drift from chance")
+        return PanelRenewal(False, index, chance, distance, f"{drift}: too few items to tell drift from chance")
     return PanelRenewal(
-        True, index, chance, distance, f"{found}: the pool drifted, {shifted}; draw a new panel and measure both once"
+        True, index, chance, distance, f"{drift}: the pool drifted, {shifted}; draw a new panel and measure both once"
     )
 
 
@@ -138,7 +138,9 @@ def _joined(
 def _binned(then: Floats, now: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     edges = np.unique(np.quantile(then, np.arange(1, _BINS) / _BINS))
     size = len(edges) + 1
-    before, after = (np.bincount(np.searchsorted(edges, each, side="right"), minlength=size) for each in (then, now))
+    before, after = (
+        np.bincount(np.searchsorted(edges, scores, side="right"), minlength=size) for scores in (then, now)
+    )
     return before.astype(np.int64), after.astype(np.int64)
 
 
@@ -156,5 +158,5 @@ def _by_chance(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
 
 def _distance(then: Floats, now: Floats) -> float:
     every = np.concatenate([then, now])
-    first, second = (np.searchsorted(np.sort(each), every, side="right") / len(each) for each in (then, now))
+    first, second = (np.searchsorted(np.sort(scores), every, side="right") / len(scores) for scores in (then, now))
     return float(np.abs(first - second).max())

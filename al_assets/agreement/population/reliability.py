@@ -95,18 +95,18 @@ def reliability_figures(
 
     :param items: audit items, scored by the student.
     """
-    found = audit_reliability(items, calibration, resamples=resamples, seed=seed)
-    if found.plain_error is None or found.chance_error is None or found.constant_brier is None:
-        return [as_figure(name, scope, found.error, None) for name in ("calibration_error", "brier_score")]
+    measured = audit_reliability(items, calibration, resamples=resamples, seed=seed)
+    if measured.plain_error is None or measured.chance_error is None or measured.constant_brier is None:
+        return [as_figure(name, scope, measured.error, None) for name in ("calibration_error", "brier_score")]
     error = (
-        f"{found.bins.height} bins; {decimal(found.plain_error, 3)} before the part of chance is taken out, where "
-        f"perfect calibration would show {decimal(found.chance_error, 3)}. The curve's level was set by these "
+        f"{measured.bins.height} bins; {decimal(measured.plain_error, 3)} before the part of chance is taken out, "
+        f"where perfect calibration would show {decimal(measured.chance_error, 3)}. The curve's level was set by these "
         "items' prevalence"
     )
-    brier = f"0 is best; {decimal(found.constant_brier, 3)} for giving every item the prevalence"
+    brier = f"0 is best; {decimal(measured.constant_brier, 3)} for giving every item the prevalence"
     return [
-        as_figure("calibration_error", scope, found.error, error),
-        as_figure("brier_score", scope, found.brier, brier),
+        as_figure("calibration_error", scope, measured.error, error),
+        as_figure("brier_score", scope, measured.brier, brier),
     ]
 
 
@@ -175,8 +175,8 @@ def _mean(values: Floats, weights: Floats) -> Floats:
 
 def _diagram(probabilities: Floats, share: Floats, weights: Floats, member: NDArray[np.int64]) -> pl.DataFrame:
     rows = []
-    for each in range(int(member.max()) + 1):
-        inside = member == each
+    for number in range(int(member.max()) + 1):
+        inside = member == number
         weight = weights[inside]
         mean = float(np.average(share[inside], weights=weight))
         effective = weight.sum() ** 2 / (weight**2).sum()

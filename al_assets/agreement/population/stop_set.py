@@ -73,6 +73,6 @@ def _agreement(first: Floats, second: Floats, resamples: int, seed: int) -> Inte
     cells = pair_cells(first, second).sum(axis=0)
     items = int(cells.sum())
     leverage = table_leverage(cells).get("cohen_kappa", np.nan)
-    found = table_distribution(cells, kappa_of, resamples=resamples, seed=seed, leverage=leverage)
+    kappa = table_distribution(cells, kappa_of, resamples=resamples, seed=seed, leverage=leverage)
     why = "both call every item the same; kappa is undefined" if items else "no stop-set item that both labelled"
-    return found.interval(items, undefined=why)
+    return kappa.interval(items, undefined=why)

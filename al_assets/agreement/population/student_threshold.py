@@ -131,10 +131,10 @@ def _calibration(items: LabelledItems, scores: pl.DataFrame, method: Method) -> 
     kept = items.where((items.split == FINE_TUNING) & np.isin(items.item_id, held_out["item_id"].to_list()))
     raw = aligned(held_out, kept.item_id, "p_student")
     try:
-        found = fit_calibration(raw, kept.positive_share, method)
+        curve = fit_calibration(raw, kept.positive_share, method)
     except CalibrationError as error:
         return None, f"{error}; the student's own log-odds are taken"
-    return found, f"{found.method} curve through {found.items} out-of-fold scores of fine-tuning items"
+    return curve, f"{curve.method} curve through {curve.items} out-of-fold scores of fine-tuning items"
 
 
 def _threshold(scores: Floats, prevalence: float, calibration: Calibration, rule: Rule) -> tuple[float, str]:

@@ -105,12 +105,12 @@ def average_precision(scores: Floats, labels: Floats, weights: Floats) -> Floats
     order = np.argsort(-scores, kind="stable")
     last_of_score = np.append(np.diff(scores[order]) != 0, True)
     weight = weights[:, order]
-    found = np.cumsum(weight * labels[order], axis=1)
+    hits = np.cumsum(weight * labels[order], axis=1)
     called = np.cumsum(weight, axis=1)[:, last_of_score]
-    total = found[:, -1]
-    found = found[:, last_of_score]
-    precision = found / np.where(called > 0, called, 1.0)
-    gained = np.diff(found, axis=1, prepend=0.0)
+    total = hits[:, -1]
+    hits = hits[:, last_of_score]
+    precision = hits / np.where(called > 0, called, 1.0)
+    gained = np.diff(hits, axis=1, prepend=0.0)
     return ratio((gained * precision).sum(axis=1), total)
 
 

@@ -112,14 +112,14 @@ def quality_rows(rated: RatedItems, how: Resampling) -> list[Figure]:
     counts = np.stack([answered, answered & np.isnan(votes), votes == 1, votes == 0], axis=-1).astype(np.float64)
     features = np.concatenate([counts, cells * ~later[..., None], cells * later[..., None]], axis=-1)
     sums = group_sums(features.reshape(len(votes), -1), rated.items.group)
-    found = resampled_sums(sums, _quality_of, how)
+    distributions = resampled_sums(sums, _quality_of, how)
     seen = sums.reshape(len(sums), len(rated.raters), _WIDTH)
     rows = []
     for rater, name in enumerate(rated.raters):
         for figure in QUALITY_FIGURES:
             items, groups, undefined = _basis(figure, seen[:, rater])
             key = ("rater", name, MAJORITY if "_share" not in figure else None, figure)
-            distribution = found[f"{rater} {figure}"]
+            distribution = distributions[f"{rater} {figure}"]
             rows.append(
                 slice_figure(
                     key, distribution, items=items, groups=groups, undefined=undefined, confidence=how.confidence,

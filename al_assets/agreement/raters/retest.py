@@ -44,16 +44,20 @@ def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame
     group = counted["group_id"].to_numpy().astype(np.str_)
     sums = group_sums(cells.reshape(len(cells), -1), group) if len(cells) else np.zeros((0, 4 * len(raters)))
     tables = sums.reshape(len(sums), len(raters), 4)
-    found = resampled_sums(sums, _figures, how) if len(sums) else {}
+    distributions = resampled_sums(sums, _figures, how) if len(sums) else {}
     rows = []
     for place, rater in enumerate(raters):
-        own = {figure: found[f"{place} {figure}"] for figure in FIGURES if found}
+        own = {figure: distributions[f"{place} {figure}"] for figure in FIGURES if distributions}
         rows += _rows(("rater", rater), tables[:, [place]], own, retests.filter(rater=rater), how)
-    return frame_of(rows + _rows(("all", "all"), tables, found, retests, how))
+    return frame_of(rows + _rows(("all", "all"), tables, distributions, retests, how))
 
 
 def _rows(
-    part: tuple[str, str], tables: Floats, found: Mapping[str, Distribution], asked: pl.DataFrame, how: Resampling
+    part: tuple[str, str],
+    tables: Floats,
+    distributions: Mapping[str, Distribution],
+    asked: pl.DataFrame,
+    how: Resampling,
 ) -> list[Figure]:
     """Return the figures of one rater or of all.
 
@@ -69,7 +73,7 @@ def _rows(
         kappa = table_leverage(tables.sum(axis=(0, 1))).get("cohen_kappa", float("nan"))
         rows.append(
             slice_figure(
-                key, found[figure], items=items, groups=groups, undefined=undefined, confidence=how.confidence,
+                key, distributions[figure], items=items, groups=groups, undefined=undefined, confidence=how.confidence,
                 leverage=1.0 if figure == "retest_agreement" else kappa,
             )
         )  # fmt: skip
@@ -103,16 +107,18 @@ def _cells(counted: pl.DataFrame, raters: Sequence[str]) -> Floats:
 def _figures(totals: Floats) -> dict[str, Floats]:
     tables = totals.reshape(len(totals), -1, 4)
     of_raters = {"retest_kappa": kappa_of(tables), "retest_agreement": observed_of(tables)}
-    found = {f"{place} {name}": each[:, place] for name, each in of_raters.items() for place in range(tables.shape[1])}
+    figures = {
+        f"{place} {name}": values[:, place] for name, values in of_raters.items() for place in range(tables.shape[1])
+    }
     a, b, c, d = np.moveaxis(tables, -1, 0)
     asked = a + b + c + d
     by_chance = np.where(asked > 0, ((a + b) * (a + c) + (c + d) * (b + d)) / np.maximum(asked, 1), 0.0)
     possible = (asked - by_chance).sum(axis=1)
     # Sums of counts: what is below is rounding of a table with one label only.
     possible = np.where(possible > 1e-9, possible, 0.0)
-    found["retest_kappa"] = ratio((a + d - by_chance).sum(axis=1), possible)
-    found["retest_agreement"] = observed_of(tables.sum(axis=1))
-    return found
+    figures["retest_kappa"] = ratio((a + d - by_chance).sum(axis=1), possible)
+    figures["retest_agreement"] = observed_of(tables.sum(axis=1))
+    return figures
 
 
 def _undefined(asked: pl.DataFrame, items: int) -> str:

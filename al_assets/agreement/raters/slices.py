@@ -79,7 +79,7 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
         reason = "no item with a decisive vote"
         return [Figure(name, kind, None, items=0, detail=reason, slice=value) for name in names]
     sums = group_sums(panel.features, labelled.group)
-    found = resampled_sums(sums, panel.figures_of, how)
+    distributions = resampled_sums(sums, panel.figures_of, how)
     shared = labelled.decisive > 1
     compared = shared if model is None else shared & ~np.isnan(model[kept])
     leverage = agreement_leverage(labelled.positive_share)
@@ -89,7 +89,7 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
         rows.append(
             slice_figure(
                 (kind, value, None, name),
-                found[name],
+                distributions[name],
                 items=int(basis.sum()),
                 groups=len(np.unique(labelled.group[basis])),
                 undefined=_why_panel(name, labelled, int(basis.sum())),
@@ -147,23 +147,23 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
     def figures_of(totals: Floats) -> dict[str, Floats]:
         tables = totals.reshape(len(totals), len(pairs), 4)
         figures = table_figures(tables)
-        found = {f"{place} {name}": figures[name][:, place] for name in figures for place in range(len(pairs))}
+        by_pair = {f"{place} {name}": figures[name][:, place] for name in figures for place in range(len(pairs))}
         kappa = figures["cohen_kappa"]
-        return found | {f"mean {rater}": mean_defined(kappa[:, _with(rater, pairs)]) for rater in rated.raters}
+        return by_pair | {f"mean {rater}": mean_defined(kappa[:, _with(rater, pairs)]) for rater in rated.raters}
 
-    found = resampled_sums(sums, figures_of, how)
+    distributions = resampled_sums(sums, figures_of, how)
     tables = sums.reshape(len(sums), len(pairs), 4)
     rows = []
     for place, (rater, against) in enumerate(pairs):
         for name in TABLE_FIGURES:
-            row = _table_row((rater, against, name), found[f"{place} {name}"], tables[:, place], how.confidence)
+            row = _table_row((rater, against, name), distributions[f"{place} {name}"], tables[:, place], how.confidence)
             rows += [row, _turned(row)] if against not in (MAJORITY, MODEL) else [row]
     shared = (~np.isnan(votes)) & ((~np.isnan(votes)).sum(axis=1, keepdims=True) > 1)
     for column, rater in enumerate(rated.raters):
         rows.append(
             slice_figure(
                 ("rater", rater, OTHERS, "cohen_kappa"),
-                found[f"mean {rater}"],
+                distributions[f"mean {rater}"],
                 items=int(shared[:, column].sum()),
                 groups=len(np.unique(rated.items.group[kept][shared[:, column]])),
                 undefined="kappa is undefined with every other rater",

@@ -64,16 +64,18 @@ def compare_with_head(
 
     def statistics(weights: Floats) -> dict[str, Floats]:
         kappas = agreement.kappas(weights)
-        found = {name: kappas[f"{name}_expert_kappa"] for name in ("head", "student")}
-        return {**found, "difference": found["head"] - found["student"]}
+        of_both = {name: kappas[f"{name}_expert_kappa"] for name in ("head", "student")}
+        return {**of_both, "difference": of_both["head"] - of_both["student"]}
 
     leverage = agreement_leverage(labelled.positive_share).get("model_expert_kappa", np.nan)
-    found = grouped_distributions(
+    distributions = grouped_distributions(
         statistics, labelled.group, resamples=resamples, seed=seed,
         leverage=dict.fromkeys(("head", "student", "difference"), leverage),
     )  # fmt: skip
     undefined = why_undefined(labelled)
-    return HeadComparison(**{name: each.interval(shared, undefined=undefined) for name, each in found.items()})
+    return HeadComparison(
+        **{name: distribution.interval(shared, undefined=undefined) for name, distribution in distributions.items()}
+    )
 
 
 def comparison_sentence(compared: HeadComparison, lesson: str) -> str:

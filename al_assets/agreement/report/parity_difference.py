@@ -42,7 +42,7 @@ def discordant_items(raters: int) -> tuple[Floats, Floats]:
 
     :return: votes of shape (items, raters), NaN for the raters not concerned; the model's labels, shape (items,).
     """
-    patterns = [each for each in product((0.0, 1.0), repeat=3) if 0 < sum(each) < 3]
+    patterns = [pattern for pattern in product((0.0, 1.0), repeat=3) if 0 < sum(pattern) < 3]
     pairs = list(combinations(range(raters), 2))
     votes = np.full((len(pairs) * len(patterns), raters), np.nan)
     model = np.zeros(len(votes))

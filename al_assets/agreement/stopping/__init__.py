@@ -20,7 +20,7 @@ from al_assets.agreement.stopping.evidence import (
     Evidence,
 )
 from al_assets.agreement.stopping.rules import (
-    Budget,
+    BudgetSpent,
     GuidelineProblem,
     Parity,
     Plateau,
@@ -41,7 +41,7 @@ __all__ = [
     "PLATEAU",
     "PRECEDENCE",
     "STABLE",
-    "Budget",
+    "BudgetSpent",
     "Conclusion",
     "Decision",
     "Evidence",

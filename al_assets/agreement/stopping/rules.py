@@ -118,7 +118,7 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Budget:
+class BudgetSpent:
     """Fires when the labels or the iterations that were granted are used up."""
 
     max_labels: int = 1_000
@@ -227,7 +227,7 @@ class StoppingRules:
         return (
             GuidelineProblem(self.min_expert_kappa),
             Parity(self.parity_margin),
-            Budget(self.max_labels, self.max_iterations),
+            BudgetSpent(self.max_labels, self.max_iterations),
             Plateau(self.min_gain, self.window, self.min_iterations),
             Stabilised(self.stable_agreement, min_iterations=self.min_iterations),
             PredictedChange(self.predicted_change, min_iterations=self.min_iterations),

@@ -4,7 +4,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping import (
-    Budget,
+    BudgetSpent,
     Evidence,
     GuidelineProblem,
     Parity,
@@ -175,7 +175,7 @@ def test_no_pair_of_models_changes_f_by_more_than_the_bound() -> None:
     ("labels", "iterations", "fires"), [(999, 7, False), (1_000, 1, True), (1_001, 1, True), (10, 8, True)]
 )
 def test_budget_fires_at_either_limit(labels: int, iterations: int, fires: bool) -> None:
-    assert Budget(1_000, 8).decide(_evidence(labels=labels, iterations=iterations)).fired is fires
+    assert BudgetSpent(1_000, 8).decide(_evidence(labels=labels, iterations=iterations)).fired is fires
 
 
 @pytest.mark.parametrize(
