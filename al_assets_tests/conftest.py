@@ -27,7 +27,10 @@ from al_assets_tests.support.small_loop import (
     write_small_embedder,
 )
 
-pytest_plugins = ["al_assets_tests.support.postgres", "al_assets_tests.support.pytest_hooks"]
+pytest_plugins = [
+    "al_assets_tests.support.postgres",
+    "al_assets_tests.support.pytest_hooks",
+]
 
 # No property is timed; CI tries the same examples each time, a developer's machine looks for new ones.
 settings.register_profile("al", deadline=None, derandomize="AL_NO_SKIPS" in os.environ)

@@ -1,4 +1,4 @@
-"""A real, throw-away PostgreSQL for tests."""
+"""Ledgers for tests, on SQLite and on a real, throw-away PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from al_assets.storage.ledger import Ledger
+from al_assets_tests.support.ledger import open_ledger
 from benchmarks.processes import Cluster, MissingPostgresError, binaries
 from benchmarks.processes import running_cluster as running_postgres
 
@@ -41,3 +43,10 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.sqlite"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A ledger that has published five items in iteration 0000."""
+    with open_ledger(ledger_url) as opened:
+        yield opened

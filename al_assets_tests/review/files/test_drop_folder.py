@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
+from al_assets.config import Policy
 from al_assets.review.files import drop_folder
 from al_assets.review.files.drop_folder import collect
 from al_assets.review.files.exchange import import_votes
 from al_assets.review.intake import ImportReport
-from al_assets.storage.ledger import LedgerError
+from al_assets.storage.ledger import Ledger, LedgerError
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, labels, open_ledger, queue_frame
 from al_assets_tests.support.policies import make_policy, write
 
@@ -29,8 +30,7 @@ def names(folder: UPath) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
-def test_files_are_imported_and_moved(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_files_are_imported_and_moved(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     write(inbox, "b.csv", GOOD)
     write(inbox, "a.jsonl", '{"item_id": "item002", "rater": "ben", "label": "yes"}\n{"item_id": \n')
     reports = collect(inbox, ledger, policy, min_age_seconds=0)
@@ -44,8 +44,7 @@ def test_files_are_imported_and_moved(ledger_url: str, inbox: UPath) -> None:
     assert ledger.votes().height == 3
 
 
-def test_unreadable_files_move_aside_with_the_reason(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_unreadable_files_move_aside_with_the_reason(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     write(inbox, "a.csv", "item_id,label\n")
     write(inbox, "b.csv", GOOD)
     write(inbox, "c.xlsx", b"PK")
@@ -58,8 +57,7 @@ def test_unreadable_files_move_aside_with_the_reason(ledger_url: str, inbox: UPa
     assert "column rater is missing" in (inbox / "rejected/a.csv.reason.txt").read_text()
 
 
-def test_what_is_no_finished_file_of_votes_is_left_alone(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_what_is_no_finished_file_of_votes_is_left_alone(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     left = [".hidden.csv", "v.csv.part", "v.csv.tmp", "~$v.csv", "notes.txt"]
     for name in left:
         write(inbox, name, GOOD)
@@ -69,8 +67,7 @@ def test_what_is_no_finished_file_of_votes_is_left_alone(ledger_url: str, inbox:
     assert collect(inbox / "missing", ledger, policy) == []
 
 
-def test_a_file_that_may_still_be_growing_waits(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_file_that_may_still_be_growing_waits(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     file = write(inbox, "v.csv", GOOD)
     assert collect(inbox, ledger, policy, min_age_seconds=60) == []
     os.utime(file, (time.time() - 61,) * 2)
@@ -81,9 +78,8 @@ def test_a_file_that_may_still_be_growing_waits(ledger_url: str, inbox: UPath) -
 
 
 def test_a_file_that_grew_meanwhile_stays_for_the_next_call(
-    ledger_url: str, inbox: UPath, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, policy: Policy, inbox: UPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
     file = write(inbox, "v.csv", GOOD)
     original = import_votes
 
@@ -103,9 +99,8 @@ def test_a_file_that_grew_meanwhile_stays_for_the_next_call(
 
 
 def test_a_crash_between_import_and_move_is_harmless(
-    ledger_url: str, inbox: UPath, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, policy: Policy, inbox: UPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
     write(inbox, "v.csv", GOOD)
 
     def crash(*_: object) -> None:
@@ -136,8 +131,7 @@ def test_a_ledger_that_cannot_be_written_leaves_the_file(inbox: UPath, tmp_path:
     assert names(inbox) == ["v.csv"]
 
 
-def test_a_name_used_before_does_not_replace_the_older_file(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_name_used_before_does_not_replace_the_older_file(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     write(inbox, "v.csv", GOOD)
     collect(inbox, ledger, policy, min_age_seconds=0)
     write(inbox, "v.csv", GOOD.replace("anna", "ben"))
@@ -162,8 +156,7 @@ def test_a_list_of_rejected_rows_goes_once_they_are_votes(ledger_url: str, inbox
     assert names(inbox) == ["imported/v.csv"]
 
 
-def test_a_file_name_that_is_no_text(ledger_url: str, inbox: UPath) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_file_name_that_is_no_text(ledger: Ledger, policy: Policy, inbox: UPath) -> None:
     path = os.fsencode(str(inbox)) + b"/b\xe4.csv"
     with open(path, "wb") as stream:
         stream.write(GOOD.encode() + b"item009,anna,no\n")
@@ -197,8 +190,7 @@ def test_two_collectors_at_once(ledger_url: str, inbox: UPath) -> None:
     assert len(labels(ledger)) == ledger.history().height == 60
 
 
-def test_a_remote_inbox(ledger_url: str) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_remote_inbox(ledger: Ledger, policy: Policy) -> None:
     remote = UPath("memory:///inbox_of_the_test")
     remote.mkdir(parents=True, exist_ok=True)
     (remote / "v.csv").write_text(GOOD + "x,anna,no\n")

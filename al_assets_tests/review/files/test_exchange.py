@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from al_assets.config import LabelNames
+from al_assets.config import LabelNames, Policy
 from al_assets.review.files.exchange import SHEET_COLUMNS, export_queue, export_votes, import_votes
 from al_assets.review.files.vote_files import label_names
 from al_assets.storage.ledger import WITHDRAWN, Ledger
@@ -25,8 +25,9 @@ from al_assets_tests.support.ledger import (
 from al_assets_tests.support.policies import make_policy, write
 
 
-def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(
+    ledger: Ledger, policy: Policy, tmp_path: Path
+) -> None:
     future = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
     content = (
         "item_id,rater,label,iteration,comment,voted_at\n"
@@ -68,8 +69,9 @@ def test_good_rows_are_recorded_and_bad_ones_listed_with_the_way_out(ledger_url:
     assert first["policy_fingerprint"] == policy.policy.fingerprint()
 
 
-def test_the_same_file_again_changes_nothing_even_after_a_correction(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_the_same_file_again_changes_nothing_even_after_a_correction(
+    ledger: Ledger, policy: Policy, tmp_path: Path
+) -> None:
     file = write(tmp_path, "v.csv", "item_id,rater,label\nitem000,anna,yes\nitem001,anna,no\n")
     assert import_votes(file, ledger, policy).accepted == 2
     ledger.record([vote("item000", label="negative", voted_at=datetime.now(UTC))])
@@ -80,8 +82,7 @@ def test_the_same_file_again_changes_nothing_even_after_a_correction(ledger_url:
     assert import_votes(renamed, ledger, policy).repeated == 2
 
 
-def test_rows_rejected_once_get_another_try(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_rows_rejected_once_get_another_try(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     file = write(tmp_path, "v.csv", "item_id,rater,label\nitem000,anna,yes\nlate,anna,no\n")
     first = import_votes(file, ledger, policy)
     assert (first.accepted, len(first.rejected)) == (1, 1)
@@ -94,8 +95,7 @@ def test_rows_rejected_once_get_another_try(ledger_url: str, tmp_path: Path) -> 
     assert (third.accepted, third.repeated, third.superseding) == (0, 2, 0)
 
 
-def test_a_file_that_arrives_late_does_not_replace_a_newer_vote(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_file_that_arrives_late_does_not_replace_a_newer_vote(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     ledger.record([vote("item000", minute=60)])
     content = (
         "item_id,rater,label,voted_at\n"
@@ -112,8 +112,7 @@ def test_a_file_that_arrives_late_does_not_replace_a_newer_vote(ledger_url: str,
     assert (again.accepted, again.repeated, again.superseding, len(again.rejected)) == (0, 2, 0, 1)
 
 
-def test_an_item_asked_twice_needs_its_iteration(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_an_item_asked_twice_needs_its_iteration(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     ledger.publish("0001", queue_frame(["item000"]), SELECTED_BY)
     content = '{"item_id": "item000", "rater": "anna", "label": "yes"}\n' * 2
     content += '{"item_id": "item000", "rater": "anna", "label": "yes", "iteration": 1}\n'
@@ -132,8 +131,7 @@ def test_an_old_policy_version_is_kept_and_its_text_unknown(ledger_url: str, tmp
     assert votes["policy_fingerprint"].to_list() == [None, policy.policy.fingerprint()]
 
 
-def test_text_no_database_stores_is_a_rejected_row(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_text_no_database_stores_is_a_rejected_row(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     rows = [
         {"item_id": "a\0", "rater": "anna", "label": "yes"},
         {"item_id": "\ud800", "rater": "anna", "label": "yes"},
@@ -188,8 +186,7 @@ def test_ids_that_look_like_formulas_survive_the_sheet(ledger_url: str, tmp_path
     assert import_votes(sheet, ledger, policy).accepted == 4
 
 
-def test_a_sheet_for_nobody_in_particular_as_parquet(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_sheet_for_nobody_in_particular_as_parquet(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     assert export_queue(ledger, policy, "0000", tmp_path / "sheet.parquet") == 5
     sheet = pl.read_parquet(tmp_path / "sheet.parquet")
     filled = sheet.with_columns(rater=pl.lit("cleo"), label=pl.lit("undecided"))
@@ -197,8 +194,7 @@ def test_a_sheet_for_nobody_in_particular_as_parquet(ledger_url: str, tmp_path: 
     assert import_votes(tmp_path / "filled.parquet", ledger, policy).accepted == 5
 
 
-def test_a_sheet_is_refused_where_it_would_do_harm(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_sheet_is_refused_where_it_would_do_harm(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     filled = write(tmp_path, "sheet.csv", "answers")
     with pytest.raises(ValueError, match="sheet.csv exists and may hold answers"):
         export_queue(ledger, policy, "0000", filled)
@@ -212,8 +208,7 @@ def test_a_sheet_is_refused_where_it_would_do_harm(ledger_url: str, tmp_path: Pa
     assert sorted(tmp_path.glob("a.*")) == []
 
 
-def test_a_sheet_is_for_those_who_may_vote_now(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_sheet_is_for_those_who_may_vote_now(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     ledger.change_rater("dora", "joined", "admin")
     ledger.change_rater("ben", "left", "admin")
     assert export_queue(ledger, policy, "0000", tmp_path / "dora.csv", "dora") == 5
@@ -235,8 +230,7 @@ def test_a_withdrawn_answer_is_asked_again_and_not_exported(ledger_url: str, tmp
     assert list(labels(ledger)) == [("item001", "anna")]
 
 
-def test_a_sheet_says_why_somebody_could_not_decide(ledger_url: str, tmp_path: Path) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_a_sheet_says_why_somebody_could_not_decide(ledger: Ledger, policy: Policy, tmp_path: Path) -> None:
     content = (
         "item_id,rater,label,undecided_reason\n"
         "item000,anna,cannot decide,Missing  context\n"
@@ -260,8 +254,7 @@ def test_a_sheet_says_why_somebody_could_not_decide(ledger_url: str, tmp_path: P
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_exported_votes_can_be_imported_elsewhere(ledger_url: str, tmp_path: Path, suffix: str) -> None:
-    ledger, policy = open_ledger(ledger_url), make_policy(ledger_url)
+def test_exported_votes_can_be_imported_elsewhere(ledger: Ledger, policy: Policy, tmp_path: Path, suffix: str) -> None:
     comments = ["=1+1", 'a "quoted", remark\nof two lines', None]
     ledger.record([vote(name, comment=comment) for name, comment in zip(items(3), comments, strict=True)])
     ledger.record([vote("item000", label="negative", minute=3, comment="'=x")])

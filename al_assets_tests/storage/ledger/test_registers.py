@@ -53,8 +53,7 @@ def test_what_is_so_already_is_not_recorded_again(ledger_url: str) -> None:
         (("dora", "joined", ""), "by: '' is no name"),
     ],
 )
-def test_a_malformed_change_is_refused(ledger_url: str, change: tuple[str, str, str], reason: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_malformed_change_is_refused(ledger: Ledger, change: tuple[str, str, str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ledger.change_rater(*change)  # type: ignore[arg-type]
     assert ledger.raters == RATERS

@@ -19,8 +19,7 @@ from al_assets_tests.support.ledger import (
 )
 
 
-def test_a_vote_comes_back_with_everything_it_was_given(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_vote_comes_back_with_everything_it_was_given(ledger: Ledger) -> None:
     voted_at = datetime.fromisoformat("2026-05-01T14:00:00.123456+02:00")
     given_vote = vote(
         "item001", voted_at=voted_at, comment="näja 🤷", policy_fingerprint="f00", source="desk", blind=True
@@ -36,8 +35,7 @@ def test_a_vote_comes_back_with_everything_it_was_given(ledger_url: str) -> None
     assert row["supersedes"] is None
 
 
-def test_the_same_vote_counts_once(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_the_same_vote_counts_once(ledger: Ledger) -> None:
     one = vote("item001")
     assert ledger.record([one, one]).repeated == 1
     assert ledger.record([one]).repeated == 1
@@ -45,8 +43,7 @@ def test_the_same_vote_counts_once(ledger_url: str) -> None:
     assert ledger.history().height == 1
 
 
-def test_a_key_sent_again_counts_once_even_after_the_answer_changed(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_key_sent_again_counts_once_even_after_the_answer_changed(ledger: Ledger) -> None:
     first = vote("item001", vote_key="click-1")
     ledger.record([first])
     ledger.record([vote("item001", label="negative", minute=1, vote_key="click-2")])
@@ -54,16 +51,14 @@ def test_a_key_sent_again_counts_once_even_after_the_answer_changed(ledger_url: 
     assert labels(ledger) == {("item001", "anna"): "negative"}
 
 
-def test_a_key_used_for_another_answer_is_refused(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_key_used_for_another_answer_is_refused(ledger: Ledger) -> None:
     ledger.record([vote("item001", vote_key="click-1")])
     with pytest.raises(VoteError, match="vote 1: vote_key: 'click-1' is on record for another answer"):
         ledger.record([vote("item003"), vote("item002", vote_key="click-1")])
     assert ledger.history().height == 1
 
 
-def test_another_answer_supersedes_and_both_stay(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_another_answer_supersedes_and_both_stay(ledger: Ledger) -> None:
     ledger.record([vote("item001"), vote("item001", "ben")])
     result = ledger.record([vote("item001", label="negative", minute=1)])
     assert (result.new, result.superseding, result.watermark) == (0, 1, 3)
@@ -71,8 +66,7 @@ def test_another_answer_supersedes_and_both_stay(ledger_url: str) -> None:
     assert ledger.history()["supersedes"].to_list() == [None, None, 1]
 
 
-def test_going_back_to_the_first_answer_is_a_third_vote(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_going_back_to_the_first_answer_is_a_third_vote(ledger: Ledger) -> None:
     answers = [vote("item001", label=label, minute=at) for at, label in enumerate(["positive", "negative", "positive"])]
     result = ledger.record(answers)
     assert (result.new, result.superseding) == (1, 2)
@@ -80,16 +74,14 @@ def test_going_back_to_the_first_answer_is_a_third_vote(ledger_url: str) -> None
     assert ledger.history()["supersedes"].to_list() == [None, 1, 2]
 
 
-def test_a_new_remark_or_policy_version_is_kept(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_new_remark_or_policy_version_is_kept(ledger: Ledger) -> None:
     ledger.record([vote("item001")])
     assert ledger.record([vote("item001", comment="quoted speech", minute=1)]).superseding == 1
     assert ledger.record([vote("item001", minute=2)]).repeated == 1
     assert ledger.record([vote("item001", policy_version="2", minute=3)]).superseding == 1
 
 
-def test_an_earlier_vote_that_arrives_late_supersedes_only_where_asked(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_an_earlier_vote_that_arrives_late_supersedes_only_where_asked(ledger: Ledger) -> None:
     ledger.record([vote("item001", minute=10)])
     late = vote("item001", label="negative", minute=1)
     result = ledger.record([vote("item002"), late], skip_outdated=True)
@@ -98,8 +90,7 @@ def test_an_earlier_vote_that_arrives_late_supersedes_only_where_asked(ledger_ur
     assert ledger.record([late]).superseding == 1
 
 
-def test_a_withdrawal_takes_an_answer_back_and_stays_on_record(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_a_withdrawal_takes_an_answer_back_and_stays_on_record(ledger: Ledger) -> None:
     ledger.record([vote("item001"), vote("item001", "ben", "negative")])
     back = vote("item001", label=WITHDRAWN, minute=1, vote_key="undo-1")
     result = ledger.record([back])
@@ -112,8 +103,7 @@ def test_a_withdrawal_takes_an_answer_back_and_stays_on_record(ledger_url: str) 
     assert labels(ledger, watermark=2) == {("item001", "anna"): "positive", ("item001", "ben"): "negative"}
 
 
-def test_the_same_answer_after_a_withdrawal_is_a_new_one(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_the_same_answer_after_a_withdrawal_is_a_new_one(ledger: Ledger) -> None:
     first = vote("item001", vote_key="click-1")
     ledger.record([first, vote("item001", label=WITHDRAWN, minute=1)])
     # What arrives late from before the withdrawal does not undo it.
@@ -126,8 +116,7 @@ def test_the_same_answer_after_a_withdrawal_is_a_new_one(ledger_url: str) -> Non
     assert ledger.history()["supersedes"].to_list() == [None, 1, 2]
 
 
-def test_withdrawing_nothing_is_refused(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_withdrawing_nothing_is_refused(ledger: Ledger) -> None:
     ledger.record([vote("item001", "ben")])
     back = vote("item001", label=WITHDRAWN, minute=1)
     with pytest.raises(VoteError, match="no answer of 'anna' about item 'item001' of iteration 0000 counts") as caught:
@@ -139,8 +128,7 @@ def test_withdrawing_nothing_is_refused(ledger_url: str) -> None:
     assert ledger.history().height == 3
 
 
-def test_why_a_rater_could_not_decide_is_kept_and_another_reason_is_another_answer(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_why_a_rater_could_not_decide_is_kept_and_another_reason_is_another_answer(ledger: Ledger) -> None:
     one = vote("item001", label="undecided", undecided_reason="missing context")
     ledger.record([one, vote("item002")])
     assert ledger.record([one, vote("item001", label="undecided", minute=1)]).repeated == 2
@@ -183,8 +171,7 @@ def test_votes_are_tailed_without_a_gap(ledger_url: str) -> None:
         (vote("item001", iteration="0003"), "not in the queue of iteration 0003; it is in that of 0000"),
     ],
 )
-def test_nobody_is_let_in(ledger_url: str, wrong: object, reason: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_nobody_is_let_in(ledger: Ledger, wrong: object, reason: str) -> None:
     batch = [vote("item002"), wrong]
     with pytest.raises(VoteError) as caught:
         ledger.record(batch)  # type: ignore[arg-type]
@@ -223,8 +210,7 @@ def test_a_malformed_vote_cannot_be_made(fields: dict[str, object], reason: str)
         vote("item001", **fields)  # type: ignore[arg-type]
 
 
-def test_point_in_time_reads_stay_the_same(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_point_in_time_reads_stay_the_same(ledger: Ledger) -> None:
     assert ledger.watermark() == 0
     ledger.record([vote("item001"), vote("item002")])
     then = ledger.watermark()
@@ -238,8 +224,7 @@ def test_point_in_time_reads_stay_the_same(ledger_url: str) -> None:
         ledger.votes(watermark=9)
 
 
-def test_an_item_asked_again_later_has_a_vote_in_each_iteration(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_an_item_asked_again_later_has_a_vote_in_each_iteration(ledger: Ledger) -> None:
     ledger.publish("0002", queue_frame(["item001"], reason="control"), SELECTED_BY)
     ledger.record([vote("item001")])
     result = ledger.record([vote("item001", iteration="0002", minute=9)])
@@ -252,8 +237,7 @@ def test_an_item_asked_again_later_has_a_vote_in_each_iteration(ledger_url: str)
     assert ledger.asked_in(["item001", "item002", "x", "a\0"]) == {"item001": ["0000", "0002"], "item002": ["0000"]}
 
 
-def test_expert_labels_join_the_question(ledger_url: str) -> None:
-    ledger = open_ledger(ledger_url)
+def test_expert_labels_join_the_question(ledger: Ledger) -> None:
     ledger.publish("0001", queue_frame(["item001"], reason="boundary", group_id="g", stratum=None), SELECTED_BY)
     ledger.record([vote("item001"), vote("item001", iteration="0001"), vote("item002", "ben", "undecided")])
     found = EXPERT_LABELS.check(ledger.expert_labels())
