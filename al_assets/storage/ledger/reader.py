@@ -246,8 +246,8 @@ def _refusal(vote: Vote, raters: Sequence[str], asked: Mapping[tuple[str, str], 
     if vote.rater not in raters:
         known = ", ".join(raters) or "nobody"
         return (
-            f"rater: {vote.rater!r} may not vote; known are {known}: use one of them, or add it to review.raters or "
-            "invite it at the desk"
+            f"rater: {vote.rater!r} may not vote; known are {known}: use one of them, add the name to review.raters, "
+            "or invite the person at the desk"
         )
     if (vote.iteration, vote.item_id) not in asked:
         return not_queued(vote.iteration, vote.item_id, asked)

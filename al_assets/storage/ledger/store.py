@@ -64,7 +64,7 @@ class Store:
     :param keep_connections: keep more connections open between transactions, of SQLite some at all, which makes each
         several times faster: for a process that serves for long. A SQLite file must then stay in its place until
         ``close``.
-    :param any_version: for the upgrade: an old or empty database is left as it is, and no transaction looks.
+    :param any_version: for the upgrade: opening leaves an old or empty database as it is.
     :raises LedgerError: the URL is not a SQLite file or a PostgreSQL database, or it cannot be opened.
     """
 
