@@ -1,5 +1,9 @@
 import re
 import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +327,31 @@ def test_when_the_ledger_cannot_be_written_the_answer_stays_in_the_form_and_coun
     # The first try may get through after all, before or after this one.
     assert anna.send(stuck, "negative", comment=stuck.comment).said == "Saved."
     assert votes(desk) == [("anna", item_of(page), "negative", "typed at length")]
+
+
+def test_votes_that_wait_for_the_disk_keep_nobody_else_waiting(
+    tmp_path: Path, desk: Desk, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PATIENCE_SECONDS", 60.0)
+    anna, ben = Rater(sign_in("anna")), Rater(sign_in("ben"))
+    page = anna.look()
+    form = {"answer": "negative", "turn": page.turn, "seen": page.seen, "comment": ""}
+    other = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None, check_same_thread=False)
+    with closing(other), ThreadPoolExecutor(60) as crowd:
+        other.execute("begin immediate")
+        try:
+            sent = [crowd.submit(anna.client.submit, f"/questions/{page.code}/answer", **form) for _ in range(60)]
+            # More than Starlette would have threads for.
+            until = time.monotonic() + 20
+            while time.monotonic() < until and sum("AnyIO" in each.name for each in threading.enumerate()) < 60:
+                time.sleep(0.05)
+            start = time.monotonic()
+            assert ben.look().code is not None
+            assert time.monotonic() - start < 20
+        finally:
+            other.execute("rollback")
+        assert {each.result().status_code for each in sent} == {303}
+    assert [(rater, label) for rater, _, label, _ in votes(desk)] == [("anna", "negative")]
 
 
 def test_deadline_and_pace_in_words(tmp_path: Path) -> None:
