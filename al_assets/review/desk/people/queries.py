@@ -100,7 +100,7 @@ class PeopleRows:
         self._insert(INVITES, {**values, "expires_at": expires})
 
     def invitation(self, token: str) -> Invitation | None:
-        """Return what a token is good for, None if it is good for nothing (any more)."""
+        """Return the invitation of a token, None if it is unknown, used, revoked or too old."""
         query = (
             select(INVITES.c.name, INVITES.c.expires_at, PEOPLE.c.roles)
             .join(PEOPLE, (PEOPLE.c.policy == INVITES.c.policy) & (PEOPLE.c.name == INVITES.c.name))
@@ -110,7 +110,7 @@ class PeopleRows:
         return None if row is None else Invitation(row.name, _roles(row.roles), row.expires_at)
 
     def use_invitation(self, token: str) -> Invitation | None:
-        """Use an invitation up and return it; None if it is good for nothing (any more)."""
+        """Use an invitation up and return it; None if it is unknown, used, revoked or too old."""
         invitation = self.invitation(token)
         if invitation is None:
             return None

@@ -92,7 +92,7 @@ class PeopleStore:
             return rows.member(name)
 
     def invite(self, name: str, roles: Iterable[str] | None, by: str) -> str:
-        """Invite somebody and return the token of the link, which is good once and cannot be read again.
+        """Invite somebody and return the token of the link, which works once and cannot be read again.
 
         Somebody who is known gets another link; with roles also those, in place of the ones held.
 
@@ -138,7 +138,7 @@ class PeopleStore:
             rows.note(by, "deactivate", name, f"sessions ended: {ended}, invitations revoked: {revoked}")
 
     def invitation(self, token: str) -> Invitation | None:
-        """Return what a token is good for, without using it up; None if it is good for nothing (any more)."""
+        """Return the invitation of a token without using it up; None if it is unknown, used, revoked or too old."""
         with self._read() as rows:
             return rows.invitation(token)
 
@@ -155,7 +155,7 @@ class PeopleStore:
         return revoked
 
     def redeem(self, token: str, browser: str = "") -> str | None:
-        """Use an invitation up and return the token of a new session; None if it is good for nothing (any more)."""
+        """Use an invitation up and return the token of a new session; None if the invitation cannot be used."""
         session = new_token()
         with self._write() as rows:
             invitation = rows.use_invitation(token)

@@ -38,7 +38,7 @@ class Said(Enum):
     NEWS = ("news", "New questions are here.")
     CHANGED = ("changed", "Not saved: the guideline has changed. Read it, then answer again.", 409)
     CORRECT = ("correct", "Not saved.", 422)
-    REFUSED = ("refused", "Not saved: you are not among the raters now. Ask whoever invited you.", 409)
+    REFUSED = ("refused", "Not saved: you are not among the raters now. Ask the person who invited you.", 409)
     NOT_SAVED = (
         "not-saved", "Not saved: the desk cannot write now. Your answer is still here; send it again in a moment.", 503
     )  # fmt: skip

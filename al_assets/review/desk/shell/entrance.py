@@ -17,8 +17,8 @@ FAILURES_OF_ONE = 10
 FAILURES_OF_ALL = 500
 FAILURE_SECONDS = 600
 USED_UP = (
-    "This link is good for nothing (any more): a link is good once, for a while. "
-    "If you have just used it on this browser, go to the start page; if not, ask for a new one."
+    "This link does not work (any more): a link works once, and for a limited time. "
+    "If you have just used it in this browser, go to the start page; if not, ask for a new one."
 )
 PLACES = (
     (Role.RATER, "/questions"),
