@@ -128,7 +128,7 @@ def write_loop(folder: Path, items: int, **selection: Any) -> Path:
             "name": "golden", "question": "Bad?", "guideline": "Bad is what is bad.", "expected_prevalence": 0.15,
         },
         "pool": {"path": "pool.jsonl"},
-        "labeler": {"kind": "combination", "method": "label_model", "labelers": keywords},
+        "labeler": {"kind": "combination", "labelers": keywords, "weights": [4, 2, 1]},
         "embedding": embedding,
         "selection": {
             "budget": 40, "shares": {"boundary": 0.6, "audit": 0.3, "control": 0.1}, "audit_strata": 2,
