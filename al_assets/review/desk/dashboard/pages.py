@@ -1,7 +1,7 @@
 """The dashboard: how far the labelling is, how well raters agree, and what the loop waits for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,33 +16,32 @@ from al_assets.review.desk.dashboard.charts import hour_chart, interval_bar
 from al_assets.review.desk.dashboard.figures import JudgedRaters, Measured, agreement_of, raters_of
 from al_assets.review.desk.dashboard.loop_so_far import LoopSoFar, loop_so_far
 from al_assets.review.desk.dashboard.rounds import RoundStatus, rounds_of, shown_rounds
-from al_assets.review.desk.shell.access import Role, needs, person_of
+from al_assets.review.desk.shell.access import Endpoint, Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page, wants_fragment
 from al_assets.review.desk.shell.recent import LedgerState, Recent, ledger_state
 
 LOOP_SECONDS = 10
 _Agreement = tuple[dict[str, Measured], dict[str, dict[str, Measured]]]
+_Part = Callable[[Request, LedgerState], Awaitable[dict[str, Any]]]
 
 
-def routes(desk: Desk, docket: Docket, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Route]:
-    """Return the dashboard, and the parts of it that an open page fetches again.
-
-    :param now: tells the time.
-    """
-    pages, guard = _DashboardPages(desk, docket, now), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
+def routes(desk: Desk, docket: Docket) -> list[Route]:
+    """Return the dashboard, and the parts of it that an open page fetches again."""
+    pages, guard = _DashboardPages(desk, docket), needs(Role.ADJUDICATOR, Role.POLICY_OWNER, Role.ADMIN)
+    raters = needs(Role.ADMIN)(pages.part("_raters.html", pages.labels, pages.raters))
     return [
         Route("/dashboard", guard(pages.whole), methods=["GET"]),
-        Route("/dashboard/labels", guard(pages.labels), methods=["GET"]),
-        Route("/dashboard/agreement", guard(pages.agreement), methods=["GET"]),
-        Route("/dashboard/raters", needs(Role.ADMIN)(pages.raters), methods=["GET"]),
-        Route("/dashboard/loop", guard(pages.loop), methods=["GET"]),
+        Route("/dashboard/labels", guard(pages.part("_labels.html", pages.labels)), methods=["GET"]),
+        Route("/dashboard/agreement", guard(pages.part("_agreement.html", pages.agreement)), methods=["GET"]),
+        Route("/dashboard/raters", raters, methods=["GET"]),
+        Route("/dashboard/loop", guard(pages.part("_loop.html", pages.loop)), methods=["GET"]),
     ]
 
 
 class _DashboardPages:
-    def __init__(self, desk: Desk, docket: Docket, now: Callable[[], datetime]) -> None:
-        self._desk, self._docket, self._now = desk, docket, now
+    def __init__(self, desk: Desk, docket: Docket) -> None:
+        self._desk, self._docket = desk, docket
         self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
         self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}
@@ -50,50 +49,32 @@ class _DashboardPages:
         self._loop: Recent[int, LoopSoFar] = Recent(self._read_loop)
 
     async def whole(self, request: Request) -> Response:
-        """Show the dashboard."""
-        state = await self._state()
-        context = {
-            **await self._labels_context(request, state),
-            **await self._agreement_context(request, state),
-            **await self._loop_context(),
-        }
-        if person_of(request).may(Role.ADMIN):
-            context |= await self._raters_context(state)
-        return self._page(request, "dashboard.html", state, context)
+        """Show the dashboard; each rater's figures to admins only."""
+        raters = [self.raters] if person_of(request).may(Role.ADMIN) else []
+        return await self._page(request, "dashboard.html", self.labels, self.agreement, self.loop, *raters)
 
-    async def labels(self, request: Request) -> Response:
-        """Show how far the labelling is."""
-        state = await self._state()
-        return self._part(request, "_labels.html", state, await self._labels_context(request, state))
+    def part(self, template: str, *parts: _Part) -> Endpoint:
+        """Return the endpoint of a part of the page, made from what each of ``parts`` gives."""
 
-    async def agreement(self, request: Request) -> Response:
-        """Show how well raters agree."""
-        state = await self._state()
-        return self._part(request, "_agreement.html", state, await self._agreement_context(request, state))
+        async def show(request: Request) -> Response:
+            if not wants_fragment(request):
+                return RedirectResponse("/dashboard", 303)
+            return await self._page(request, template, *parts)
 
-    async def raters(self, request: Request) -> Response:
-        """Show each rater's figures; for admins."""
-        state = await self._state()
-        context = {**await self._labels_context(request, state), **await self._raters_context(state)}
-        return self._part(request, "_raters.html", state, context)
+        return show
 
-    async def loop(self, request: Request) -> Response:
-        """Show what the loop waits for and what came out so far."""
-        return self._part(request, "_loop.html", await self._state(), await self._loop_context())
-
-    async def _state(self) -> LedgerState:
-        return await run_in_threadpool(ledger_state, self._desk.ledger)
-
-    async def _labels_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
+    async def labels(self, request: Request, state: LedgerState) -> dict[str, Any]:
+        """Return how far the labelling is."""
         rounds = await self._rounds.of(state)
         return {
             "rounds": shown_rounds(rounds.value, state.chosen(request)),
-            "now": self._now(),
+            "now": datetime.now(UTC),
             "deadline_hours": self._desk.policy.review.deadline_hours,
             "labels_again": rounds.ask_again,
         }
 
-    async def _agreement_context(self, request: Request, state: LedgerState) -> dict[str, Any]:
+    async def agreement(self, request: Request, state: LedgerState) -> dict[str, Any]:
+        """Return how well raters agree, and how much is left to adjudicate."""
         agreement = await self._agreement.of(state)
         in_all, by_iteration = agreement.value
         newest = state.chosen(request) or (state.iterations[-1] if state.iterations else "")
@@ -109,16 +90,22 @@ class _DashboardPages:
             "least_kappa": self._desk.policy.stopping.min_expert_kappa,
         }
 
-    async def _raters_context(self, state: LedgerState) -> dict[str, Any]:
+    async def raters(self, _: Request, state: LedgerState) -> dict[str, Any]:
+        """Return each rater's figures."""
         quality = await self._raters.of(state)
         return {"quality": quality.value, "raters_again": quality.ask_again}
 
-    async def _loop_context(self) -> dict[str, Any]:
+    async def loop(self, _request: Request, _state: LedgerState) -> dict[str, Any]:
+        """Return what the loop waits for and what came out so far."""
         # The loop's own state is not in the ledger, so its age counts.
         loop = await self._loop.of(int(time.monotonic() // LOOP_SECONDS))
         return {"loop_so_far": loop.value}
 
-    def _page(self, request: Request, template: str, state: LedgerState, context: dict[str, Any]) -> Response:
+    async def _page(self, request: Request, template: str, *parts: _Part) -> Response:
+        state = await run_in_threadpool(ledger_state, self._desk.ledger)
+        context: dict[str, Any] = {}
+        for part in parts:
+            context |= await part(request, state)
         return page(
             request,
             f"dashboard/{template}",
@@ -130,11 +117,6 @@ class _DashboardPages:
             interval_bar=interval_bar,
             **context,
         )
-
-    def _part(self, request: Request, template: str, state: LedgerState, context: dict[str, Any]) -> Response:
-        if not wants_fragment(request):
-            return RedirectResponse("/dashboard", 303)
-        return self._page(request, template, state, context)
 
     def _read_rounds(self, state: LedgerState) -> tuple[RoundStatus, ...]:
         return rounds_of(self._desk.ledger, state, self._desk.policy.review.votes_per_item)
