@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -20,7 +20,7 @@ def user_id(rater: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"al_assets:rater:{rater}"))
 
 
-def write_questions(questions: Iterator[tuple[str, str]]) -> str:
+def write_questions(questions: Iterable[tuple[str, str]]) -> str:
     """Return records without suggestions or responses: text, and the question's code as id."""
     return _json([_record(code, text) for code, text in questions])
 

@@ -1,4 +1,4 @@
-"""The forms in which questions go out and votes come back, by name."""
+"""The formats in which questions go out and votes come back, by name."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -8,13 +8,7 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.review.files import Format, argilla, prodigy
-from al_assets.review.files.exchange import (
-    checked_target,
-    export_queue,
-    export_votes,
-    import_votes,
-    new_sheet,
-)
+from al_assets.review.files.exchange import checked_target, export_queue, export_votes, import_votes, new_sheet
 from al_assets.review.files.tool_records import coded_answers, coded_questions, read_record_file
 from al_assets.review.files.vote_files import VoteFile
 from al_assets.review.intake import ImportReport
@@ -49,9 +43,9 @@ def export_questions(
     target = new_sheet(ledger, path, rater, _WRITTEN[form])
     asked = list(coded_questions(ledger, policy, iteration, rater))
     if form is Format.ARGILLA:
-        text = argilla.write_questions(iter(asked))
+        text = argilla.write_questions(asked)
     else:
-        text = prodigy.write_questions(iter(asked), policy.policy.labels)
+        text = prodigy.write_questions(asked, policy.policy.labels)
     write_bytes(target, text.encode())
     return len(asked)
 

@@ -1,7 +1,7 @@
 """Prodigy: tasks of the interface ``choice`` as JSONL, as its recipes read and ``prodigy db-out`` writes them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ _BETWEEN = ": "
 _ANSWERS = ("accept", "reject", "ignore")
 
 
-def write_questions(questions: Iterator[tuple[str, str]], names: LabelNames) -> str:
+def write_questions(questions: Iterable[tuple[str, str]], names: LabelNames) -> str:
     """Return tasks with a choice of yes, no and each reason why one cannot decide; the code is the task's ``meta``."""
     return _lines({"text": text, "options": _options(names), "meta": {_CODE: code}} for code, text in questions)
 
