@@ -59,8 +59,8 @@ class MissingPostgresError(RuntimeError):
 
 def binaries() -> Path | None:
     """Return the newest folder with PostgreSQL's server programs, None if there is none."""
-    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    return max(found, key=lambda folder: float(folder.parent.name), default=None)
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 
 
 @dataclass

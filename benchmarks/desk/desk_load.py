@@ -103,7 +103,7 @@ def bench_desk(
     :param phases: some of PHASES.
     :raises MissingPostgresError: PostgreSQL is wanted and its programs are not installed.
     """
-    found: list[Phase] = []
+    results: list[Phase] = []
     floors = {}
     for database in databases:
         with tempfile.TemporaryDirectory(prefix="al_bench_desk_") as scratch, _ledgers(database, Path(scratch)) as new:
@@ -114,9 +114,11 @@ def bench_desk(
                 progress(f"{database}: {raters} raters, {name}")
                 desk = prepare_desk(_folder(scratch, name), new(), raters, items, seed)
                 think, wanted = (THINK_SECONDS if name == "paced" else 0.0), (kills if name == "killed" else 0)
-                found.append(_phase(database, name, desk, seconds, think, wanted))
-    ratio = {each.database: each.votes_per_s / floors[each.database] for each in found if each.name == "flat out"}
-    return DeskBench(tuple(found), floors, ratio)
+                results.append(_phase(database, name, desk, seconds, think, wanted))
+    ratio = {
+        phase.database: phase.votes_per_s / floors[phase.database] for phase in results if phase.name == "flat out"
+    }
+    return DeskBench(tuple(results), floors, ratio)
 
 
 @contextmanager
@@ -157,25 +159,25 @@ def _phase(database: str, name: str, desk: PreparedDesk, seconds: float, think: 
         effort = asyncio.run(_work(desk, server, seconds, think, kills, log))
         server.note_memory()
         peak = server.peak_mb
-    found = check_ledger(desk, desk_secret(desk.policy), log.accepted)
-    p50, p95, p99 = (float(each) * 1_000 for each in np.percentile(log.seconds or [np.nan], [50, 95, 99]))
+    recorded = check_ledger(desk, desk_secret(desk.policy), log.accepted)
+    p50, p95, p99 = (float(quantile) * 1_000 for quantile in np.percentile(log.seconds or [np.nan], [50, 95, 99]))
     return Phase(
         database=database,
         name=name,
         raters=len(desk.links),
         seconds=effort.seconds,
-        votes=found.votes,
-        votes_per_s=found.votes / effort.seconds,
+        votes=recorded.votes,
+        votes_per_s=recorded.votes / effort.seconds,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
         longest_outage_ms=max(log.outages, default=0.0) * 1_000,
         errors=len(log.errors),
-        lost=found.lost,
-        doubled=found.doubled,
-        too_many=found.too_many,
+        lost=recorded.lost,
+        doubled=recorded.doubled,
+        too_many=recorded.too_many,
         kills=effort.kills,
-        server_cpu_ms=effort.server / max(found.votes, 1) * 1_000,
+        server_cpu_ms=effort.server / max(recorded.votes, 1) * 1_000,
         server_peak_mb=peak,
         cores_of_raters=effort.raters / effort.seconds,
         cores_of_others=effort.others / effort.seconds,

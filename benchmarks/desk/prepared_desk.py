@@ -105,7 +105,7 @@ def check_ledger(desk: PreparedDesk, key: bytes, accepted: Sequence[tuple[str, s
     items = Counter(item for _, item in set(rows))
     return LedgerCheck(
         votes=len(rows),
-        lost=sum(each not in recorded for each in set(accepted)),
+        lost=sum(answer not in recorded for answer in set(accepted)),
         doubled=sum(count - 1 for count in recorded.values()),
         too_many=sum(max(0, count - VOTES_PER_ITEM) for count in items.values()),
     )

@@ -71,15 +71,15 @@ class Browser:
         if method == "POST":
             head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{head}\r\n{body}".encode())
-        found = await reader.readuntil(b"\r\n\r\n")
-        status, length = _STATUS.match(found), _LENGTH.search(found)
+        head_of_answer = await reader.readuntil(b"\r\n\r\n")
+        status, length = _STATUS.match(head_of_answer), _LENGTH.search(head_of_answer)
         if status is None:
-            raise BrokenConnectionError(f"{method} {path}: {found[:80]!r} is no answer")
-        for cookie in _COOKIE.findall(found):
+            raise BrokenConnectionError(f"{method} {path}: {head_of_answer[:80]!r} is no answer")
+        for cookie in _COOKIE.findall(head_of_answer):
             name, _, value = cookie.decode("latin-1").partition("=")
             self._cookies[name] = value
         text = (await reader.readexactly(int(length[1]))).decode() if length else ""
-        if _CLOSES.search(found):
+        if _CLOSES.search(head_of_answer):
             self.close()
         return Answer(int(status[1]), text)
 
@@ -176,7 +176,7 @@ class Rater:
         while True:
             sent = time.monotonic()
             try:
-                found = await self._browser.request("POST", action, data)
+                answer = await self._browser.request("POST", action, data)
             except BrokenConnectionError as error:
                 crashed = True
                 if time.monotonic() - began > GIVE_UP_SECONDS:
@@ -184,11 +184,11 @@ class Rater:
                     return ""
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if found.status != HTTPStatus.OK:
-                log.errors.append(f"POST {action}: {found.status}")
+            if answer.status != HTTPStatus.OK:
+                log.errors.append(f"POST {action}: {answer.status}")
             now = time.monotonic()
             (log.outages if crashed else log.seconds).append(now - (began if crashed else sent))
-            return found.text
+            return answer.text
 
 
 def question_of(page: str) -> Question | None:
@@ -198,8 +198,8 @@ def question_of(page: str) -> Question | None:
 
 
 def _hidden(html: str) -> dict[str, str]:
-    inputs = (dict(_ATTRIBUTE.findall(each)) for each in _HIDDEN.findall(html))
-    return {each["name"]: unescape(each.get("value", "")) for each in inputs if each.get("type") == "hidden"}
+    inputs = (dict(_ATTRIBUTE.findall(field)) for field in _HIDDEN.findall(html))
+    return {field["name"]: unescape(field.get("value", "")) for field in inputs if field.get("type") == "hidden"}
 
 
 def _share(name: str) -> float:

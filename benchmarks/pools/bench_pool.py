@@ -130,19 +130,19 @@ def real_pool(
     :param seed: of the k-means.
     :raises CurationError: columns of different length, or values out of range.
     """
-    found = Vectors.of(vectors)
-    labels = check_labels(truth, len(found))
+    checked = Vectors.of(vectors)
+    labels = check_labels(truth, len(checked))
     given = np.asarray(scores, dtype=np.float64)
-    check_scores(given, len(found))
+    check_scores(given, len(checked))
     near_certain = np.clip(given, 1e-9, 1 - 1e-9)
     expected = float(labels.mean()) if prevalence is None else prevalence
     matched, positive = matched_scores(np.log(near_certain) - np.log1p(-near_certain), expected)
-    topic = _clusters(found, seed)
-    band = _real_band(_chances_near(found, labels) if chance is None else np.asarray(chance, dtype=np.float64), topic)
+    topic = _clusters(checked, seed)
+    band = _real_band(_chances_near(checked, labels) if chance is None else np.asarray(chance, dtype=np.float64), topic)
     return BenchPool(
         name=name,
-        item_ids=_item_ids(len(found)) if item_ids is None else check_item_ids(item_ids),
-        vectors=vectors if vectors.dtype in (np.float16, np.float32) else found.take(slice(None)),
+        item_ids=_item_ids(len(checked)) if item_ids is None else check_item_ids(item_ids),
+        vectors=vectors if vectors.dtype in (np.float16, np.float32) else checked.take(slice(None)),
         scores=matched,
         positive=positive,
         truth=labels,
@@ -272,5 +272,5 @@ def _clusters(vectors: Vectors, seed: int) -> NDArray[np.int32]:
     from sklearn.cluster import MiniBatchKMeans
 
     count = max(len(vectors) // _ITEMS_PER_REAL_TOPIC, 1)
-    found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit_predict(vectors.take(slice(None)))
-    return np.asarray(found, dtype=np.int32)
+    clusters = MiniBatchKMeans(count, n_init=1, random_state=seed).fit_predict(vectors.take(slice(None)))
+    return np.asarray(clusters, dtype=np.int32)

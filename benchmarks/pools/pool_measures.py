@@ -107,11 +107,11 @@ def measure(vectors: Vectors | ArrayLike, truth: ArrayLike, seed: int = 0) -> Po
     :param seed: of k-means, of the folds and of the sample for the silhouette.
     :raises CurationError: fewer than 50 items, vectors not of length one, or labels that are not booleans.
     """
-    found = Vectors.of(vectors)
-    labels = check_labels(truth, len(found))
-    check_at_least("items", len(found), 50)
-    rows = found.take(slice(None))
-    cosines, near = nearest_items(found, np.arange(len(rows)), BAND_NEAR)
+    checked = Vectors.of(vectors)
+    labels = check_labels(truth, len(checked))
+    check_at_least("items", len(checked), 50)
+    rows = checked.take(slice(None))
+    cosines, near = nearest_items(checked, np.arange(len(rows)), BAND_NEAR)
     shares, silhouette = _separability(rows, seed)
     return PoolMeasures(
         items=len(rows),
@@ -153,14 +153,14 @@ def misses(measures: PoolMeasures) -> dict[str, tuple[float, float, float]]:
 
     :param measures: of a pool of about ``ITEMS`` items at ``PREVALENCE``; at other sizes they mean something else.
     """
-    found = {}
+    outside = {}
     for name, tolerance in TOLERANCE.items():
         low, high = sorted((VADER[name], WEBIS[name]))
         value = getattr(measures, name)
         # Written so that NaN is a miss.
         if not low - tolerance <= value <= high + tolerance:
-            found[name] = (value, low - tolerance, high + tolerance)
-    return found
+            outside[name] = (value, low - tolerance, high + tolerance)
+    return outside
 
 
 def nearest_items(
@@ -180,9 +180,9 @@ def nearest_items(
     best = np.full((len(queries), count + 1), -np.inf, dtype=np.float32)
     rows = np.full((len(queries), count + 1), -1, dtype=np.int64)
     for place, block in vectors.blocks():
-        cosine, found = faiss.knn(asked, block, min(count + 1, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        cosine, places = faiss.knn(asked, block, min(count + 1, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
         best = np.concatenate([best, cosine], axis=1)
-        rows = np.concatenate([rows, found + place.start], axis=1)
+        rows = np.concatenate([rows, places + place.start], axis=1)
         order = np.argsort(-best, axis=1, kind="stable")[:, : count + 1]
         best, rows = np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)
     # Among equal vectors an item need not be the first of its own neighbours, nor among them at all.

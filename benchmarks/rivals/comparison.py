@@ -81,7 +81,7 @@ def bench_rivals(
     systems = SYSTEMS if systems is None else systems
     check_installed(systems)
     tell = progress or (lambda _: None)
-    found = []
+    results = []
     for pool in pools:
         question = pose(pool, budget_for(len(pool.item_ids)) if budget is None else budget, seed)
         check_enough(question, pool.name)
@@ -93,8 +93,8 @@ def bench_rivals(
                     tell(f"{pool.name}, {len(pool.item_ids)} items: {system.name} {strategy}")
                     limits = Limits(limit_s, memory_mb)
                     outcome = ask(system, strategy, folder, budget=question.budget, seed=seed, limits=limits)
-                    found.append(_result(pool, question, system, strategy, outcome))
-    return found
+                    results.append(_result(pool, question, system, strategy, outcome))
+    return results
 
 
 def check_enough(question: Question, pool: str) -> None:
@@ -143,14 +143,14 @@ def distinct_open(rows: NDArray[np.int64], question: Question) -> NDArray[np.int
 _NUMBERS = ("wall s", "CPU s", "peak MB", "band", "topics", "mislabelled", "positive")
 
 
-def rivals_json(found: Sequence[RivalResult]) -> list[dict[str, Any]]:
+def rivals_json(results: Sequence[RivalResult]) -> list[dict[str, Any]]:
     """Return the results as JSON takes them, NaN as None."""
-    return [{name: _plain(value) for name, value in asdict(result).items()} for result in found]
+    return [{name: _plain(value) for name, value in asdict(result).items()} for result in results]
 
 
-def rivals_table(found: Sequence[RivalResult], pool: str) -> Table:
+def rivals_table(results: Sequence[RivalResult], pool: str) -> Table:
     """Return the results of one pool, the widest boundary band first, those stopped last."""
-    here = [result for result in found if result.pool == pool]
+    here = [result for result in results if result.pool == pool]
     title = f"{pool}: {here[0].n} items, {here[0].budget} picks" if here else pool
     table = Table("system", "strategy", title=title, title_justify="left")
     for name in _NUMBERS:
@@ -197,5 +197,5 @@ def _shown(value: float | None, digits: int) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _plain(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

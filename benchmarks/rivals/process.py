@@ -117,9 +117,9 @@ def _kill(child: "subprocess.Popen[bytes]") -> None:
         except psutil.Error:
             started_by_it = []
         child.kill()
-        for each in started_by_it:
+        for process in started_by_it:
             try:
-                each.kill()
+                process.kill()
             except psutil.Error:
                 continue
     child.wait()

@@ -68,21 +68,21 @@ class _LookUp:
 
     def predict(self, data_set: Any, return_proba: bool = False) -> Any:
         """Return the more probable label of each item."""
-        found = self.predict_proba(data_set)
-        return (found.argmax(axis=1), found) if return_proba else found.argmax(axis=1)
+        probabilities = self.predict_proba(data_set)
+        return (probabilities.argmax(axis=1), probabilities) if return_proba else probabilities.argmax(axis=1)
 
     def predict_proba(self, data_set: Any) -> NDArray[np.float64]:
         """Return the scores of the items of a data set, shape (items, 2)."""
-        found: NDArray[np.float64] = self._probabilities[data_set.x[:, 0]]
-        return found
+        probabilities: NDArray[np.float64] = self._probabilities[data_set.x[:, 0]]
+        return probabilities
 
     def embed(self, data_set: Any, return_proba: bool = False, pbar: Any = None) -> Any:
         """Return the vectors of the items of a data set, and their scores where asked."""
         del pbar
         if self._vectors is None:
             raise ValueError("vectors: the strategy asks for embeddings, and was prepared without")
-        found = self._vectors[data_set.x[:, 0]]
-        return (found, self.predict_proba(data_set)) if return_proba else found
+        vectors = self._vectors[data_set.x[:, 0]]
+        return (vectors, self.predict_proba(data_set)) if return_proba else vectors
 
 
 class _Factory:

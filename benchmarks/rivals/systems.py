@@ -129,10 +129,10 @@ def check_installed(systems: Sequence[System]) -> None:
 
 def _named(name: str) -> System:
     wanted, _, strategy = name.partition(":")
-    found = {system.name: system for system in SYSTEMS}
-    if wanted not in found:
-        raise CurationError(f"systems: {wanted!r} is not one of {', '.join(found)}; name one of them")
-    system = found[wanted]
+    known = {system.name: system for system in SYSTEMS}
+    if wanted not in known:
+        raise CurationError(f"systems: {wanted!r} is not one of {', '.join(known)}; name one of them")
+    system = known[wanted]
     if not strategy:
         return system
     if strategy not in system.strategies:

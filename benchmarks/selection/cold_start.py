@@ -188,14 +188,14 @@ def bench_cold_start(
     if seeds < 1 or BASE not in arms:
         raise ValueError(f"seeds {seeds}, arms {', '.join(arms)}: expected at least one seed and the arm {BASE!r}")
     started, settings = time.perf_counter(), settings or LoopSettings()
-    found: list[ArmFigures] = []
+    figures: list[ArmFigures] = []
     expected: list[ExpectedShares] = []
-    for each in texts:
+    for source in texts:
         for prevalence in prevalences:
-            for labeler, scores in each.labelers.items():
-                progress(f"{each.name}, {labeler}")
+            for labeler, scores in source.labelers.items():
+                progress(f"{source.name}, {labeler}")
                 pools = [
-                    draw_pool(each.vectors, each.truth, scores, items=items, held_out=held_out,
+                    draw_pool(source.vectors, source.truth, scores, items=items, held_out=held_out,
                               prevalence=prevalence, seed=seed + number)
                     for number in range(seeds)
                 ]  # fmt: skip
@@ -205,12 +205,16 @@ def bench_cold_start(
                 }
                 share = float(np.mean([pool.truth.mean() for pool in pools]))
                 auc = float(np.mean([area_under_curve(pool.scores, pool.truth) for pool in pools]))
-                found += [
-                    _figures(each.name, share, labeler, auc, name, own, loops[BASE]) for name, own in loops.items()
+                figures += [
+                    _figures(source.name, share, labeler, auc, name, own, loops[BASE]) for name, own in loops.items()
                 ]
                 everything = [loop for own in loops.values() for loop in own]
-                expected += [_expected(each.name, share, labeler, kind, everything) for kind in ("pairs", "promising")]
-    return ColdStartBench(tuple(found), tuple(expected), settings, items, held_out, seed, time.perf_counter() - started)
+                expected += [
+                    _expected(source.name, share, labeler, kind, everything) for kind in ("pairs", "promising")
+                ]
+    return ColdStartBench(
+        tuple(figures), tuple(expected), settings, items, held_out, seed, time.perf_counter() - started
+    )
 
 
 def area_under_curve(scores: Floats, truth: NDArray[np.bool_]) -> float:
@@ -220,7 +224,7 @@ def area_under_curve(scores: Floats, truth: NDArray[np.bool_]) -> float:
     return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
 
 
-def cold_start_table(found: ColdStartBench) -> str:
+def cold_start_table(bench: ColdStartBench) -> str:
     """Return the figures as a Markdown table, one row for each pool, first labeler and arm."""
     lines = [
         "| texts, positive | LLM-0 (AUC) | arm | promising, first to last round | positives picked | "
@@ -228,11 +232,11 @@ def cold_start_table(found: ColdStartBench) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {each.texts}, {each.prevalence:.0%} | {each.labeler} ({each.labeler_auc:.2f}) | {each.arm} | "
-        f"{' '.join(f'{share:.2f}' for share in each.promising)} | {_said(each.picked)} | "
-        f"{_said(each.mean_precision)} | {_said(each.against_pairs, sign=True)} | {_said(each.last)} | "
-        f"{_said(each.last_kappa)} |"
-        for each in found.arms
+        f"| {arm.texts}, {arm.prevalence:.0%} | {arm.labeler} ({arm.labeler_auc:.2f}) | {arm.arm} | "
+        f"{' '.join(f'{share:.2f}' for share in arm.promising)} | {_said(arm.picked)} | "
+        f"{_said(arm.mean_precision)} | {_said(arm.against_pairs, sign=True)} | {_said(arm.last)} | "
+        f"{_said(arm.last_kappa)} |"
+        for arm in bench.arms
     ]
     return "\n".join(lines)
 
@@ -277,10 +281,10 @@ def _expected(
     rows = []
     for loop in loops:
         for before, now in enumerate(loop[1:], start=1):
-            expected, found = getattr(now, f"expected_{kind}"), getattr(now, f"{kind}_positive")
-            past = [each.positive for each in loop[:before] if each.positive is not None]
-            if expected is not None and found is not None and past:
-                rows.append((expected, found, float(np.mean(past))))
+            expected, true_share = getattr(now, f"expected_{kind}"), getattr(now, f"{kind}_positive")
+            past = [earlier.positive for earlier in loop[:before] if earlier.positive is not None]
+            if expected is not None and true_share is not None and past:
+                rows.append((expected, true_share, float(np.mean(past))))
     expectations, truths, pasts = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return ExpectedShares(
         texts,

@@ -105,19 +105,19 @@ def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed
     return [_figures(loop.next_round(arm), pool, settings, seed) for _ in range(settings.rounds)]
 
 
-def _figures(found: LoopRound, pool: HiddenPool, settings: LoopSettings, seed: int) -> RoundFigures:
+def _figures(loop_round: LoopRound, pool: HiddenPool, settings: LoopSettings, seed: int) -> RoundFigures:
     budget = divide_budget(settings.budget, settings.shares).boundary
-    picked = found.picked
-    expected = promising_share(found.evidence, settings.target)
+    picked = loop_round.picked
+    expected = promising_share(loop_round.evidence, settings.target)
     pairs, promising = (
-        _positive(pool, rows_of(each.pick(found.candidates, budget, 1_000 * seed + found.number)))
+        _positive(pool, rows_of(each.pick(loop_round.candidates, budget, 1_000 * seed + loop_round.number)))
         for each in (BoundaryPairs(), Ranked(TopScored()))
     )
     (precision, kappa), (incumbent_precision, incumbent_kappa) = (
-        _quality(pool, each) for each in (found.student, found.incumbent)
+        _quality(pool, each) for each in (loop_round.student, loop_round.incumbent)
     )
     return RoundFigures(
-        round=found.number,
+        round=loop_round.number,
         promising=float((picked["reason"] == "promising").sum()) / max(picked.height, 1),
         positive=_positive(pool, rows_of(picked)),
         expected_pairs=expected.expected_pairs,

@@ -137,15 +137,15 @@ def _loop(first: Floats, second: Floats, resamples: int, seed: int) -> tuple[flo
 
     items = len(first)
     draws = np.random.default_rng(seed).integers(0, items, size=(resamples, items))
-    found = np.full((resamples, first.shape[1]), np.nan)
+    kappas = np.full((resamples, first.shape[1]), np.nan)
     started = time.perf_counter()
     for resample, drawn in enumerate(draws):
         for column in range(first.shape[1]):
             a, b = first[drawn, column], second[drawn, column]
             common = ~(np.isnan(a) | np.isnan(b))
-            found[resample, column] = cohen_kappa_score(a[common], b[common])
+            kappas[resample, column] = cohen_kappa_score(a[common], b[common])
     seconds = time.perf_counter() - started
-    return seconds, float(np.abs(found - _panel_kappas(first, second, draws)).max())
+    return seconds, float(np.abs(kappas - _panel_kappas(first, second, draws)).max())
 
 
 def _panel_kappas(first: Floats, second: Floats, draws: NDArray[np.int64]) -> Floats:

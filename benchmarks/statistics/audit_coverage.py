@@ -122,10 +122,10 @@ def audit_coverage(
     ]
     truth = true_figures(pool, rounds)
     rng = np.random.default_rng(seed)
-    found = np.full((audits, len(FIGURES), 3), np.nan)
+    ends = np.full((audits, len(FIGURES), 3), np.nan)
     for number in range(audits):
-        found[number] = _one_audit(pool, plans, resamples, rng)
-    return [_cell(figure, items, rounds, truth, found[:, place]) for place, figure in enumerate(FIGURES)]
+        ends[number] = _one_audit(pool, plans, resamples, rng)
+    return [_cell(figure, items, rounds, truth, ends[:, place]) for place, figure in enumerate(FIGURES)]
 
 
 def _one_audit(
@@ -133,10 +133,10 @@ def _one_audit(
 ) -> list[tuple[float, float, float]]:
     rows = [plan.draw(rng) for plan in plans]
     drawn = np.concatenate(rows)
-    strata = np.concatenate([plan.member[each] for plan, each in zip(plans, rows, strict=True)])
-    sizes = np.concatenate([plan.sizes[plan.member[each]] for plan, each in zip(plans, rows, strict=True)])
-    counts = np.concatenate([plan.counts[plan.member[each]] for plan, each in zip(plans, rows, strict=True)])
-    rounds = np.repeat(np.arange(len(plans)), [len(each) for each in rows])
+    strata = np.concatenate([plan.member[picks] for plan, picks in zip(plans, rows, strict=True)])
+    sizes = np.concatenate([plan.sizes[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
+    counts = np.concatenate([plan.counts[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
+    rounds = np.repeat(np.arange(len(plans)), [len(picks) for picks in rows])
     sample = audit_sample(pool.votes[drawn], rounds, strata, counts / sizes, sizes.astype(np.float64))
     model = pool.labels[len(plans) - 1][drawn].astype(np.float64)
     figures = audit_distributions(sample, {"model": model}, resamples=resamples, seed=int(rng.integers(2**32)))
@@ -149,10 +149,10 @@ def _one_audit(
     return [(estimate, low, high) for estimate, low, high in ends]
 
 
-def _cell(figure: str, items: int, rounds: int, truth: dict[str, float], found: Floats) -> AuditCell:
-    estimates = found[~np.isnan(found[:, 0]), 0]
-    given = ~np.isnan(found[:, 1])
-    coverage = share_held(found[:, 1], found[:, 2], truth[figure])
+def _cell(figure: str, items: int, rounds: int, truth: dict[str, float], ends: Floats) -> AuditCell:
+    estimates = ends[~np.isnan(ends[:, 0]), 0]
+    given = ~np.isnan(ends[:, 1])
+    coverage = share_held(ends[:, 1], ends[:, 2], truth[figure])
     return AuditCell(
         figure=figure,
         items=items,
@@ -164,6 +164,6 @@ def _cell(figure: str, items: int, rounds: int, truth: dict[str, float], found: 
         deviation=float(estimates.std(ddof=1)),
         coverage=coverage,
         coverage_error=None if coverage is None else sqrt(coverage * (1 - coverage) / given.sum()),
-        half_width=None if coverage is None else float((found[given, 2] - found[given, 1]).mean() / 2),
+        half_width=None if coverage is None else float((ends[given, 2] - ends[given, 1]).mean() / 2),
         given=float(given.mean()),
     )

@@ -40,8 +40,8 @@ class BenchSize:
 
     def settings(self) -> list[Setting]:
         """Return the grid, first with items on their own, then with pairs."""
-        alone = [Setting(*each) for each in product(self.items, self.prevalences, self.kappas)]
-        paired = [Setting(n, *each, pairs=True) for n, each in product(self.items, self.paired)]
+        alone = [Setting(*setting) for setting in product(self.items, self.prevalences, self.kappas)]
+        paired = [Setting(n, *setting, pairs=True) for n, setting in product(self.items, self.paired)]
         return alone + paired
 
 
@@ -162,13 +162,13 @@ def summarise(cells: tuple[CoverageCell, ...]) -> KappaSummary:
 
 def half_widths(size: BenchSize, seed: int) -> list[HalfWidth]:
     """Return the mean half-widths to hold against the table of statistics.md, 4."""
-    found = []
+    widths = []
     for n in size.half_width_items:
         setting = Setting(n, HALF_WIDTH_PREVALENCE, HALF_WIDTH_KAPPA)
         rng = np.random.default_rng((seed, n, 1))
         cell = kappa_coverage(setting, samples=min(size.samples, 200), resamples=size.resamples, seed=rng)[0]
-        found.append(HalfWidth(n, cell.half_width))
-    return found
+        widths.append(HalfWidth(n, cell.half_width))
+    return widths
 
 
 def _accepted(coverage: float | None) -> bool:

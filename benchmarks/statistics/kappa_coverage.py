@@ -139,11 +139,11 @@ def pattern_distributions(
     estimate = _figures(agreement, (counts @ kinds)[None, :])
     replicates = _figures(agreement, rng.multinomial(groups, counts / groups, size=resamples) @ kinds)
     without = _figures(agreement, counts @ kinds - kinds)
-    found = {
+    distributions = {
         figure: Distribution(float(estimate[figure][0]), replicates[figure], groups, np.repeat(without[figure], counts))
         for figure in FIGURES
     }
-    return {**found, DIFFERENCE: _smoothed(agreement, counts, kinds, resamples, rng)}
+    return {**distributions, DIFFERENCE: _smoothed(agreement, counts, kinds, resamples, rng)}
 
 
 def _smoothed(
@@ -163,8 +163,8 @@ def _smoothed(
 
 
 def _figures(agreement: Panel, weights: Floats) -> dict[str, Floats]:
-    found = agreement.kappas(weights)
-    return {**found, DIFFERENCE: found["model_expert_kappa"] - found["expert_expert_kappa"]}
+    kappas = agreement.kappas(weights)
+    return {**kappas, DIFFERENCE: kappas["model_expert_kappa"] - kappas["expert_expert_kappa"]}
 
 
 def _ends(distribution: Distribution, items: int) -> tuple[float, ...]:

@@ -108,7 +108,7 @@ def simulate_loop(scenario: Scenario, size: LoopSize, iterations: int, generator
     everyone = np.concatenate([prevalence, pool])
     truths = np.concatenate([truth, generator.random(size.stop_set) < pool])
     places = _drifting_places(len(everyone), iterations, scenario.churn, generator)
-    labels = np.stack([_answers(places[each], truths, everyone, students[each]) for each in range(iterations)], axis=0)
+    labels = np.stack([_answers(places[step], truths, everyone, students[step]) for step in range(iterations)], axis=0)
     return SimulatedLoop(votes, labels[:, : len(kind)], labels[:, len(kind) :], iteration, kind, group, evaluation)
 
 
@@ -123,10 +123,10 @@ def reliability(kappa: float, other: float | None, size: LoopSize) -> float:
     """
     between = _between_kinds(size)
     product = (kappa - between) / (1 - between)
-    found = sqrt(product) if other is None and product > 0 else product / (other or 1.0)
-    if not 0 <= found <= 1:
+    result = sqrt(product) if other is None and product > 0 else product / (other or 1.0)
+    if not 0 <= result <= 1:
         raise ValueError(f"kappa: {kappa:g} is out of reach; expected at least {between:.2f} and a reliability up to 1")
-    return found
+    return result
 
 
 def _between_kinds(size: LoopSize) -> float:
@@ -176,7 +176,7 @@ def loop_evidence(
     loop: SimulatedLoop, size: LoopSize, *, windows: tuple[int, ...], resamples: int, seed: int
 ) -> dict[int, list[Evidence]]:
     """Return what the rules see after each iteration, by the window of the panel gain."""
-    found: dict[int, list[Evidence]] = {window: [] for window in windows}
+    seen: dict[int, list[Evidence]] = {window: [] for window in windows}
     agreements: list[float | None] = []
     changes: list[float | None] = []
     for now in range(len(loop.students)):
@@ -197,20 +197,20 @@ def loop_evidence(
         panel = so_far & loop.evaluation & (loop.iteration < size.panel_rounds)
         gains = _panel_gains(loop, panel, now, windows, resamples, seed)
         for window in windows:
-            found[window].append(replace(evidence, panel_gain=gains.get(window, _NOT_YET)))
-    return found
+            seen[window].append(replace(evidence, panel_gain=gains.get(window, _NOT_YET)))
+    return seen
 
 
 def _parity(loop: SimulatedLoop, items: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Interval:
-    found = parity_distribution(
+    distribution = parity_distribution(
         loop.votes[items], loop.students[now, items], loop.group[items], resamples=resamples, seed=seed
     )
-    return found.interval(int(items.sum()), 0.9)
+    return distribution.interval(int(items.sum()), 0.9)
 
 
 def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int, seed: int) -> Interval:
-    found = _distributions(loop, items, Panel(loop.votes[items]).kappas, resamples, seed)
-    return found["expert_expert_kappa"].interval(int(items.sum()), 0.9)
+    distributions = _distributions(loop, items, Panel(loop.votes[items]).kappas, resamples, seed)
+    return distributions["expert_expert_kappa"].interval(int(items.sum()), 0.9)
 
 
 def _population_kappa(loop: SimulatedLoop, so_far: NDArray[np.bool_]) -> Interval:
@@ -233,10 +233,12 @@ def _panel_gains(
         figures = agreement.kappas(weights)
         return {str(step): figures["at 0_expert_kappa"] - figures[f"at {step}_expert_kappa"] for step in reached}
 
-    found = _distributions(loop, items, statistics, resamples, seed)
+    distributions = _distributions(loop, items, statistics, resamples, seed)
     # The report bounds a panel gain by this leverage where the resamples do not vary; here its name is the window.
     leverage = agreement_leverage(loop.votes[items].mean(axis=1)).get("panel_gain", float("nan"))
-    return {step: replace(found[str(step)], leverage=leverage).interval(int(items.sum()), 0.8) for step in reached}
+    return {
+        step: replace(distributions[str(step)], leverage=leverage).interval(int(items.sum()), 0.8) for step in reached
+    }
 
 
 def _distributions(

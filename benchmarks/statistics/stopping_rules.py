@@ -164,10 +164,10 @@ def bench_stopping(
             loops.append(loop_evidence(loop, size, windows=windows, resamples=resamples, seed=replicate))
         for variant in variants:
             due = variant.due(scenario)
-            fired = np.array([first_firing(variant.rule, each[variant.window]) for each in loops])
+            fired = np.array([first_firing(variant.rule, evidence[variant.window]) for evidence in loops])
             within = due if due is not None and due < iterations else None
             outcomes.append(outcome(scenario.name, variant.name, within, fired))
-        seen = [each[rules.window] for each in loops]
+        seen = [evidence[rules.window] for evidence in loops]
         endings.append(_ending(scenario.name, rules, seen, iterations))
         widths[scenario.name], stability[scenario.name] = _mean_half_width(seen), _last_agreement(seen)
     return StoppingBench(
@@ -232,7 +232,7 @@ def plateau_due(scenario: Scenario, min_iterations: int, worth: float = WORTH) -
 
 def first_firing(rule: Rule, evidence: Sequence[Evidence]) -> int:
     """Return the first iteration (from 0) at which a rule fires, -1 if it never does."""
-    return next((place for place, each in enumerate(evidence) if rule.decide(each).fired), -1)
+    return next((place for place, seen in enumerate(evidence) if rule.decide(seen).fired), -1)
 
 
 def outcome(scenario: str, rule: str, due: int | None, fired: NDArray[np.int64]) -> RuleOutcome:
@@ -259,27 +259,27 @@ def outcome(scenario: str, rule: str, due: int | None, fired: NDArray[np.int64])
 
 def stopping_table(bench: StoppingBench) -> str:
     """Return the outcomes as a Markdown table: a row a rule, a column a scenario, right / early / late / never in %."""
-    scenarios = list(dict.fromkeys(each.scenario for each in bench.outcomes))
-    cells = {(each.rule, each.scenario): each for each in bench.outcomes}
+    scenarios = list(dict.fromkeys(row.scenario for row in bench.outcomes))
+    cells = {(row.rule, row.scenario): row for row in bench.outcomes}
     lines = [f"| rule | {' | '.join(scenarios)} |", f"|---|{'---|' * len(scenarios)}"]
-    for rule in dict.fromkeys(each.rule for each in bench.outcomes):
+    for rule in dict.fromkeys(row.rule for row in bench.outcomes):
         lines.append(f"| {rule} | {' | '.join(_cell(cells[rule, scenario]) for scenario in scenarios)} |")
     return "\n".join(lines)
 
 
 def endings_table(bench: StoppingBench) -> str:
     """Return the loops' verdicts as a Markdown table, in % of the loops."""
-    verdicts = list(dict.fromkeys(name for each in bench.endings for name in each.verdicts))
+    verdicts = list(dict.fromkeys(name for ending in bench.endings for name in ending.verdicts))
     lines = [f"| scenario | {' | '.join(verdicts)} | mean iterations |", f"|---|{'---|' * (len(verdicts) + 1)}"]
-    for each in bench.endings:
-        shares = " | ".join(f"{100 * each.verdicts.get(name, 0):.0f}" for name in verdicts)
-        lines.append(f"| {each.scenario} | {shares} | {each.mean_iterations:.1f} |")
+    for ending in bench.endings:
+        shares = " | ".join(f"{100 * ending.verdicts.get(name, 0):.0f}" for name in verdicts)
+        lines.append(f"| {ending.scenario} | {shares} | {ending.mean_iterations:.1f} |")
     return "\n".join(lines)
 
 
-def _cell(each: RuleOutcome) -> str:
-    shares = " / ".join(f"{100 * share:.0f}" for share in (each.right, each.early, each.late, each.never))
-    return f"{shares} (due {each.due})" if each.due else f"{shares} (silent)"
+def _cell(outcome: RuleOutcome) -> str:
+    shares = " / ".join(f"{100 * share:.0f}" for share in (outcome.right, outcome.early, outcome.late, outcome.never))
+    return f"{shares} (due {outcome.due})" if outcome.due else f"{shares} (silent)"
 
 
 def _parity_due(margin: float) -> Callable[[Scenario], int | None]:
@@ -295,11 +295,11 @@ def _ending(scenario: str, rules: StoppingRules, loops: Sequence[Sequence[Eviden
     counts: dict[str, int] = {}
     ended = []
     for evidence in loops:
-        for each in evidence:
-            found, _ = verdict(rules.decide(each))
-            if found != "continue" or each.iterations == iterations:
-                counts[found] = counts.get(found, 0) + 1
-                ended.append(each.iterations)
+        for seen in evidence:
+            reached, _ = verdict(rules.decide(seen))
+            if reached != "continue" or seen.iterations == iterations:
+                counts[reached] = counts.get(reached, 0) + 1
+                ended.append(seen.iterations)
                 break
     shares = {name: count / len(loops) for name, count in sorted(counts.items())}
     return LoopEnding(scenario, shares, float(np.mean(ended)))
