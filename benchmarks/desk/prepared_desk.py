@@ -15,6 +15,7 @@ from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.rating.round import QuestionId, question_code
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger
+from al_assets.tables import REVIEW_QUEUE
 
 ITERATION = "0000"
 VOTES_PER_ITEM = 2
@@ -71,11 +72,10 @@ def _queue(items: int, seed: int) -> pl.DataFrame:
     generator = np.random.default_rng(seed)
     texts = [" ".join(generator.choice(_TEXT.split(), size)) for size in generator.integers(8, 60, items)]
     ids = [f"item{number:06d}" for number in range(items)]
-    nothing = pl.lit(None)
-    return pl.DataFrame({"item_id": ids, "text": texts}).with_columns(
-        reason=pl.lit("boundary"), pair_id=nothing.cast(pl.String), group_id=pl.col("item_id"),
-        stratum=nothing.cast(pl.String), stratum_size=nothing.cast(pl.Int64), inclusion_probability=pl.lit(1.0),
-    )  # fmt: skip
+    known = pl.DataFrame({"item_id": ids, "group_id": ids, "text": texts}).with_columns(
+        reason=pl.lit("boundary"), inclusion_probability=pl.lit(1.0), revision=pl.lit(0, pl.Int64)
+    )
+    return pl.concat([REVIEW_QUEUE.empty(), known], how="diagonal")
 
 
 @dataclass(frozen=True)
