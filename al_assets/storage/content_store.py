@@ -39,7 +39,7 @@ class ContentStore:
     def known(self, hashes: Collection[str]) -> set[str]:
         """Return those of the hashes that have a value."""
         self._refresh()
-        return {each for each in hashes if each in self._position}
+        return {text for text in hashes if text in self._position}
 
     def get(self, hashes: Sequence[str]) -> NDArray[np.generic]:
         """Return the values of the hashes, in order, shape (n,) or (n, d).
@@ -48,14 +48,14 @@ class ContentStore:
         :raises ValueError: vectors of several widths.
         """
         self._refresh()
-        missing = [each for each in hashes if each not in self._position]
+        missing = [text for text in hashes if text not in self._position]
         if missing:
             raise KeyError(
                 f"{len(missing)} of {len(hashes)} texts have no value in {self._folder}; first: {missing[0]}"
             )
         if not hashes:
             return np.empty((0,), dtype=self._dtype)
-        places = [self._position[each] for each in hashes]
+        places = [self._position[text] for text in hashes]
         widths = {self._blocks[block].shape[1:] for block, _ in places}
         if len(widths) > 1:
             raise ValueError(
@@ -85,7 +85,7 @@ class ContentStore:
     def _refresh(self) -> None:
         if not self._folder.exists():
             return
-        for path in sorted(self._folder.iterdir(), key=lambda each: each.name):
+        for path in sorted(self._folder.iterdir(), key=lambda path: path.name):
             if path.name in self._read or path.name.startswith(".") or path.suffix != _SUFFIX:
                 continue
             try:
@@ -104,5 +104,5 @@ class ContentStore:
         self._read.add(name)
         self._blocks.append(values)
         block = len(self._blocks) - 1
-        for row, each in enumerate(hashes):
-            self._position.setdefault(each, (block, row))
+        for row, text in enumerate(hashes):
+            self._position.setdefault(text, (block, row))

@@ -81,19 +81,19 @@ def fold_duplicates(items: pl.DataFrame, representatives: list[int]) -> pl.DataF
 
 def _files(location: str) -> list[UPath]:
     path = UPath(location)
-    found = (
+    files = (
         sorted(path.parent.glob(path.name), key=str)
         if any(sign in path.name for sign in "*?[")
         else [path]
         if path.exists()
         else []
     )
-    if not found:
+    if not files:
         raise PoolError(f"pool.path: {location!r} does not exist; give a file, a glob or an fsspec URL")
-    for each in found:
-        if each.suffix not in FORMATS:
-            raise PoolError(f"pool.path: {str(each)!r} ends in {each.suffix!r}; expected one of {', '.join(FORMATS)}")
-    return found
+    for file in files:
+        if file.suffix not in FORMATS:
+            raise PoolError(f"pool.path: {str(file)!r} ends in {file.suffix!r}; expected one of {', '.join(FORMATS)}")
+    return files
 
 
 def _rows(path: UPath, source: PoolSource) -> Iterator[_Row]:
@@ -136,8 +136,8 @@ def _csv(path: UPath, source: PoolSource) -> Iterator[_Row]:
         _require_columns(path, reader.fieldnames or (), source)
         for number, values in enumerate(reader, start=1):
             extra = values.pop(None, None)
-            found = f"{len(values) + len(extra)} cells under {len(values)} columns" if extra else ""
-            yield _Row(number, values, f"{found}; put a text with commas in quotes" if extra else None)
+            cells = f"{len(values) + len(extra)} cells under {len(values)} columns" if extra else ""
+            yield _Row(number, values, f"{cells}; put a text with commas in quotes" if extra else None)
     except csv.Error as error:
         raise PoolError(
             f"pool.path: {str(path)!r}: the row after line {reader.line_num} is not CSV ({error}); check its quotes"
@@ -156,16 +156,16 @@ def _parquet(path: UPath, source: PoolSource) -> Iterator[_Row]:
         yield _Row(number, values)
 
 
-def _require_columns(path: UPath, found: Any, source: PoolSource) -> None:
+def _require_columns(path: UPath, present: Any, source: PoolSource) -> None:
     named = {
         "id_column": source.id_column,
         "text_column": source.text_column,
         "source_column": source.source_column,
         "arrived_at_column": source.arrived_at_column,
     }
-    names = ", ".join(map(str, found))
+    names = ", ".join(map(str, present))
     for field, column in named.items():
-        if column is not None and column not in found:
+        if column is not None and column not in present:
             raise PoolError(
                 f"pool.{field}: {str(path)!r} has no column {column!r}; it has {_storable(names) or 'none'}"
                 + ("; save the file as UTF-8" if _unstorable(names) else "")

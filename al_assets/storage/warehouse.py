@@ -108,8 +108,8 @@ def parse_model(path: Path) -> Model:
         if name in described[kind]:
             raise WarehouseError(f"{path}:{number}: {kind} {name} is declared twice")
         described[kind][name] = text
-    for kind, found in described.items():
-        if not found or not all(found.values()):
+    for kind, texts in described.items():
+        if not texts or not all(texts.values()):
             example = "description" if kind == "description" else f"{kind} NAME"
             raise WarehouseError(f"{path}: no {kind} or one without text; begin the file with '-- {example}: text'")
     return Model(

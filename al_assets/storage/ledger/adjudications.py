@@ -110,10 +110,10 @@ class _Decided(NamedTuple):
 def _seq_of_key(connection: Connection, policy: str, decision: Adjudication) -> int | None:
     columns = (ADJUDICATIONS.c[name] for name in _Decided._fields)
     query = select(*columns).where(ADJUDICATIONS.c.policy == policy, ADJUDICATIONS.c.adjudication_key == decision.key)
-    found = connection.execute(query).first()
-    if found is None:
+    row = connection.execute(query).first()
+    if row is None:
         return None
-    known = _Decided(*found)
+    known = _Decided(*row)
     if known[1:] != (decision.iteration, decision.item_id, decision.label):
         raise AdjudicationError(
             f"key: {decision.key!r} is on record for another decision; send each decision under a key of its own"
@@ -125,8 +125,8 @@ def _latest_of(connection: Connection, table: Table, policy: str, decision: Adju
     """Return the largest seq of what a table holds of the decision's item, withdrawn and superseded rows included."""
     rows = table.c
     place = (rows.policy == policy, rows.iteration == decision.iteration, rows.item_id == decision.item_id)
-    found: int | None = connection.execute(select(func.max(rows.seq)).where(*place)).scalar()
-    return found
+    latest: int | None = connection.execute(select(func.max(rows.seq)).where(*place)).scalar()
+    return latest
 
 
 def _refusal(decision: Adjudication, asked: dict[tuple[str, str], Any]) -> str | None:

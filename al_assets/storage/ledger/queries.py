@@ -121,8 +121,8 @@ def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[s
     repeats = select(QUEUE.c.item_id, QUEUE.c.published_at).where(
         QUEUE.c.policy == policy, QUEUE.c.iteration == iteration, QUEUE.c.reason == REPEAT
     )
-    found: dict[str, set[str]] = {row.item_id: set() for row in connection.execute(repeats)}
-    if not found:
+    asked: dict[str, set[str]] = {row.item_id: set() for row in connection.execute(repeats)}
+    if not asked:
         return {}
     votes, queue, again = VOTES.alias(), QUEUE.alias(), repeats.subquery()
     first = (
@@ -136,8 +136,8 @@ def repeat_raters(connection: Connection, policy: str, iteration: str) -> dict[s
     latest = {Place(*row[:3]): row.label for row in connection.execute(first)}
     for place, label in latest.items():
         if label != WITHDRAWN:
-            found[place.item_id].add(place.rater)
-    return {item_id: frozenset(raters) for item_id, raters in found.items()}
+            asked[place.item_id].add(place.rater)
+    return {item_id: frozenset(raters) for item_id, raters in asked.items()}
 
 
 def watermark_of(connection: Connection, policy: str) -> int:

@@ -39,9 +39,9 @@ def checked_queue(queue: pl.DataFrame) -> pl.DataFrame:
         )
     for name in WHY_QUEUED:
         if checked.schema[name] == pl.Float64 and not checked[name].is_finite().all():
-            found = checked.filter(~pl.col(name).is_finite()).row(0, named=True)
+            row = checked.filter(~pl.col(name).is_finite()).row(0, named=True)
             raise ValueError(
-                f"review_queue.{name}: {found[name]} for item {found['item_id']!r}; expected a finite number, or null "
+                f"review_queue.{name}: {row[name]} for item {row['item_id']!r}; expected a finite number, or null "
                 "where it is not known"
             )
     for name, dtype in checked.schema.items():

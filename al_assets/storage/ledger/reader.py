@@ -78,10 +78,10 @@ class LedgerReader:
         """Return for each item the iterations whose queue holds it, in order; items never queued are left out."""
         with self._store.read() as connection:
             asked = asked_items(connection, self.policy_name, filter(is_storable, item_ids))
-        found: dict[str, list[str]] = {}
+        iterations: dict[str, list[str]] = {}
         for iteration, item_id in sorted(asked):
-            found.setdefault(item_id, []).append(iteration)
-        return found
+            iterations.setdefault(item_id, []).append(iteration)
+        return iterations
 
     def open_rows(self, content_hash: str) -> frozenset[int] | None:
         """Return the rows of a file that became no vote when it was last imported; None if it never was."""
@@ -115,8 +115,8 @@ class LedgerReader:
         :return: columns of RETESTS, see ``join_retests``.
         """
         history = self._votes(tables.ANSWERS, queries.every, None, watermark)
-        found = join_retests(history, dict(self.policy_texts().select("fingerprint", "text_fingerprint").iter_rows()))
-        return found if iterations is None else found.filter(pl.col("iteration").is_in(sorted(iterations)))
+        joined = join_retests(history, dict(self.policy_texts().select("fingerprint", "text_fingerprint").iter_rows()))
+        return joined if iterations is None else joined.filter(pl.col("iteration").is_in(sorted(iterations)))
 
     def repeat_raters(self, iteration: str) -> dict[str, frozenset[str]]:
         """Return for each repeat of an iteration's queue who had answered it when it was published: they are asked."""

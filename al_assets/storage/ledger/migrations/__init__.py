@@ -50,8 +50,8 @@ def find_version(connection: Connection) -> Version | None:
     from al_assets.storage.ledger.migrations.versions.v0001_unnumbered import columns_of
 
     for name in sorted(present):
-        found = {column["name"] for column in inspector.get_columns(name)}
-        if missing := [column for column in columns_of(name) if column not in found]:
+        columns = {column["name"] for column in inspector.get_columns(name)}
+        if missing := [column for column in columns_of(name) if column not in columns]:
             raise ForeignTableError(
                 f"has a table {name!r} without the columns {', '.join(missing)}: it belongs to another program; name a "
                 "database of the ledger's own in storage.ledger_url"
