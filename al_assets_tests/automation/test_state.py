@@ -100,6 +100,7 @@ def decision(step: Step) -> Decision:
     return step.action, step.iteration, step.job, step.new_partition
 
 
+@pytest.mark.slow
 def test_every_combination_of_the_states_facets_is_decided_as_the_table_says() -> None:
     seen = set()
     count = 0

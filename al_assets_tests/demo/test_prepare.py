@@ -63,6 +63,7 @@ def test_the_texts_depend_on_the_seed_alone() -> None:
     assert other["item_id"].to_list() != first["item_id"].to_list()
 
 
+@pytest.mark.slow
 def test_held_out_texts_are_none_of_the_pools_nor_like_them() -> None:
     size = DemoSize(items=2_000)
     pool, held_out = demo_texts(size), held_out_texts(size)

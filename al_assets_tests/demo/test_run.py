@@ -29,6 +29,7 @@ def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_home")
 def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     curated_folder: Path, small_texts: pl.DataFrame, tmp_path: Path

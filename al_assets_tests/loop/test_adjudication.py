@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from al_assets.agreement.core.figures import figures_in
 from al_assets.automation.observe import observe
@@ -13,6 +14,8 @@ from al_assets.report.tracing import explain_figure
 from al_assets.storage.ledger import Adjudication, Ledger
 from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.small_loop import SmallLoop, failure
+
+pytestmark = pytest.mark.slow
 
 TABLES = ("expert_labels", "label_split", "evaluation_scores", "kappa_report", "sft_checkpoint")
 

@@ -16,6 +16,8 @@ from al_assets.automation.state import Action, Occasion
 from al_assets.partitions import Job
 from al_assets_tests.support.small_loop import HALVES, RATERS, MakeLoop, SmallLoop, failure, pool_rows
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "models/nowhere"
 
 

@@ -16,6 +16,8 @@ from al_assets.tables import TABLES
 from al_assets_tests.support.loop_journal import Journal
 from al_assets_tests.support.small_loop import HALVES, MakeLoop, SmallLoop, failure
 
+pytestmark = pytest.mark.slow
+
 KEYS = ("0000", "0001")
 GAINS = ("student_gain", "gain_from_ranking", "gain_from_threshold")
 

@@ -69,6 +69,7 @@ def test_labels_teach(done: tuple[Study, Path, list[dict[str, Any]]]) -> None:
     assert np.mean(largest) > 0.4
 
 
+@pytest.mark.slow
 def test_nothing_is_run_twice_and_two_processes_give_the_same(
     done: tuple[Study, Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:

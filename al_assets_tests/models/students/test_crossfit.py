@@ -69,6 +69,7 @@ def test_too_few_groups_are_refused(groups: list[str], labels: list[bool], folds
         assign_folds(groups, labels, folds, 0)
 
 
+@pytest.mark.slow
 def test_each_text_is_scored_by_a_student_that_did_not_see_its_fold(
     policy: Policy, lesson: Lesson, tmp_path: Path
 ) -> None:

@@ -201,8 +201,6 @@ FIELDS = [
     "name", "role", "sure", "session", "label", "comment", "reason", "turn", "seen", "version", "question", "note",
     "guideline", "code", "by", "act", "subject", "before", "iteration", "form_id", "examples", "after",
 ]  # fmt: skip
-# Nobody is to be signed out or thrown out by the way.
-THROWING_OUT = ["/sign-out", "/people/deactivate", "/people/end-session", "/people/end-sessions", "/people/roles"]
 KINDS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json", "text/plain", ""]
 
 
