@@ -234,9 +234,6 @@ def test_fingerprints_of_combinations(make_policy: MakePolicy) -> None:
 
     assert fingerprint(method="mean") == fingerprint()
     assert len({fingerprint(), fingerprint(method="label_model"), fingerprint(0.2, method="label_model")}) == 3
-    # As it was before there was a method.
-    old = CombinationSettings.model_validate({"kind": "combination", "labelers": [LEXICON, LEXICON]})
-    assert old.fingerprint() == "5b109477d10d"
 
 
 @pytest.mark.parametrize(
