@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -238,16 +239,18 @@ def test_rows_of_a_dump_come_in_though_it_sets_no_search_path(postgres_url: str)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
+def small_disk() -> Iterator[Path]:
+    # Not in pytest's own folder, which another pytest may close to PostgreSQL's user at any time.
+    folder = Path(tempfile.mkdtemp(prefix="al-small-disk-"))
     command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "tmpfs", str(folder)]
     if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        folder.rmdir()
         pytest.skip("a small disk cannot be mounted here: it takes root")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
 
 
 def test_a_full_disk_loses_no_reported_vote(small_disk: Path) -> None:
@@ -275,10 +278,6 @@ def test_a_full_sqlite_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.postgres
 def test_a_full_postgres_disk_loses_no_reported_vote(small_disk: Path, postgres_cluster: Cluster) -> None:
     shutil.chown(small_disk, "postgres", "postgres")
-    for parent in small_disk.parents:
-        if parent == Path("/tmp"):
-            break
-        parent.chmod(parent.stat().st_mode | 0o011)
     postgres_cluster.execute(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
     try:
         url = postgres_cluster.new_database() + "?options=-c%20default_tablespace%3Dsmall"
