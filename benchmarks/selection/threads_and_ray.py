@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -21,6 +20,8 @@ from benchmarks.pools.bench_pool import BenchPool
 from benchmarks.processes import peak_rss_mb
 
 _NEIGHBOURS = 10
+_STORE_MB = 200
+"""Of the object store of each node."""
 _DEFAULT_SEARCH = Search()
 
 
@@ -29,8 +30,7 @@ class EngineRun:
     """The engine once: clusters of both sides, then candidate pairs.
 
     :param wall_s: from the vectors to the pairs.
-    :param cpu_s: processor time of this process and of all that it started, Ray's own processes included; with a
-        cluster elsewhere, of this process and of the tasks.
+    :param cpu_s: processor time of this process and of all that it started, Ray's own processes included.
     :param clusters_s, pairs_s: wall time of the two stages.
     :param pairs: candidate pairs found.
     """
@@ -80,39 +80,21 @@ def bench_selection_ray(
     pool: BenchPool,
     *,
     nodes: int = 2,
-    cpus: int = 1,
     shards: int = 8,
-    address: str | None = None,
-    object_store_mb: int = 200,
     search: Search = _DEFAULT_SEARCH,
     workers: int | None = None,
-    search_by: Literal["shard", "list"] = "shard",
     seed: int = 0,
 ) -> SelectionRayBench:
     """Run the engine on the pool by threads and by Ray and compare what they found.
 
-    :param nodes, cpus: of a cluster that is started on this machine, and stopped at the end.
+    :param nodes: with a core each, of a cluster that is started on this machine, and stopped at the end.
     :param shards: ranges of the pool, one task each.
-    :param address: a running cluster to use instead; the pool's memory map has to be there under the same path.
-    :param object_store_mb: of each node started here.
-    :param search_by: as in ``RayRunner``.
     :param workers: threads to compare with; None is one for each core.
-    :raises ScaleError: Ray is not installed, or the cluster cannot be reached.
+    :raises ScaleError: Ray is not installed.
     """
-    if address is None:
-        with local_cluster(nodes, cpus, object_store_mb) as cluster:
-            return bench_selection_ray(
-                pool,
-                shards=shards,
-                address=cluster.address,
-                search=search,
-                workers=workers,
-                search_by=search_by,
-                seed=seed,
-            )
     threads = Threads(workers)
     _warm_up(0)
-    with RayRunner(shards, address, search_by=search_by) as runner:
+    with local_cluster(nodes, 1, _STORE_MB) as cluster, RayRunner(shards, cluster.address) as runner:
         # Processes of the nodes start, and import, before time is taken.
         list(runner.map(_warm_up, range(4 * shards)))
         runner.uses.clear()
