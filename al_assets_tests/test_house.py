@@ -15,14 +15,14 @@ END_TO_END = ("browser", "daemon", "loop")
 OF_THE_REPOSITORY = {"docker", "docs", "house", "pytest_hooks"}
 """Tests of what is no module."""
 MOST_MODULES_OF_A_ROOM, MOST_LINES_OF_A_MODULE = 16, 350
-MOST_MODULES, MOST_LINES = 320, 38_600
+MOST_MODULES, MOST_LINES = 304, 38_000
 # An asset, a command, a page and a table are named after what they show; these lists may only become shorter.
 NAMES_OF_SEVERAL_MODULES = {
-    "__init__", "cells", "checks", "clusters", "desk", "explain", "figures", "incumbent", "labels", "learning",
+    "__init__", "cells", "checks", "clusters", "desk", "figures", "incumbent", "labels", "learning",
     "ledger", "pages", "pictures", "policy_gaps", "pool", "queries", "queue", "round", "run", "settings", "store",
     "texts", "votes",
 }  # fmt: skip
-NAMES_OF_SEVERAL_CLASSES = {"Member", "VoteRow"}
+NAMES_OF_SEVERAL_CLASSES = {"VoteRow"}
 
 
 def modules(folder: Path) -> list[Path]:

@@ -46,7 +46,6 @@ class Tick:
     status: str
     timestamp: float
     skip_reason: str | None
-    run_ids: tuple[str, ...]
     error: str | None
 
 
@@ -229,7 +228,7 @@ def overlapping(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
     return [(a, b) for a, b in pairwise(in_order) if not a.ended or (b.started or 0) < a.ended]
 
 
-_TICKS = "ticks(limit: 500) {status timestamp skipReason runIds error {message causes {message}}}"
+_TICKS = "ticks(limit: 500) {status timestamp skipReason error {message causes {message}}}"
 
 
 def _run(found: Mapping[str, Any]) -> Run:
@@ -252,4 +251,4 @@ def _ended(ticks: Iterable[Mapping[str, Any]]) -> list[Tick]:
 def _tick(found: Mapping[str, Any]) -> Tick:
     error = found["error"]
     message = "\n".join([error["message"], *(each["message"] for each in error["causes"])]) if error else None
-    return Tick(found["status"], found["timestamp"], found["skipReason"], tuple(found["runIds"]), message)
+    return Tick(found["status"], found["timestamp"], found["skipReason"], message)
