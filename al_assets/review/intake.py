@@ -11,7 +11,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class VoteRow:
+class IntakeRow:
     """What may hold a vote: a row of a file, or an annotation.
 
     :param number: as an editor shows it: the row of the sheet (the header is row 1), the line of a JSONL file, the row
@@ -65,11 +65,11 @@ class ImportReport:
 class ReadVote(NamedTuple):
     """A vote and the row that holds it."""
 
-    row: VoteRow
+    row: IntakeRow
     vote: Vote
 
 
-def read_rows(rows: Iterable[tuple[VoteRow, Callable[[], Vote]]]) -> tuple[list[ReadVote], list[Rejection]]:
+def read_rows(rows: Iterable[tuple[IntakeRow, Callable[[], Vote]]]) -> tuple[list[ReadVote], list[Rejection]]:
     """Return the votes in the order in which they were cast, and the rows that hold none.
 
     :param rows: each with what makes the vote of it, which raises ValueError where it holds none.

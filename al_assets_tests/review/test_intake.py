@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from al_assets.review.intake import VoteRow, past_moment, read_rows, record_votes
+from al_assets.review.intake import IntakeRow, past_moment, read_rows, record_votes
 from al_assets.storage.ledger import Vote
 from al_assets_tests.support.ledger import open_ledger, vote
 
 MORNING = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
 
-def row(number: int) -> VoteRow:
-    return VoteRow(number, {"line": str(number)})
+def row(number: int) -> IntakeRow:
+    return IntakeRow(number, {"line": str(number)})
 
 
 def none() -> Vote:

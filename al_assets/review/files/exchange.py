@@ -13,7 +13,7 @@ from upath import UPath
 from al_assets.config import Policy
 from al_assets.partitions import iteration_key
 from al_assets.review.files.vote_files import SUFFIXES, VoteFile, escape_cell, label_names, read_votes
-from al_assets.review.intake import ImportReport, ReadVote, Rejection, VoteRow, past_moment, read_rows, record_votes
+from al_assets.review.intake import ImportReport, IntakeRow, ReadVote, Rejection, past_moment, read_rows, record_votes
 from al_assets.review.questions import coded_items, looks_coded, questions
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import LABELS, Ledger, Receipt, Vote
@@ -96,7 +96,7 @@ def export_votes(ledger: Ledger, path: UPath | Path | str) -> int:
 class _RowReader:
     """Turns rows into votes, filling in what a file may leave out."""
 
-    def __init__(self, file: VoteFile, ledger: Ledger, policy: Policy, rows: Sequence[VoteRow]) -> None:
+    def __init__(self, file: VoteFile, ledger: Ledger, policy: Policy, rows: Sequence[IntakeRow]) -> None:
         self._file = file
         self._policy = policy.policy
         self._names = label_names(policy.policy.labels)
@@ -104,7 +104,7 @@ class _RowReader:
         self._coded = coded_items(ledger) if any(looks_coded(row.values["item_id"]) for row in rows) else {}
         self._now = datetime.now(UTC)
 
-    def vote(self, row: VoteRow) -> Vote:
+    def vote(self, row: IntakeRow) -> Vote:
         """Return the vote a row holds.
 
         :raises ValueError: the row holds none; the message names the field.

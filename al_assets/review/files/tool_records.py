@@ -9,7 +9,7 @@ from upath import UPath
 
 from al_assets.config import Policy
 from al_assets.review.files.vote_files import OPTIONAL, REQUIRED, UnreadableFileError, VoteFile, decoded, read_file
-from al_assets.review.intake import Rejection, VoteRow
+from al_assets.review.intake import IntakeRow, Rejection
 from al_assets.review.questions import question_code, questions
 from al_assets.storage.ledger import Ledger
 
@@ -92,7 +92,7 @@ def _records(name: str, text: str) -> Iterator[Any]:
                 yield ValueError(f"line {number}: is not JSON ({error}); correct it or export the file again")
 
 
-def _row(number: int, record: Any, answer: Answer) -> VoteRow | Rejection:
+def _row(number: int, record: Any, answer: Answer) -> IntakeRow | Rejection:
     if isinstance(answer, ValueError):
         return Rejection(number, str(answer), {"record": json.dumps(record, default=str)[:500]})
-    return VoteRow(number, {column: answer.get(column, "").strip() for column in (*REQUIRED, *OPTIONAL)})
+    return IntakeRow(number, {column: answer.get(column, "").strip() for column in (*REQUIRED, *OPTIONAL)})

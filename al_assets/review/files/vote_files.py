@@ -14,7 +14,7 @@ import polars as pl
 from upath import UPath
 
 from al_assets.config import LabelNames
-from al_assets.review.intake import Rejection, VoteRow
+from al_assets.review.intake import IntakeRow, Rejection
 from al_assets.storage.ledger import LABELS
 
 REQUIRED = ("item_id", "rater", "label")
@@ -37,17 +37,17 @@ class VoteFile:
 
     name: str
     content_hash: str
-    rows: tuple[VoteRow, ...]
+    rows: tuple[IntakeRow, ...]
     rejected: tuple[Rejection, ...]
 
     @classmethod
-    def of(cls, file: UPath, data: bytes, rows: Iterable[VoteRow | Rejection]) -> Self:
+    def of(cls, file: UPath, data: bytes, rows: Iterable[IntakeRow | Rejection]) -> Self:
         """Return what was read of a file.
 
         :param data: the whole file.
         """
         read = list(rows)
-        good = tuple(row for row in read if isinstance(row, VoteRow))
+        good = tuple(row for row in read if isinstance(row, IntakeRow))
         rejected = tuple(row for row in read if isinstance(row, Rejection))
         return cls(display_name(file), hashlib.sha256(data).hexdigest(), good, rejected)
 
@@ -109,7 +109,7 @@ def unescape_cell(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _csv_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
+def _csv_rows(name: str, data: bytes) -> Iterator[IntakeRow | Rejection]:
     text = decoded(name, data)
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
@@ -124,14 +124,14 @@ def _csv_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
                 yield Rejection(number, reason, values)
             elif any(cell.strip() for cell in cells):
                 named = dict(zip(header, map(unescape_cell, cells), strict=False))
-                yield VoteRow(number, _values(named))
+                yield IntakeRow(number, _values(named))
     except csv.Error as error:
         raise UnreadableFileError(
             f"{name}: line {lines.line_num} is not CSV ({error}); check the quotes there, or save the sheet again"
         ) from error
 
 
-def _jsonl_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
+def _jsonl_rows(name: str, data: bytes) -> Iterator[IntakeRow | Rejection]:
     # Not splitlines(): it also cuts at line separators inside a text.
     for number, line in enumerate(decoded(name, data).split("\n"), start=1):
         if not line.strip():
@@ -146,7 +146,7 @@ def _jsonl_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
         yield _checked_row(number, {str(key).strip().lower(): value for key, value in content.items()})
 
 
-def _parquet_rows(name: str, data: bytes) -> Iterator[VoteRow | Rejection]:
+def _parquet_rows(name: str, data: bytes) -> Iterator[IntakeRow | Rejection]:
     try:
         frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -170,13 +170,13 @@ def _checked_header(name: str, columns: Iterable[str]) -> list[str]:
     return header
 
 
-def _checked_row(number: int, row: Mapping[str, Any]) -> VoteRow | Rejection:
+def _checked_row(number: int, row: Mapping[str, Any]) -> IntakeRow | Rejection:
     values = _values(row)
     for column in (*REQUIRED, *OPTIONAL):
         value = row.get(column)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, date, datetime))):
             return Rejection(number, f"{column}: {value!r} is not text; write it as text", values)
-    return VoteRow(number, values)
+    return IntakeRow(number, values)
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, str]:

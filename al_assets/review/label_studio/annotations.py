@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from al_assets.config import Policy
-from al_assets.review.intake import VoteRow, past_moment
+from al_assets.review.intake import IntakeRow, past_moment
 from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
 from al_assets.storage.ledger import LABELS, Vote
 
@@ -62,11 +62,11 @@ class Reader:
             vote_key=f"{SOURCE}:{self.project}:{annotation['id']}:{moment.isoformat()}",
         )
 
-    def row(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> VoteRow:
+    def row(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> IntakeRow:
         """Return an annotation as a row, whose number is the annotation's, for what a report shows of it."""
         given = {name: ", ".join(values) for name, values in _given(annotation).items()}
         code = str((task["data"] or {}).get(CODE, ""))
-        return VoteRow(
+        return IntakeRow(
             int(annotation["id"]), {"code": code, "user": self._user(annotation.get("completed_by")), **given}
         )
 
