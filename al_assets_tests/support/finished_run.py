@@ -109,6 +109,8 @@ def _votes(world: World, key: str) -> pl.DataFrame:
         voted_at=pl.Series([start + timedelta(minutes=at) for at in range(kept.height)]),
         comment=pl.when(pl.col("label") == "undecided").then(pl.lit(f"unclear {SCRIPT}")).otherwise(None),
         pair_id=pl.lit(None, dtype=pl.String),
+        adjudicated=pl.lit(None, dtype=pl.String),
+        as_of=pl.lit(kept.height, dtype=pl.Int64),
     )
 
 
@@ -121,7 +123,7 @@ def _split(split: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     )
     majority = pl.col("positive_votes") - pl.col("negative_votes")
     label = pl.when(majority > 0).then(True).when(majority < 0).then(False)
-    return split.join(counted, on="item_id").with_columns(label=label)
+    return split.join(counted, on="item_id").with_columns(label=label, adjudicated=pl.lit(None, dtype=pl.String))
 
 
 def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFrame]:
