@@ -22,7 +22,7 @@ NAMES_OF_SEVERAL_MODULES = {
     "ledger", "pages", "pictures", "policy_gaps", "pool", "queries", "queue", "round", "run", "settings", "store",
     "texts", "votes",
 }  # fmt: skip
-NAMES_OF_SEVERAL_CLASSES = {"VoteRow"}
+NAMES_OF_SEVERAL_CLASSES: set[str] = set()
 
 
 def modules(folder: Path) -> list[Path]:
