@@ -16,7 +16,6 @@ from al_assets.automation.jobs import halves_of, loop_jobs
 from al_assets.automation.schedule import nightly_schedule
 from al_assets.automation.sensor import loop_sensor
 from al_assets.config import POLICY_VARIABLE, load_policy, policy_from_environment
-from al_assets.storage.io import TableIOManager
 
 
 def build(policy_path: str, *more: ModuleType) -> dg.Definitions:
@@ -25,6 +24,9 @@ def build(policy_path: str, *more: ModuleType) -> dg.Definitions:
     :param more: packages whose modules declare assets beside the loop's own.
     :raises PolicyError: the policy file is missing or wrong.
     """
+    # pyarrow's datasets bring pandas along, which takes half a second; only a loop that is assembled needs them.
+    from al_assets.storage.io import TableIOManager
+
     policy = load_policy(policy_path)
     declared = loop_assets(al_assets.assets, *more)
     made = with_code_versions(declared, policy)

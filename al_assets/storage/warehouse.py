@@ -17,14 +17,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 from upath import UPath
 
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
 
 LAYERS = ("staging", "marts")
 _HEADER = re.compile(r"--\s*(?P<kind>description|source|column)(?:\s+(?P<name>[a-z][a-z0-9_]*))?\s*:\s*(?P<text>.*)")
@@ -124,6 +126,8 @@ def run_model(model: Model, root: RunRoot, frames: Mapping[str, pl.DataFrame] | 
     :return: exactly the declared columns, in that order.
     :raises WarehouseError: a source was never written, the SQL fails, or it gives other columns than it declares.
     """
+    import duckdb
+
     given = frames or {}
     with duckdb.connect(config=_CONNECTION) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -165,8 +169,8 @@ def _headers(path: Path, sql: str) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _source(
-    connection: duckdb.DuckDBPyConnection, root: RunRoot, name: str, frame: pl.DataFrame | None
-) -> duckdb.DuckDBPyRelation:
+    connection: "duckdb.DuckDBPyConnection", root: RunRoot, name: str, frame: pl.DataFrame | None
+) -> "duckdb.DuckDBPyRelation":
     if frame is not None:
         return _hand_over(connection, name, frame)
     if name not in TABLES:
@@ -181,7 +185,7 @@ def _source(
     return _by_iteration(connection.read_parquet(paths, filename=True, union_by_name=True))
 
 
-def _by_iteration(table: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+def _by_iteration(table: "duckdb.DuckDBPyRelation") -> "duckdb.DuckDBPyRelation":
     """Put the iteration, which is the file's name, in front; the column ``filename`` goes."""
     own = "iteration" in table.columns
     kept = ", iteration as queued_iteration" if own else ""
@@ -189,14 +193,14 @@ def _by_iteration(table: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     return table.project(f"parse_filename(filename, true) as iteration{kept}, * exclude ({hidden})")
 
 
-def _hand_over(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> duckdb.DuckDBPyRelation:
+def _hand_over(connection: "duckdb.DuckDBPyConnection", name: str, frame: pl.DataFrame) -> "duckdb.DuckDBPyRelation":
     # DuckDB knows no arrays of half floats in Arrow, though it reads them from Parquet as lists of floats.
     halves = [column for column, dtype in frame.schema.items() if isinstance(dtype, pl.Array)]
     connection.register(f"__{name}", frame.with_columns(pl.col(halves).cast(pl.List(pl.Float32))).to_arrow())
     return connection.table(f"__{name}")
 
 
-def _readable(connection: duckdb.DuckDBPyConnection, path: UPath) -> Any:
+def _readable(connection: "duckdb.DuckDBPyConnection", path: UPath) -> Any:
     """Return a name DuckDB can open: a plain path, or a URL whose file system DuckDB was told about."""
     if path.protocol in ("", "file", "local"):
         return path.path
