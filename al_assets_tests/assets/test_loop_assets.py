@@ -13,7 +13,7 @@ import pytest
 from al_assets.assets.loop_assets import Declaration, code_versions, declared, loop_asset, loop_assets
 from al_assets.config import load_policy
 from al_assets.curation.queue.explain import why_sentences
-from al_assets.curation.strategies.declared import DECLARED
+from al_assets.curation.strategies.registry import DECLARED
 from al_assets.definitions import build
 from al_assets.partitions import Job
 from al_assets.tables import QUARANTINE, TABLES
@@ -23,7 +23,7 @@ STRATEGY = """
 import numpy as np
 from dataclasses import dataclass
 from al_assets.curation.strategies.base import lowest
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 
 
 @ranking("by_item_id", sentence="Picked for its id.", order="ids, the first first")

@@ -16,8 +16,8 @@ from al_assets.curation.strategies.base import Ranked, Strategy
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.curation.strategies.by_score import TopScored, UniformRandom
 from al_assets.curation.strategies.density import TypiClust
-from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
+from al_assets.curation.strategies.registry import Mixture
 from al_assets.study.loop import ChooseStrategy, LoopSettings, Situation
 from al_assets.study.panel import noisy_oracle
 from benchmarks.selection.offline_loop import RoundFigures, draw_pool, run_loop

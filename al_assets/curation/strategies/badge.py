@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.curation.strategies.base import Candidates, lowest
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 from al_assets.curation.strategies.sampling import filled
 
 # Draws made from the same distances; more share one pass over the pool, but are rejected more often.

@@ -1,7 +1,7 @@
 """What a strategy is given, what it gives back, and how its picks are drawn with a known chance."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -70,10 +70,19 @@ class Candidates:
                 raise CurationError(f"{name}: {len(column)} rows for {items} items; give one row for each item")
 
     @property
+    def free_items(self) -> NDArray[np.bool_]:
+        """Which items are free, labelled or not, shape (items,)."""
+        return np.ones(len(self.item_ids), dtype=np.bool_) if self.free is None else self.free
+
+    @property
     def open_rows(self) -> NDArray[np.int64]:
         """Row numbers of the items that may be picked."""
-        may = np.ones(len(self.item_ids), dtype=np.bool_) if self.free is None else self.free
+        may = self.free_items
         return np.flatnonzero(may if self.labels is None else may & np.isnan(self.labels))
+
+    def without(self, picked: pl.DataFrame) -> "Candidates":
+        """Return the same with what was picked no longer free."""
+        return replace(self, free=self.free_items & ~self.item_ids.is_in(picked["item_id"].implode()).to_numpy())
 
     @property
     def labelled_rows(self) -> NDArray[np.int64]:

@@ -1,17 +1,14 @@
 """The default strategy: boundary pairs, beside them promising items while the labeler is weak, stand-ins after them."""
 
 from dataclasses import dataclass, replace
-from typing import cast
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from al_assets.curation.checks import check_at_least, check_share
 from al_assets.curation.strategies.base import EXPLORATION, PICKS, Candidates, Ranked, Strategy
 from al_assets.curation.strategies.by_score import Margin, TopScored
-from al_assets.curation.strategies.declared import strategy
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
+from al_assets.curation.strategies.registry import strategy
 
 
 @strategy(
@@ -38,19 +35,18 @@ class BoundaryShare:
         """Return pairs, then promising items, then stand-ins; their number is even where there are pairs enough."""
         check_at_least("budget", budget, 0)
         pairs, top_scored = divide_boundary(budget, self.promising)
-        anything = np.ones(len(candidates.item_ids), dtype=np.bool_)
-        parts: tuple[tuple[Strategy, NDArray[np.bool_], int], ...] = (
-            (BoundaryPairs(self.exploration), anything, 2 * pairs),
-            (Ranked(TopScored(), self.exploration), anything, top_scored),
-            (Ranked(TopScored(), self.exploration), candidates.positive, budget),
-            (Ranked(Margin(), self.exploration), anything, budget),
+        called = replace(candidates, free=candidates.free_items & candidates.positive)
+        parts: tuple[tuple[Strategy, Candidates, int], ...] = (
+            (BoundaryPairs(self.exploration), candidates, 2 * pairs),
+            (Ranked(TopScored(), self.exploration), candidates, top_scored),
+            (Ranked(TopScored(), self.exploration), called, budget),
+            (Ranked(Margin(), self.exploration), candidates, budget),
         )
         picked = PICKS.to_frame()
-        for part, allowed, most in parts:
+        for part, among, most in parts:
             room = min(most, budget - picked.height)
             if room:
-                open_now = replace(candidates, free=still_free(candidates, picked) & allowed)
-                picked = pl.concat([picked, part.pick(open_now, room, seed)])
+                picked = pl.concat([picked, part.pick(among.without(picked), room, seed)])
         return picked
 
 
@@ -62,9 +58,3 @@ def divide_boundary(budget: int, promising: float) -> tuple[int, int]:
     check_share("promising", promising)
     top_scored = round(promising * budget)
     return (budget - top_scored) // 2, top_scored
-
-
-def still_free(candidates: Candidates, picked: pl.DataFrame) -> NDArray[np.bool_]:
-    """Return which items are free and not among the picks, shape (items,)."""
-    left = ~candidates.item_ids.is_in(picked["item_id"].implode()).to_numpy()
-    return cast(NDArray[np.bool_], left if candidates.free is None else left & candidates.free)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least
 from al_assets.curation.strategies.base import Candidates, lowest, picks_frame
-from al_assets.curation.strategies.declared import ranking, strategy
+from al_assets.curation.strategies.registry import ranking, strategy
 
 
 @strategy(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import check_at_least
 from al_assets.curation.strategies.base import Candidates
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 from al_assets.curation.strategies.sampling import drawn, filled
 
 _BLOCK = 1_024

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.by_score import uncertainty
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 from al_assets.curation.strategies.sampling import drawn, filled, most_similar
 
 # Points looked at together; more share one pass over the pool, but cost a product of their square.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.geometry.cells import assign_cells, train_centroids
 from al_assets.curation.strategies.base import Candidates
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 from al_assets.curation.strategies.sampling import distances, drawn, filled, most_similar
 
 # In the authors' code such small clusters are never picked from.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_at_least, check_share
 from al_assets.curation.strategies.base import Candidates
-from al_assets.curation.strategies.declared import ranking
+from al_assets.curation.strategies.registry import ranking
 from al_assets.curation.strategies.sampling import drawn_by_softmax, filled, most_similar
 
 # A probability of exactly 0 would be an infinite loss.

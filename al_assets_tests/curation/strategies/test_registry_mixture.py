@@ -3,8 +3,8 @@ import pytest
 
 from al_assets.curation.strategies.base import PICKS, Candidates, Ranked, Strategy
 from al_assets.curation.strategies.by_score import Margin, TopScored, UniformRandom
-from al_assets.curation.strategies.mixture import Mixture
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs, rank_pairs
+from al_assets.curation.strategies.registry import Mixture
 from al_assets_tests.curation.strategies.test_ranked_pairs import pair_frame
 from al_assets_tests.support.pools import six, topics
 
