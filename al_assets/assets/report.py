@@ -9,7 +9,8 @@ from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.population.panel_renewal import panel_renewal
 from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.report import ReportSettings, agreement_report
-from al_assets.agreement.stopping import Conclusion, StoppingRules
+from al_assets.agreement.stopping.conclusion import Conclusion
+from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.resource import LoopResource

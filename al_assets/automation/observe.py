@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.assets.round_inputs import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, LabelProgress, LoopState, RunHistory

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of, figure_of
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import observe
 from al_assets.automation.requests import explained

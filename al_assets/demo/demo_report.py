@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import Interval, grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
 from al_assets.models.incumbent import Incumbent, open_incumbent

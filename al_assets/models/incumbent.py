@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from al_assets.agreement.stopping import PRECEDENCE
+from al_assets.agreement.stopping.rules import PRECEDENCE
 
 
 @dataclass(frozen=True)

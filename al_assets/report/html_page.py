@@ -9,7 +9,7 @@ from markupsafe import Markup
 from upath import UPath
 
 from al_assets.agreement.core.figures import figure_of
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
 from al_assets.formatting import capital
 from al_assets.pictures import with_own_ids

@@ -16,7 +16,7 @@ from al_assets.agreement.population.student_threshold import (
     student_labels,
 )
 from al_assets.agreement.population.thresholds import labels_at
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import MAJORITY

@@ -9,7 +9,7 @@ import polars as pl
 from al_assets import __version__
 from al_assets.agreement.core.figures import Figure, figure_of, figures_in
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Section
 from al_assets.curation.split import adjudication_counts
 from al_assets.formatting import decimal, fine_percent, interval

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.figures import Figure, figure_of, interval_of
-from al_assets.agreement.core.two_by_two import kappa_of
-from al_assets.agreement.stopping import NO_RULE_FIRED, conclusion_of
+from al_assets.agreement.core.kappa import kappa_of
+from al_assets.agreement.stopping.conclusion import NO_RULE_FIRED, conclusion_of
 from al_assets.formatting import capital, decimal, interval, percent
 
 VERDICTS = {

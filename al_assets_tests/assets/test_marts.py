@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.core.two_by_two import table_figures
+from al_assets.agreement.core.kappa import table_figures
 from al_assets.assets.loop_assets import ITERATIONS, loop_asset, table_output
 from al_assets.assets.marts import build_marts
 from al_assets.assets.provenance import build_provenance

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.assets.probe import representation_probe
 from al_assets.models.incumbent import Incumbent, successor
 from al_assets.partitions import Job

@@ -9,7 +9,7 @@ import yaml
 
 from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.population.student_threshold import student_labels
-from al_assets.agreement.stopping import StoppingRules
+from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets.config import Policy, load_policy
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.two_by_two import Floats, kappa_of, pair_cells
+from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.raters.rated_items import leave_one_out_majority, rated_items
 from al_assets.agreement.raters.slices import agreement_figures
 

@@ -16,7 +16,7 @@ from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement
 from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, mean_pairwise_kappa
 from al_assets.agreement.population.stop_set import predicted_f_change
 from al_assets.agreement.report.parity_difference import parity_distribution
-from al_assets.agreement.stopping import Evidence
+from al_assets.agreement.stopping.rules import Evidence
 
 BOUNDARY, CONTROL, AUDIT = 0, 1, 2
 

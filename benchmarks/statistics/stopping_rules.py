@@ -8,7 +8,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.stopping import (
+from al_assets.agreement.stopping.conclusion import verdict
+from al_assets.agreement.stopping.rules import (
     GUIDELINE_PROBLEM,
     Decision,
     Evidence,
@@ -19,7 +20,6 @@ from al_assets.agreement.stopping import (
     Rule,
     Stabilised,
     StoppingRules,
-    verdict,
 )
 from benchmarks.statistics.simulated_loop import LoopSize, Scenario, loop_evidence, simulate_loop
 

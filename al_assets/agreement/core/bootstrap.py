@@ -257,7 +257,7 @@ def agreement_leverage(share: Floats) -> dict[str, float]:
 def table_leverage(cells: Floats) -> dict[str, float]:
     """Return the same for the figures of one 2 x 2 table; empty for an empty table.
 
-    :param cells: shape (4,), see ``two_by_two.pair_cells``.
+    :param cells: shape (4,), see ``kappa.pair_cells``.
     """
     if not cells.sum():
         return {}

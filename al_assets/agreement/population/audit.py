@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval, batch_sizes, collect_replicates
-from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.core.kappa import Floats, Panel, ratio
 from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.core.two_by_two import ratio
 
 # Half a pseudo-item of the sample at large in each stratum, as a stratum of a few items without a positive shows no
 # variance at all: in simulation this takes the coverage at 30 items from .80 to .98, and widens nothing at 400.

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.kappa import Floats, kappa_of
-from al_assets.agreement.core.two_by_two import ratio
+from al_assets.agreement.core.kappa import Floats, kappa_of, ratio
 
 PRIOR_STRENGTH = 30.0
 

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns
-from al_assets.agreement.core.two_by_two import Floats
 from al_assets.agreement.raters.rated_items import RatedItems, rated_items
 from al_assets.formatting import decimal
 from al_assets.tables import ASK_AGAIN

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Resampling, group_sums, resampled_sums
 from al_assets.agreement.core.figures import Figure, slice_figure
+from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells, ratio
 from al_assets.agreement.core.labelled_items import SCORE_COLUMNS, SPLIT_COLUMNS, LabelledItems, labelled_items
-from al_assets.agreement.core.two_by_two import Floats, kappa_of, pair_cells, ratio
 
 MAJORITY = "(majority of the others)"
 QUALITY_FIGURES = ("undecided_share", "positive_share", "signed_bias", "kappa_drift", "signed_bias_drift")

@@ -12,8 +12,8 @@ import polars as pl
 
 from al_assets.agreement.core.bootstrap import Distribution, Resampling, group_sums, resampled_sums, table_leverage
 from al_assets.agreement.core.figures import Figure, frame_of, slice_figure
+from al_assets.agreement.core.kappa import Floats, kappa_of, observed_of, pair_cells, ratio
 from al_assets.agreement.core.labelled_items import VOTE_VALUES, require_columns
-from al_assets.agreement.core.two_by_two import Floats, kappa_of, observed_of, pair_cells, ratio
 
 THEMSELVES = "(themselves, earlier)"
 FIGURES = ("retest_kappa", "retest_agreement")

@@ -16,9 +16,8 @@ from al_assets.agreement.core.bootstrap import (
     table_leverage,
 )
 from al_assets.agreement.core.figures import Figure, frame_of, slice_figure
-from al_assets.agreement.core.kappa import Panel
+from al_assets.agreement.core.kappa import TABLE_FIGURES, Floats, Panel, mean_defined, pair_cells, table_figures
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, require_columns, why_undefined
-from al_assets.agreement.core.two_by_two import TABLE_FIGURES, Floats, mean_defined, pair_cells, table_figures
 from al_assets.agreement.raters.rated_items import (
     MAJORITY,
     RatedItems,
@@ -44,7 +43,7 @@ def agreement_figures(
     first that asked for them; policy_version: each version, the votes cast under it alone. They hold the figures of
     ``kappa.Panel``; kappas with the model rest on items with two decisive votes, as those among the raters do.
     Then, over all items, rater: each rater against each other rater, the majority of the others and the model, the
-    figures of ``two_by_two.TABLE_FIGURES``; their mean kappa with each other rater; and ``QUALITY_FIGURES``.
+    figures of ``kappa.TABLE_FIGURES``; their mean kappa with each other rater; and ``QUALITY_FIGURES``.
     The prevalence and bias indices are absolute values, so their intervals are rough where the index is near 0.
 
     :param votes: current votes, the columns of ``labelled_items.VOTE_COLUMNS``, policy_version if known; one row for

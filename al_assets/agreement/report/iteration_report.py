@@ -17,8 +17,9 @@ from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.gain_decomposition import combinations, measured_parts, population_parts
 from al_assets.agreement.report.scopes import all_scopes, scope_masks
-from al_assets.agreement.stopping import CONTINUE, Conclusion, Decision, Evidence, StoppingRules, conclude
 from al_assets.agreement.stopping.ceiling import judge_ceiling
+from al_assets.agreement.stopping.conclusion import Conclusion, conclude
+from al_assets.agreement.stopping.rules import CONTINUE, Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
 
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.stopping.evidence import CONTINUE, PRECEDENCE, Decision
+from al_assets.agreement.stopping.rules import CONTINUE, PRECEDENCE, Decision
 from al_assets.formatting import decimal, interval
 
 NO_RULE_FIRED = "no stopping rule fired"

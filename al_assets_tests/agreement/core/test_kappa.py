@@ -13,6 +13,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss_kappa
 
 from al_assets.agreement.core.kappa import (
+    TABLE_FIGURES,
     Panel,
     cohen_kappa,
     fleiss_kappa,
@@ -24,8 +25,8 @@ from al_assets.agreement.core.kappa import (
     observed_of,
     pair_cells,
     positive_of,
+    table_figures,
 )
-from al_assets.agreement.core.two_by_two import TABLE_FIGURES, table_figures
 from al_assets_tests.support.votes import panel
 
 NAN = float("nan")

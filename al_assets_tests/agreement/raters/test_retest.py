@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.agreement.core.bootstrap import Resampling, grouped_distributions
-from al_assets.agreement.core.two_by_two import kappa_of, pair_cells
+from al_assets.agreement.core.kappa import kappa_of, pair_cells
 from al_assets.agreement.raters.retest import retest
 from al_assets.tables import AGREEMENT_FIGURES
 

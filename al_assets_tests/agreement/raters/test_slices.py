@@ -10,9 +10,8 @@ from polars.testing import assert_frame_equal
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from al_assets.agreement.core.kappa import PANEL_FIGURES
+from al_assets.agreement.core.kappa import TABLE_FIGURES
 from al_assets.agreement.core.labelled_items import labelled_items
-from al_assets.agreement.core.two_by_two import TABLE_FIGURES
 from al_assets.agreement.raters.rated_items import MAJORITY, QUALITY_FIGURES
 from al_assets.agreement.raters.slices import MODEL, OTHERS, agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
@@ -21,6 +20,11 @@ from al_assets_tests.support.simulated_loop import World
 from al_assets_tests.support.votes import noisy_votes, votes_frame
 
 Row = dict[str, object]
+
+PANEL_FIGURES = (
+    "expert_expert_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1", "observed_agreement", "positive_agreement",
+    "negative_agreement", "prevalence_index", "bias_index",
+)  # fmt: skip
 
 
 def _row(figures: pl.DataFrame, kind: str, value: str, figure: str, against: str | None = None) -> Row:

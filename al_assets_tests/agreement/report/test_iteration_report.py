@@ -13,7 +13,8 @@ from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report import ReportSettings, agreement_report
 from al_assets.agreement.report.alt_test import alt_test
-from al_assets.agreement.stopping import Decision, Evidence, StoppingRules, conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
+from al_assets.agreement.stopping.rules import Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.support.reports import report_frame, threshold_of
 from al_assets_tests.support.simulated_loop import World

@@ -2,16 +2,8 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.stopping import (
-    PARITY,
-    PRECEDENCE,
-    Conclusion,
-    Decision,
-    conclude,
-    conclusion_of,
-    promotion,
-    verdict,
-)
+from al_assets.agreement.stopping.conclusion import Conclusion, conclude, conclusion_of, promotion, verdict
+from al_assets.agreement.stopping.rules import PARITY, PRECEDENCE, Decision
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.support.reports import stored_report
 

@@ -3,7 +3,8 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.stopping import (
+from al_assets.agreement.stopping.conclusion import verdict
+from al_assets.agreement.stopping.rules import (
     BudgetSpent,
     Evidence,
     GuidelineProblem,
@@ -14,7 +15,6 @@ from al_assets.agreement.stopping import (
     StoppingRules,
     f_change_bound,
     repeated_looks,
-    verdict,
 )
 
 UNKNOWN = Interval(None, None, None, 0, "only one label occurs")

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.core.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
-from al_assets.agreement.stopping import StoppingRules
+from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets_tests.support.reports import report_frame
 from benchmarks.statistics.simulated_loop import (
     AUDIT,

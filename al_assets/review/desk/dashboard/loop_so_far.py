@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from al_assets.agreement.core.figures import Figure, figure_of
-from al_assets.agreement.stopping import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.storage.root import RunRoot
 
 
