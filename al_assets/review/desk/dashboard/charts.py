@@ -2,62 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from al_assets.review.desk.dashboard.rounds import Hour
 
 WIDTH, HEIGHT = 360, 150
+INTERVAL_WIDTH = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 6, 10, 24
 _LABEL_EVERY = 6
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One hour's bar; ``label`` is written below it where it is not empty."""
+def hour_chart(hours: Sequence[Hour]) -> dict[str, Any]:
+    """Return a bar for each hour, the lines of the grid with what they stand for, and the places of all, in pixels.
 
-    x: float
-    y: float
-    width: float
-    height: float
-    middle: float
-    label: str
-    said: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the grid with what it stands for."""
-
-    y: float
-    label: str
-
-
-@dataclass(frozen=True)
-class BarChart:
-    """Bars on a grid."""
-
-    width: int
-    height: int
-    left: int
-    right: int
-    floor: float
-    bars: tuple[Bar, ...]
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class IntervalBar:
-    """An interval on a scale from 0 to 1: the ends of the line, the point, and a mark to compare with, in pixels."""
-
-    width: int
-    low: float | None
-    high: float | None
-    point: float
-    mark: float | None
-
-
-def hour_chart(hours: Sequence[Hour]) -> BarChart:
-    """Return the bars of the hours."""
+    A bar's ``label`` is written below it where it is not empty.
+    """
     most = max((hour.votes for hour in hours), default=0)
     step = tick_step(most)
     top = max(step * math.ceil(most / step), step)
@@ -65,29 +24,40 @@ def hour_chart(hours: Sequence[Hour]) -> BarChart:
     tall, slot = floor - _TOP, (WIDTH - _LEFT - _RIGHT) / max(len(hours), 1)
     bars = []
     for place, hour in enumerate(hours):
-        height = tall * hour.votes / top
-        x = _LEFT + place * slot
-        last = place == len(hours) - 1
-        labelled = (len(hours) - 1 - place) % _LABEL_EVERY == 0
-        said = f"{hour.start:%H:%M}: {hour.votes}"
-        label = ("now" if last else f"{hour.start:%H:%M}") if labelled else ""
-        bars.append(Bar(_short(x + 1), _short(floor - height), _short(slot - 2), _short(height),
-                        _short(x + slot / 2), label, said))  # fmt: skip
-    lines = tuple(Line(_short(floor - tall * value / top), f"{value}") for value in range(0, top + 1, step))
-    return BarChart(WIDTH, HEIGHT, _LEFT, WIDTH - _RIGHT, floor, tuple(bars), lines)
+        height, x, clock = tall * hour.votes / top, _LEFT + place * slot, f"{hour.start:%H:%M}"
+        before_now = len(hours) - 1 - place
+        bars.append(
+            {
+                "x": round(x + 1, 1),
+                "y": round(floor - height, 1),
+                "width": round(slot - 2, 1),
+                "height": round(height, 1),
+                "middle": round(x + slot / 2, 1),
+                "label": "" if before_now % _LABEL_EVERY else clock if before_now else "now",
+                "said": f"{clock}: {hour.votes}",
+            }
+        )
+    lines = [{"y": round(floor - tall * value / top, 1), "label": f"{value}"} for value in range(0, top + 1, step)]
+    return {
+        "width": WIDTH, "height": HEIGHT, "left": _LEFT, "right": WIDTH - _RIGHT, "floor": floor, "bars": bars,
+        "lines": lines,
+    }  # fmt: skip
 
 
 def interval_bar(
-    estimate: float, low: float | None, high: float | None, mark: float | None = None, width: int = 120
-) -> IntervalBar:
-    """Return an interval as places on a line; what lies below 0 is drawn at 0."""
+    estimate: float, low: float | None, high: float | None, mark: float | None = None
+) -> dict[str, float | None]:
+    """Return an interval on a scale from 0 to 1 as places on a line, in pixels; what lies below 0 is drawn at 0.
+
+    :param mark: what the interval is to be compared with.
+    """
 
     def place(value: float | None) -> float | None:
-        return None if value is None else _short(4 + (width - 8) * min(max(value, 0.0), 1.0))
+        return None if value is None else round(4 + (INTERVAL_WIDTH - 8) * min(max(value, 0.0), 1.0), 1)
 
-    point = place(estimate)
-    assert point is not None
-    return IntervalBar(width, place(low), place(high), point, place(mark))
+    return {
+        "width": INTERVAL_WIDTH, "low": place(low), "high": place(high), "point": place(estimate), "mark": place(mark)
+    }  # fmt: skip
 
 
 def tick_step(most: int) -> int:
@@ -96,7 +66,3 @@ def tick_step(most: int) -> int:
     while most > 5 * step:
         step = {"1": step * 2, "2": step // 2 * 5, "5": step * 2}[str(step)[0]]
     return step
-
-
-def _short(value: float) -> float:
-    return round(value, 1)

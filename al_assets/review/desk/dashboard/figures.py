@@ -1,36 +1,23 @@
-"""How far raters agree, by the functions of the kappa report and of `al raters`, so that the figures are theirs."""
+"""How far raters agree, by the functions of the kappa report and of `al raters`, and what the loop's reports say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 
 from al_assets.agreement.core.bootstrap import Resampling
-from al_assets.agreement.core.figures import Figure, figures_in
+from al_assets.agreement.core.figures import Figure, figure_of, figures_in
 from al_assets.agreement.raters.gold_accuracy import ALL
 from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.raters.slices import OTHERS, comparison_rows
 from al_assets.agreement.report.scopes import expert_scope
+from al_assets.agreement.stopping.conclusion import Conclusion, conclusion_of
 from al_assets.config import Policy
 from al_assets.review.hidden_items import GoldError, rater_quality
 from al_assets.storage.ledger import Ledger
+from al_assets.storage.root import RunRoot
 
 SHOWN = ("expert_expert_kappa", "krippendorff_alpha", "observed_agreement", "positive_agreement", "undecided_share")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A figure with its 95 % interval.
-
-    :param note: why there is no figure, or no interval; "" if there are both.
-    """
-
-    name: str
-    estimate: float | None
-    low: float | None
-    high: float | None
-    items: int
-    note: str
 
 
 @dataclass(frozen=True)
@@ -38,35 +25,51 @@ class RaterFigures:
     """What is known of one rater over all iterations; None where nothing is."""
 
     rater: str
-    gold: Measured | None
-    retest: Measured | None
-    others: Measured | None
+    gold: Figure | None
+    retest: Figure | None
+    others: Figure | None
 
 
 @dataclass(frozen=True)
-class JudgedRaters:
-    """The figures of all raters.
+class FinishedIteration:
+    """What the report of an iteration says."""
 
-    :param problem: why hidden gold could not be read; "" if it could.
+    iteration: str
+    labels: int | None
+    model: Figure | None
+    experts: Figure | None
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True)
+class LoopSoFar:
+    """The loop so far.
+
+    :param waits_for: a sentence; "" where the desk does not know the loop.
+    :param problem: why something could not be read; "" if all could.
     """
 
-    raters: tuple[RaterFigures, ...]
+    waits_for: str
+    finished: list[FinishedIteration]
     problem: str
 
 
-def agreement_of(votes: pl.DataFrame, policy: Policy) -> dict[str, Measured]:
+def agreement_of(votes: pl.DataFrame, policy: Policy) -> dict[str, Figure]:
     """Return the figures of ``SHOWN`` for some votes, computed as scope ``loop`` of the kappa report.
 
     :param votes: of ``Ledger.expert_labels``.
     """
     items = rated_items(votes).items
     scope = expert_scope("loop", items, resamples=policy.stopping.resamples, seed=policy.stopping.seed)
-    measured = {figure.figure: _measured(figure.figure, figure) for figure in scope.figures()}
-    return {name: measured[name] for name in SHOWN if name in measured}
+    figures = {figure.figure: figure for figure in scope.figures()}
+    return {name: figures[name] for name in SHOWN if name in figures}
 
 
-def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> JudgedRaters:
-    """Return each rater's figures as of a place in the ledger, over all iterations."""
+def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> tuple[list[RaterFigures], str]:
+    """Return each rater's figures as of a place in the ledger, over all iterations.
+
+    The text says why hidden gold could not be read; it is "" if it could.
+    """
     problem = ""
     try:
         quality = rater_quality(ledger, policy, watermark=watermark)
@@ -75,32 +78,47 @@ def raters_of(ledger: Ledger, policy: Policy, watermark: int) -> JudgedRaters:
         gold, retest, problem = pl.DataFrame(), pl.DataFrame(), str(error)
     how = Resampling(policy.stopping.resamples, policy.stopping.seed)
     others = {
-        str(figure.slice): _measured("others", figure)
+        str(figure.slice): figure
         for figure in comparison_rows(rated_items(ledger.expert_labels(watermark=watermark)), None, how)
         if figure.against == OTHERS
     }
-    by_gold = {row["rater"]: _of_gold(row) for row in gold.iter_rows(named=True)}
+    by_gold = {
+        row["rater"]: Figure("gold", "rater", row["accuracy"], row["low"], row["high"], row["items"], row["reason"])
+        for row in gold.iter_rows(named=True)
+    }
     by_retest = {
-        str(figure.slice): _measured("retest", figure)
+        str(figure.slice): figure
         for figure in figures_in(retest)
         if figure.scope == "rater" and figure.figure == "retest_agreement"
     }
-    names = _in_order(ledger.raters, [*others, *by_gold, *by_retest])
-    return JudgedRaters(
-        tuple(RaterFigures(name, by_gold.get(name), by_retest.get(name), others.get(name)) for name in names), problem
+    names = dict.fromkeys([*ledger.raters, *sorted([*others, *by_gold, *by_retest])])
+    return [RaterFigures(name, by_gold.get(name), by_retest.get(name), others.get(name)) for name in names], problem
+
+
+def loop_so_far(root_url: str, loop_waits_for: Callable[[], str] | None) -> LoopSoFar:
+    """Read the reports under a policy's root, the newest first, and ask what the loop waits for."""
+    waits_for, finished, problems = "", [], []
+    if loop_waits_for is not None:
+        try:
+            waits_for = loop_waits_for()
+        except Exception as error:
+            # Whatever the loop's own store throws, the labelling goes on without it.
+            problems.append(f"The loop could not be asked what it waits for: {error}")
+    try:
+        root = RunRoot(root_url)
+        finished = [_finished(root, iteration) for iteration in reversed(root.table_keys("kappa_report"))]
+    except (OSError, ValueError) as error:
+        problems.append(f"The reports could not be read: {error}")
+    return LoopSoFar(waits_for, finished, " ".join(problems))
+
+
+def _finished(root: RunRoot, iteration: str) -> FinishedIteration:
+    report = root.read_table("kappa_report", iteration)
+    labels = figure_of(report, "labels", "loop")
+    return FinishedIteration(
+        iteration,
+        None if labels is None or labels.estimate is None else int(labels.estimate),
+        figure_of(report, "model_expert_kappa", "evaluation"),
+        figure_of(report, "expert_expert_kappa", "evaluation"),
+        conclusion_of(report),
     )
-
-
-def _of_gold(row: dict[str, object]) -> Measured:
-    estimate, low, high = (None if row[name] is None else float(str(row[name])) for name in ("accuracy", "low", "high"))
-    return Measured("gold", estimate, low, high, int(str(row["items"])), str(row["reason"] or ""))
-
-
-def _measured(name: str, figure: Figure) -> Measured:
-    # Where there is an interval, the detail says how it was made.
-    note = "" if figure.low is not None else figure.detail or ""
-    return Measured(name, figure.estimate, figure.low, figure.high, figure.items or 0, note)
-
-
-def _in_order(first: Sequence[str], more: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*first, *sorted(more)]))

@@ -11,18 +11,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from al_assets.agreement.core.figures import Figure
 from al_assets.review.desk.adjudication.cases import Docket
 from al_assets.review.desk.dashboard.charts import hour_chart, interval_bar
-from al_assets.review.desk.dashboard.figures import JudgedRaters, Measured, agreement_of, raters_of
-from al_assets.review.desk.dashboard.loop_so_far import LoopSoFar, loop_so_far
-from al_assets.review.desk.dashboard.rounds import RoundStatus, rounds_of, shown_rounds
+from al_assets.review.desk.dashboard.figures import LoopSoFar, RaterFigures, agreement_of, loop_so_far, raters_of
+from al_assets.review.desk.dashboard.rounds import RoundStatus, hourly, pace_of, rounds_of, shown_rounds
 from al_assets.review.desk.shell.access import Endpoint, Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page, wants_fragment
 from al_assets.review.desk.shell.recent import LedgerState, Recent, ledger_state
 
 LOOP_SECONDS = 10
-_Agreement = tuple[dict[str, Measured], dict[str, dict[str, Measured]]]
+_Agreement = tuple[dict[str, Figure], dict[str, dict[str, Figure]]]
 _Part = Callable[[Request, LedgerState], Awaitable[dict[str, Any]]]
 
 
@@ -42,11 +42,15 @@ def routes(desk: Desk, docket: Docket) -> list[Route]:
 class _DashboardPages:
     def __init__(self, desk: Desk, docket: Docket) -> None:
         self._desk, self._docket = desk, docket
-        self._rounds: Recent[LedgerState, tuple[RoundStatus, ...]] = Recent(self._read_rounds)
+        self._rounds: Recent[LedgerState, list[RoundStatus]] = Recent(
+            lambda state: rounds_of(desk.ledger, state, desk.policy.review.votes_per_item)
+        )
         self._agreement: Recent[LedgerState, _Agreement] = Recent(self._measure)
-        self._known: dict[str, tuple[tuple[int, ...], dict[str, Measured]]] = {}
-        self._raters: Recent[LedgerState, JudgedRaters] = Recent(self._judge)
-        self._loop: Recent[int, LoopSoFar] = Recent(self._read_loop)
+        self._known: dict[str, tuple[tuple[int, ...], dict[str, Figure]]] = {}
+        self._raters: Recent[LedgerState, tuple[list[RaterFigures], str]] = Recent(
+            lambda state: raters_of(desk.ledger, desk.policy, state.watermark)
+        )
+        self._loop: Recent[int, LoopSoFar] = Recent(lambda _moment: loop_so_far(desk.policy.root, desk.loop_waits_for))
 
     async def whole(self, request: Request) -> Response:
         """Show the dashboard; each rater's figures to admins only."""
@@ -93,7 +97,8 @@ class _DashboardPages:
     async def raters(self, _: Request, state: LedgerState) -> dict[str, Any]:
         """Return each rater's figures."""
         quality = await self._raters.of(state)
-        return {"quality": quality.value, "raters_again": quality.ask_again}
+        raters, problem = quality.value
+        return {"raters": raters, "problem": problem, "raters_again": quality.ask_again}
 
     async def loop(self, _request: Request, _state: LedgerState) -> dict[str, Any]:
         """Return what the loop waits for and what came out so far."""
@@ -113,13 +118,12 @@ class _DashboardPages:
             policy=self._desk.policy.policy,
             iterations=state.iterations,
             chosen=state.chosen(request),
+            hourly=hourly,
+            pace_of=pace_of,
             hour_chart=hour_chart,
             interval_bar=interval_bar,
             **context,
         )
-
-    def _read_rounds(self, state: LedgerState) -> tuple[RoundStatus, ...]:
-        return rounds_of(self._desk.ledger, state, self._desk.policy.review.votes_per_item)
 
     def _measure(self, state: LedgerState) -> _Agreement:
         votes = self._desk.ledger.expert_labels(watermark=state.watermark)
@@ -128,15 +132,9 @@ class _DashboardPages:
             return by_iteration[state.iterations[0]], by_iteration
         return self._measured(votes, ""), by_iteration
 
-    def _measured(self, votes: pl.DataFrame, name: str) -> dict[str, Measured]:
+    def _measured(self, votes: pl.DataFrame, name: str) -> dict[str, Figure]:
         """Return the figures of some votes, those of before if the votes are the same: most iterations are finished."""
         now = tuple(votes["seq"])
         if name not in self._known or self._known[name][0] != now:
             self._known[name] = (now, agreement_of(votes, self._desk.policy))
         return self._known[name][1]
-
-    def _judge(self, state: LedgerState) -> JudgedRaters:
-        return raters_of(self._desk.ledger, self._desk.policy, state.watermark)
-
-    def _read_loop(self, _moment: int) -> LoopSoFar:
-        return loop_so_far(self._desk.policy.root, self._desk.loop_waits_for)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from al_assets.review.desk.shell.recent import LedgerState
-from al_assets.storage.ledger import Ledger
+from al_assets.storage.ledger import Ledger, Progress
 
 HOURS = 24
 MIN_VOTES = 5
@@ -28,13 +28,11 @@ class Pace:
 
     :param per_hour: answers an hour of the window, nights and breaks included; None from too few.
     :param window: how far it looks back: a day, or as long as there have been answers.
-    :param missing: answers still needed.
-    :param done_at: when none is missing any more, at this pace; None if that cannot be told.
+    :param done_at: when no answer is missing any more, at this pace; None if that cannot be told.
     """
 
     per_hour: float | None
     window: timedelta
-    missing: int
     done_at: datetime | None
 
 
@@ -51,86 +49,60 @@ class RaterCount:
 class RoundStatus:
     """An iteration's labelling at one state of the ledger.
 
-    :param missing: answers still needed.
     :param moments: when each answer that counts was given.
     """
 
-    iteration: str
-    queued: int
-    complete: int
-    votes: int
-    missing: int
-    published_at: datetime
-    last_published_at: datetime
-    moments: tuple[datetime, ...]
-    raters: tuple[RaterCount, ...]
+    progress: Progress
+    moments: list[datetime]
+    raters: list[RaterCount]
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing of the queue waits for an answer."""
-        return self.complete == self.queued
+        return self.progress.complete == self.progress.queued
 
     def deadline(self, hours: float | None) -> datetime | None:
         """Return when it is due; None without a deadline. A queue that was added to is due later."""
-        return None if hours is None else self.last_published_at + timedelta(hours=hours)
-
-    def hours(self, now: datetime) -> list[Hour]:
-        """Return the answers of the last day by hour."""
-        return hourly(self.moments, now)
-
-    def pace(self, now: datetime) -> Pace:
-        """Return how fast answers come in, and when the iteration will be done."""
-        return pace_of(self.moments, now, self.missing)
+        last = self.progress.last_published_at
+        return None if hours is None or last is None else last + timedelta(hours=hours)
 
 
-def rounds_of(ledger: Ledger, state: LedgerState, votes_per_item: int) -> tuple[RoundStatus, ...]:
+def rounds_of(ledger: Ledger, state: LedgerState, votes_per_item: int) -> list[RoundStatus]:
     """Return every published iteration, the newest first."""
-    return tuple(_round(ledger, iteration, state, votes_per_item) for iteration in reversed(state.iterations))
+    return [_round(ledger, iteration, state, votes_per_item) for iteration in reversed(state.iterations)]
 
 
-def shown_rounds(rounds: tuple[RoundStatus, ...], chosen: str | None) -> tuple[RoundStatus, ...]:
+def shown_rounds(rounds: list[RoundStatus], chosen: str | None) -> list[RoundStatus]:
     """Return the iteration that was chosen; else those that are not complete; else the newest."""
     if chosen is not None:
-        return tuple(each for each in rounds if each.iteration == chosen)
-    return tuple(each for each in rounds if not each.is_complete) or rounds[:1]
+        return [each for each in rounds if each.progress.iteration == chosen]
+    return [each for each in rounds if not each.is_complete] or rounds[:1]
 
 
 def _round(ledger: Ledger, iteration: str, state: LedgerState, votes_per_item: int) -> RoundStatus:
     progress = ledger.progress(iteration, votes_per_item)
     answers = ledger.answers([iteration], state.watermark).select("rater", "voted_at")
     given = Counter(answers["rater"].to_list())
-    waiting = {rater: len(items) for rater, items in progress.open_items.items()}
-    assert progress.first_published_at is not None
-    assert progress.last_published_at is not None
-    return RoundStatus(
-        iteration=iteration,
-        queued=progress.queued,
-        complete=progress.complete,
-        votes=answers.height,
-        missing=progress.missing,
-        published_at=progress.first_published_at,
-        last_published_at=progress.last_published_at,
-        moments=tuple(answers["voted_at"].to_list()),
-        raters=tuple(
-            RaterCount(rater, given[rater], waiting.get(rater, 0))
-            for rater in [*state.raters, *sorted(set(given) - set(state.raters))]
-        ),
-    )
+    names = [*state.raters, *sorted(set(given) - set(state.raters))]
+    raters = [RaterCount(rater, given[rater], len(progress.open_items.get(rater, ()))) for rater in names]
+    return RoundStatus(progress, answers["voted_at"].to_list(), raters)
 
 
-def hourly(moments: Sequence[datetime], now: datetime, hours: int = HOURS) -> list[Hour]:
-    """Return the answers of each of the last hours, the present one last.
+def hourly(moments: Sequence[datetime], now: datetime) -> list[Hour]:
+    """Return the answers of each hour of the last day, the present one last.
 
     :param moments: when each answer was given, in UTC; what lies ahead of ``now`` (a clock that is fast) counts as now.
     """
     last = now.replace(minute=0, second=0, microsecond=0)
     counts = Counter(min(moment, now).replace(minute=0, second=0, microsecond=0) for moment in moments)
-    starts = [last - step * _HOUR for step in reversed(range(hours))]
+    starts = [last - step * _HOUR for step in reversed(range(HOURS))]
     return [Hour(start, counts[start]) for start in starts]
 
 
 def pace_of(moments: Sequence[datetime], now: datetime, missing: int) -> Pace:
     """Return the pace of the last day.
+
+    :param missing: answers still needed.
 
     It counts the time since the first answer, if that is shorter than a day, and at least a quarter of an hour.
     """
@@ -140,7 +112,6 @@ def pace_of(moments: Sequence[datetime], now: datetime, missing: int) -> Pace:
     if moments:
         window = min(window, max(now - min(moments), _MIN_WINDOW))
     if len(recent) < MIN_VOTES:
-        return Pace(None, window, missing, None)
+        return Pace(None, window, None)
     per_hour = len(recent) * (_HOUR / window)
-    done_at = now + missing / per_hour * _HOUR if missing else None
-    return Pace(per_hour, window, missing, done_at)
+    return Pace(per_hour, window, now + missing / per_hour * _HOUR if missing else None)

@@ -15,8 +15,7 @@ from al_assets.agreement.raters.rated_items import rated_items
 from al_assets.agreement.raters.slices import OTHERS, agreement_figures
 from al_assets.agreement.report.scopes import expert_scope
 from al_assets.formatting import decimal, interval
-from al_assets.review.desk.dashboard.figures import SHOWN, agreement_of, raters_of
-from al_assets.review.desk.dashboard.loop_so_far import loop_so_far
+from al_assets.review.desk.dashboard.figures import SHOWN, agreement_of, loop_so_far, raters_of
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
@@ -89,20 +88,20 @@ def test_agreement_is_that_of_the_agreement_package(labelled: Desk, dashboards: 
 
 
 def test_raters_figures_are_those_of_the_agreement_package(labelled: Desk) -> None:
-    found = raters_of(labelled.ledger, labelled.policy, labelled.ledger.watermark())
-    assert found.problem == ""
-    assert [each.rater for each in found.raters] == ["anna", "ben", "cleo"]
+    raters, problem = raters_of(labelled.ledger, labelled.policy, labelled.ledger.watermark())
+    assert problem == ""
+    assert [each.rater for each in raters] == ["anna", "ben", "cleo"]
     how = labelled.policy.stopping
     figures = agreement_figures(labelled.ledger.expert_labels(), resamples=how.resamples, seed=how.seed)
-    for each in found.raters:
+    for each in raters:
         expected = figures.filter(slice=each.rater, against=OTHERS, figure="cohen_kappa").row(0, named=True)
         assert each.others is not None
         assert (each.others.estimate, each.others.low, each.others.high) == tuple(
             expected[name] for name in ("estimate", "low", "high")
         )
         assert each.retest is not None
-        assert each.retest.items > 0
-    anna, cleo = found.raters[0], found.raters[2]
+        assert each.retest.items
+    anna, cleo = raters[0], raters[2]
     assert anna.gold is not None
     assert (anna.gold.estimate, anna.gold.low, anna.gold.high) == pytest.approx((1.0, 0.2065493, 1.0))
     assert cleo.gold is None
@@ -170,7 +169,7 @@ def test_finished_iterations_are_listed_with_their_verdicts(tmp_path: Path) -> N
     root.write_table(root.table_path("kappa_report", "0000"), stored_report(rows))
     found = loop_so_far(str(tmp_path), None)
     (finished,) = found.finished
-    assert (finished.iteration, finished.labels, finished.verdict) == ("0000", 150, "continue")
+    assert (finished.iteration, finished.labels, finished.conclusion.verdict) == ("0000", 150, "continue")
     assert finished.model is not None
     assert (finished.model.low, finished.experts, found.problem) == (0.3, None, "")
 

@@ -36,7 +36,7 @@ def test_a_labelling_that_has_just_begun_is_measured_from_its_first_answer() -> 
 
 
 def test_from_few_answers_nothing_is_foretold() -> None:
-    assert pace_of(ago(1, 2, 3, 4), NOW, 9) == pace_of([], NOW, 9).__class__(None, timedelta(minutes=15), 9, None)
+    assert pace_of(ago(1, 2, 3, 4), NOW, 9) == pace_of([], NOW, 9).__class__(None, timedelta(minutes=15), None)
     assert pace_of([], NOW, 9).per_hour is None
     assert pace_of(ago(*range(10)), NOW, 0).done_at is None
 
@@ -48,14 +48,14 @@ def test_a_scale_has_round_steps(most: int, step: int) -> None:
 
 def test_bars_stand_on_the_floor_and_reach_their_line() -> None:
     chart = hour_chart([Hour(NOW - timedelta(hours=back), votes) for back, votes in ((2, 0), (1, 5), (0, 10))])
-    assert [line.label for line in chart.lines] == ["0", "2", "4", "6", "8", "10"]
-    assert [bar.height for bar in chart.bars] == [0, pytest.approx(58), pytest.approx(116)]
-    assert all(bar.y + bar.height == chart.floor == chart.lines[0].y for bar in chart.bars)
-    assert chart.bars[2].y == chart.lines[-1].y
-    assert [bar.label for bar in chart.bars] == ["", "", "now"]
+    assert [line["label"] for line in chart["lines"]] == ["0", "2", "4", "6", "8", "10"]
+    assert [bar["height"] for bar in chart["bars"]] == [0, pytest.approx(58), pytest.approx(116)]
+    assert all(bar["y"] + bar["height"] == chart["floor"] == chart["lines"][0]["y"] for bar in chart["bars"])
+    assert chart["bars"][2]["y"] == chart["lines"][-1]["y"]
+    assert [bar["label"] for bar in chart["bars"]] == ["", "", "now"]
 
 
 def test_an_interval_stays_on_its_line() -> None:
     bar = interval_bar(0.5, -0.2, 1.0, 0.25)
-    assert (bar.low, bar.point, bar.high, bar.mark) == (4, 60, 116, 32)
-    assert interval_bar(0.5, None, None).low is None
+    assert (bar["low"], bar["point"], bar["high"], bar["mark"]) == (4, 60, 116, 32)
+    assert interval_bar(0.5, None, None)["low"] is None
