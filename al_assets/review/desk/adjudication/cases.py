@@ -13,7 +13,6 @@ from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.review.desk.security.secret import keyed_digest
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.recent import LedgerState, Recent, RecentValue, ledger_state
-from al_assets.review.desk.shell.texts import Shown, shown
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,6 @@ class Opinion:
     label: str
     comment: str
     undecided_reason: str
-
-    @property
-    def shown(self) -> Shown:
-        """The comment ready for a page."""
-        return shown(self.comment)
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class Case:
     iteration: str
     item_id: str
     text: str
-    opinions: tuple[Opinion, ...]
+    opinions: list[Opinion]
     decision: CaseDecision | None
     disputed: bool
     mark: str
@@ -93,11 +87,16 @@ def cases(
         rows[row["iteration"], row["item_id"]].append(row)
     listed = []
     for place, given in rows.items():
-        labels = {row["label"] for row in given}
-        disputed = len(given) >= votes_per_item and {"positive", "negative"} <= labels
-        if disputed or place in decided:
-            last = max(taken_back.get(place, 0), *(row["seq"] for row in given))
-            listed.append(_case(place, given, last, decided.get(place), disputed, secret, policy))
+        decision, disputed = decided.get(place), len(given) >= votes_per_item
+        disputed = disputed and {"positive", "negative"} <= {row["label"] for row in given}
+        if disputed or decision is not None:
+            code = case_code(secret, policy, *place)
+            seqs = [row["seq"] for row in given]
+            mark = keyed_digest(secret, "mark", str(sorted(seqs)), str(decision["seq"] if decision else 0))[:16]
+            last = max(taken_back.get(place, 0), *seqs)
+            standing = None if decision is None else _decision(decision, last)
+            opinions = _opinions(given, secret, "\x1f".join((policy, *place)))
+            listed.append(Case(code, *place, given[0]["text"], opinions, standing, disputed, mark))
     return sorted(listed, key=lambda case: (case.iteration, case.code))
 
 
@@ -108,11 +107,9 @@ def case_code(secret: bytes, policy: str, iteration: str, item_id: str) -> str:
 
 def next_open(docket: Sequence[Case], after: str | None = None) -> Case | None:
     """Return the first case that waits for a decision, or the first after a code; from the end it goes on in front."""
-    waiting = [case for case in docket if case.is_open]
-    places = [case.code for case in docket]
-    start = places.index(after) if after in places else -1
-    later = [case for case in waiting if places.index(case.code) > start]
-    return next(iter(later or waiting), None)
+    codes = [case.code for case in docket]
+    start = codes.index(after) + 1 if after in codes else 0
+    return next((case for case in [*docket[start:], *docket] if case.is_open), None)
 
 
 def neutral_order(secret: bytes, item: str, raters: Sequence[str]) -> list[str]:
@@ -130,40 +127,19 @@ def neutral_name(place: int) -> str:
     return f"Rater {letters}"
 
 
-def _case(
-    place: tuple[str, str],
-    given: Sequence[Mapping[str, Any]],
-    last: int,
-    decided: Mapping[str, Any] | None,
-    disputed: bool,
-    secret: bytes,
-    policy: str,
-) -> Case:
-    iteration, item_id = place
+def _opinions(given: Sequence[Mapping[str, Any]], secret: bytes, item: str) -> list[Opinion]:
     by_rater = {row["rater"]: row for row in given}
-    order = neutral_order(secret, "\x1f".join((policy, *place)), sorted(by_rater))
-    opinions = [
-        Opinion(
-            neutral_name(number),
-            by_rater[rater]["label"],
-            (by_rater[rater]["comment"] or "").strip(),
-            by_rater[rater].get("undecided_reason") or "",
-        )
-        for number, rater in enumerate(order)
+    rows = [by_rater[rater] for rater in neutral_order(secret, item, sorted(by_rater))]
+    return [
+        Opinion(neutral_name(place), row["label"], (row["comment"] or "").strip(), row["undecided_reason"] or "")
+        for place, row in enumerate(rows)
     ]
-    decision = None
-    if decided is not None:
-        decision = CaseDecision(
-            decided["label"],
-            (decided["comment"] or "").strip(),
-            decided["adjudicator"],
-            decided["decided_at"],
-            outdated=last > decided["seq"],
-        )
-    seen = sorted(row["seq"] for row in given)
-    mark = keyed_digest(secret, "mark", str(seen), str(decided["seq"] if decided else 0))[:16]
-    code = case_code(secret, policy, *place)
-    return Case(code, iteration, item_id, given[0]["text"], tuple(opinions), decision, disputed, mark)
+
+
+def _decision(row: Mapping[str, Any], last: int) -> CaseDecision:
+    """Return a decision; ``last`` is the ``seq`` of what was said last about the item."""
+    comment = (row["comment"] or "").strip()
+    return CaseDecision(row["label"], comment, row["adjudicator"], row["decided_at"], outdated=last > row["seq"])
 
 
 class Docket:

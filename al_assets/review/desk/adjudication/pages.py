@@ -18,7 +18,7 @@ from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page
 from al_assets.review.desk.shell.recent import LedgerState
-from al_assets.review.desk.shell.texts import guideline, shown
+from al_assets.review.desk.shell.texts import guideline
 from al_assets.storage.ledger import ADJUDICATED_LABELS, Adjudication, AdjudicationError, OvertakenError
 
 SHORTCUTS = {"positive": "Y 1", "negative": "N 2", GUIDELINE_GAP: "G 3"}
@@ -48,12 +48,10 @@ class _AdjudicationPages:
         self._desk, self._docket = desk, docket
 
     async def next(self, request: Request) -> Response:
-        """Show the next item that waits for a decision."""
         state, cases = await self._docket.now()
         return self._next(request, state, cases)
 
     async def one(self, request: Request) -> Response:
-        """Show one item, decided or not."""
         state, cases = await self._docket.now()
         return self._case(request, state, cases, _named(cases, request))
 
@@ -63,7 +61,7 @@ class _AdjudicationPages:
         chosen = [case for case in _of_iteration(cases, state.chosen(request)) if case.decision]
         # A list comprehension tells no type checker that there is a decision.
         chosen.sort(key=lambda case: case.decision.decided_at if case.decision else datetime.min, reverse=True)
-        return self._page(request, "decided.html", state, cases, decided=chosen, shown=shown)
+        return self._page(request, "decided.html", state, cases, decided=chosen)
 
     async def decide(self, request: Request) -> Response:
         """Keep a decision and go on to the next item."""
@@ -114,51 +112,32 @@ class _AdjudicationPages:
         queue = self._desk.ledger.queue().select("iteration", "item_id")
         return any(case_code(self._desk.secret, policy, *place) == code for place in queue.iter_rows())
 
-    def _next(
-        self, request: Request, state: LedgerState, cases: list[Case], *, status: int = 200, problem: str = ""
-    ) -> Response:
-        chosen = _of_iteration(cases, state.chosen(request))
-        case = next_open(chosen, request.query_params.get("after"))
+    def _next(self, request: Request, state: LedgerState, cases: list[Case], **said: Any) -> Response:
+        case = next_open(_of_iteration(cases, state.chosen(request)), request.query_params.get("after"))
         if case is None:
-            return self._page(request, "nothing_left.html", state, cases, status=status, problem=problem)
-        return self._case(request, state, cases, case, status=status, problem=problem)
+            return self._page(request, "nothing_left.html", state, cases, **{"problem": "", **said})
+        return self._case(request, state, cases, case, **said)
 
-    def _case(
-        self,
-        request: Request,
-        state: LedgerState,
-        cases: list[Case],
-        case: Case,
-        *,
-        status: int = 200,
-        problem: str = "",
-        entered: dict[str, str] | None = None,
-    ) -> Response:
-        standing = {"label": case.decision.label, "comment": case.decision.comment} if case.decision else {}
+    def _case(self, request: Request, state: LedgerState, cases: list[Case], case: Case, **said: Any) -> Response:
+        standing = case.decision and {"label": case.decision.label, "comment": case.decision.comment}
         return self._page(
             request,
             "case.html",
             state,
             cases,
-            status=status,
             case=case,
-            text=shown(case.text),
             guideline=guideline(self._desk.policy.policy),
             decisions=[(label, self._name(label), SHORTCUTS[label]) for label in ADJUDICATED_LABELS],
-            problem=problem,
-            entered=entered or standing or {"label": "", "comment": ""},
             form_id=secrets.token_urlsafe(16),
+            **{"problem": "", "entered": standing or {"label": "", "comment": ""}, **said},
         )
 
-    def _page(
-        self, request: Request, template: str, state: LedgerState, cases: list[Case], status: int = 200, **context: Any
-    ) -> Response:
+    def _page(self, request: Request, template: str, state: LedgerState, cases: list[Case], **context: Any) -> Response:
         iteration = state.chosen(request)
         chosen = _of_iteration(cases, iteration)
         return page(
             request,
             f"adjudication/{template}",
-            status=status,
             mark=state.mark(self._desk.secret),
             iteration=iteration,
             iterations=state.iterations,

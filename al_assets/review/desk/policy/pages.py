@@ -24,7 +24,7 @@ from al_assets.review.desk.policy.text_diff import changes_between, policy_chang
 from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page
-from al_assets.review.desk.shell.texts import guideline, shown
+from al_assets.review.desk.shell.texts import guideline
 from al_assets.review.policy_versions import second_look, version_notes
 
 EMPTY_EXAMPLES = 1
@@ -62,7 +62,6 @@ class _PolicyPages:
             second_look_items=again["item_id"].n_unique(),
             notes=version_notes(ledger, policy),
             proposals=[(each, each.status(self._text, texts)) for each in self._proposals.all()],
-            shown=shown,
         )
 
     def form(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from al_assets import formatting
+from al_assets.review.desk.shell.texts import shown
 
 
 @lru_cache(maxsize=100)
@@ -30,7 +31,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     """Return a rendered template.
 
     It also knows ``person`` (None before signing in), ``csrf``, ``path``, ``by_proxy`` (somebody else signs people in
-    and out), ``asset(name)``, ``about(time)``, ``due(deadline, now)`` and ``formatting``.
+    and out), ``asset(name)``, ``about(time)``, ``due(deadline, now)``, ``shown(text)`` and ``formatting``.
     """
     common = {
         "person": getattr(request.state, "person", None),
@@ -67,4 +68,4 @@ def due(deadline: datetime, now: datetime) -> str:
 
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-ENVIRONMENT.globals.update(asset=asset, formatting=formatting, about=about, due=due)
+ENVIRONMENT.globals.update(asset=asset, formatting=formatting, about=about, due=due, shown=shown)
