@@ -154,7 +154,7 @@ def audit_log(
     as_json: JsonOption = False,
 ) -> None:
     """List privileged acts, the newest first."""
-    from al_assets.review.desk.people.queries import AuditFilter
+    from al_assets.review.desk.people.records import AuditFilter
 
     with _store(load_policy(policy)) as store:
         acts = store.audit_log(AuditFilter(by, act, subject), most)

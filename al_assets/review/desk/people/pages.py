@@ -14,16 +14,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.people.queries import AuditFilter
 from al_assets.review.desk.people.records import (
     AuditEntry,
+    AuditFilter,
     DeskMember,
     PeopleError,
     checked_name,
     checked_roles,
     written,
 )
-from al_assets.review.desk.shell.access import Person, Role, needs, person_of
+from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page
 from al_assets.review.files.vote_files import escape_cell
@@ -61,12 +61,7 @@ class _PeoplePages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def everybody(self, request: Request) -> Response:
-        """Show who was invited, and a form to invite."""
-        return self._everybody(request)
-
     def person(self, request: Request) -> Response:
-        """Show one person and what can be done."""
         return self._person(request, request.query_params.get("name", ""))
 
     def invite(self, request: Request) -> Response:
@@ -78,19 +73,17 @@ class _PeoplePages:
             self._refuse_other_roles(name, roles)
             token = self._change(request, changes.invite, name, roles)
         except PeopleError as error:
-            return self._everybody(request, status=400, problem=str(error), name=name, roles=roles)
-        return self._everybody(request, link=self._link(request, token), invited=checked_name(name))
+            return self.everybody(request, status=400, problem=str(error), name=name, roles=roles)
+        return self.everybody(request, link=self._link(request, token), invited=checked_name(name))
 
     def link(self, request: Request) -> Response:
         """Show a new link for somebody who is known, once."""
-        name = self._named(request.state.form)
+        name = self._named(request)
         token = self._change(request, changes.invite, name, None)
         return self._person(request, name, link=self._link(request, token))
 
     def change_roles(self, request: Request) -> Response:
-        """Give a person other roles."""
-        form = request.state.form
-        name, roles = self._named(form), [str(role) for role in form.getlist("role")]
+        name, roles = self._named(request), [str(role) for role in request.state.form.getlist("role")]
         try:
             self._refuse_self(request, name, "change your own roles")
             self._change(request, changes.change_roles, name, roles)
@@ -100,12 +93,11 @@ class _PeoplePages:
 
     def revoke_invitations(self, request: Request) -> Response:
         """Make a person's open links useless."""
-        name = self._named(request.state.form)
+        name = self._named(request)
         self._desk.people.revoke_invitations(name, person_of(request).name)
         return _to_person(name)
 
     def end_session(self, request: Request) -> Response:
-        """Sign a person out of one browser."""
         session_id = _text(request.state.form, "session")
         if not _SESSION_ID.fullmatch(session_id):
             raise HTTPException(404)
@@ -116,19 +108,16 @@ class _PeoplePages:
         return _to_person(name)
 
     def end_sessions(self, request: Request) -> Response:
-        """Sign a person out everywhere."""
-        name = self._named(request.state.form)
+        name = self._named(request)
         self._desk.people.end_sessions(name, person_of(request).name)
         request.app.state.identities.forget()
         return _to_person(name)
 
     def deactivate(self, request: Request) -> Response:
-        """Let a person in no more."""
-        form = request.state.form
-        name = self._named(form)
+        name = self._named(request)
         try:
             self._refuse_self(request, name, "deactivate yourself")
-            if _text(form, "sure") != "yes":
+            if _text(request.state.form, "sure") != "yes":
                 raise PeopleError("Nothing was done: tick the box beside the button first.")
             self._change(request, changes.deactivate, name)
         except PeopleError as error:
@@ -159,7 +148,8 @@ class _PeoplePages:
         headers = {"Content-Disposition": 'attachment; filename="audit-log.csv"'}
         return Response(as_csv(entries), media_type="text/csv; charset=utf-8", headers=headers)
 
-    def _everybody(self, request: Request, status: int = 200, **said: Any) -> Response:
+    def everybody(self, request: Request, status: int = 200, **said: Any) -> Response:
+        """Show who was invited, and a form to invite."""
         people = self._desk.people.people()
         seen = {each.name: each.seen_at for each in self._desk.people.sessions()}
         known = {each.name for each in people}
@@ -191,9 +181,9 @@ class _PeoplePages:
             **{"problem": None, "link": None, **said},
         )
 
-    def _named(self, form: FormData) -> str:
+    def _named(self, request: Request) -> str:
         """Return the name that a form holds, as it is on record."""
-        return self._member(_text(form, "name")).name
+        return self._member(_text(request.state.form, "name")).name
 
     def _member(self, name: str) -> DeskMember:
         try:
@@ -205,9 +195,8 @@ class _PeoplePages:
         return member
 
     def _change(self, request: Request, change: Callable[..., Any], *what: Any) -> Any:
-        by: Person = person_of(request)
         try:
-            return change(self._desk.people, self._desk.ledger, *what, by.name)
+            return change(self._desk.people, self._desk.ledger, *what, person_of(request).name)
         finally:
             request.app.state.identities.forget()
 

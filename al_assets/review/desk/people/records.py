@@ -44,18 +44,10 @@ class DeskMember:
 
 @dataclass(frozen=True)
 class Invitation:
-    """An invitation that is good now."""
+    """An invitation that is good now; its token nobody can read again."""
 
     name: str
     roles: frozenset[Role]
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class OpenInvitation:
-    """An invitation as an admin sees it: without its token, which nobody can read again."""
-
-    name: str
     invited_by: str
     made_at: datetime
     expires_at: datetime
@@ -81,6 +73,14 @@ class Session:
 
 
 @dataclass(frozen=True)
+class SignedIn:
+    """A good session and whose it is."""
+
+    session: Session
+    member: DeskMember
+
+
+@dataclass(frozen=True)
 class AuditEntry:
     """A privileged act."""
 
@@ -90,6 +90,19 @@ class AuditEntry:
     act: str
     subject: str
     detail: str
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries of the log are asked for; None and empty stand for all.
+
+    :param before: only entries older than this ``seq``.
+    """
+
+    by: str | None = None
+    act: str | None = None
+    subject: str | None = None
+    before: int | None = None
 
 
 def checked_name(name: str) -> str:

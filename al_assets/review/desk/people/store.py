@@ -1,30 +1,37 @@
 """People, invitations, sessions and the audit log of one policy's desk."""
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Row, select, update
 
 from al_assets.config import DeskSettings, Policy
-from al_assets.review.desk.people.queries import AuditFilter, Lifetime, PeopleRows, SignedIn
+from al_assets.review.desk.people.queries import PeopleRows, member_of, storable
 from al_assets.review.desk.people.records import (
     AuditEntry,
+    AuditFilter,
     DeskMember,
     Invitation,
-    OpenInvitation,
     PeopleError,
     Session,
+    SignedIn,
     checked_name,
     checked_roles,
+    refuse_confusable,
     written,
 )
-from al_assets.review.desk.security.secret import new_token
+from al_assets.review.desk.security.secret import new_token, token_hash
 from al_assets.review.desk.shell.access import Person, Role
 from al_assets.storage.ledger import LedgerError
+from al_assets.storage.ledger.sql_tables import AUDIT, INVITES, PEOPLE, SESSIONS
 from al_assets.storage.ledger.store import DESK_LOCK, Store
 
 # A sign of life is written once in so many parts of the idle time: every page view would be a write.
 SEEN_PARTS = 50
+MAX_BROWSER = 200
 
 
 def utc_now() -> datetime:
@@ -57,11 +64,9 @@ class PeopleStore:
         *,
         keep_connections: bool = False,
     ) -> None:
-        settings = settings or DeskSettings()
+        self._settings = settings or DeskSettings()
         self.policy_name = policy_name
         self._database = DeskDatabase(url, keep_connections=keep_connections)
-        self._invite_time = timedelta(hours=settings.invite_hours)
-        self._lifetime = Lifetime(timedelta(hours=settings.session_idle_hours), timedelta(hours=settings.session_hours))
         self._clock = clock
 
     @classmethod
@@ -97,20 +102,24 @@ class PeopleStore:
         Somebody who is known gets another link; with roles also those, in place of the ones held.
 
         :param roles: None keeps the roles of somebody who is known.
-        :raises PeopleError: the name or the roles cannot be, or roles are missing for somebody new.
+        :raises PeopleError: the name or the roles cannot be, the name is easily taken for a known one, or roles are
+            missing for somebody new.
         """
         name, token = checked_name(name), new_token()
         with self._write() as rows:
             known = rows.member(name)
             if known is None:
                 held = checked_roles(roles or ())
-                rows.add_member(name, held)
+                refuse_confusable(name, (other.name for other in rows.members()))
+                values = {"roles": written(held), "active": True, "invited_at": rows.now, "joined_at": None}
+                rows.insert(PEOPLE, name=name, **values)
             else:
                 held = known.roles if roles is None else checked_roles(roles)
                 refuse_unblinding(known, held)
                 rows.change_member(name, roles=written(held), active=True)
-            expires = rows.now + self._invite_time
-            rows.add_invitation(name, token, by, expires)
+            expires = rows.now + timedelta(hours=self._settings.invite_hours)
+            link = {"token_hash": token_hash(token), "invited_by": by, "made_at": rows.now, "expires_at": expires}
+            rows.insert(INVITES, name=name, **link)
             rows.note(by, "invite", name, f"as {written(held)}, until {expires:%Y-%m-%d %H:%M} UTC")
         return token
 
@@ -142,7 +151,7 @@ class PeopleStore:
         with self._read() as rows:
             return rows.invitation(token)
 
-    def invitations(self) -> list[OpenInvitation]:
+    def invitations(self) -> list[Invitation]:
         """Return the invitations that are good now, the newest first."""
         with self._read() as rows:
             return rows.invitations()
@@ -157,34 +166,60 @@ class PeopleStore:
     def redeem(self, token: str, browser: str = "") -> str | None:
         """Use an invitation up and return the token of a new session; None if the invitation cannot be used."""
         session = new_token()
+        # The browser names itself as it likes: nothing in it may end a line or be refused by a database.
+        shown = "".join(each for each in browser if each.isprintable())[:MAX_BROWSER]
         with self._write() as rows:
-            invitation = rows.use_invitation(token)
-            if invitation is None:
+            invitation = rows.invitation(token)
+            good = (INVITES.c.token_hash == token_hash(token), *rows.good_invitation())
+            if (
+                invitation is None
+                or rows.connection.execute(update(INVITES).where(*good).values(used_at=rows.now)).rowcount != 1
+            ):
                 return None
-            rows.add_session(invitation.name, session, browser)
+            member = rows.member(invitation.name)
+            if member is not None and member.joined_at is None:
+                rows.change_member(invitation.name, joined_at=rows.now)
+            values = {"token_hash": token_hash(session), "session_id": secrets.token_hex(8), "browser": shown}
+            rows.insert(SESSIONS, name=invitation.name, started_at=rows.now, seen_at=rows.now, **values)
             rows.note(invitation.name, "sign in", invitation.name, f"as {written(invitation.roles)}")
         return session
 
     def session(self, token: str) -> SignedIn | None:
         """Return the session of a token with its person; None if it is over or the person may no longer come."""
+        has_token = SESSIONS.c.token_hash == token_hash(token)
         with self._read() as rows:
-            signed_in = rows.session(token)
-        if signed_in and rows.now - signed_in.session.seen_at > self._lifetime.idle / SEEN_PARTS:
+            query = (
+                select(SESSIONS, PEOPLE.c.roles, PEOPLE.c.active, PEOPLE.c.invited_at, PEOPLE.c.joined_at)
+                .join(PEOPLE, (PEOPLE.c.policy == SESSIONS.c.policy) & (PEOPLE.c.name == SESSIONS.c.name))
+                .where(has_token, PEOPLE.c.active, *self._good_session(rows))
+            )
+            row = rows.connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if rows.now - row.seen_at > timedelta(hours=self._settings.session_idle_hours) / SEEN_PARTS:
             # A full disk must not keep people from reading: what fails here is tried again at the next visit.
             with suppress(LedgerError), self._write() as rows:
-                rows.note_seen(token)
-        return signed_in
+                rows.connection.execute(update(SESSIONS).where(has_token).values(seen_at=rows.now))
+        return SignedIn(_session(row), member_of(row))
 
     def sessions(self) -> list[Session]:
-        """Return the sessions that are good now, by person."""
+        """Return the sessions that are good now, by person, the newest first."""
+        order = (SESSIONS.c.name, SESSIONS.c.started_at.desc(), SESSIONS.c.session_id)
         with self._read() as rows:
-            return rows.sessions()
+            query = select(SESSIONS).where(*self._good_session(rows)).order_by(*order)
+            return [_session(row) for row in rows.connection.execute(query)]
 
     def end_session(self, session_id: str, by: str) -> str | None:
         """End one session and return whose it was, None if there was none to end."""
         with self._write() as rows:
-            name = rows.end_session(session_id)
+            which = (
+                SESSIONS.c.policy == self.policy_name,
+                SESSIONS.c.session_id == session_id,
+                SESSIONS.c.ended_at.is_(None),
+            )
+            name = rows.connection.execute(select(SESSIONS.c.name).where(*which)).scalar_one_or_none()
             if name is not None:
+                rows.connection.execute(update(SESSIONS).where(*which).values(ended_at=rows.now))
                 rows.note(by, "sign out" if name == by else "end session", name, f"session {session_id}")
         return name
 
@@ -214,13 +249,22 @@ class PeopleStore:
 
     def audit_log(self, which: AuditFilter | None = None, most: int | None = None) -> list[AuditEntry]:
         """Return entries of the audit log, the newest first."""
+        which = which or AuditFilter()
+        query = select(AUDIT).where(AUDIT.c.policy == self.policy_name)
+        for column, value in ((AUDIT.c.by, which.by), (AUDIT.c.act, which.act), (AUDIT.c.subject, which.subject)):
+            if value:
+                query = query.where(column == storable(value))
+        if which.before is not None:
+            query = query.where(AUDIT.c.seq < which.before)
         with self._read() as rows:
-            return rows.audit_log(which or AuditFilter(), most)
+            log = rows.connection.execute(query.order_by(AUDIT.c.seq.desc()).limit(most))
+            return [AuditEntry(row.seq, row.at, row.by, row.act, row.subject, row.detail) for row in log]
 
     def audit_acts(self) -> list[str]:
-        """Return the kinds of acts in the audit log."""
+        """Return the kinds of acts in the audit log, in order."""
+        query = select(AUDIT.c.act).where(AUDIT.c.policy == self.policy_name).distinct().order_by(AUDIT.c.act)
         with self._read() as rows:
-            return rows.audit_acts()
+            return list(rows.connection.execute(query).scalars())
 
     def _joined(self, name: str) -> DeskMember | None:
         """Note the first visit and return the person as of then: with these roles the desk was seen."""
@@ -236,13 +280,21 @@ class PeopleStore:
     def _read(self) -> Iterator[PeopleRows]:
         now = self._clock()
         with self._database.read() as connection:
-            yield PeopleRows(connection, self.policy_name, now, self._lifetime)
+            yield PeopleRows(connection, self.policy_name, now)
 
     @contextmanager
     def _write(self) -> Iterator[PeopleRows]:
         now = self._clock()
         with self._database.write() as connection:
-            yield PeopleRows(connection, self.policy_name, now, self._lifetime)
+            yield PeopleRows(connection, self.policy_name, now)
+
+    def _good_session(self, rows: PeopleRows) -> tuple[ColumnElement[bool], ...]:
+        return (
+            SESSIONS.c.policy == self.policy_name,
+            SESSIONS.c.ended_at.is_(None),
+            SESSIONS.c.seen_at > rows.now - timedelta(hours=self._settings.session_idle_hours),
+            SESSIONS.c.started_at > rows.now - timedelta(hours=self._settings.session_hours),
+        )
 
 
 def refuse_unblinding(member: DeskMember, roles: frozenset[Role]) -> None:
@@ -255,6 +307,10 @@ def refuse_unblinding(member: DeskMember, roles: frozenset[Role]) -> None:
             f"role: {member.name!r} has been at the desk as {written(member.roles)} and may have seen votes or model "
             "output, so cannot be a blind rater; invite somebody else"
         )
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(row.session_id, row.name, row.browser, row.started_at, row.seen_at)
 
 
 def _known(rows: PeopleRows, name: str) -> DeskMember:

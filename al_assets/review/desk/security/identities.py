@@ -15,8 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from al_assets.config import DeskSettings
-from al_assets.review.desk.people.queries import SignedIn
-from al_assets.review.desk.people.records import PeopleError, checked_name
+from al_assets.review.desk.people.records import PeopleError, SignedIn, checked_name
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security.addresses import Addresses
 from al_assets.review.desk.security.secret import new_token

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from al_assets.review.desk.people.queries import AuditFilter
+from al_assets.review.desk.people.records import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger

@@ -10,8 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.people.queries import AuditFilter
-from al_assets.review.desk.people.records import PeopleError, browser_name, checked_name, checked_roles
+from al_assets.review.desk.people.records import AuditFilter, PeopleError, browser_name, checked_name, checked_roles
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.shell.access import Role
 from al_assets.storage.ledger import Ledger

@@ -5,7 +5,7 @@ from dataclasses import replace
 import yaml
 
 from al_assets.config import PolicyText
-from al_assets.review.desk.people.queries import AuditFilter
+from al_assets.review.desk.people.records import AuditFilter
 from al_assets.review.desk.shell.access import Role
 from al_assets.review.desk.shell.desk import Desk
 from al_assets_tests.review.desk.adjudication.test_pages import decide

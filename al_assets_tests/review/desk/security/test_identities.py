@@ -11,8 +11,7 @@ from starlette.requests import HTTPConnection
 
 from al_assets.config import DeskSettings
 from al_assets.review.desk.people import changes
-from al_assets.review.desk.people.queries import AuditFilter
-from al_assets.review.desk.people.records import DeskMember
+from al_assets.review.desk.people.records import AuditFilter, DeskMember
 from al_assets.review.desk.people.store import PeopleStore
 from al_assets.review.desk.security.addresses import Addresses, limited_as
 from al_assets.review.desk.shell.access import Role
