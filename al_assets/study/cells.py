@@ -14,7 +14,7 @@ from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import make_strategy, needs_reference
-from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Scores, Situation, lesson_of
+from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Situation, lesson_of
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
 from al_assets.study.settings import ALL, LoopSection, Study, updated
@@ -116,21 +116,16 @@ def run_cell(workshop: Workshop, cell: Cell, say: Tell = lambda _: None) -> list
     trial = _trial(workshop, cell.dataset, labelling, cell.seed)
     common = {**asdict(cell), **_NOTHING, **trial.human_kappas(), "prevalence": trial.prevalence}
     if cell.strategy == LLM0:
-        return [{**common, **_llm0(trial)}]
-    if cell.strategy == CROWD:
-        return [{**common, **row} for row in _crowd(workshop, cell, trial, say)]
-    return [{**common, **row} for row in _loop(workshop, cell, trial, say)]
+        threshold = prevalence_threshold(trial.first.pool, trial.prevalence)
+        return [{**common, "round": 0, "labels": 0, "votes": 0, **trial.figures(trial.first, threshold)}]
+    run = _crowd if cell.strategy == CROWD else _loop
+    return [{**common, **row} for row in run(workshop, cell, trial, say)]
 
 
 # Cells of a seed come one after the other, and drawing takes as long as a short loop.
 @lru_cache(maxsize=2)
 def _trial(workshop: Workshop, dataset: str, labelling: PanelSettings | None, seed: int) -> Trial:
     return Trial.draw(workshop, dataset, labelling, seed)
-
-
-def _llm0(trial: Trial) -> StudyRow:
-    threshold = prevalence_threshold(trial.first.pool, trial.prevalence)
-    return {"round": 0, "labels": 0, "votes": 0, **trial.figures(trial.first, threshold)}
 
 
 def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[StudyRow]:
@@ -171,12 +166,12 @@ def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[Study
     learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
     loop = OfflineLoop(trial.loop_pool(vectors), learn, settings.loop_settings(cell.budget, study.rounds), cell.seed)
     choose = _strategy(study, cell, settings)
-    probes = _Probes.of(workshop, cell, trial, student, vectors) if study.probes else None
     rows: list[StudyRow] = []
     for number in range(study.rounds):
         say(f"round {number + 1} of {study.rounds}")
         outcome = loop.next_round(choose)
-        rows.append({**_round(outcome, trial), **(probes.figures(outcome) if probes else {})})
+        probes = _probes(workshop, cell, trial, student, outcome) if study.probes else {}
+        rows.append({**_round(outcome, trial), **probes})
     return rows
 
 
@@ -223,43 +218,25 @@ def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:
     return trial.figures(student.scores, student.threshold)
 
 
-@dataclass(frozen=True)
-class _Probes:
-    """Linear heads that tell how far a representation goes, beside the student.
+def _probes(
+    workshop: Workshop, cell: Cell, trial: Trial, student: SFTStudent | LinearStudent, outcome: LoopRound
+) -> StudyRow:
+    """Return kappa of linear heads that tell how far a representation goes, beside the round's student.
 
-    :param vectors: the frozen embedding that selection looks at, of all texts of the data set.
-    :param ceiling: kappa of a head that learnt the truth of the whole pool: on the frozen vectors of a linear student,
-        else on those of selection.
-    :param own: the student is itself a linear head on frozen vectors.
+    ``ceiling`` is of a head that learnt the truth of the whole pool: on the frozen vectors of a linear student, else on
+    those of selection. The others learnt from the same labels as the student.
     """
-
-    trial: Trial
-    vectors: NDArray[np.float32]
-    ceiling: float | None
-    own: bool
-
-    @classmethod
-    def of(
-        cls,
-        workshop: Workshop,
-        cell: Cell,
-        trial: Trial,
-        student: SFTStudent | LinearStudent,
-        vectors: NDArray[np.float32],
-    ) -> "_Probes":
-        own = isinstance(student, LinearStudent)
-        base = student.embedding if isinstance(student, LinearStudent) else workshop.study.embeddings[cell.embedding]
-        return cls(trial, vectors, _ceiling(workshop, cell.dataset, cell.seed, base), own)
-
-    def figures(self, outcome: LoopRound) -> StudyRow:
-        """Return kappa of the heads that learnt from the same labels as the round's student."""
-        row: StudyRow = {"ceiling": self.ceiling, "probe_embedding": None, "probe_student": None}
-        if outcome.student is None:
-            return row
-        row["probe_embedding"] = _head_kappa(self.trial, self.vectors, *lesson_of(outcome.split), outcome.prevalence)
-        own: Scores | None = outcome.student.scores if self.own else outcome.student.scores.probe
-        row["probe_student"] = self.trial.kappa(own, outcome.prevalence) if own else None
-        return row
+    embedding = workshop.study.embeddings[cell.embedding]
+    own = isinstance(student, LinearStudent)
+    base = student.embedding if isinstance(student, LinearStudent) else embedding
+    row: StudyRow = {"ceiling": _ceiling(workshop, cell.dataset, cell.seed, base)}
+    row |= {"probe_embedding": None, "probe_student": None}
+    if outcome.student is not None:
+        vectors, lesson = workshop.vectors(cell.dataset, embedding), lesson_of(outcome.split)
+        row["probe_embedding"] = _head_kappa(trial, vectors, *lesson, outcome.prevalence)
+        probe = outcome.student.scores if own else outcome.student.scores.probe
+        row["probe_student"] = trial.kappa(probe, outcome.prevalence) if probe else None
+    return row
 
 
 # The same for every loop of a seed, and a fit to the whole pool takes as long as a loop.

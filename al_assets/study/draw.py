@@ -1,25 +1,17 @@
 """Rows drawn for a pool and for held-out items that are never in it, thinned to a positive share if wanted."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.study import StudyError
 
-
-@dataclass(frozen=True)
-class Drawn:
-    """Row numbers of the pool and of the held-out items, in random order; no row is in both."""
-
-    pool: NDArray[np.int64]
-    held_out: NDArray[np.int64]
+Rows = NDArray[np.int64]
 
 
 def draw_rows(
     truth: NDArray[np.bool_], *, pool: int | None, held_out: int, prevalence: float | None, seed: int
-) -> Drawn:
-    """Draw a pool and held-out items from one and the same population, without replacement.
+) -> tuple[Rows, Rows]:
+    """Draw the rows of a pool and of held-out items from one population, in random order, without replacement.
 
     Together they have the positive share asked for, to the nearest item; each alone has it up to the luck of the draw.
 
@@ -47,7 +39,7 @@ def draw_rows(
         wanted = _sides(items, prevalence)
         sides = [rng.permutation(np.flatnonzero(truth == side)) for side in (True, False)]
         chosen = rng.permutation(np.concatenate([side[:count] for side, count in zip(sides, wanted, strict=True)]))
-    return Drawn(chosen[: items - held_out], chosen[items - held_out :])
+    return chosen[: items - held_out], chosen[items - held_out :]
 
 
 def _check(pool: int | None, held_out: int, prevalence: float | None) -> None:

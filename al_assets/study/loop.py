@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -97,15 +97,9 @@ class Scores:
     probe: "Scores | None" = None
 
 
-class Learn(Protocol):
-    """Trains a student."""
-
-    def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
-        """Return what a student says that learnt from these lessons; both classes occur among the labels.
-
-        :param rows: numbers of lessons: the pool's items, then those that only a baseline learns from.
-        """
-        ...
+Learn = Callable[[NDArray[np.int64], NDArray[np.bool_]], Scores]
+"""Trains a student: what it says that learnt from these rows (the pool's, then those that only a baseline learns from)
+and their labels, among which both classes occur."""
 
 
 @dataclass(frozen=True)
@@ -184,22 +178,16 @@ class OfflineLoop:
         curated = self._curate(choose, 1_000 * self._seed + number)
         self._asked.append(curated.queue)
         done = time.perf_counter()
-        split = self._split = self._split_labels()
+        answers = pl.concat([self._answers(queue, asked) for asked, queue in enumerate(self._asked)])
+        split = self._split = split_labels(
+            answers, evaluation_share=self._settings.evaluation_share, seed=self._seed, panel_iteration=FIRST_KEY
+        )
         prevalence = self._prevalence(split)
         student = self._train(split, prevalence, number)
         return LoopRound(
             number, curated.evidence, curated.candidates, curated.queue, split, student, self._incumbent, prevalence,
             done - started, time.perf_counter() - done,
         )  # fmt: skip
-
-    def _split_labels(self) -> pl.DataFrame:
-        answers = [self._answers(queue, number) for number, queue in enumerate(self._asked)]
-        return split_labels(
-            pl.concat(answers),
-            evaluation_share=self._settings.evaluation_share,
-            seed=self._seed,
-            panel_iteration=FIRST_KEY,
-        )
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
         """Return one row for each item and expert."""

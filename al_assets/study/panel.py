@@ -58,14 +58,6 @@ class SimulatedPanel:
     truth: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class PanelKappas:
-    """Mean kappa of the experts with each other, and of the crowd worker with the experts; NaN where undefined."""
-
-    expert_expert: float
-    crowd_expert: float
-
-
 def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> SimulatedPanel:
     """Return the answers of the experts and of one crowd worker, and the truth.
 
@@ -98,15 +90,15 @@ def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> Si
     return SimulatedPanel(experts, crowd, truth)
 
 
-def panel_kappas(panel: SimulatedPanel, rows: NDArray[np.int64]) -> PanelKappas:
-    """Return how far the experts agree with each other, and the crowd worker with them, on these rows.
+def panel_kappas(panel: SimulatedPanel, rows: NDArray[np.int64]) -> tuple[float, float]:
+    """Return how far the experts agree with each other, and the crowd worker with them, on these rows; NaN: undefined.
 
     Both are means of Cohen's kappa over the items with at least two experts' votes; of a single expert, over all items.
     """
     experts, crowd = panel.experts[rows], panel.crowd[rows]
     if experts.shape[1] < 2:
-        return PanelKappas(float("nan"), cohen_kappa(crowd, experts[:, 0]))
-    return PanelKappas(mean_pairwise_kappa(experts), mean_model_kappa(crowd, experts))
+        return float("nan"), cohen_kappa(crowd, experts[:, 0])
+    return mean_pairwise_kappa(experts), mean_model_kappa(crowd, experts)
 
 
 def _shared(texts: JudgedTexts, experts: int, seed: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:

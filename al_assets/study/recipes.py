@@ -37,32 +37,14 @@ def make_recipe(
     """
     settings = student.model_copy(update={"seed": student.seed + seed})
     if isinstance(settings, LinearStudent):
-        return LinearRecipe(workshop.vectors(dataset, settings.embedding), trial, settings)
+        vectors = workshop.vectors(dataset, settings.embedding)
+        features, others = vectors[trial.lessons], vectors[trial.held_out]
+        known = settings.model_dump(include={"regularisation", "balanced", "seed"})
+        return lambda rows, labels: linear_scores(features[rows], labels, features[: len(trial.pool)], others, **known)
     texts = workshop.texts(dataset)
     lessons, held_out = ([texts.texts[row] for row in rows] for rows in (trial.lessons, trial.held_out))
     asked = lessons[: len(trial.pool)], held_out
     return SFTRecipe(settings, lessons, asked, workshop.study.base_dir, workshop.folder / "cache" / "students", say)
-
-
-class LinearRecipe:
-    """Logistic regression on frozen vectors."""
-
-    def __init__(self, vectors: NDArray[np.float32], trial: Trial, settings: LinearStudent) -> None:
-        """Take what belongs to the trial.
-
-        :param vectors: of all texts of the data set.
-        """
-        self._lessons, self._held_out = vectors[trial.lessons], vectors[trial.held_out]
-        self._pool = self._lessons[: len(trial.pool)]
-        self._settings = settings
-
-    def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
-        """Return what a student says that learnt from these lessons."""
-        settings = self._settings
-        return linear_scores(
-            self._lessons[rows], labels, self._pool, self._held_out,
-            regularisation=settings.regularisation, balanced=settings.balanced, seed=settings.seed,
-        )  # fmt: skip
 
 
 class SFTRecipe:
@@ -139,19 +121,13 @@ class SFTRecipe:
 
 
 def linear_scores(
-    lessons: NDArray[Any],
-    labels: NDArray[np.bool_],
-    pool: NDArray[Any],
-    held_out: NDArray[Any],
-    *,
-    regularisation: float = 1.0,
-    balanced: bool = True,
-    seed: int = 0,
+    lessons: NDArray[Any], labels: NDArray[np.bool_], pool: NDArray[Any], held_out: NDArray[Any], **settings: Any
 ) -> Scores:
     """Return what a linear head says of pool and held-out items.
 
     :param lessons: features it learns from, shape (lessons, features); both classes occur among their labels.
     :param pool: features of the pool, shape (items, features), and of the held-out items.
+    :param settings: see ``fit_linear``.
     """
-    head = fit_linear(lessons, labels, regularisation=regularisation, balanced=balanced, seed=seed)
+    head = fit_linear(lessons, labels, **settings)
     return Scores(head.probability(pool), head.probability(held_out))

@@ -28,31 +28,12 @@ class JudgedTexts:
     :param item_ids: all different; ``texts`` are as many.
     :param judgements: shape (items, raters of the item with most), each in [0, 1], above .5 positive; NaN where a
         rater gave none. A column is a place in the list, not a person. Texts with a mere label have one column.
-    :raises StudyError: the three do not belong together, a judgement is out of range or a text has none.
     """
 
     name: str
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     judgements: Floats
-
-    def __post_init__(self) -> None:
-        items, shape = len(self.item_ids), self.judgements.shape
-        if len(self.texts) != items or len(shape) != 2 or shape[0] != items or shape[1] < 1:
-            raise StudyError(
-                f"{self.name}: {items} item_ids, {len(self.texts)} texts and judgements of shape {shape}; give one "
-                "text and one row of judgements for each id"
-            )
-        if len(set(self.item_ids)) < items:
-            raise StudyError(f"{self.name}: item_ids: some are there twice; give every text an id of its own")
-        given = ~np.isnan(self.judgements)
-        wrong = given & ~((self.judgements >= 0) & (self.judgements <= 1))
-        empty = int((~given.any(axis=1)).sum())
-        if wrong.any() or empty:
-            raise StudyError(
-                f"{self.name}: judgements: {int(wrong.sum())} are out of range and {empty} texts have none; give "
-                "numbers from 0 to 1, at least one for each text"
-            )
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -64,13 +45,8 @@ class JudgedTexts:
 
     def take(self, rows: NDArray[np.int64]) -> "JudgedTexts":
         """Return the texts of these rows, in their order."""
-        numbers = rows.tolist()
-        return JudgedTexts(
-            self.name,
-            tuple(self.item_ids[row] for row in numbers),
-            tuple(self.texts[row] for row in numbers),
-            self.judgements[rows],
-        )
+        item_ids, texts = (tuple(values[row] for row in rows) for values in (self.item_ids, self.texts))
+        return JudgedTexts(self.name, item_ids, texts, self.judgements[rows])
 
 
 def read_texts(path: Path, name: str | None = None) -> JudgedTexts:
@@ -82,13 +58,26 @@ def read_texts(path: Path, name: str | None = None) -> JudgedTexts:
     :param name: what the tables call it; the file's name without its ending if left out.
     :raises StudyError: the file is missing or not of this form; names the row, the field and the way out.
     """
-    rows = _judged_rows(path)
-    return JudgedTexts(
-        name or path.stem,
-        tuple(row.item_id for row in rows),
-        tuple(row.text for row in rows),
-        _padded([row.judgements for row in rows]),
-    )
+    given: dict[str, tuple[str, tuple[float, ...]]] = {}
+    numbers: dict[str, int] = {}
+    answers: list[str] = []
+    for number, values in _objects(path):
+        where = f"{path}: row {number}"
+        item_id, text, judgements, answer = _row(where, values)
+        if item_id in given:
+            raise StudyError(
+                f"{where}: id: {item_id!r} is that of row {numbers[item_id]} too; give every text an id of its own"
+            )
+        answers.append(answer)
+        if answer != answers[0]:
+            raise StudyError(
+                f"{where}: {answer}: the rows before have {answers[0]}; give all rows the same, or make two files"
+            )
+        given[item_id], numbers[item_id] = (text, judgements), number
+    if not given:
+        raise StudyError(f"{path}: no rows; write one JSON object a line with {_FORM}")
+    texts, judged = zip(*given.values(), strict=True)
+    return JudgedTexts(name or path.stem, tuple(given), texts, _padded(judged))
 
 
 def vader_texts(sources: Sequence[str] = DEMO_SOURCES) -> JudgedTexts:
@@ -125,44 +114,6 @@ def _padded(judgements: Sequence[Floats | Sequence[float]]) -> Floats:
     return padded
 
 
-@dataclass(frozen=True)
-class JudgedRow:
-    """A text and its judgements, each in [0, 1] or NaN; a label is the only judgement, 1 or 0."""
-
-    item_id: str
-    text: str
-    judgements: tuple[float, ...]
-    answer: str
-    """The field that they come from: judgments or label."""
-
-
-def _judged_rows(path: Path) -> list[JudgedRow]:
-    """Return the rows of a JSONL file; empty lines are passed over.
-
-    :raises StudyError: the file cannot be read or has no rows, an id is there twice, some rows have judgments and
-        others a label, or a row is not of its form.
-    """
-    rows: list[JudgedRow] = []
-    seen: dict[str, int] = {}
-    for number, values in _objects(path):
-        where = f"{path}: row {number}"
-        row = _row(where, values)
-        if row.item_id in seen:
-            raise StudyError(
-                f"{where}: id: {row.item_id!r} is that of row {seen[row.item_id]} too; give every text an id of its own"
-            )
-        if rows and row.answer != rows[0].answer:
-            raise StudyError(
-                f"{where}: {row.answer}: the rows before have {rows[0].answer}; give all rows the same, or make "
-                "two files"
-            )
-        seen[row.item_id] = number
-        rows.append(row)
-    if not rows:
-        raise StudyError(f"{path}: no rows; write one JSON object a line with {_FORM}")
-    return rows
-
-
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         data = path.read_bytes()
@@ -186,7 +137,8 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, values
 
 
-def _row(where: str, values: dict[str, Any]) -> JudgedRow:
+def _row(where: str, values: dict[str, Any]) -> tuple[str, str, tuple[float, ...], str]:
+    """Return a row's id, text, judgements (a label is the only one, 1 or 0) and the field that they come from."""
     for key in values:
         if key not in _FIELDS:
             near = difflib.get_close_matches(key, _FIELDS, n=1)
@@ -200,12 +152,10 @@ def _row(where: str, values: dict[str, Any]) -> JudgedRow:
         raise StudyError(f"{where}: judgments and label are both there; leave one out")
     answer = answers[0]
     judgements = _judgements(where, values[answer]) if answer == "judgments" else (_label(where, values[answer]),)
-    return JudgedRow(_identifier(where, values["id"]), _string(f"{where}: text", values["text"]), judgements, answer)
-
-
-def _identifier(where: str, value: Any) -> str:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return _string(f"{where}: id", str(value) if is_number else value).strip()
+    item_id = values["id"]
+    if isinstance(item_id, int) and not isinstance(item_id, bool):
+        item_id = str(item_id)
+    return _string(f"{where}: id", item_id).strip(), _string(f"{where}: text", values["text"]), judgements, answer
 
 
 def _string(where: str, value: Any) -> str:

@@ -17,12 +17,13 @@ from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
 from al_assets.study.loop import ALONE, LoopPool, LoopSettings, Scores, scored
-from al_assets.study.panel import PanelKappas, PanelSettings, SimulatedPanel, noisy_oracle, panel_kappas, simulate_panel
+from al_assets.study.panel import PanelSettings, SimulatedPanel, noisy_oracle, panel_kappas, simulate_panel
 from al_assets.study.settings import DatasetSettings, OracleLabeler
 from al_assets.study.workshop import Workshop
 
 _WITHOUT_NOISE = {"expert_kappa": None, "crowd_kappa": None}
 _BOUNDARY_STREAM = 13
+_MOST_LEVELS = 500
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,30 @@ class Trial:
         """
         settings, texts = workshop.study.datasets[dataset], workshop.texts(dataset)
         truth = simulate_panel(texts, settings.panel.model_copy(update=_WITHOUT_NOISE), seed).truth
-        drawn = draw_rows(truth, pool=None, held_out=settings.held_out, prevalence=settings.prevalence, seed=seed)
-        size = len(drawn.pool) if settings.pool is None else settings.pool
-        if size > len(drawn.pool):
+        drawn, held_out = draw_rows(
+            truth, pool=None, held_out=settings.held_out, prevalence=settings.prevalence, seed=seed
+        )
+        size = len(drawn) if settings.pool is None else settings.pool
+        if size > len(drawn):
             raise StudyError(
-                f"datasets.{dataset}.pool: {size} items, but only {len(drawn.pool)} can be had beside held_out "
+                f"datasets.{dataset}.pool: {size} items, but only {len(drawn)} can be had beside held_out "
                 f"{settings.held_out}; ask for fewer, or leave it out for all of them"
             )
-        rows = np.concatenate([drawn.pool, drawn.held_out])
+        rows = np.concatenate([drawn, held_out])
         own = texts.take(rows)
         panel = simulate_panel(own, settings.panel, seed)
-        first = _first(workshop, dataset, panel.truth, rows, seed)
+        if isinstance(settings.labeler, OracleLabeler):
+            first = noisy_oracle(panel.truth, settings.labeler.auc, seed)
+        else:
+            first = workshop.first_scores(dataset, settings.labeler)[rows]
         prevalence = float(panel.truth.mean())
-        scores = Scores(first[:size], first[len(drawn.pool) :])
+        scores = Scores(first[:size], first[len(drawn) :])
         embedding = next(iter(workshop.study.embeddings.values()))
-        vectors = workshop.vectors(dataset, embedding)[drawn.held_out]
+        vectors = workshop.vectors(dataset, embedding)[held_out]
         return cls(
-            drawn.pool[:size],
-            drawn.pool[size:],
-            drawn.held_out,
+            drawn[:size],
+            drawn[size:],
+            held_out,
             panel,
             panel if labelling is None else simulate_panel(own, labelling, seed),
             scores,
@@ -98,32 +104,25 @@ class Trial:
     @property
     def crowd(self) -> Floats:
         """The crowd worker's votes on the lessons, NaN where there is none."""
-        return self.panel.crowd[: self._lessons]
+        return self.panel.crowd[: len(self.lessons)]
 
     @property
     def judged(self) -> Floats:
         """The base experts' votes on the held-out items, shape (items, experts)."""
-        return self.panel.experts[self._lessons :]
+        return self.panel.experts[len(self.lessons) :]
 
     @property
     def held_truth(self) -> NDArray[np.bool_]:
         """The held-out items' truth."""
-        return self.panel.truth[self._lessons :]
-
-    @property
-    def _lessons(self) -> int:
-        return len(self.pool) + len(self.spare)
+        return self.panel.truth[len(self.lessons) :]
 
     def human_kappas(self) -> dict[str, float | None]:
         """Return kappa of experts with each other and of the crowd with them, on both kinds of held-out items."""
         places = {"": np.arange(len(self.held_out)), "_boundary": self.boundary}
-        kappas: dict[str, PanelKappas] = {
-            name: panel_kappas(self.panel, self._lessons + rows) for name, rows in places.items()
-        }
         return {
-            f"{who}_kappa{where}": _known(getattr(each, f"{field}_expert"))
-            for where, each in kappas.items()
-            for who, field in (("expert", "expert"), ("crowd", "crowd"))
+            f"{who}_kappa{where}": _known(kappa)
+            for where, rows in places.items()
+            for who, kappa in zip(("expert", "crowd"), panel_kappas(self.panel, len(self.lessons) + rows), strict=True)
         }
 
     def figures(self, scores: Scores, threshold: float) -> dict[str, float | None]:
@@ -169,9 +168,6 @@ def best_kappa(scores: Floats, votes: Floats) -> float:
     return float(known.max()) if len(known) else float("nan")
 
 
-_MOST_LEVELS = 500
-
-
 def _kappas(called: Floats, votes: Floats) -> Floats:
     """Return Cohen's kappa of each rater with each row of labels, shape (rows, raters)."""
     by_rater = []
@@ -185,15 +181,6 @@ def _kappas(called: Floats, votes: Floats) -> Floats:
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _first(workshop: Workshop, dataset: str, truth: NDArray[np.bool_], rows: NDArray[np.int64], seed: int) -> Floats:
-    labeler = workshop.study.datasets[dataset].labeler
-    if isinstance(labeler, OracleLabeler):
-        return noisy_oracle(truth, labeler.auc, seed)
-    scores = workshop.first_scores(dataset)
-    assert scores is not None
-    return scores[rows]
 
 
 def _boundary(

@@ -75,11 +75,10 @@ class Workshop:
             self._vectors[key] = np.load(path, mmap_mode="r")
         return self._vectors[key]
 
-    def first_scores(self, dataset: str, say: Tell = lambda _: None) -> Floats | None:
-        """Return LLM-0's p_positive of the texts, shape (texts,); None for one that is simulated anew for each seed."""
-        labeler = self.study.datasets[dataset].labeler
-        if isinstance(labeler, OracleLabeler):
-            return None
+    def first_scores(
+        self, dataset: str, labeler: SimilarityLabeler | LabelerSettings, say: Tell = lambda _: None
+    ) -> Floats:
+        """Return LLM-0's p_positive of the texts, shape (texts,); one that is simulated differs from seed to seed."""
         path = self.folder / "cache" / f"llm0-{self.digest(dataset)}-{labeler.fingerprint()}.npy"
         if not path.exists():
             scores = (
@@ -100,7 +99,9 @@ class Workshop:
             self.texts(name)
             for embedding in self.embeddings:
                 self.vectors(name, embedding, say)
-            self.first_scores(name, say)
+            labeler = self.study.datasets[name].labeler
+            if not isinstance(labeler, OracleLabeler):
+                self.first_scores(name, labeler, say)
 
     @cached_property
     def embeddings(self) -> list[EmbeddingSettings]:

@@ -11,22 +11,20 @@ TRUTH = np.random.default_rng(0).permutation(np.arange(1_000) < 300)
 
 def test_the_two_have_the_share_asked_for_and_no_row_in_common() -> None:
     drawn = draw_rows(TRUTH, pool=500, held_out=200, prevalence=0.2, seed=3)
-    rows = np.concatenate([drawn.pool, drawn.held_out])
-    assert (len(drawn.pool), len(drawn.held_out)) == (500, 200)
+    rows = np.concatenate(drawn)
+    assert (len(drawn[0]), len(drawn[1])) == (500, 200)
     assert len(np.unique(rows)) == 700
     assert TRUTH[rows].sum() == 140
     # Both are drawn from the thinned population: the held-out items have its share up to chance.
-    shares = [
-        TRUTH[draw_rows(TRUTH, pool=500, held_out=200, prevalence=0.2, seed=s).held_out].mean() for s in range(50)
-    ]
+    shares = [TRUTH[draw_rows(TRUTH, pool=500, held_out=200, prevalence=0.2, seed=s)[1]].mean() for s in range(50)]
     assert np.mean(shares) == pytest.approx(0.2, abs=0.015)
 
 
 def test_rows_depend_on_the_seed_alone() -> None:
     draws = [draw_rows(TRUTH, pool=50, held_out=20, prevalence=0.5, seed=seed) for seed in (1, 1, 2)]
-    assert draws[0].pool.tolist() == draws[1].pool.tolist()
-    assert draws[0].held_out.tolist() == draws[1].held_out.tolist()
-    assert set(draws[0].pool.tolist()) != set(draws[2].pool.tolist())
+    assert draws[0][0].tolist() == draws[1][0].tolist()
+    assert draws[0][1].tolist() == draws[1][1].tolist()
+    assert set(draws[0][0].tolist()) != set(draws[2][0].tolist())
 
 
 @pytest.mark.parametrize(("pool", "held_out", "prevalence"), [(500, 200, None), (500, 200, 0.2), (37, 0, 0.05)])
@@ -41,17 +39,17 @@ def test_the_random_stream_is_that_of_the_recorded_benchmarks(
         yes, no = rng.permutation(np.flatnonzero(TRUTH)), rng.permutation(np.flatnonzero(~TRUTH))
         chosen = rng.permutation(np.concatenate([yes[:positive], no[: pool + held_out - positive]]))
     drawn = draw_rows(TRUTH, pool=pool, held_out=held_out, prevalence=prevalence, seed=7)
-    assert drawn.pool.tolist() == chosen[:pool].tolist()
-    assert drawn.held_out.tolist() == chosen[pool:].tolist()
+    assert drawn[0].tolist() == chosen[:pool].tolist()
+    assert drawn[1].tolist() == chosen[pool:].tolist()
 
 
 def test_all_that_are_left() -> None:
     natural = draw_rows(TRUTH, pool=None, held_out=100, prevalence=None, seed=0)
-    assert sorted([*natural.pool, *natural.held_out]) == list(range(1_000))
+    assert sorted([*natural[0], *natural[1]]) == list(range(1_000))
     thinned = draw_rows(TRUTH, pool=None, held_out=100, prevalence=0.1, seed=0)
-    rows = np.concatenate([thinned.pool, thinned.held_out])
+    rows = np.concatenate(thinned)
     # All 700 negatives; 78 positives are a tenth of 778.
-    assert (len(rows), TRUTH[rows].sum(), len(thinned.held_out)) == (778, 78, 100)
+    assert (len(rows), TRUTH[rows].sum(), len(thinned[1])) == (778, 78, 100)
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.99))
@@ -66,7 +64,7 @@ def test_all_that_are_left_is_the_largest_draw_there_is(positives: int, negative
         with pytest.raises(StudyError, match="pool all, held_out 0: only 0 of"):
             draw_rows(truth, pool=None, held_out=0, prevalence=prevalence, seed=0)
     else:
-        assert len(draw_rows(truth, pool=None, held_out=0, prevalence=prevalence, seed=0).pool) == max(fitting)
+        assert len(draw_rows(truth, pool=None, held_out=0, prevalence=prevalence, seed=0)[0]) == max(fitting)
 
 
 @pytest.mark.parametrize(

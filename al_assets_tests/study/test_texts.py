@@ -112,22 +112,6 @@ def test_taken_rows_come_in_the_order_asked_for() -> None:
     assert taken.judgements.tolist() == [[0.5, 0], [0, 1]]
 
 
-@pytest.mark.parametrize(
-    ("ids", "judgements", "message"),
-    [
-        (("a",), np.ones((2, 1)), "1 item_ids, 2 texts and judgements of shape"),
-        (("a", "b"), np.ones(2), "judgements of shape"),
-        (("a", "a"), np.ones((2, 1)), "some are there twice"),
-        (("a", "b"), np.array([[2.0], [NAN]]), "1 are out of range and 1 texts have none"),
-    ],
-)
-def test_parts_that_do_not_belong_together_are_refused(
-    ids: tuple[str, ...], judgements: np.ndarray, message: str
-) -> None:
-    with pytest.raises(StudyError, match=message):
-        JudgedTexts("some", ids, ("x", "y"), judgements)
-
-
 def test_vader_judgements_are_the_demos_votes() -> None:
     texts, rated = vader_texts(), vader.load_texts()
     assert (texts.name, len(texts)) == ("vader", rated.height)

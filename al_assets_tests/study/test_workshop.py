@@ -4,7 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from al_assets.agreement.core.kappa import Floats
 from al_assets.study import StudyError
+from al_assets.study.settings import OracleLabeler
 from al_assets.study.workshop import Workshop, model_location
 from al_assets_tests.support.studies import BAD, small_study
 
@@ -15,15 +17,20 @@ def workshop(study_folder: Path, folder: Path, labeler: dict[str, Any]) -> Works
     return Workshop(small_study(study_folder, datasets=datasets), folder)
 
 
+def first_scores(own: Workshop) -> Floats:
+    labeler = own.study.datasets["words"].labeler
+    assert not isinstance(labeler, OracleLabeler)
+    return own.first_scores("words", labeler)
+
+
 def test_what_is_shared_is_computed_once(study_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = workshop(study_folder, tmp_path, {"kind": "keywords", "positive": list(BAD)})
     said: list[str] = []
     first.prepare(said.append)
     assert any("embedding, 700 of" in line or "embedding, 6" in line for line in said)
-    vectors, scores = first.vectors("words", first.embeddings[0]), first.first_scores("words")
+    vectors, scores = first.vectors("words", first.embeddings[0]), first_scores(first)
     assert vectors.shape == (len(first.texts("words")), 64)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert scores is not None
     # A keyword labeler without a vote says the expected prevalence.
     assert set(scores.tolist()) == {1.0, 0.1}
 
@@ -32,13 +39,12 @@ def test_what_is_shared_is_computed_once(study_folder: Path, tmp_path: Path, mon
     again = workshop(study_folder, tmp_path, {"kind": "keywords", "positive": list(BAD)})
     again.prepare()
     assert np.array_equal(again.vectors("words", again.embeddings[0]), vectors)
-    assert np.array_equal(again.first_scores("words"), scores)  # type: ignore[arg-type]
+    assert np.array_equal(first_scores(again), scores)
 
 
 def test_similarity_to_a_sentence_ranks(study_folder: Path, tmp_path: Path) -> None:
     own = workshop(study_folder, tmp_path, {"kind": "similarity", "sentence": " ".join(BAD)})
-    scores = own.first_scores("words")
-    assert scores is not None
+    scores = first_scores(own)
     bad = np.nanmean(own.texts("words").judgements, axis=1) > 0.5
     assert scores[bad].mean() > scores[~bad].mean()
     assert scores.min() >= 0

@@ -58,8 +58,7 @@ def draw_pool(
     :param prevalence: the positive share to thin to, in (0, 1); None leaves it as it is.
     :raises StudyError: there are not enough positive or negative items.
     """
-    drawn = draw_rows(truth, pool=items, held_out=held_out, prevalence=prevalence, seed=seed)
-    pool, held = drawn.pool, drawn.held_out
+    pool, held = draw_rows(truth, pool=items, held_out=held_out, prevalence=prevalence, seed=seed)
     return HiddenPool(vectors[pool], truth[pool], scores[pool], vectors[held], truth[held], scores[held])
 
 
