@@ -54,6 +54,11 @@ def frame(*parts: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return checked_rows(pl.DataFrame([each for part in parts for each in part], infer_schema_length=None))
 
 
+def framed(table: Callable[..., list[Row]]) -> Callable[..., pl.DataFrame]:
+    """What gives a table of the summary, as what gives a frame."""
+    return lambda *args, **options: pl.DataFrame(table(*args, **options), infer_schema_length=None)
+
+
 LABELS = (100, 200, 300)
 SIZES = (100, 1_000, 10_000)
 SHIFT = (0.0, 0.02, -0.02, 0.01, -0.01)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,8 +16,8 @@ BASELINES = (CROWD, LLM0)
 """Strategies that pick nothing: the crowd's random sample and the first labeler itself."""
 METRICS = ("kappa", "kappa_boundary")
 """Agreement with the experts on held-out items: drawn at random, and picked by LLM-0's boundary pairs."""
-SETTING = {"dataset": pl.String, "student": pl.String, "embedding": pl.String, "budget": pl.Int64}
-"""The columns of a frame that name a setting."""
+SummaryRow = dict[str, Any]
+"""A row of one of the summary's tables, by column."""
 
 
 class Setting(NamedTuple):
@@ -67,6 +67,17 @@ class Arm:
         """Return the mean over seeds of a figure in the last round; None if no seed has it."""
         values = self.last(self.seeds, name)
         return None if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def setting_of(row: SummaryRow) -> Setting:
+    """Return the setting that a row is of."""
+    return Setting(*(row[name] for name in Setting._fields))
+
+
+def matching(rows: Iterable[SummaryRow], setting: Setting | None = None, **values: Any) -> list[SummaryRow]:
+    """Return the rows of one setting, and of these values; an empty budget is a value of its own."""
+    wanted = {**(setting._asdict() if setting else {}), **values}
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
 def arms_of(rows: pl.DataFrame) -> list[Arm]:

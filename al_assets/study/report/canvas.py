@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from al_assets.pictures import BAND, NEUTRAL, recoloured
-from al_assets.study.report.arms import Setting
-from al_assets.study.report.summary import StudySummary, matching
-from al_assets.study.report.wording import SummaryRow, setting_title
+from al_assets.study.report.arms import Setting, SummaryRow, matching
+from al_assets.study.report.summary import StudySummary
+from al_assets.study.report.wording import setting_title
 
 INK = NEUTRAL
 
@@ -72,18 +70,18 @@ def sheet(titles: Sequence[str], *, width: float = 4.3, height: float = 3.3, col
 
 def small_multiples(
     summary: StudySummary,
-    frame: pl.DataFrame,
+    rows: list[SummaryRow],
     draw: Callable[[Any, Setting], None],
     *,
     height: float = 3.3,
     columns: int = 4,
 ) -> Any:
-    """Return a figure with a panel for each setting that a frame has rows of, under its name; None if there is none.
+    """Return a figure with a panel for each setting that there are rows of, under its name; None if there is none.
 
     :param draw: draws a setting into its panel.
     :param height: of a panel; ``columns`` those of the legend.
     """
-    settings = [each for each in summary.settings if not matching(frame, each).is_empty()]
+    settings = [each for each in summary.settings if matching(rows, each)]
     if not settings:
         return None
     figure, panels = sheet([setting_title(each, summary.settings) for each in settings], height=height)

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.study.report.arms import (
     BASELINES,
     METRICS,
     RANDOM,
-    SETTING,
     Arm,
     Setting,
+    SummaryRow,
     all_seeds,
     base_settings,
     baseline,
@@ -23,10 +22,6 @@ from al_assets.study.report.seed_statistics import SeedEstimate, holm, mean_over
 
 LAST, AREA = "last", "area"
 """The last round that both arms have; and the area between the curves divided by the range of labels."""
-_COMPARED = {
-    "metric": pl.String, "measure": pl.String, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-    "p": pl.Float64, "seeds": pl.Int64, "side": pl.String,
-}  # fmt: skip
 
 
 def difference_by_seed(first: Arm, second: Arm, metric: str, measure: str) -> Floats:
@@ -65,7 +60,7 @@ def _area(x: Floats, y: Floats, other_x: Floats, other_y: Floats) -> float:
     return float(difference[0] if len(grid) == 1 else np.trapezoid(difference, grid) / (high - low))
 
 
-def against_random(arms: Sequence[Arm]) -> pl.DataFrame:
+def against_random(arms: Sequence[Arm]) -> list[SummaryRow]:
     """Return how every strategy differs from random at equal labels.
 
     :return: one row a setting, strategy, metric and measure: difference, low, high, p, ``p_holm`` (over everything
@@ -81,11 +76,10 @@ def against_random(arms: Sequence[Arm]) -> pl.DataFrame:
                 labels = {"labels": arm.level("labels"), "random_labels": random.level("labels")}
                 rows += [{**row, **labels} for row in _rows(setting, {"strategy": arm.strategy}, arm, random)]
     _correct(rows)
-    further = {"labels": pl.Float64, "random_labels": pl.Float64, "p_holm": pl.Float64}
-    return pl.DataFrame(rows, schema={**SETTING, "strategy": pl.String, **_COMPARED, **further}, orient="row")
+    return rows
 
 
-def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
+def default_against_best(arms: Sequence[Arm], default: str) -> list[SummaryRow]:
     """Return whether the default strategy is the best of each setting, or within noise of it.
 
     The best is the one of the highest mean. As it was picked for that, the difference is biased against the default.
@@ -112,11 +106,10 @@ def default_against_best(arms: Sequence[Arm], default: str) -> pl.DataFrame:
                         "behind": ", ".join(ahead),
                     }
                 )
-    schema = {**SETTING, "best": pl.String, **_COMPARED, "verdict": pl.String, "behind": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return rows
 
 
-def controls(arms: Sequence[Arm]) -> pl.DataFrame:
+def controls(arms: Sequence[Arm]) -> list[SummaryRow]:
     """Return what each control does: variant - base of the same data set, strategy and student, paired by seed.
 
     Embeddings that were run with the base settings are compared too, with the first of them.
@@ -136,8 +129,7 @@ def controls(arms: Sequence[Arm]) -> pl.DataFrame:
         for row in _rows(arm.setting, {"variant": name, "strategy": arm.strategy}, arm, base):
             levels = {"base_level": base.level(row["metric"]), "level": arm.level(row["metric"])}
             rows.append({**row, **levels})
-    schema = {**SETTING, "variant": pl.String, "strategy": pl.String, **_COMPARED}
-    return pl.DataFrame(rows, schema={**schema, "base_level": pl.Float64, "level": pl.Float64}, orient="row")
+    return rows
 
 
 def _verdict(estimate: SeedEstimate, is_best: bool) -> str:
@@ -159,24 +151,22 @@ def _first_embedding(arms: Sequence[Arm], arm: Arm) -> Arm | None:
     return None if first is arm else first
 
 
-def _rows(setting: Setting, names: Mapping[str, str], first: Arm, second: Arm) -> list[dict[str, Any]]:
+def _rows(setting: Setting, names: Mapping[str, str], first: Arm, second: Arm) -> list[SummaryRow]:
     estimates = {
         (metric, measure): compare(first, second, metric, measure) for metric in METRICS for measure in (LAST, AREA)
     }
     return [_row(setting, names, *what, each) for what, each in estimates.items() if each.mean is not None]
 
 
-def _row(
-    setting: Setting, names: Mapping[str, str], metric: str, measure: str, estimate: SeedEstimate
-) -> dict[str, Any]:
+def _row(setting: Setting, names: Mapping[str, str], metric: str, measure: str, estimate: SeedEstimate) -> SummaryRow:
     return {
         **setting._asdict(), **names, "metric": metric, "measure": measure, **estimate.columns("difference"),
         "p": estimate.p, "seeds": estimate.seeds, "side": estimate.side,
     }  # fmt: skip
 
 
-def _correct(rows: list[dict[str, Any]]) -> None:
-    families: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+def _correct(rows: list[SummaryRow]) -> None:
+    families: dict[tuple[Any, ...], list[SummaryRow]] = {}
     for row in rows:
         families.setdefault(tuple(row[name] for name in ("dataset", "student", "metric", "measure")), []).append(row)
     for family in families.values():

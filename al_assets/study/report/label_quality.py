@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from al_assets.study.cells import CROWD
-from al_assets.study.report.arms import BASELINES, METRICS, SETTING, Arm, all_seeds, baseline
+from al_assets.study.report.arms import BASELINES, METRICS, Arm, Setting, SummaryRow, all_seeds, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.saving import EXACT, FEWER, MORE
 from al_assets.study.report.seed_statistics import (
+    SeedEstimate,
     bootstrap_ends,
     drawn_means,
     first_crossing,
@@ -19,18 +19,8 @@ from al_assets.study.report.seed_statistics import (
     seed_draws,
 )
 
+_NONE = SeedEstimate(None, None, None, None, 0)
 _VARIANT = re.compile(r"expert kappa (\d*\.?\d+)")
-_ARM = {**SETTING, "strategy": pl.String, "metric": pl.String}
-_POINTS = {
-    **_ARM, "expert_kappa": pl.Float64, "level": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-    "crowd_level": pl.Float64, "crowd_low": pl.Float64, "crowd_high": pl.Float64, "crowd_labels": pl.Float64,
-    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "seeds": pl.Int64,
-    "side": pl.String,
-}  # fmt: skip
-_LIMITS = {
-    **_ARM, "limit": pl.Float64, "bound": pl.String, "low": pl.Float64, "low_bound": pl.String, "high": pl.Float64,
-    "high_bound": pl.String, "lowest": pl.Float64, "highest": pl.Float64, "below_share": pl.Float64, "seeds": pl.Int64,
-}  # fmt: skip
 
 
 def expert_kappa_of(variant: str) -> float | None:
@@ -39,31 +29,31 @@ def expert_kappa_of(variant: str) -> float | None:
     return float(named[1]) if named else None
 
 
-def label_quality(arms: Sequence[Arm]) -> pl.DataFrame:
+def label_quality(arms: Sequence[Arm]) -> list[SummaryRow]:
     """Return kappa in the last round by the agreement of the experts that labelled, against the crowd's largest sample.
 
     :return: one row an arm, metric and expert kappa: level, low, high, ``crowd_level`` with its interval and labels,
         ``difference`` (curated - crowd, paired by seed) with its interval, seeds, side; those of the crowd are null
         without a crowd.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[SummaryRow] = []
     for arm, quality in _noisy(arms):
         crowd = baseline(arms, CROWD, arm.setting, arm.variant)
         for metric in METRICS:
-            own = mean_over_seeds(arm.last(arm.seeds, metric))
-            row = {**_named(arm), "metric": metric, "expert_kappa": quality, **own.columns("level"),
-                   "seeds": own.seeds, "side": "unknown"}  # fmt: skip
+            own, theirs, gap = mean_over_seeds(arm.last(arm.seeds, metric)), _NONE, _NONE
             if crowd is not None:
                 theirs, gap = mean_over_seeds(crowd.last(crowd.seeds, metric)), compare(arm, crowd, metric, LAST)
-                row |= {**theirs.columns("crowd_level", "crowd_"), **gap.columns("difference", "difference_"),
-                        "crowd_labels": crowd.level("labels"), "side": gap.side}  # fmt: skip
             if own.mean is not None:
-                rows.append(row)
-    order = [*_ARM, "expert_kappa"]
-    return pl.DataFrame(rows, schema=_POINTS, orient="row").sort(*order, nulls_last=False)
+                rows.append({
+                    **_named(arm), "metric": metric, "expert_kappa": quality, **own.columns("level"),
+                    **theirs.columns("crowd_level", "crowd_"), "crowd_labels": crowd.level("labels") if crowd else None,
+                    **gap.columns("difference", "difference_"), "seeds": own.seeds, "side": gap.side,
+                })  # fmt: skip
+    order = (*Setting._fields, "strategy", "metric", "expert_kappa")
+    return sorted(rows, key=lambda row: [(row[name] is not None, row[name]) for name in order])
 
 
-def label_quality_limits(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
+def label_quality_limits(arms: Sequence[Arm], *, seed: int = 0) -> list[SummaryRow]:
     """Return the expert kappa at which the curated curve falls below the crowd's largest sample, going down.
 
     Linear between the expert kappas that were run; the interval is a bootstrap over seeds, paired.
@@ -82,10 +72,10 @@ def label_quality_limits(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
         pairs = [(quality, arm, crowd) for quality, arm, crowd in against if crowd is not None]
         for metric in METRICS if pairs else ():
             rows += _limit(pairs, metric, seed)
-    return pl.DataFrame(rows, schema=_LIMITS, orient="row")
+    return rows
 
 
-def _limit(pairs: Sequence[tuple[float, Arm, Arm]], metric: str, seed: int) -> list[dict[str, Any]]:
+def _limit(pairs: Sequence[tuple[float, Arm, Arm]], metric: str, seed: int) -> list[SummaryRow]:
     seeds = all_seeds([each for _, arm, crowd in pairs for each in (arm, crowd)])
     gaps = np.column_stack([crowd.last(seeds, metric) - arm.last(seeds, metric) for _, arm, crowd in pairs])
     known = ~np.isnan(gaps).all(axis=0)
@@ -100,14 +90,13 @@ def _limit(pairs: Sequence[tuple[float, Arm, Arm]], metric: str, seed: int) -> l
     limits = np.where(at_once, np.inf, np.where(np.isinf(crossings), -np.inf, -crossings))
     count = int((~np.isnan(gaps[:, known]).any(axis=1)).sum())
     ends = bootstrap_ends(np.where(np.isnan(crossings), np.nan, limits)[1:], count)
-    row: dict[str, Any] = {**_named(pairs[0][1]), "metric": metric, "lowest": float(qualities.min()),
-                           "highest": float(qualities.max()), "below_share": float(np.isfinite(crossings[1:]).mean()),
-                           "seeds": count}  # fmt: skip
+    row: SummaryRow = {**_named(pairs[0][1]), "metric": metric}
     for name, value in (("limit", limits[0]), ("low", ends and ends[0]), ("high", ends and ends[1])):
         bound = None if value is None else EXACT if np.isfinite(value) else MORE if value > 0 else FEWER
         row[name] = float(value) if value is not None and bound == EXACT else None
         row["bound" if name == "limit" else f"{name}_bound"] = bound
-    return [row]
+    row |= {"lowest": float(qualities.min()), "highest": float(qualities.max())}
+    return [{**row, "below_share": float(np.isfinite(crossings[1:]).mean()), "seeds": count}]
 
 
 def _noisy(arms: Sequence[Arm]) -> list[tuple[Arm, float]]:
@@ -115,5 +104,5 @@ def _noisy(arms: Sequence[Arm]) -> list[tuple[Arm, float]]:
     return [(arm, quality) for arm, quality in qualities if quality is not None]
 
 
-def _named(arm: Arm) -> dict[str, Any]:
+def _named(arm: Arm) -> SummaryRow:
     return {**arm.setting._asdict(), "strategy": arm.strategy}

@@ -19,14 +19,13 @@ from al_assets.curation.runner import THREADS
 from al_assets.pictures import svg
 from al_assets.storage.atomic import write_bytes
 from al_assets.study.report import wording
-from al_assets.study.report.arms import BASELINES, Setting
+from al_assets.study.report.arms import BASELINES, Setting, SummaryRow, matching, setting_of
 from al_assets.study.report.canvas import for_file
 from al_assets.study.report.pictures import study_figures
 from al_assets.study.report.result_rows import rows_file, tidy_rows
 from al_assets.study.report.saving import EXACT, FEWER, MORE
-from al_assets.study.report.summary import PROBES, StudySummary, matching, summarise
+from al_assets.study.report.summary import PROBES, StudySummary, summarise
 from al_assets.study.report.web_page import html_page
-from al_assets.study.report.wording import SummaryRow
 from al_assets.study.settings import Study
 
 ROWS = "rows.csv.gz"
@@ -124,8 +123,7 @@ def _markdown_environment(settings: Sequence[Setting]) -> Environment:
     )  # fmt: skip
 
     def title(row: SummaryRow | Setting) -> str:
-        setting = row if isinstance(row, Setting) else Setting(*(row[name] for name in Setting._fields))
-        return wording.setting_title(setting, settings)
+        return wording.setting_title(row if isinstance(row, Setting) else setting_of(row), settings)
 
     said = (
         wording.decimal, wording.estimate, wording.difference, wording.differs, wording.ends, wording.percent,
@@ -136,7 +134,7 @@ def _markdown_environment(settings: Sequence[Setting]) -> Environment:
     environment.filters.update({form.__name__: form for form in said})
     environment.filters.update(
         setting_title=title,
-        where=_where,
+        where=matching,
         first_or_none=lambda rows: next(iter(rows), None),
         last_or_none=lambda rows: next(iter(reversed(rows)), None),
         strong=lambda text, strong: Markup(f"**{_escaped(text)}**") if strong and text else text,
@@ -155,16 +153,6 @@ def _markdown_environment(settings: Sequence[Setting]) -> Environment:
         mean_percent=lambda row: wording.percent(row["mean"]),
     )
     return environment
-
-
-def _where(
-    rows: pl.DataFrame | Sequence[SummaryRow], setting: Setting | None = None, **names: Any
-) -> Sequence[SummaryRow]:
-    """Return the rows of one setting, and of these values."""
-    if isinstance(rows, pl.DataFrame):
-        return matching(rows, setting, **names).to_dicts()
-    wanted = {**(setting._asdict() if setting else {}), **names}
-    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
 def _escaped(value: Any) -> Markup:

@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import polars as pl
-
 from al_assets.pictures import BAND
-from al_assets.study.cells import CROWD, LLM0
-from al_assets.study.report.arms import BASELINES, RANDOM, Setting
+from al_assets.study.cells import CROWD
+from al_assets.study.report.arms import BASELINES, RANDOM, Setting, SummaryRow, matching, setting_of
 from al_assets.study.report.canvas import COLOURS, INK, Look, legend, looks_of, sheet, small_multiples, whisker
 from al_assets.study.report.comparison import AREA, LAST
 from al_assets.study.report.saving import EXACT, FEWER, MORE
-from al_assets.study.report.summary import StudySummary, matching
-from al_assets.study.report.wording import SummaryRow, crowd_amount, setting_title
+from al_assets.study.report.summary import StudySummary
+from al_assets.study.report.wording import crowd_amount, setting_title
 
 _AXIS = {"kappa": "kappa, population", "kappa_boundary": "kappa, boundary items"}
 _THOUSAND = 1_000
@@ -47,33 +45,38 @@ def _curves(summary: StudySummary, metric: str) -> Any:
     return small_multiples(summary, frame, draw, height=3.7)
 
 
-def _base(frame: pl.DataFrame, **values: Any) -> pl.DataFrame:
+def _base(rows: list[SummaryRow], **values: Any) -> list[SummaryRow]:
     """Return the rows of strategies that pick, with the base settings, and of these values."""
-    return matching(frame, variant="", **values).filter(~pl.col("strategy").is_in(BASELINES))
+    return [row for row in matching(rows, variant="", **values) if row["strategy"] not in BASELINES]
 
 
-def _lines(summary: StudySummary, panel: Any, own: pl.DataFrame, *, whiskers: bool) -> tuple[float, float]:
+def _lines(summary: StudySummary, panel: Any, own: list[SummaryRow], *, whiskers: bool) -> tuple[float, float]:
     """Draw a line for each strategy and return the span of labels that leaves room for the whiskers."""
-    strategies = [name for name in summary.strategies if name in set(own["strategy"])]
     looks = looks_of(summary.strategies, summary.default)
-    labels = own.filter(~pl.col("strategy").is_in((CROWD, LLM0)))["labels"].to_list()
+    labels = [row["labels"] for row in own]
     low, high = min(labels), max(labels)
     step = max(high - low, 0.2 * high, 1.0) * 0.022
     aside = 1
-    for name in strategies:
-        rows = own.filter(pl.col("strategy") == name).sort("round").to_dicts()
+    for name in summary.strategies:
+        rows = matching(own, strategy=name)
+        if not rows:
+            continue
         look = looks[name]
         x, y = [row["labels"] for row in rows], [row["mean"] for row in rows]
         panel.plot(x, y, color=look.colour, marker=look.marker, markersize=4, linestyle=look.line, linewidth=look.width,
                    label=name, zorder=3 if name == summary.default else 2)  # fmt: skip
         if name in (summary.default, RANDOM):
-            known = [row for row in rows if row["low"] is not None]
-            bounds = [[row[end] for row in known] for end in ("labels", "low", "high")]
-            panel.fill_between(*bounds, color=look.colour, alpha=0.14, linewidth=0)
+            _band(panel, rows, ("labels", "low", "high"), look.colour, 0.14)
         elif whiskers and rows[-1]["low"] is not None:
             aside += 1
             whisker(panel, high + aside * step, rows[-1], look)
     return low - 2 * step, high + (aside + 2) * step
+
+
+def _band(panel: Any, rows: Sequence[SummaryRow], names: tuple[str, str, str], colour: str, alpha: float) -> None:
+    """Fill between the ends of intervals; ``names``: the columns of x, low and high."""
+    known = [row for row in rows if row[names[1]] is not None]
+    panel.fill_between(*([row[name] for row in known] for name in names), color=colour, alpha=alpha, linewidth=0)
 
 
 def _levels(summary: StudySummary, panel: Any, setting: Setting, suffix: str) -> None:
@@ -81,7 +84,7 @@ def _levels(summary: StudySummary, panel: Any, setting: Setting, suffix: str) ->
         "expert_kappa": ("expert with expert", "-"), "crowd_kappa": ("crowd worker with experts", (0, (6, 2, 1, 2))),
         "crowd_largest": ("student on the largest crowd sample", (0, (2, 1.5))), "llm0": ("LLM-0", (0, (1, 2.5))),
     }  # fmt: skip
-    references = {row["name"]: row["mean"] for row in matching(summary.references, setting).iter_rows(named=True)}
+    references = {row["name"]: row["mean"] for row in matching(summary.references, setting)}
     for name, (title, line) in names.items():
         if name + suffix in references:
             panel.axhline(references[name + suffix], color=INK, linewidth=1, linestyle=line, label=title, zorder=1)
@@ -93,8 +96,8 @@ def _positive_share(summary: StudySummary) -> Any:
     def draw(panel: Any, setting: Setting) -> None:
         panel.set_xlim(*_lines(summary, panel, matching(frame, setting), whiskers=False))
         share = matching(summary.references, setting, name="prevalence")
-        if not share.is_empty():
-            panel.axhline(share["mean"][0], color=INK, linewidth=1, linestyle=(0, (1, 2.5)), label="held-out items")
+        if share:
+            panel.axhline(share[0]["mean"], color=INK, linewidth=1, linestyle=(0, (1, 2.5)), label="held-out items")
         panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         panel.set_ylim(bottom=0)
         panel.set(xlabel="expert labels", ylabel="positive among the picks")
@@ -104,13 +107,13 @@ def _positive_share(summary: StudySummary) -> Any:
 
 def _forest(summary: StudySummary) -> Any:
     frame = matching(summary.against_random, metric="kappa")
-    names = [name for name in summary.strategies if name in set(frame["strategy"])]
+    names = [name for name in summary.strategies if matching(frame, strategy=name)]
     looks = looks_of(summary.strategies, summary.default)
     marks = {AREA: (0.13, "o", "whole curve"), LAST: (-0.13, "D", "last round")}
 
     def draw(panel: Any, setting: Setting) -> None:
         for measure, (shift, marker, title) in marks.items():
-            for row in matching(frame, setting, measure=measure).iter_rows(named=True):
+            for row in matching(frame, setting, measure=measure):
                 colour = looks[row["strategy"]].colour
                 place, mean = shift - names.index(row["strategy"]), row["difference"]
                 if row["low"] is not None:
@@ -132,18 +135,17 @@ def _crowd(summary: StudySummary, metric: str) -> Any:
     frame = matching(summary.equivalents, metric=metric, strategy=summary.default)
 
     def draw(panel: Any, setting: Setting) -> None:
-        row = matching(frame, setting).row(0, named=True)
+        row = matching(frame, setting)[0]
         crowd = _crowd_curve(summary, setting, metric)
-        x, y = crowd["labels"].to_numpy(), crowd["mean"].to_numpy()
-        known = crowd.drop_nulls("low")
-        panel.fill_between(known["labels"], known["low"], known["high"], color=COLOURS[1], alpha=0.16, linewidth=0)
+        x, y = ([each[name] for each in crowd] for name in ("labels", "mean"))
+        _band(panel, crowd, ("labels", "low", "high"), COLOURS[1], 0.16)
         panel.plot(x, y, color=COLOURS[1], marker="s", markersize=4, label="student on crowd labels")
         own = matching(summary.curves, setting, variant="", strategy=summary.default, metric=metric)
-        _level_of(summary, panel, own.sort("round").row(-1, named=True))
+        _level_of(summary, panel, own[-1])
         panel.plot([row["labels"]], [row["level"]], color=COLOURS[0], marker="o", markersize=6, linestyle="none")
         _equivalent(panel, row)
         panel.set_xscale("log")
-        _ticks(panel, x.tolist())
+        _ticks(panel, x)
         panel.set(xlabel="labels", ylabel=_AXIS[metric])
 
     return small_multiples(summary, frame, draw, columns=2)
@@ -175,21 +177,20 @@ def _equivalent(panel: Any, row: SummaryRow) -> None:
                        solid_capstyle="butt", label="its 95 % interval")  # fmt: skip
 
 
-def _crowd_curve(summary: StudySummary, setting: Setting, metric: str) -> pl.DataFrame:
+def _crowd_curve(summary: StudySummary, setting: Setting, metric: str) -> list[SummaryRow]:
     rows = matching(
         summary.curves, strategy=CROWD, variant="", metric=metric, dataset=setting.dataset, student=setting.student
     )
     for name in ("embedding", "budget"):
-        same = matching(rows, **{name: getattr(setting, name)})
         # As ``arms.baseline`` picks it: the same if there is one, else the first in order.
-        rows = matching(rows, **{name: rows[name][0]}) if same.is_empty() else same
-    return rows.sort("round")
+        rows = matching(rows, **{name: getattr(setting, name)}) or matching(rows, **{name: rows[0][name]})
+    return rows
 
 
 def _label_quality(summary: StudySummary) -> Any:
     """Draw the last kappa by the experts' agreement, beside the crowd's largest sample."""
     frame = summary.quality
-    settings = [Setting(*row) for row in frame.select(Setting._fields).unique(maintain_order=True).iter_rows()]
+    settings = list(dict.fromkeys(setting_of(row) for row in frame))
     if not settings:
         return None
     titles = [(setting, metric) for setting in settings for metric in _AXIS]
@@ -197,7 +198,7 @@ def _label_quality(summary: StudySummary) -> Any:
     looks = looks_of(summary.strategies, summary.default)
     for (setting, metric), panel in zip(titles, panels, strict=True):
         for name in summary.strategies:
-            rows = matching(frame, setting, metric=metric, strategy=name).sort("expert_kappa").to_dicts()
+            rows = matching(frame, setting, metric=metric, strategy=name)
             if rows:
                 _quality_lines(panel, rows, looks[name], name)
         panel.set(xlabel="kappa among the experts who label", ylabel=_AXIS[metric])
@@ -218,9 +219,7 @@ def _quality_lines(panel: Any, rows: Sequence[SummaryRow], look: Look, name: str
         x = [row["expert_kappa"] for row in known]
         panel.plot(x, [row["crowd_level"] for row in known], color=COLOURS[1], linestyle=(0, (2, 1.5)),
                    label="largest crowd sample")  # fmt: skip
-        sure = [row for row in known if row["crowd_low"] is not None]
-        ends = [[row[end] for row in sure] for end in ("expert_kappa", "crowd_low", "crowd_high")]
-        panel.fill_between(*ends, color=COLOURS[1], alpha=0.14, linewidth=0)
+        _band(panel, known, ("expert_kappa", "crowd_low", "crowd_high"), COLOURS[1], 0.14)
 
 
 def _scopes(summary: StudySummary) -> Any:
@@ -229,8 +228,8 @@ def _scopes(summary: StudySummary) -> Any:
 
     def draw(panel: Any, setting: Setting) -> None:
         for name in [*summary.strategies, CROWD]:
-            own = matching(summary.curves, setting, variant="", strategy=name).sort("round")
-            x, y = (matching(own, metric=metric).to_dicts() for metric in _AXIS)
+            own = matching(summary.curves, setting, variant="", strategy=name)
+            x, y = (matching(own, metric=metric) for metric in _AXIS)
             if x and y:
                 title = "crowd, largest sample" if name == CROWD else name
                 _cross(panel, x[-1], y[-1], looks[name], title)
@@ -257,7 +256,7 @@ def _cross(panel: Any, x: SummaryRow, y: SummaryRow, look: Look, title: str) -> 
 def _seconds(summary: StudySummary) -> Any:
     """Draw the seconds of a round: all, curation, training."""
     frame = _base(summary.times)
-    names = [name for name in summary.strategies if name in set(frame["strategy"])]
+    names = [name for name in summary.strategies if matching(frame, strategy=name)]
     parts = {
         "seconds": ("all", BAND),
         "curation_seconds": ("curation", COLOURS[0]),
@@ -265,7 +264,7 @@ def _seconds(summary: StudySummary) -> Any:
     }
 
     def draw(panel: Any, setting: Setting) -> None:
-        means = {(row["part"], row["strategy"]): row["mean"] for row in matching(frame, setting).iter_rows(named=True)}
+        means = {(row["part"], row["strategy"]): row["mean"] for row in matching(frame, setting)}
         widths = {part: [means.get((part, name), 0.0) for name in names] for part in parts}
         places = [-at for at in range(len(names))]
         for part, (title, colour) in parts.items():

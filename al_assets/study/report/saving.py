@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import polars as pl
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD
-from al_assets.study.report.arms import METRICS, RANDOM, SETTING, Arm, Setting, all_seeds, base_settings, baseline
+from al_assets.study.report.arms import METRICS, RANDOM, Arm, Setting, SummaryRow, all_seeds, base_settings, baseline
 from al_assets.study.report.comparison import LAST, compare
 from al_assets.study.report.seed_statistics import bootstrap_ends, drawn_means, first_crossing, isotonic, seed_draws
 
@@ -17,23 +15,6 @@ EXACT, MORE, FEWER = "=", ">", "<"
 """Whether a number is known, or only that it lies above or below what was run."""
 CROWD_TARGET, RANDOM_TARGET, HIGHEST_TARGET = "crowd's largest sample", "random's last round", ".8 of the highest mean"
 _HIGHEST_SHARE = 0.8
-_NEEDED = {
-    **SETTING, "strategy": pl.String, "metric": pl.String, "target": pl.String, "level": pl.Float64,
-    "labels": pl.Float64, "bound": pl.String, "low": pl.Float64, "high": pl.Float64, "interval": pl.Boolean,
-    "first_labels": pl.Float64, "last_labels": pl.Float64, "reached_share": pl.Float64, "seeds": pl.Int64,
-    **{
-        f"{against}_{name}": pl.String if name == "bound" else pl.Boolean if name == "interval" else pl.Float64
-        for against in ("random", "crowd") for name in ("factor", "bound", "low", "high", "interval")
-    },
-}  # fmt: skip
-_EQUIVALENT = {
-    **SETTING, "strategy": pl.String, "metric": pl.String, "level": pl.Float64, "labels": pl.Float64,
-    "votes": pl.Float64, "crowd_labels": pl.Float64, "bound": pl.String, "low": pl.Float64, "low_bound": pl.String,
-    "high": pl.Float64, "high_bound": pl.String, "fewest": pl.Float64, "most": pl.Float64,
-    "crowd_level": pl.Float64, "per_label": pl.Float64, "per_label_low": pl.Float64, "per_label_high": pl.Float64,
-    "per_vote": pl.Float64, "per_vote_low": pl.Float64, "per_vote_high": pl.Float64, "seeds": pl.Int64,
-    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class _Curve:
     seeds: int
 
 
-def labels_needed(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
+def labels_needed(arms: Sequence[Arm], *, seed: int = 0) -> list[SummaryRow]:
     """Return at how many labels each strategy's mean curve first reaches a kappa, linear between rounds.
 
     The targets are the crowd's kappa at its largest sample, random's in its last round, and .8 of the highest mean of
@@ -59,7 +40,7 @@ def labels_needed(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
         crowd need, divided by the strategy's, with ``..._bound``: ">" if only a lower bound is known, "<" if only an
         upper one; null if neither is.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[SummaryRow] = []
     for setting, own in base_settings(arms).items():
         crowd = baseline(arms, CROWD, setting)
         seeds = all_seeds([*own, *([crowd] if crowd else [])])
@@ -70,10 +51,10 @@ def labels_needed(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
             crowd_curve = _curve(crowd, seeds, draws, metric) if crowd else None
             for target, level in _targets(curves, crowd_curve).items():
                 rows += _needed(setting, metric, target, level, curves, crowd_curve)
-    return pl.DataFrame(rows, schema=_NEEDED, orient="row")
+    return rows
 
 
-def crowd_equivalents(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
+def crowd_equivalents(arms: Sequence[Arm], *, seed: int = 0) -> list[SummaryRow]:
     """Return how many crowd labels give the kappa of each strategy's last round.
 
     The crowd's mean kappa is made non-decreasing in N (isotonic regression, weights: seeds) and is linear in log N
@@ -84,7 +65,7 @@ def crowd_equivalents(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
         bound if there is no interval. ``per_label`` and ``per_vote`` divide by the strategy's expert labels and votes;
         where ``bound`` is not "=" they are bounds of the same kind. ``difference``: strategy - crowd's largest sample.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[SummaryRow] = []
     for setting, own in base_settings(arms).items():
         crowd = baseline(arms, CROWD, setting)
         if crowd is None:
@@ -103,7 +84,7 @@ def crowd_equivalents(arms: Sequence[Arm], *, seed: int = 0) -> pl.DataFrame:
                     for arm, curve in own_curves
                     if curve.seeds
                 ]
-    return pl.DataFrame(rows, schema=_EQUIVALENT, orient="row")
+    return rows
 
 
 def _curve(arm: Arm, seeds: Sequence[int], draws: Floats, metric: str) -> _Curve:
@@ -134,45 +115,48 @@ def _targets(curves: Mapping[str, _Curve], crowd: _Curve | None) -> dict[str, Fl
 
 def _needed(
     setting: Setting, metric: str, target: str, level: Floats, curves: Mapping[str, _Curve], crowd: _Curve | None
-) -> list[dict[str, Any]]:
+) -> list[SummaryRow]:
     needed = {name: first_crossing(curve.x, curve.y, level) for name, curve in curves.items()}
     of_crowd = _crowd_labels(crowd, level) if crowd is not None and crowd.x.shape[1] else None
     rows = []
     for name, curve in curves.items():
         labels, ends = needed[name], bootstrap_ends(needed[name][1:], curve.seeds)
+        low, high = (_finite(each) for each in ends) if ends else (None, None)
         first, last = float(curve.x[0, 0]), float(curve.x[0, -1])
         row = {
             **setting._asdict(), "strategy": name, "metric": metric, "target": target, "level": float(level[0]),
-            "labels": _finite(labels[0]), "bound": _bound(labels[0], first), "first_labels": first,
-            "last_labels": last, "low": _finite(ends[0]) if ends else None, "high": _finite(ends[1]) if ends else None,
-            "interval": ends is not None, "reached_share": float(np.isfinite(labels[1:]).mean()), "seeds": curve.seeds,
+            "labels": _finite(labels[0]), "bound": _bound(labels[0], first), "low": low, "high": high,
+            "interval": ends is not None, "first_labels": first, "last_labels": last,
+            "reached_share": float(np.isfinite(labels[1:]).mean()), "seeds": curve.seeds,
+            **_factor("random", needed.get(RANDOM), curves.get(RANDOM), labels, curve),
+            **_factor("crowd", of_crowd, crowd, labels, curve),
         }  # fmt: skip
-        other = curves.get(RANDOM)
-        if other is not None:
-            row.update(_factor("random", needed[RANDOM], other, labels, curve))
-        if crowd is not None and of_crowd is not None:
-            row.update(_factor("crowd", of_crowd, crowd, labels, curve))
         rows.append(row)
     return rows
 
 
-def _factor(name: str, other: Floats, other_curve: _Curve, own: Floats, curve: _Curve) -> dict[str, Any]:
+def _factor(name: str, other: Floats | None, others: _Curve | None, own: Floats, curve: _Curve) -> SummaryRow:
     """Return the labels that the other needs divided by one's own, with what is known of it."""
-    first, last = float(other_curve.x[0, 0]), float(other_curve.x[0, -1])
+    row: SummaryRow = {f"{name}_{each}": None for each in ("factor", "bound", "low", "high", "interval")}
+    if other is None or others is None:
+        return row
+    row[f"{name}_interval"] = False
+    first, last = float(others.x[0, 0]), float(others.x[0, -1])
     theirs, mine = _bound(other[0], first), _bound(own[0], float(curve.x[0, 0]))
     limits = {EXACT: {EXACT: EXACT, FEWER: MORE, MORE: FEWER}, MORE: {EXACT: MORE, FEWER: MORE},
               FEWER: {EXACT: FEWER, MORE: FEWER}}  # fmt: skip
     bound = limits[theirs].get(mine)
     if bound is None or np.isnan(other[0]) or np.isnan(own[0]):
-        return {f"{name}_factor": None, f"{name}_bound": None, f"{name}_interval": False}
-    value = min(max(other[0], first), last) / min(own[0], float(curve.x[0, -1]))
+        return row
+    row[f"{name}_bound"] = bound
+    row[f"{name}_factor"] = float(min(max(other[0], first), last) / min(own[0], float(curve.x[0, -1])))
     with np.errstate(invalid="ignore"):
         ratios = np.maximum(other, first) / own
-    ends = bootstrap_ends(ratios[1:], min(curve.seeds, other_curve.seeds))
-    return {
-        f"{name}_factor": float(value), f"{name}_bound": bound, f"{name}_interval": ends is not None,
-        f"{name}_low": _finite(ends[0]) if ends else None, f"{name}_high": _finite(ends[1]) if ends else None,
-    }  # fmt: skip
+    ends = bootstrap_ends(ratios[1:], min(curve.seeds, others.seeds))
+    if ends:
+        row[f"{name}_low"], row[f"{name}_high"] = (_finite(each) for each in ends)
+        row[f"{name}_interval"] = True
+    return row
 
 
 def _crowd_labels(crowd: _Curve, level: Floats) -> Floats:
@@ -181,7 +165,7 @@ def _crowd_labels(crowd: _Curve, level: Floats) -> Floats:
     return np.where(level < crowd.y[:, 0] - 1e-12, 0.0, crowd_labels)
 
 
-def _equivalent(arm: Arm, metric: str, curve: _Curve, crowd: _Curve) -> dict[str, Any]:
+def _equivalent(arm: Arm, metric: str, curve: _Curve, crowd: _Curve) -> SummaryRow:
     level = curve.y[:, -1]
     crowd_labels = _crowd_labels(crowd, level)
     fewest, most = float(crowd.x[0, 0]), float(crowd.x[0, -1])
@@ -195,13 +179,13 @@ def _equivalent(arm: Arm, metric: str, curve: _Curve, crowd: _Curve) -> dict[str
         **arm.setting._asdict(), "strategy": arm.strategy, "metric": metric, "level": float(level[0]),
         "labels": labels, "votes": votes, "crowd_labels": value, "bound": bound, "low": low, "low_bound": low_bound,
         "high": high, "high_bound": high_bound, "fewest": fewest, "most": most,
-        "crowd_level": float(crowd.y[0, -1]), "seeds": min(curve.seeds, crowd.seeds),
+        "crowd_level": float(crowd.y[0, -1]),
     }  # fmt: skip
     for name, cost in (("per_label", labels), ("per_vote", votes)):
         shown = most if bound == MORE else fewest if bound == FEWER else value
         row[name] = shown / cost if shown and cost else None
         row[f"{name}_low"], row[f"{name}_high"] = (each / cost if each and cost else None for each in (low, high))
-    return row
+    return {**row, "seeds": min(curve.seeds, crowd.seeds)}
 
 
 def _outside(value: float) -> str:

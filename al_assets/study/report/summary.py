@@ -1,4 +1,4 @@
-"""What the rows of a study say: every statistic of its report, as frames."""
+"""What the rows of a study say: every statistic of its report, as lists of rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,17 +9,24 @@ import polars as pl
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.study.cells import CROWD, LLM0
-from al_assets.study.report.arms import BASELINES, SETTING, Arm, Setting, arms_of, base_settings, baseline
+from al_assets.study.report.arms import (
+    BASELINES,
+    Arm,
+    Setting,
+    SummaryRow,
+    arms_of,
+    base_settings,
+    baseline,
+    setting_of,
+)
 from al_assets.study.report.comparison import against_random, controls, default_against_best
 from al_assets.study.report.label_quality import label_quality, label_quality_limits
-from al_assets.study.report.result_rows import FIGURES, KEY, rounded, tidy_rows
+from al_assets.study.report.result_rows import FIGURES, rounded, tidy_rows
 from al_assets.study.report.saving import crowd_equivalents, labels_needed
 from al_assets.study.report.seed_statistics import RESAMPLES, SeedEstimate, mean_over_seeds
 
 REFERENCES = ("expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary", "prevalence")
 PROBES = ("probe_embedding", "probe_student", "ceiling")
-_ARM = {**SETTING, "variant": pl.String, "strategy": pl.String}
-_ESTIMATE = {"mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -43,38 +50,37 @@ class StudySummary:
     default: str
     seed: int
     resamples: int
-    curves: pl.DataFrame
-    references: pl.DataFrame
-    against_random: pl.DataFrame
-    needed: pl.DataFrame
-    equivalents: pl.DataFrame
-    default_check: pl.DataFrame
-    controls: pl.DataFrame
-    quality: pl.DataFrame
-    quality_limits: pl.DataFrame
-    gaps: pl.DataFrame
-    times: pl.DataFrame
+    curves: list[SummaryRow]
+    references: list[SummaryRow]
+    against_random: list[SummaryRow]
+    needed: list[SummaryRow]
+    equivalents: list[SummaryRow]
+    default_check: list[SummaryRow]
+    controls: list[SummaryRow]
+    quality: list[SummaryRow]
+    quality_limits: list[SummaryRow]
+    gaps: list[SummaryRow]
+    times: list[SummaryRow]
 
     @property
     def settings(self) -> list[Setting]:
         """Every data set, student, embedding and budget that strategies were compared in."""
-        known = self.curves.filter((pl.col("variant") == "") & ~pl.col("strategy").is_in(BASELINES))
-        settings = known.select(Setting._fields).unique(maintain_order=True)
-        return [Setting(*row) for row in settings.iter_rows()]
+        known = (row for row in self.curves if row["variant"] == "" and row["strategy"] not in BASELINES)
+        return list(dict.fromkeys(setting_of(row) for row in known))
 
     @property
     def has_probes(self) -> bool:
         """Whether linear probes were fitted."""
-        return not self.curves.filter(pl.col("metric").is_in(PROBES)).is_empty()
+        return any(row["metric"] in PROBES for row in self.curves)
 
     @property
     def strategies(self) -> list[str]:
         """Every strategy that picks, the default first, random last."""
-        strategies = self.curves.filter(~pl.col("strategy").is_in(BASELINES))["strategy"].unique().to_list()
+        strategies = {row["strategy"] for row in self.curves}.difference(BASELINES)
         return sorted(strategies, key=lambda name: (name != self.default, name == "random", name))
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it: frames are lists of objects, figures have 6 digits."""
+        """Return everything as JSON has it: figures have 6 digits."""
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
@@ -108,24 +114,14 @@ def summarise(rows: pl.DataFrame, *, default: str = "boundary_pairs", seed: int 
     )
 
 
-def matching(frame: pl.DataFrame, setting: Setting | None = None, **values: Any) -> pl.DataFrame:
-    """Return the rows of one setting, and of these values; an empty budget is a value of its own."""
-    for name, value in {**(setting._asdict() if setting else {}), **values}.items():
-        frame = frame.filter(pl.col(name).eq_missing(value))
-    return frame
-
-
 def _plain(value: Any) -> Any:
-    """Return a frame as a list of objects with figures of six digits; anything else as it is."""
-    if not isinstance(value, pl.DataFrame):
+    """Return rows with figures of six digits; anything else as it is."""
+    if not isinstance(value, list):
         return value
-    return [
-        {name: rounded(each) if isinstance(each, float) else each for name, each in row.items()}
-        for row in value.iter_rows(named=True)
-    ]
+    return [{name: rounded(each) if isinstance(each, float) else each for name, each in row.items()} for row in value]
 
 
-def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
+def _curves(arms: Sequence[Arm]) -> list[SummaryRow]:
     rows = []
     for arm in arms:
         for name in FIGURES:
@@ -138,12 +134,10 @@ def _curves(arms: Sequence[Arm]) -> pl.DataFrame:
                 if estimate.mean is not None:
                     cost = {each: _mean(arm.values[each][:, at]) for each in ("labels", "votes")}
                     rows.append({**arm.key, "round": number, **cost, "metric": name, **_columns(estimate)})
-    schema = {**_ARM, "round": pl.Int64, "labels": pl.Float64, "votes": pl.Float64, "metric": pl.String,
-              **_ESTIMATE}  # fmt: skip
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return rows
 
 
-def _references(arms: Sequence[Arm]) -> pl.DataFrame:
+def _references(arms: Sequence[Arm]) -> list[SummaryRow]:
     rows = []
     for setting, own in base_settings(arms).items():
         # One value a seed: arms of a seed share the held-out items, but one of them may lack the figure.
@@ -158,7 +152,7 @@ def _references(arms: Sequence[Arm]) -> pl.DataFrame:
             each = mean_over_seeds(values)
             if each.mean is not None:
                 rows.append({**setting._asdict(), "name": name, **_columns(each)})
-    return pl.DataFrame(rows, schema={**SETTING, "name": pl.String, **_ESTIMATE}, orient="row")
+    return rows
 
 
 def _shares_items(arm: Arm, setting: Setting) -> bool:
@@ -174,7 +168,7 @@ def _by_seed(arms: Sequence[Arm], name: str) -> Floats:
     return np.array([np.mean(values) for values in known if values], dtype=np.float64)
 
 
-def _gaps(arms: Sequence[Arm]) -> pl.DataFrame:
+def _gaps(arms: Sequence[Arm]) -> list[SummaryRow]:
     pairs = {
         "probe_embedding - kappa": ("probe_embedding", "kappa"),
         "probe_student - kappa": ("probe_student", "kappa"),
@@ -188,21 +182,19 @@ def _gaps(arms: Sequence[Arm]) -> pl.DataFrame:
             estimate = mean_over_seeds(arm.last(arm.seeds, first) - arm.last(arm.seeds, second))
             if estimate.mean is not None:
                 rows.append({**arm.key, "gap": name, **_columns(estimate), "side": estimate.side})
-    schema = {**_ARM, "gap": pl.String, **_ESTIMATE, "side": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return rows
 
 
-def _times(arms: Sequence[Arm]) -> pl.DataFrame:
+def _times(arms: Sequence[Arm]) -> list[SummaryRow]:
     rows = []
     for arm in arms:
-        for name in ("seconds", "curation_seconds", "training_seconds"):
+        for name in ("curation_seconds", "seconds", "training_seconds"):
             grid = arm.values[name]
             known = grid[~np.isnan(grid).all(axis=1)]
             estimate = mean_over_seeds(np.array([_mean(row) for row in known]))
             if estimate.mean is not None:
                 rows.append({**arm.key, "part": name, **_columns(estimate)})
-    schema = {**_ARM, "part": pl.String, **_ESTIMATE}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort(*KEY, "part", nulls_last=False)
+    return rows
 
 
 def _columns(estimate: SeedEstimate) -> dict[str, Any]:

@@ -1,15 +1,11 @@
 """How the figures of a study are said: numbers, intervals, and what lies outside of what was run."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from al_assets import formatting
-from al_assets.study.report.arms import Setting
+from al_assets.study.report.arms import Setting, SummaryRow
 from al_assets.study.report.saving import EXACT, FEWER, MORE
-
-SummaryRow = Mapping[str, Any]
-"""A row of one of the summary's frames, by column."""
 
 
 def decimal(value: float | None, digits: int = 2, *, sign: bool = False) -> str:

@@ -6,9 +6,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from al_assets.study.report import comparison
 from al_assets.study.report.arms import arms_of
-from al_assets.study.report.comparison import against_random, compare, controls, default_against_best
-from al_assets_tests.support.studies import Level, curve, frame, row
+from al_assets.study.report.comparison import compare
+from al_assets_tests.support.studies import Level, curve, frame, framed, row
+
+against_random, controls = framed(comparison.against_random), framed(comparison.controls)
+default_against_best = framed(comparison.default_against_best)
 
 LABELS = (100, 200, 300, 400)
 SEEDS = range(12)

@@ -4,9 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.study.report import label_quality as quality
 from al_assets.study.report.arms import arms_of
-from al_assets.study.report.label_quality import expert_kappa_of, label_quality, label_quality_limits
-from al_assets_tests.support.studies import Level, crowd, curve, frame
+from al_assets.study.report.label_quality import expert_kappa_of
+from al_assets_tests.support.studies import Level, crowd, curve, frame, framed
+
+label_quality, label_quality_limits = framed(quality.label_quality), framed(quality.label_quality_limits)
 
 LABELS = (100, 200, 300, 400)
 SIZES = (100, 1_000, 10_000)

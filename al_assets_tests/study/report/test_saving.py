@@ -4,9 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from al_assets.study.report import saving
 from al_assets.study.report.arms import arms_of
-from al_assets.study.report.saving import CROWD_TARGET, HIGHEST_TARGET, RANDOM_TARGET, crowd_equivalents, labels_needed
-from al_assets_tests.support.studies import crowd, curve, frame
+from al_assets.study.report.saving import CROWD_TARGET, HIGHEST_TARGET, RANDOM_TARGET
+from al_assets_tests.support.studies import crowd, curve, frame, framed
+
+labels_needed, crowd_equivalents = framed(saving.labels_needed), framed(saving.crowd_equivalents)
 
 LABELS = (100, 200, 300, 400)
 SIZES = (100, 1_000, 10_000)
