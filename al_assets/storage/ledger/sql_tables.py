@@ -5,38 +5,25 @@
 
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    Dialect,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    TypeDecorator,
-    UniqueConstraint,
-)
+import sqlalchemy as sa
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware datetime, kept in UTC; SQLite has no time zones, so there it is stored without one."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Convert to UTC."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Return an aware datetime in UTC."""
         if value is None:
             return None
@@ -49,210 +36,189 @@ def statements(name: str) -> list[str]:
     return [statement.strip() for statement in text.split("\n\n") if statement.strip()]
 
 
-METADATA = MetaData()
+METADATA = sa.MetaData()
 # SQLite numbers rows by itself only in a column declared exactly INTEGER.
-ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-SCHEMA_VERSION = Table(
+
+def keys(*names: str) -> list[sa.Column[Any]]:
+    """Return text columns that make up the primary key."""
+    return [sa.Column(name, sa.String, primary_key=True) for name in names]
+
+
+def row_number(name: str = "id", *, counted: bool = True) -> sa.Column[Any]:
+    """Return a primary key of whole numbers, counted by the database or by the writer."""
+    return sa.Column(name, ROW_NUMBER, primary_key=True, autoincrement=counted)
+
+
+def filled(kind: type[sa.types.TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
+    """Return columns of one type that are never null."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def texts(*names: str) -> list[sa.Column[Any]]:
+    """Return text columns that are never null."""
+    return filled(sa.String, *names)
+
+
+SCHEMA_VERSION = sa.Table(
     "schema_version",
     METADATA,
     # Alembic's own column: the last migration that was run.
-    Column("version_num", String(32), primary_key=True),
+    sa.Column("version_num", sa.String(32), primary_key=True),
     # The least schema version that a program must know to read and write here; migrations raise it.
-    Column("least_program", Integer, nullable=False, server_default="1"),
+    sa.Column("least_program", sa.Integer, nullable=False, server_default="1"),
 )
 
-QUEUE = Table(
+QUEUE = sa.Table(
     "queue",
     METADATA,
-    Column("policy", String, primary_key=True),
-    Column("iteration", String, primary_key=True),
-    Column("item_id", String, primary_key=True),
-    Column("text", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("pair_id", String),
-    Column("group_id", String, nullable=False),
-    Column("stratum", String),
-    Column("stratum_size", BigInteger),
-    Column("inclusion_probability", Float),
-    Column("revision", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("published_at", UtcDateTime, nullable=False),
-    Column("selected_by", String, nullable=False),
+    *keys("policy", "iteration", "item_id"),
+    *texts("text", "reason"),
+    sa.Column("pair_id", sa.String),
+    *texts("group_id"),
+    sa.Column("stratum", sa.String),
+    sa.Column("stratum_size", sa.BigInteger),
+    sa.Column("inclusion_probability", sa.Float),
+    *filled(sa.Integer, "revision", "position"),
+    *filled(UtcDateTime, "published_at"),
+    *texts("selected_by"),
     # Why it was chosen, as it was known then; no rater may see it.
-    Column("rank", BigInteger),
-    Column("p_positive", Float),
-    Column("called", String),
-    Column("cluster", Integer),
-    Column("cell", Integer),
-    Column("partner_item", String),
-    Column("partner_cluster", Integer),
-    Column("similarity", Float),
-    Column("mixing", Float),
-    Index("queue_by_item", "policy", "item_id"),
+    sa.Column("rank", sa.BigInteger),
+    sa.Column("p_positive", sa.Float),
+    sa.Column("called", sa.String),
+    sa.Column("cluster", sa.Integer),
+    sa.Column("cell", sa.Integer),
+    sa.Column("partner_item", sa.String),
+    sa.Column("partner_cluster", sa.Integer),
+    sa.Column("similarity", sa.Float),
+    sa.Column("mixing", sa.Float),
+    sa.Index("queue_by_item", "policy", "item_id"),
 )
 
-VOTES = Table(
+VOTES = sa.Table(
     "votes",
     METADATA,
     # Numbered by the writer, who holds the write lock: seq order is commit order and has no gaps.
-    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
-    Column("vote_key", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Column("item_id", String, nullable=False),
-    Column("iteration", String, nullable=False),
-    Column("rater", String, nullable=False),
-    Column("label", String, nullable=False),
-    Column("policy_version", String, nullable=False),
-    Column("policy_fingerprint", String),
-    Column("selected_by", String, nullable=False),
-    Column("inclusion_probability", Float),
-    Column("blind", Boolean, nullable=False),
-    Column("comment", String),
-    Column("source", String, nullable=False),
-    Column("voted_at", UtcDateTime, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-    Column("supersedes", ROW_NUMBER),
-    Column("undecided_reason", String),
-    UniqueConstraint("policy", "vote_key", name="votes_vote_key"),
-    Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
+    row_number("seq", counted=False),
+    *texts("vote_key", "policy", "item_id", "iteration", "rater", "label", "policy_version"),
+    sa.Column("policy_fingerprint", sa.String),
+    *texts("selected_by"),
+    sa.Column("inclusion_probability", sa.Float),
+    *filled(sa.Boolean, "blind"),
+    sa.Column("comment", sa.String),
+    *texts("source"),
+    *filled(UtcDateTime, "voted_at", "recorded_at"),
+    sa.Column("supersedes", ROW_NUMBER),
+    sa.Column("undecided_reason", sa.String),
+    sa.UniqueConstraint("policy", "vote_key", name="votes_vote_key"),
+    sa.Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
 )
 
-ADJUDICATIONS = Table(
+ADJUDICATIONS = sa.Table(
     "adjudications",
     METADATA,
     # Numbered together with the votes: one watermark covers both.
-    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
-    Column("adjudication_key", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Column("item_id", String, nullable=False),
-    Column("iteration", String, nullable=False),
-    Column("label", String, nullable=False),
-    Column("adjudicator", String, nullable=False),
-    Column("comment", String),
-    Column("policy_version", String, nullable=False),
-    Column("decided_at", UtcDateTime, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-    Column("supersedes", ROW_NUMBER),
-    UniqueConstraint("policy", "adjudication_key", name="adjudications_key"),
-    Index("adjudications_by_item", "policy", "iteration", "item_id", "seq"),
+    row_number("seq", counted=False),
+    *texts("adjudication_key", "policy", "item_id", "iteration", "label", "adjudicator"),
+    sa.Column("comment", sa.String),
+    *texts("policy_version"),
+    *filled(UtcDateTime, "decided_at", "recorded_at"),
+    sa.Column("supersedes", ROW_NUMBER),
+    sa.UniqueConstraint("policy", "adjudication_key", name="adjudications_key"),
+    sa.Index("adjudications_by_item", "policy", "iteration", "item_id", "seq"),
 )
 
-RATER_CHANGES = Table(
+RATER_CHANGES = sa.Table(
     "rater_changes",
     METADATA,
-    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
-    Column("policy", String, nullable=False),
-    Column("rater", String, nullable=False),
-    Column("change", String, nullable=False),
-    Column("changed_by", String, nullable=False),
-    Column("changed_at", UtcDateTime, nullable=False),
-    Index("rater_changes_by_policy", "policy", "id"),
+    row_number(),
+    *texts("policy", "rater", "change", "changed_by"),
+    *filled(UtcDateTime, "changed_at"),
+    sa.Index("rater_changes_by_policy", "policy", "id"),
 )
 
-POLICY_TEXTS = Table(
+POLICY_TEXTS = sa.Table(
     "policy_texts",
     METADATA,
-    Column("policy", String, primary_key=True),
-    Column("fingerprint", String, primary_key=True),
-    Column("version", String, nullable=False),
-    Column("text_fingerprint", String, nullable=False),
-    Column("text", String, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
+    *keys("policy", "fingerprint"),
+    *texts("version", "text_fingerprint", "text"),
+    *filled(UtcDateTime, "recorded_at"),
 )
 
-IMPORTS = Table(
+IMPORTS = sa.Table(
     "imports",
     METADATA,
-    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
-    Column("policy", String, nullable=False),
-    Column("content_hash", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("accepted", Integer, nullable=False),
-    Column("repeated", Integer, nullable=False),
-    Column("superseding", Integer, nullable=False),
-    Column("rejected_rows", String, nullable=False),
-    Column("imported_at", UtcDateTime, nullable=False),
-    Index("imports_by_content", "policy", "content_hash"),
+    row_number(),
+    *texts("policy", "content_hash", "name"),
+    *filled(sa.Integer, "accepted", "repeated", "superseding"),
+    *texts("rejected_rows"),
+    *filled(UtcDateTime, "imported_at"),
+    sa.Index("imports_by_content", "policy", "content_hash"),
 )
 
-PEOPLE = Table(
+PEOPLE = sa.Table(
     "desk_people",
     METADATA,
-    Column("policy", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("roles", String, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("invited_at", UtcDateTime, nullable=False),
+    *keys("policy", "name"),
+    *texts("roles"),
+    *filled(sa.Boolean, "active"),
+    *filled(UtcDateTime, "invited_at"),
     # The first sign-in; who has seen the desk with another role can no longer be a blind rater.
-    Column("joined_at", UtcDateTime),
+    sa.Column("joined_at", UtcDateTime),
 )
 
-INVITES = Table(
+INVITES = sa.Table(
     "desk_invites",
     METADATA,
-    Column("token_hash", String, primary_key=True),
-    Column("policy", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("invited_by", String, nullable=False),
-    Column("made_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime),
-    Column("revoked_at", UtcDateTime),
-    Index("desk_invites_by_name", "policy", "name"),
+    *keys("token_hash"),
+    *texts("policy", "name", "invited_by"),
+    *filled(UtcDateTime, "made_at", "expires_at"),
+    sa.Column("used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Index("desk_invites_by_name", "policy", "name"),
 )
 
-SESSIONS = Table(
+SESSIONS = sa.Table(
     "desk_sessions",
     METADATA,
-    Column("token_hash", String, primary_key=True),
+    *keys("token_hash"),
     # What pages and the audit log call a session; it opens nothing.
-    Column("session_id", String, nullable=False, unique=True),
-    Column("policy", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("browser", String, nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
-    Column("seen_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),
-    Index("desk_sessions_by_name", "policy", "name"),
+    sa.Column("session_id", sa.String, nullable=False, unique=True),
+    *texts("policy", "name", "browser"),
+    *filled(UtcDateTime, "started_at", "seen_at"),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Index("desk_sessions_by_name", "policy", "name"),
 )
 
-AUDIT = Table(
+AUDIT = sa.Table(
     "desk_audit",
     METADATA,
-    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=True),
-    Column("policy", String, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("by", String, nullable=False),
-    Column("act", String, nullable=False),
-    Column("subject", String, nullable=False),
-    Column("detail", String, nullable=False),
-    Index("desk_audit_by_policy", "policy", "seq"),
+    row_number("seq"),
+    *texts("policy"),
+    *filled(UtcDateTime, "at"),
+    *texts("by", "act", "subject", "detail"),
+    sa.Index("desk_audit_by_policy", "policy", "seq"),
 )
 
-PROPOSALS = Table(
+PROPOSALS = sa.Table(
     "desk_policy_proposals",
     METADATA,
-    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
-    Column("policy", String, nullable=False),
-    Column("proposal_key", String, nullable=False),
-    Column("version", String, nullable=False),
-    Column("text_fingerprint", String, nullable=False),
+    row_number(),
+    *texts("policy", "proposal_key", "version", "text_fingerprint"),
     # The whole section as JSON, as its model reads it, so that it can be written as YAML at any time.
-    Column("section", String, nullable=False),
+    *texts("section"),
     # What raters read when it was proposed: the diff stays the same after the policy file has moved on.
-    Column("base_version", String, nullable=False),
-    Column("base_text", String, nullable=False),
-    Column("note", String, nullable=False),
-    Column("proposed_by", String, nullable=False),
-    Column("proposed_at", UtcDateTime, nullable=False),
-    Index("desk_policy_proposals_by_key", "policy", "proposal_key", unique=True),
+    *texts("base_version", "base_text"),
+    *texts("note", "proposed_by"),
+    *filled(UtcDateTime, "proposed_at"),
+    sa.Index("desk_policy_proposals_by_key", "policy", "proposal_key", unique=True),
 )
 
-PROPOSAL_WITHDRAWALS = Table(
+PROPOSAL_WITHDRAWALS = sa.Table(
     "desk_policy_withdrawals",
     METADATA,
-    Column("proposal_id", ROW_NUMBER, primary_key=True, autoincrement=False),
-    Column("withdrawn_by", String, nullable=False),
-    Column("withdrawn_at", UtcDateTime, nullable=False),
+    row_number("proposal_id", counted=False),
+    *texts("withdrawn_by"),
+    *filled(UtcDateTime, "withdrawn_at"),
 )

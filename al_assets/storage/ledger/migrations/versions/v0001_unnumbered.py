@@ -3,134 +3,111 @@
 import sqlalchemy as sa
 from alembic import op
 
+from al_assets.storage.ledger.sql_tables import ROW_NUMBER, UtcDateTime, filled, keys, row_number, texts
+
 revision = "0001"
 down_revision = None
 
-_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_MOMENT = sa.DateTime(timezone=True)
-
-
-def _text(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.String, nullable=False) for name in names]
-
-
-def _key(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.String, primary_key=True) for name in names]
-
-
-def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
-    return sa.Column(name, _MOMENT, nullable=nullable)
-
-
-def _number(name: str = "id", *, counted: bool = True) -> sa.Column[int]:
-    return sa.Column(name, _NUMBER, primary_key=True, autoincrement=counted)
-
-
 TABLES: dict[str, list[sa.schema.SchemaItem]] = {
     "queue": [
-        *_key("policy", "iteration", "item_id"),
-        *_text("text", "reason"),
+        *keys("policy", "iteration", "item_id"),
+        *texts("text", "reason"),
         sa.Column("pair_id", sa.String),
-        *_text("group_id"),
+        *texts("group_id"),
         sa.Column("stratum", sa.String),
         sa.Column("stratum_size", sa.BigInteger),
         sa.Column("inclusion_probability", sa.Float),
-        sa.Column("revision", sa.Integer, nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
-        _moment("published_at"),
-        *_text("selected_by"),
+        *filled(sa.Integer, "revision", "position"),
+        *filled(UtcDateTime, "published_at"),
+        *texts("selected_by"),
         sa.Index("queue_by_item", "policy", "item_id"),
     ],
-    "queue_reasons": [*_key("policy", "iteration", "item_id"), *_text("known")],
+    "queue_reasons": [*keys("policy", "iteration", "item_id"), *texts("known")],
     "votes": [
-        _number("seq", counted=False),
-        *_text("vote_key", "policy", "item_id", "iteration", "rater", "label", "policy_version"),
+        row_number("seq", counted=False),
+        *texts("vote_key", "policy", "item_id", "iteration", "rater", "label", "policy_version"),
         sa.Column("policy_fingerprint", sa.String),
-        *_text("selected_by"),
+        *texts("selected_by"),
         sa.Column("inclusion_probability", sa.Float),
-        sa.Column("blind", sa.Boolean, nullable=False),
+        *filled(sa.Boolean, "blind"),
         sa.Column("comment", sa.String),
-        *_text("source"),
-        _moment("voted_at"),
-        _moment("recorded_at"),
-        sa.Column("supersedes", _NUMBER),
+        *texts("source"),
+        *filled(UtcDateTime, "voted_at", "recorded_at"),
+        sa.Column("supersedes", ROW_NUMBER),
         sa.UniqueConstraint("policy", "vote_key", name="votes_vote_key"),
         sa.Index("votes_by_item", "policy", "iteration", "item_id", "rater", "seq"),
     ],
-    "vote_reasons": [_number("seq", counted=False), *_text("policy", "undecided_reason")],
+    "vote_reasons": [row_number("seq", counted=False), *texts("policy", "undecided_reason")],
     "adjudications": [
-        _number("seq", counted=False),
-        *_text("adjudication_key", "policy", "item_id", "iteration", "label", "adjudicator"),
+        row_number("seq", counted=False),
+        *texts("adjudication_key", "policy", "item_id", "iteration", "label", "adjudicator"),
         sa.Column("comment", sa.String),
-        *_text("policy_version"),
-        _moment("decided_at"),
-        _moment("recorded_at"),
-        sa.Column("supersedes", _NUMBER),
+        *texts("policy_version"),
+        *filled(UtcDateTime, "decided_at", "recorded_at"),
+        sa.Column("supersedes", ROW_NUMBER),
         sa.UniqueConstraint("policy", "adjudication_key", name="adjudications_key"),
         sa.Index("adjudications_by_item", "policy", "iteration", "item_id", "seq"),
     ],
     "rater_changes": [
-        _number(),
-        *_text("policy", "rater", "change", "changed_by"),
-        _moment("changed_at"),
+        row_number(),
+        *texts("policy", "rater", "change", "changed_by"),
+        *filled(UtcDateTime, "changed_at"),
         sa.Index("rater_changes_by_policy", "policy", "id"),
     ],
     "policy_texts": [
-        *_key("policy", "fingerprint"),
-        *_text("version", "text_fingerprint", "text"),
-        _moment("recorded_at"),
+        *keys("policy", "fingerprint"),
+        *texts("version", "text_fingerprint", "text"),
+        *filled(UtcDateTime, "recorded_at"),
     ],
     "imports": [
-        _number(),
-        *_text("policy", "content_hash", "name"),
-        *(sa.Column(name, sa.Integer, nullable=False) for name in ("accepted", "repeated", "superseding")),
-        *_text("rejected_rows"),
-        _moment("imported_at"),
+        row_number(),
+        *texts("policy", "content_hash", "name"),
+        *filled(sa.Integer, "accepted", "repeated", "superseding"),
+        *texts("rejected_rows"),
+        *filled(UtcDateTime, "imported_at"),
         sa.Index("imports_by_content", "policy", "content_hash"),
     ],
     "desk_people": [
-        *_key("policy", "name"),
-        *_text("roles"),
-        sa.Column("active", sa.Boolean, nullable=False),
-        _moment("invited_at"),
-        _moment("joined_at", nullable=True),
+        *keys("policy", "name"),
+        *texts("roles"),
+        *filled(sa.Boolean, "active"),
+        *filled(UtcDateTime, "invited_at"),
+        sa.Column("joined_at", UtcDateTime),
     ],
     "desk_invites": [
-        *_key("token_hash"),
-        *_text("policy", "name", "invited_by"),
-        _moment("made_at"),
-        _moment("expires_at"),
-        _moment("used_at", nullable=True),
-        _moment("revoked_at", nullable=True),
+        *keys("token_hash"),
+        *texts("policy", "name", "invited_by"),
+        *filled(UtcDateTime, "made_at", "expires_at"),
+        sa.Column("used_at", UtcDateTime),
+        sa.Column("revoked_at", UtcDateTime),
         sa.Index("desk_invites_by_name", "policy", "name"),
     ],
     "desk_sessions": [
-        *_key("token_hash"),
+        *keys("token_hash"),
         sa.Column("session_id", sa.String, nullable=False, unique=True),
-        *_text("policy", "name", "browser"),
-        _moment("started_at"),
-        _moment("seen_at"),
-        _moment("ended_at", nullable=True),
+        *texts("policy", "name", "browser"),
+        *filled(UtcDateTime, "started_at", "seen_at"),
+        sa.Column("ended_at", UtcDateTime),
         sa.Index("desk_sessions_by_name", "policy", "name"),
     ],
     "desk_audit": [
-        _number("seq"),
-        *_text("policy"),
-        _moment("at"),
-        *_text("by", "act", "subject", "detail"),
+        row_number("seq"),
+        *texts("policy"),
+        *filled(UtcDateTime, "at"),
+        *texts("by", "act", "subject", "detail"),
         sa.Index("desk_audit_by_policy", "policy", "seq"),
     ],
     "desk_policy_proposals": [
-        _number(),
-        *_text("policy", "proposal_key", "version", "text_fingerprint", "section", "base_version", "base_text", "note"),
-        *_text("proposed_by"),
-        _moment("proposed_at"),
+        row_number(),
+        *texts("policy", "proposal_key", "version", "text_fingerprint", "section", "base_version", "base_text", "note"),
+        *texts("proposed_by"),
+        *filled(UtcDateTime, "proposed_at"),
         sa.Index("desk_policy_proposals_by_key", "policy", "proposal_key", unique=True),
     ],
     "desk_policy_withdrawals": [
-        _number("proposal_id", counted=False),
-        *_text("withdrawn_by"),
-        _moment("withdrawn_at"),
+        row_number("proposal_id", counted=False),
+        *texts("withdrawn_by"),
+        *filled(UtcDateTime, "withdrawn_at"),
     ],
 }
 
