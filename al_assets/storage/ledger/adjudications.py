@@ -5,18 +5,17 @@ The votes stay as they are, and agreement is computed from them. An adjudicated 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, insert, select
 
 from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import GUIDELINE_GAP
-from al_assets.partitions import iteration_number
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.queue import asked_items, not_queued
 from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, VOTES
-from al_assets.storage.ledger.votes import MAX_COMMENT, is_storable, wrong_moment
+from al_assets.storage.ledger.votes import malformed
 
 ADJUDICATED_LABELS = ("positive", "negative", GUIDELINE_GAP)
 
@@ -50,7 +49,11 @@ class Adjudication:
 
     def __post_init__(self) -> None:
         """Refuse what no ledger could hold."""
-        if reason := _malformed(self):
+        known = ", ".join(ADJUDICATED_LABELS)
+        wrong = f"label: {self.label!r} is unknown; expected one of {known}"
+        wrong_label = None if self.label in ADJUDICATED_LABELS else wrong
+        needed = ("item_id", "adjudicator", "policy_version", "key")
+        if reason := malformed("adjudication", self, wrong_label, "decided_at", needed, ("comment",)):
             raise AdjudicationError(reason)
 
 
@@ -63,8 +66,14 @@ def record_adjudication(connection: Connection, policy: str, decision: Adjudicat
     :raises OvertakenError: the item has changed since ``seen``.
     """
     asked = asked_items(connection, policy, [decision.item_id])
-    if reason := _refusal(decision, asked):
-        raise AdjudicationError(reason)
+    row = asked.get((decision.iteration, decision.item_id))
+    if row is None:
+        raise AdjudicationError(not_queued(decision.iteration, decision.item_id, asked))
+    if row.reason in HIDDEN:
+        raise AdjudicationError(
+            f"item_id: {decision.item_id!r} is a hidden item of iteration {decision.iteration}, so its answers are "
+            "never labels; there is nothing to adjudicate"
+        )
     if (seq := _seq_of_key(connection, policy, decision)) is not None:
         return seq
     before = _latest_of(connection, ADJUDICATIONS, policy, decision)
@@ -74,21 +83,9 @@ def record_adjudication(connection: Connection, policy: str, decision: Adjudicat
             "to which it was read; look at it again, then decide"
         )
     seq = queries.next_seq(connection)
-    row = {
-        "seq": seq,
-        "adjudication_key": decision.key,
-        "policy": policy,
-        "item_id": decision.item_id,
-        "iteration": decision.iteration,
-        "label": decision.label,
-        "adjudicator": decision.adjudicator,
-        "comment": decision.comment,
-        "policy_version": decision.policy_version,
-        "decided_at": decision.decided_at,
-        "recorded_at": datetime.now(UTC),
-        "supersedes": before,
-    }
-    connection.execute(insert(ADJUDICATIONS), [row])
+    recorded = {**vars(decision), "seq": seq, "policy": policy, "recorded_at": datetime.now(UTC), "supersedes": before}
+    recorded["adjudication_key"] = recorded.pop("key")
+    connection.execute(insert(ADJUDICATIONS), [recorded])
     return seq
 
 
@@ -100,25 +97,15 @@ def adjudications_query(part: queries.Part) -> Select[Any]:
     return select(*columns).where(ADJUDICATIONS.c.seq.in_(latest)).order_by(ADJUDICATIONS.c.seq)
 
 
-class _Decided(NamedTuple):
-    seq: int
-    iteration: str
-    item_id: str
-    label: str
-
-
 def _seq_of_key(connection: Connection, policy: str, decision: Adjudication) -> int | None:
-    columns = (ADJUDICATIONS.c[name] for name in _Decided._fields)
-    query = select(*columns).where(ADJUDICATIONS.c.policy == policy, ADJUDICATIONS.c.adjudication_key == decision.key)
-    row = connection.execute(query).first()
-    if row is None:
-        return None
-    known = _Decided(*row)
-    if known[1:] != (decision.iteration, decision.item_id, decision.label):
+    rows = ADJUDICATIONS.c
+    query = select(rows.seq, rows.iteration, rows.item_id, rows.label)
+    known = connection.execute(query.where(rows.policy == policy, rows.adjudication_key == decision.key)).first()
+    if known and known[1:] != (decision.iteration, decision.item_id, decision.label):
         raise AdjudicationError(
             f"key: {decision.key!r} is on record for another decision; send each decision under a key of its own"
         )
-    return known.seq
+    return known.seq if known else None
 
 
 def _latest_of(connection: Connection, table: Table, policy: str, decision: Adjudication) -> int | None:
@@ -127,35 +114,3 @@ def _latest_of(connection: Connection, table: Table, policy: str, decision: Adju
     place = (rows.policy == policy, rows.iteration == decision.iteration, rows.item_id == decision.item_id)
     latest: int | None = connection.execute(select(func.max(rows.seq)).where(*place)).scalar()
     return latest
-
-
-def _refusal(decision: Adjudication, asked: dict[tuple[str, str], Any]) -> str | None:
-    row = asked.get((decision.iteration, decision.item_id))
-    if row is None:
-        return not_queued(decision.iteration, decision.item_id, asked)
-    if row.reason in HIDDEN:
-        return (
-            f"item_id: {decision.item_id!r} is a hidden item of iteration {decision.iteration}, so its answers are "
-            "never labels; there is nothing to adjudicate"
-        )
-    return None
-
-
-def _malformed(decision: Adjudication) -> str | None:
-    try:
-        iteration_number(decision.iteration)
-    except ValueError as error:
-        return str(error)
-    if decision.label not in ADJUDICATED_LABELS:
-        return f"label: {decision.label!r} is unknown; expected one of {', '.join(ADJUDICATED_LABELS)}"
-    if reason := wrong_moment("decided_at", decision.decided_at):
-        return reason
-    if len(decision.comment or "") > MAX_COMMENT:
-        return f"comment: {len(decision.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
-    for name in ("item_id", "adjudicator", "policy_version", "key"):
-        if not getattr(decision, name).strip():
-            return f"{name}: empty; every adjudication needs one"
-    for name in ("item_id", "adjudicator", "policy_version", "key", "comment"):
-        if not is_storable(getattr(decision, name) or ""):
-            return f"{name}: {getattr(decision, name)!r} holds a character no database stores; remove it"
-    return None

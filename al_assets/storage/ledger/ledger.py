@@ -16,7 +16,7 @@ from al_assets.storage.ledger.queue import checked_queue, read_queue
 from al_assets.storage.ledger.reader import LedgerReader
 from al_assets.storage.ledger.registers import Change, note_import, note_text, record_change
 from al_assets.storage.ledger.sql_tables import QUEUE, VOTES
-from al_assets.storage.ledger.votes import Plan, Receipt, RecordResult, Vote, VoteError, plan_votes
+from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError, plan_votes
 from al_assets.tables import REVIEW_QUEUE
 
 
@@ -109,8 +109,7 @@ class Ledger(LedgerReader):
         """
         with self._store.write() as connection:
             self._note_text(connection)
-            asked = self._asked_about(connection, votes)
-            reasons = self._refusals(connection, votes, asked)
+            asked, reasons = self._asked_about(connection, votes)
             if refused := [(position, reason) for position, reason in enumerate(reasons) if reason]:
                 raise VoteError(refused)
             plan = plan_votes(
@@ -120,7 +119,14 @@ class Ledger(LedgerReader):
                 queries.next_seq(connection),
                 skip_outdated=skip_outdated,
             )
-            self._add_votes(connection, plan, asked)
+            moment = datetime.now(UTC)
+            rows = []
+            for row in plan.rows:
+                question = asked[row["iteration"], row["item_id"]]
+                chosen = {name: getattr(question, name) for name in ("selected_by", "inclusion_probability")}
+                rows.append({**row, **chosen, "policy": self.policy_name, "recorded_at": moment})
+            if rows:
+                connection.execute(insert(VOTES), rows)
             if receipt:
                 note_import(connection, self.policy_name, plan, receipt)
             watermark = queries.watermark_of(connection, self.policy_name)
@@ -160,20 +166,3 @@ class Ledger(LedgerReader):
 
     def _queue(self, connection: Connection, iteration: str) -> pl.DataFrame:
         return REVIEW_QUEUE.check(read_queue(connection, self.policy_name, iteration).drop("iteration"))
-
-    def _add_votes(self, connection: Connection, plan: Plan, asked: Mapping[tuple[str, str], Any]) -> None:
-        now = datetime.now(UTC)
-        rows = []
-        for row in plan.rows:
-            question = asked[row["iteration"], row["item_id"]]
-            rows.append(
-                {
-                    **row,
-                    "policy": self.policy_name,
-                    "selected_by": question.selected_by,
-                    "inclusion_probability": question.inclusion_probability,
-                    "recorded_at": now,
-                }
-            )
-        if rows:
-            connection.execute(insert(VOTES), rows)

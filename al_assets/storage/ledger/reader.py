@@ -1,6 +1,7 @@
 """What the ledger of one policy holds, read as of any moment."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import polars as pl
@@ -9,14 +10,15 @@ from sqlalchemy import Connection, Select, select
 from al_assets import tables
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import adjudications_query
-from al_assets.storage.ledger.labels import changed_labels, read_labels
+from al_assets.storage.ledger.labels import changed_labels, join_retests, read_labels
 from al_assets.storage.ledger.progress import Progress, count_progress
 from al_assets.storage.ledger.queue import Publication, asked_items, not_queued, read_publications, read_queue
 from al_assets.storage.ledger.registers import open_rows, raters_of, texts_query
-from al_assets.storage.ledger.retests import join_retests
 from al_assets.storage.ledger.sql_tables import QUEUE
 from al_assets.storage.ledger.store import LedgerError, Store
 from al_assets.storage.ledger.votes import Vote, is_storable
+
+_Seqs = Callable[[queries.Part], Select[Any]]
 
 
 class LedgerReader:
@@ -72,7 +74,7 @@ class LedgerReader:
     def refusals(self, votes: Sequence[Vote]) -> list[str | None]:
         """Return for each vote why ``record`` would refuse it for its rater or item, None where it would not."""
         with self._store.read() as connection:
-            return self._refusals(connection, votes, self._asked_about(connection, votes))
+            return self._asked_about(connection, votes)[1]
 
     def asked_in(self, item_ids: Collection[str]) -> dict[str, list[str]]:
         """Return for each item the iterations whose queue holds it, in order; items never queued are left out."""
@@ -149,18 +151,21 @@ class LedgerReader:
 
         :return: columns of ADJUDICATIONS, in ``seq`` order.
         """
-        return self._rows(tables.ADJUDICATIONS, adjudications_query, iterations, watermark)
+        with self._as_of(iterations, watermark) as (connection, part):
+            return queries.to_frame(connection, adjudications_query(part), tables.ADJUDICATIONS.schema)
 
     def withdrawals(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return where answers were taken back, with the ``seq`` of the last withdrawal; parameters as of ``votes``.
 
         :return: iteration, item_id, seq; another answer may have come since.
         """
-        return self._rows(tables.WITHDRAWALS, queries.withdrawals_query, iterations, watermark)
+        with self._as_of(iterations, watermark) as (connection, part):
+            return queries.to_frame(connection, queries.withdrawals_query(part), tables.WITHDRAWALS.schema)
 
     def expert_labels(self, iterations: Collection[str] | None = None, watermark: int | None = None) -> pl.DataFrame:
         """Return the votes that count with the queue row that asked for each, as an EXPERT_LABELS frame."""
-        return self._as_of(iterations, watermark, read_labels)
+        with self._as_of(iterations, watermark) as (connection, part):
+            return read_labels(connection, part)
 
     def changed_labels(self, since: int) -> int:
         """Count what changed the labels after a ``seq``: answers given, changed or withdrawn, and adjudications.
@@ -181,47 +186,27 @@ class LedgerReader:
         queued = select(QUEUE.c.item_id, QUEUE.c.published_at).where(
             QUEUE.c.policy == self.policy_name, QUEUE.c.iteration == iteration
         )
-        with self._store.read() as connection:
-            watermark = queries.watermark_of(connection, self.policy_name)
-            items = connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position)).all()
-            given = queries.given(queries.Part(self.policy_name, [iteration], watermark))
-            answers = connection.execute(queries.votes_query(("item_id", "rater", "label", "recorded_at"), given)).all()
+        with self._as_of([iteration], None) as (connection, part):
+            items = [tuple(row) for row in connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position))]
+            given = queries.votes_query(("item_id", "rater", "label", "recorded_at"), queries.given(part))
+            answers = [tuple(row) for row in connection.execute(given)]
             repeats = queries.repeat_raters(connection, self.policy_name, iteration)
             raters = self._raters(connection)
-        return count_progress(
-            iteration, votes_per_item, [tuple(row) for row in items], [tuple(row) for row in answers], raters,
-            watermark, repeats,
-        )  # fmt: skip
+        return count_progress(iteration, votes_per_item, items, answers, raters, part.watermark, repeats)
 
     def _raters(self, connection: Connection) -> tuple[str, ...]:
         return raters_of(connection, self.policy_name, self._named_raters)
 
     def _votes(
-        self,
-        table: tables.Table,
-        seqs: Callable[[queries.Part], Select[Any]],
-        iterations: Collection[str] | None,
-        watermark: int | None,
+        self, table: tables.Table, seqs: _Seqs, iterations: Collection[str] | None, watermark: int | None
     ) -> pl.DataFrame:
-        return self._rows(table, lambda part: queries.votes_query(table.columns, seqs(part)), iterations, watermark)
+        with self._as_of(iterations, watermark) as (connection, part):
+            return queries.to_frame(connection, queries.votes_query(table.columns, seqs(part)), table.schema)
 
-    def _rows(
-        self,
-        table: tables.Table,
-        query: Callable[[queries.Part], Select[Any]],
-        iterations: Collection[str] | None,
-        watermark: int | None,
-    ) -> pl.DataFrame:
-        return self._as_of(
-            iterations, watermark, lambda connection, part: queries.to_frame(connection, query(part), table.schema)
-        )
-
+    @contextmanager
     def _as_of(
-        self,
-        iterations: Collection[str] | None,
-        watermark: int | None,
-        read: Callable[[Connection, queries.Part], pl.DataFrame],
-    ) -> pl.DataFrame:
+        self, iterations: Collection[str] | None, watermark: int | None
+    ) -> Iterator[tuple[Connection, queries.Part]]:
         with self._store.read() as connection:
             latest = queries.watermark_of(connection, self.policy_name)
             if watermark is not None and watermark > latest:
@@ -230,16 +215,15 @@ class LedgerReader:
                     f"is {latest}; is this another ledger, or an old copy put back?"
                 )
             upto = latest if watermark is None else watermark
-            return read(connection, queries.Part(self.policy_name, iterations, upto))
+            yield connection, queries.Part(self.policy_name, iterations, upto)
 
-    def _asked_about(self, connection: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str], Any]:
-        return asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
-
-    def _refusals(
-        self, connection: Connection, votes: Sequence[Vote], asked: Mapping[tuple[str, str], Any]
-    ) -> list[str | None]:
+    def _asked_about(
+        self, connection: Connection, votes: Sequence[Vote]
+    ) -> tuple[dict[tuple[str, str], Any], list[str | None]]:
+        """Return the queue rows of the votes' items, and why each vote is refused."""
+        asked = asked_items(connection, self.policy_name, (vote.item_id for vote in votes))
         raters = self._raters(connection)
-        return [_refusal(vote, raters, asked) for vote in votes]
+        return asked, [_refusal(vote, raters, asked) for vote in votes]
 
 
 def _refusal(vote: Vote, raters: Sequence[str], asked: Mapping[tuple[str, str], Any]) -> str | None:

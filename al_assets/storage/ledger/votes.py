@@ -69,7 +69,9 @@ class Vote:
 
     def __post_init__(self) -> None:
         """Refuse what no ledger could hold."""
-        if reason := _malformed(self):
+        others = ("comment", "vote_key", "policy_fingerprint")
+        needed = ("item_id", "rater", "policy_version", "source")
+        if reason := malformed("vote", self, _wrong_label(self), "voted_at", needed, others):
             raise VoteError([(0, reason)])
 
     @property
@@ -90,29 +92,35 @@ class Vote:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _malformed(vote: Vote) -> str | None:
+def malformed(
+    what: str, given: Any, wrong_label: str | None, moment: str, needed: Sequence[str], others: Sequence[str]
+) -> str | None:
+    """Return why no ledger could hold a vote or adjudication; None if it could.
+
+    :param wrong_label: what is wrong with the label.
+    :param moment: name of the field that says when.
+    :param needed: names of the texts that may not be empty; ``others`` are checked for their characters alone.
+    """
     try:
-        iteration_number(vote.iteration)
+        iteration_number(given.iteration)
     except ValueError as error:
         return str(error)
-    if vote.label not in (*LABELS, WITHDRAWN):
-        return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}, or {WITHDRAWN} to take one back"
-    if reason := _wrong_undecided_reason(vote):
+    if reason := wrong_label or _wrong_moment(moment, getattr(given, moment)):
         return reason
-    if reason := wrong_moment("voted_at", vote.voted_at):
-        return reason
-    if len(vote.comment or "") > MAX_COMMENT:
-        return f"comment: {len(vote.comment or '')} characters; at most {MAX_COMMENT} are kept, shorten it"
-    for name in ("item_id", "rater", "policy_version", "source"):
-        if not getattr(vote, name).strip():
-            return f"{name}: empty; every vote needs one"
-    for name in ("item_id", "rater", "policy_version", "source", "comment", "vote_key", "policy_fingerprint"):
-        if not is_storable(getattr(vote, name) or ""):
-            return f"{name}: {getattr(vote, name)!r} holds a character no database stores; remove it"
+    if len(given.comment or "") > MAX_COMMENT:
+        return f"comment: {len(given.comment)} characters; at most {MAX_COMMENT} are kept, shorten it"
+    for name in needed:
+        if not getattr(given, name).strip():
+            return f"{name}: empty; every {what} needs one"
+    for name in (*needed, *others):
+        if not is_storable(getattr(given, name) or ""):
+            return f"{name}: {getattr(given, name)!r} holds a character no database stores; remove it"
     return None
 
 
-def _wrong_undecided_reason(vote: Vote) -> str | None:
+def _wrong_label(vote: Vote) -> str | None:
+    if vote.label not in (*LABELS, WITHDRAWN):
+        return f"label: {vote.label!r} is unknown; expected one of {', '.join(LABELS)}, or {WITHDRAWN} to take one back"
     if vote.undecided_reason is None:
         return None
     if vote.undecided_reason not in UNDECIDED_REASONS:
@@ -125,8 +133,7 @@ def _wrong_undecided_reason(vote: Vote) -> str | None:
     return None
 
 
-def wrong_moment(name: str, moment: datetime) -> str | None:
-    """Return why no ledger could hold a time; None if it could."""
+def _wrong_moment(name: str, moment: datetime) -> str | None:
     if moment.tzinfo is None:
         return f"{name}: {moment.isoformat()} has no time zone; add one, such as +00:00"
     # At the ends of the calendar some time zones have no name for a moment: stored, it could not be read again.
@@ -218,7 +225,10 @@ def plan_votes(
         before = latest.get(vote.place)
         if vote.key in seen:
             if seen[vote.key] != (vote.place, vote.label):
-                refused.append((position, _clash(vote)))
+                clash = (
+                    f"vote_key: {vote.key!r} is on record for another answer; send each answer under a key of its own"
+                )
+                refused.append((position, clash))
             plan.repeated += 1
         elif before and vote.label != WITHDRAWN and _says_the_same(vote, before):
             plan.repeated += 1
@@ -235,29 +245,12 @@ def plan_votes(
 
 
 def _append(plan: Plan, vote: Vote, before: Known | None) -> Known:
-    row: dict[str, Any] = {
-        "seq": plan.next_seq,
-        "vote_key": vote.key,
-        "item_id": vote.item_id,
-        "iteration": vote.iteration,
-        "rater": vote.rater,
-        "label": vote.label,
-        "policy_version": vote.policy_version,
-        "policy_fingerprint": vote.policy_fingerprint,
-        "blind": vote.blind,
-        "comment": vote.comment,
-        "source": vote.source,
-        "voted_at": vote.voted_at,
-        "supersedes": before.seq if before else None,
-        "undecided_reason": vote.undecided_reason,
-    }
+    row = {**vars(vote), "seq": plan.next_seq, "vote_key": vote.key, "supersedes": before.seq if before else None}
     plan.rows.append(row)
     plan.next_seq += 1
-    if _counts(before):
-        plan.superseding += 1
-    else:
-        plan.new += 1
-    return Known(row["seq"], vote.label, vote.policy_version, vote.comment, vote.voted_at, vote.undecided_reason)
+    plan.superseding += _counts(before)
+    plan.new += not _counts(before)
+    return Known(*(row[name] for name in Known._fields))
 
 
 def _counts(before: Known | None) -> bool:
@@ -270,10 +263,6 @@ def _says_the_same(vote: Vote, before: Known) -> bool:
     same_reason = not vote.undecided_reason or vote.undecided_reason == before.undecided_reason
     same_answer = (vote.label, vote.policy_version) == (before.label, before.policy_version)
     return same_comment and same_reason and same_answer
-
-
-def _clash(vote: Vote) -> str:
-    return f"vote_key: {vote.key!r} is on record for another answer; send each answer under a key of its own"
 
 
 def _nothing_to_withdraw(vote: Vote) -> str:
