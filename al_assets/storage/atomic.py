@@ -33,7 +33,7 @@ def write_bytes(path: UPath, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             stream.write(data)
-            if _is_local(path):
+            if is_local(path):
                 stream.flush()
                 os.fsync(stream.fileno())
         move(temporary, path)
@@ -81,13 +81,14 @@ def new_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_local(path: UPath) -> bool:
+def is_local(path: UPath) -> bool:
+    """Tell whether a path is on this machine."""
     return path.protocol in ("", "file", "local")
 
 
 def move(source: UPath, target: UPath) -> None:
     """Rename a file, over another if there is one; atomic on this machine's disks."""
-    if _is_local(target):
+    if is_local(target):
         os.replace(source.path, target.path)
     else:
         source.fs.mv(source.path, target.path)

@@ -7,7 +7,7 @@ computed again.
 
 import io
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -80,7 +80,7 @@ class ContentStore:
         buffer = io.BytesIO()
         pl.DataFrame({"text_hash": list(hashes), "value": pl.Series(array)}).write_parquet(buffer)
         write_bytes(self._folder / name, buffer.getvalue())
-        self._index(name, list(hashes), array)
+        self._index(name, hashes, array)
 
     def _refresh(self) -> None:
         if not self._folder.exists():
@@ -98,7 +98,7 @@ class ContentStore:
                 continue
             self._index(path.name, frame["text_hash"].to_list(), frame["value"].to_numpy())
 
-    def _index(self, name: str, hashes: list[str], values: NDArray[np.generic]) -> None:
+    def _index(self, name: str, hashes: Iterable[str], values: NDArray[np.generic]) -> None:
         if name in self._read:
             return
         self._read.add(name)

@@ -5,7 +5,7 @@ from dagster import InputContext, MetadataValue, OutputContext, TableColumn, Tab
 from dagster_polars import PolarsParquetIOManager
 from upath import UPath
 
-from al_assets.storage.atomic import read_table_file
+from al_assets.storage.atomic import is_local, read_table_file
 from al_assets.storage.root import RunRoot, check_table
 from al_assets.tables import TABLES
 
@@ -26,7 +26,7 @@ class TableIOManager(PolarsParquetIOManager):
 
         What is asked for as a LazyFrame is read when it is used and part by part, so it is checked when written alone.
         """
-        if context.dagster_type.typing_type is pl.LazyFrame and path.protocol in ("", "file", "local"):
+        if context.dagster_type.typing_type is pl.LazyFrame and is_local(path):
             return pl.scan_parquet(path.path)
         return check_table(context.asset_key.path[-1], read_table_file(path)).lazy()
 
@@ -42,18 +42,13 @@ class TableIOManager(PolarsParquetIOManager):
 
 
 def _table_schema(name: str, frame: pl.DataFrame) -> TableSchema:
-    declared = TABLES[name].columns if name in TABLES else {}
-    return TableSchema(
-        [
-            TableColumn(
-                column,
-                str(dtype),
-                description=declared[column].description if column in declared else None,
-                constraints=TableColumnConstraints(
-                    nullable=column not in declared or declared[column].nullable,
-                    unique=name in TABLES and TABLES[name].key == (column,),
-                ),
-            )
-            for column, dtype in frame.schema.items()
-        ]
-    )
+    table, columns = TABLES.get(name), []
+    for column, dtype in frame.schema.items():
+        known = table.columns.get(column) if table else None
+        allowed = TableColumnConstraints(
+            nullable=known is None or known.nullable, unique=table is not None and table.key == (column,)
+        )
+        columns.append(
+            TableColumn(column, str(dtype), description=known.description if known else None, constraints=allowed)
+        )
+    return TableSchema(columns)

@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 from upath import UPath
@@ -33,11 +33,8 @@ class Pool:
     quarantine: pl.DataFrame
 
 
-@dataclass(frozen=True)
-class _Row:
-    number: int
-    values: dict[str, Any]
-    problem: str | None = None
+_Row = tuple[dict[Any, Any], str | None]
+"""The values, and what is wrong with the row as such."""
 
 
 def read_pool(source: PoolSource, location: str) -> Pool:
@@ -47,24 +44,28 @@ def read_pool(source: PoolSource, location: str) -> Pool:
     :return: ``items`` with the pool's columns (``duplicate_of`` null throughout) and ``quarantine``.
     :raises PoolError: no such file, unknown format, a named column is missing, or not one row is usable.
     """
-    rows = [row for path in _files(location) for row in _rows(path, source)]
-    items: list[dict[str, Any]] = []
+    items: dict[str | None, dict[str, Any]] = {}
     rejected: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        item_id = _identifier(row.values.get(source.id_column))
-        problem = row.problem or _problem(item_id, row.values, source, seen)
-        if problem:
+    for number, (values, damage) in enumerate(_rows(location, source), start=1):
+        item_id = _identifier(values.get(source.id_column))
+        if problem := damage or _problem(item_id, values, source, items):
             rejected.append({"row": number, "item_id": _storable(item_id), "reason": _storable(problem)})
             continue
-        seen.add(cast(str, item_id))
-        items.append(_item(cast(str, item_id), row.values, source))
+        text = values[source.text_column]
+        items[item_id] = {
+            "item_id": item_id,
+            "text": text,
+            "text_hash": text_hash(text),
+            "source": _origin(values, source) or None,
+            "arrived_at": _moment(values.get(source.arrived_at_column)),
+            "duplicate_of": None,
+        }
     if not items:
         reasons = sorted({row["reason"] for row in rejected})[:3]
         why = f": {'; '.join(reasons)}" if reasons else ""
         raise PoolError(f"pool.path: {location!r} has no usable row ({len(rejected)} rejected{why})")
     return Pool(
-        pl.DataFrame(items, schema=POOL.schema),
+        pl.DataFrame(list(items.values()), schema=POOL.schema),
         pl.DataFrame(rejected, schema=QUARANTINE.schema, infer_schema_length=None),
     )
 
@@ -81,13 +82,8 @@ def fold_duplicates(items: pl.DataFrame, representatives: list[int]) -> pl.DataF
 
 def _files(location: str) -> list[UPath]:
     path = UPath(location)
-    files = (
-        sorted(path.parent.glob(path.name), key=str)
-        if any(sign in path.name for sign in "*?[")
-        else [path]
-        if path.exists()
-        else []
-    )
+    is_glob = any(sign in path.name for sign in "*?[")
+    files = sorted(path.parent.glob(path.name), key=str) if is_glob else [path] * path.exists()
     if not files:
         raise PoolError(f"pool.path: {location!r} does not exist; give a file, a glob or an fsspec URL")
     for file in files:
@@ -96,9 +92,9 @@ def _files(location: str) -> list[UPath]:
     return files
 
 
-def _rows(path: UPath, source: PoolSource) -> Iterator[_Row]:
-    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
-    return readers[path.suffix](path, source)
+def _rows(location: str, source: PoolSource) -> Iterator[_Row]:
+    for path in _files(location):
+        yield from {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[path.suffix](path, source)
 
 
 def _contents(path: UPath) -> bytes:
@@ -110,20 +106,18 @@ def _contents(path: UPath) -> bytes:
 
 
 def _jsonl(path: UPath, source: PoolSource) -> Iterator[_Row]:
-    for number, line in enumerate(_contents(path).removeprefix(_BOM).splitlines(), start=1):
+    for line in _contents(path).removeprefix(_BOM).splitlines():
         if not line.strip():
             continue
         try:
             values = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as error:
-            yield _Row(number, {}, f"not UTF-8 (byte {error.start} of the line); save the file as UTF-8")
+            yield {}, f"not UTF-8 (byte {error.start} of the line); save the file as UTF-8"
         except (ValueError, RecursionError) as error:
-            yield _Row(number, {}, f"not JSON: {error}")
+            yield {}, f"not JSON: {error}"
         else:
-            if isinstance(values, dict):
-                yield _Row(number, values)
-            else:
-                yield _Row(number, {}, f"expected a JSON object, found {type(values).__name__}")
+            is_row = isinstance(values, dict)
+            yield (values, None) if is_row else ({}, f"expected a JSON object, found {type(values).__name__}")
 
 
 def _csv(path: UPath, source: PoolSource) -> Iterator[_Row]:
@@ -134,10 +128,10 @@ def _csv(path: UPath, source: PoolSource) -> Iterator[_Row]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         _require_columns(path, reader.fieldnames or (), source)
-        for number, values in enumerate(reader, start=1):
+        for values in reader:
             extra = values.pop(None, None)
             cells = f"{len(values) + len(extra)} cells under {len(values)} columns" if extra else ""
-            yield _Row(number, values, f"{cells}; put a text with commas in quotes" if extra else None)
+            yield values, f"{cells}; put a text with commas in quotes" if extra else None
     except csv.Error as error:
         raise PoolError(
             f"pool.path: {str(path)!r}: the row after line {reader.line_num} is not CSV ({error}); check its quotes"
@@ -152,19 +146,14 @@ def _parquet(path: UPath, source: PoolSource) -> Iterator[_Row]:
             f"pool.path: {str(path)!r} is not Parquet, or damaged ({error}); write the file again"
         ) from error
     _require_columns(path, frame.columns, source)
-    for number, values in enumerate(frame.iter_rows(named=True), start=1):
-        yield _Row(number, values)
+    for values in frame.iter_rows(named=True):
+        yield values, None
 
 
 def _require_columns(path: UPath, present: Any, source: PoolSource) -> None:
-    named = {
-        "id_column": source.id_column,
-        "text_column": source.text_column,
-        "source_column": source.source_column,
-        "arrived_at_column": source.arrived_at_column,
-    }
     names = ", ".join(map(str, present))
-    for field, column in named.items():
+    for field in ("id_column", "text_column", "source_column", "arrived_at_column"):
+        column = getattr(source, field)
         if column is not None and column not in present:
             raise PoolError(
                 f"pool.{field}: {str(path)!r} has no column {column!r}; it has {_storable(names) or 'none'}"
@@ -178,7 +167,9 @@ def _identifier(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _problem(item_id: str | None, values: dict[str, Any], source: PoolSource, seen: set[str]) -> str | None:
+def _problem(
+    item_id: str | None, values: dict[str | None, Any], source: PoolSource, seen: Collection[str | None]
+) -> str | None:
     text = values.get(source.text_column)
     if item_id is None:
         return f"no id in {source.id_column!r}"
@@ -188,26 +179,9 @@ def _problem(item_id: str | None, values: dict[str, Any], source: PoolSource, se
         return f"no text in {source.text_column!r}"
     if len(text) > source.max_characters:
         return f"the text has {len(text)} characters; pool.max_characters is {source.max_characters}"
-    return _unstorable(item_id + text + _origin(values, source)) or _date_problem(values, source)
-
-
-def _unstorable(text: str) -> str | None:
-    if _is_broken(text):
-        return "not UTF-8; save the file as UTF-8"
-    return "holds a NUL character, which no database stores; remove it" if "\0" in text else None
-
-
-def _is_broken(text: str) -> bool:
-    """Tell whether a text holds lone surrogates: bytes that were no UTF-8, or half a character."""
-    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _storable(text: str | None) -> str | None:
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _date_problem(values: dict[str, Any], source: PoolSource) -> str | None:
-    arrived = values.get(source.arrived_at_column) if source.arrived_at_column else None
+    if reason := _unstorable(item_id + text + _origin(values, source)):
+        return reason
+    arrived = values.get(source.arrived_at_column)
     try:
         _moment(arrived)
     except (ValueError, OverflowError):
@@ -215,21 +189,19 @@ def _date_problem(values: dict[str, Any], source: PoolSource) -> str | None:
     return None
 
 
-def _item(item_id: str, values: dict[str, Any], source: PoolSource) -> dict[str, Any]:
-    text = values[source.text_column]
-    arrived = values.get(source.arrived_at_column) if source.arrived_at_column else None
-    return {
-        "item_id": item_id,
-        "text": text,
-        "text_hash": text_hash(text),
-        "source": _origin(values, source) or None,
-        "arrived_at": _moment(arrived),
-        "duplicate_of": None,
-    }
+def _unstorable(text: str) -> str | None:
+    # Lone surrogates are bytes that were no UTF-8, or half a character.
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return "not UTF-8; save the file as UTF-8"
+    return "holds a NUL character, which no database stores; remove it" if "\0" in text else None
 
 
-def _origin(values: dict[str, Any], source: PoolSource) -> str:
-    origin = values.get(source.source_column) if source.source_column else None
+def _storable(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _origin(values: dict[str | None, Any], source: PoolSource) -> str:
+    origin = values.get(source.source_column)
     return "" if origin is None else str(origin)
 
 
@@ -247,4 +219,4 @@ def count_rows(source: PoolSource, location: str) -> int:
 
     :raises PoolError: as :func:`read_pool`, except that a row may be unusable.
     """
-    return sum(1 for path in _files(location) for _ in _rows(path, source))
+    return sum(1 for _ in _rows(location, source))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from upath import UPath
 
-from al_assets.storage.atomic import new_directory, read_table_file, write_bytes
+from al_assets.storage.atomic import is_local, new_directory, read_table_file, write_bytes
 from al_assets.storage.content_store import ContentStore
 from al_assets.tables import TABLES
 
@@ -108,7 +108,7 @@ class RunRoot:
     @property
     def is_local(self) -> bool:
         """Tell whether the root is a folder of this machine."""
-        return self.base.protocol in ("", "file", "local")
+        return is_local(self.base)
 
     @property
     def inbox(self) -> UPath:

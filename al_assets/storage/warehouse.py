@@ -13,15 +13,17 @@ with the column ``iteration`` taken from the file's name; a table that has a col
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from upath import UPath
 
+from al_assets.storage.atomic import is_local
 from al_assets.storage.root import RunRoot
 from al_assets.tables import TABLES
 
@@ -102,14 +104,23 @@ def parse_model(path: Path) -> Model:
     """
     sql = path.read_text(encoding="utf-8")
     described: dict[str, dict[str, str]] = {"description": {}, "source": {}, "column": {}}
-    for number, kind, name, text in _headers(path, sql):
-        if (kind == "description") == bool(name):
+    kind, name = "", ""
+    comments = takewhile(lambda line: line.startswith("--"), sql.splitlines())
+    for number, line in enumerate(comments, start=1):
+        if header := _HEADER.fullmatch(line):
+            kind, name = header["kind"], header["name"] or ""
+            if (kind == "description") == bool(name):
+                forms = "'-- description: text', '-- source NAME: text' or '-- column NAME: text'"
+                raise WarehouseError(f"{path}:{number}: expected {forms}")
+            if name in described[kind]:
+                raise WarehouseError(f"{path}:{number}: {kind} {name} is declared twice")
+            described[kind][name] = header["text"].strip()
+        elif kind and (continued := _CONTINUED.fullmatch(line)):
+            described[kind][name] += f" {continued['text'].strip()}"
+        else:
             raise WarehouseError(
-                f"{path}:{number}: expected '-- description: text', '-- source NAME: text' or '-- column NAME: text'"
+                f"{path}:{number}: {line!r} is no description, source or column, nor continues the line above"
             )
-        if name in described[kind]:
-            raise WarehouseError(f"{path}:{number}: {kind} {name} is declared twice")
-        described[kind][name] = text
     for kind, texts in described.items():
         if not texts or not all(texts.values()):
             example = "description" if kind == "description" else f"{kind} NAME"
@@ -148,26 +159,6 @@ def run_model(model: Model, root: RunRoot, frames: Mapping[str, pl.DataFrame] | 
     return frame
 
 
-def _headers(path: Path, sql: str) -> Iterator[tuple[int, str, str, str]]:
-    current: tuple[int, str, str, str] | None = None
-    for number, line in enumerate(sql.splitlines(), start=1):
-        if not line.startswith("--"):
-            break
-        header, continued = _HEADER.fullmatch(line), _CONTINUED.fullmatch(line)
-        if header:
-            if current:
-                yield current
-            current = (number, header["kind"], header["name"] or "", header["text"].strip())
-        elif current and continued:
-            current = (*current[:3], f"{current[3]} {continued['text'].strip()}")
-        else:
-            raise WarehouseError(
-                f"{path}:{number}: {line!r} is no description, source or column, nor continues the line above"
-            )
-    if current:
-        yield current
-
-
 def _source(
     connection: "duckdb.DuckDBPyConnection", root: RunRoot, name: str, frame: pl.DataFrame | None
 ) -> "duckdb.DuckDBPyRelation":
@@ -187,10 +178,10 @@ def _source(
 
 def _by_iteration(table: "duckdb.DuckDBPyRelation") -> "duckdb.DuckDBPyRelation":
     """Put the iteration, which is the file's name, in front; the column ``filename`` goes."""
-    own = "iteration" in table.columns
-    kept = ", iteration as queued_iteration" if own else ""
-    hidden = "filename, iteration" if own else "filename"
-    return table.project(f"parse_filename(filename, true) as iteration{kept}, * exclude ({hidden})")
+    own = "* exclude (filename)"
+    if "iteration" in table.columns:
+        own = "iteration as queued_iteration, * exclude (filename, iteration)"
+    return table.project(f"parse_filename(filename, true) as iteration, {own}")
 
 
 def _hand_over(connection: "duckdb.DuckDBPyConnection", name: str, frame: pl.DataFrame) -> "duckdb.DuckDBPyRelation":
@@ -202,7 +193,7 @@ def _hand_over(connection: "duckdb.DuckDBPyConnection", name: str, frame: pl.Dat
 
 def _readable(connection: "duckdb.DuckDBPyConnection", path: UPath) -> Any:
     """Return a name DuckDB can open: a plain path, or a URL whose file system DuckDB was told about."""
-    if path.protocol in ("", "file", "local"):
+    if is_local(path):
         return path.path
     if not connection.filesystem_is_registered(path.protocol):
         connection.register_filesystem(path.fs)
