@@ -2,154 +2,123 @@
 
 import polars as pl
 
-from al_assets.tables.schema import VECTOR, Column, Table
+from al_assets.tables.schema import MOMENT, VECTOR, Column, Table, optional
 
 POOL = Table(
     "pool",
     ("item_id",),
-    {
-        "item_id": Column(pl.String, "the item's own id"),
-        "text": Column(pl.String, "what raters read"),
-        "text_hash": Column(pl.String, "16 hex digits of the text's SHA-256: the address of its vector and scores"),
-        "source": Column(pl.String, "where the item came from", nullable=True),
-        "arrived_at": Column(pl.Datetime("us", "UTC"), "when it entered the pool", nullable=True),
-        "duplicate_of": Column(pl.String, "the item this one is a near-duplicate of, null if none", nullable=True),
-    },
+    item_id=Column(pl.String, "the item's own id"),
+    text=Column(pl.String, "what raters read"),
+    text_hash=Column(pl.String, "16 hex digits of the text's SHA-256: the address of its vector and scores"),
+    source=optional(pl.String, "where the item came from"),
+    arrived_at=optional(MOMENT, "when it entered the pool"),
+    duplicate_of=optional(pl.String, "the item this one is a near-duplicate of, null if none"),
 )
 QUARANTINE = Table(
     "quarantine",
     ("row",),
-    {
-        "row": Column(pl.Int64, "row number in the source, from 1"),
-        "item_id": Column(pl.String, "the id found, null if none", nullable=True),
-        "reason": Column(pl.String, "why the row was left out of the pool"),
-    },
+    row=Column(pl.Int64, "row number in the source, from 1"),
+    item_id=optional(pl.String, "the id found, null if none"),
+    reason=Column(pl.String, "why the row was left out of the pool"),
 )
 INCUMBENT_MODEL = Table(
     "incumbent_model",
     ("kind",),
-    {
-        "kind": Column(pl.String, "llm0 or checkpoint"),
-        "uri": Column(pl.String, "the labeler's name, or the checkpoint's directory"),
-        "fingerprint": Column(pl.String, "changes when the labeler does"),
-        "threshold": Column(
-            pl.Float64, "p_positive at or above it is called positive; null: match the prevalence", nullable=True
-        ),
-        "promoted_from": Column(pl.String, "iteration whose student this is, null for LLM-0", nullable=True),
-    },
+    kind=Column(pl.String, "llm0 or checkpoint"),
+    uri=Column(pl.String, "the labeler's name, or the checkpoint's directory"),
+    fingerprint=Column(pl.String, "changes when the labeler does"),
+    threshold=optional(pl.Float64, "p_positive at or above it is called positive; null: match the prevalence"),
+    promoted_from=optional(pl.String, "iteration whose student this is, null for LLM-0"),
 )
 PSEUDO_LABELS = Table(
     "pseudo_labels",
     ("item_id",),
-    {
-        "item_id": Column(pl.String, "the item"),
-        "p_positive": Column(pl.Float64, "the incumbent's score in [0, 1]"),
-        "label": Column(pl.Boolean, "the incumbent's label: p_positive at or above its threshold"),
-        "threshold": Column(pl.Float64, "the threshold used"),
-        "labeler_fingerprint": Column(pl.String, "which labeler"),
-        "disagreement": Column(
-            pl.Float64,
-            "0 to 1, how far a combination's members disagree: 2 min(yes, no) / (yes + no); null with one labeler",
-            nullable=True,
-        ),
-    },
+    item_id=Column(pl.String, "the item"),
+    p_positive=Column(pl.Float64, "the incumbent's score in [0, 1]"),
+    label=Column(pl.Boolean, "the incumbent's label: p_positive at or above its threshold"),
+    threshold=Column(pl.Float64, "the threshold used"),
+    labeler_fingerprint=Column(pl.String, "which labeler"),
+    disagreement=optional(
+        pl.Float64,
+        "0 to 1, how far a combination's members disagree: 2 min(yes, no) / (yes + no); null with one labeler",
+    ),
 )
 EMBEDDINGS = Table(
     "embeddings",
     ("item_id",),
-    {
-        "item_id": Column(pl.String, "the item; near-duplicates have no row of their own"),
-        "vector": Column(VECTOR, "unit-length vector of float16"),
-    },
+    item_id=Column(pl.String, "the item; near-duplicates have no row of their own"),
+    vector=Column(VECTOR, "unit-length vector of float16"),
 )
 CLUSTER_ASSIGNMENTS = Table(
     "cluster_assignments",
     ("item_id",),
-    {
-        "item_id": Column(pl.String, "the item"),
-        "side": Column(pl.String, "positive or negative, by pseudo-label"),
-        "macro_cluster": Column(pl.Int32, "hdbscan cluster within its side; -1 is noise"),
-        "cell": Column(pl.Int32, "spherical k-means cell within its side"),
-        "distance": Column(pl.Float32, "1 - cosine to the cell's centroid"),
-    },
+    item_id=Column(pl.String, "the item"),
+    side=Column(pl.String, "positive or negative, by pseudo-label"),
+    macro_cluster=Column(pl.Int32, "hdbscan cluster within its side; -1 is noise"),
+    cell=Column(pl.Int32, "spherical k-means cell within its side"),
+    distance=Column(pl.Float32, "1 - cosine to the cell's centroid"),
 )
 OVERLAP_MAP = Table(
     "overlap_map",
     ("positive_cluster", "negative_cluster"),
-    {
-        "positive_cluster": Column(pl.Int32, "macro cluster of the positive side"),
-        "negative_cluster": Column(pl.Int32, "macro cluster of the negative side"),
-        "overlap": Column(pl.Float64, "share of the two clusters' items whose neighbourhoods reach into the other"),
-        "size": Column(pl.Int64, "items of both clusters that lie in the overlap"),
-        "density": Column(pl.Float64, "mean cosine similarity of the cross-label neighbours"),
-        "mixing": Column(pl.Float64, "mean mixing of the cross-label pairs between the two"),
-        "x": Column(pl.Float64, "first coordinate of the overlap's centre, for the picture"),
-        "y": Column(pl.Float64, "second coordinate"),
-        "positive_examples": Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
-        "negative_examples": Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
-    },
+    positive_cluster=Column(pl.Int32, "macro cluster of the positive side"),
+    negative_cluster=Column(pl.Int32, "macro cluster of the negative side"),
+    overlap=Column(pl.Float64, "share of the two clusters' items whose neighbourhoods reach into the other"),
+    size=Column(pl.Int64, "items of both clusters that lie in the overlap"),
+    density=Column(pl.Float64, "mean cosine similarity of the cross-label neighbours"),
+    mixing=Column(pl.Float64, "mean mixing of the cross-label pairs between the two"),
+    x=Column(pl.Float64, "first coordinate of the overlap's centre, for the picture"),
+    y=Column(pl.Float64, "second coordinate"),
+    positive_examples=Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
+    negative_examples=Column(pl.List(pl.String), "item ids, most typical of the overlap first"),
 )
 BOUNDARY_PAIRS = Table(
     "boundary_pairs",
     ("pair_id",),
-    {
-        "pair_id": Column(pl.String, "positive_item|negative_item"),
-        "positive_item": Column(pl.String, "item the incumbent calls positive"),
-        "negative_item": Column(pl.String, "its near neighbour that the incumbent calls negative"),
-        "similarity": Column(pl.Float64, "cosine, -1 to 1"),
-        "mixing": Column(pl.Float64, "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood"),
-        "positive_cluster": Column(pl.Int32, "macro cluster of the positive item"),
-        "negative_cluster": Column(pl.Int32, "macro cluster of the negative item"),
-        "positive_cell": Column(pl.Int32, "cell of the positive item"),
-        "negative_cell": Column(pl.Int32, "cell of the negative item"),
-        "rank": Column(pl.Int64, "order in which the pair would be picked, from 0", nullable=True),
-        "draw_order": Column(
-            pl.Int64,
-            "order in which pairs are picked, from 0: the best ranked, then a short list by lot",
-            nullable=True,
-        ),
-        "selected": Column(pl.Boolean, "picked within the budget"),
-        "inclusion_probability": Column(
-            pl.Float64, "chance of being picked; null behind the short list that the lot is drawn from", nullable=True
-        ),
-        "promising_share": Column(
-            pl.Float64,
-            "part of the boundary share that goes to top-scored items, decided for the whole round",
-        ),
-    },
+    pair_id=Column(pl.String, "positive_item|negative_item"),
+    positive_item=Column(pl.String, "item the incumbent calls positive"),
+    negative_item=Column(pl.String, "its near neighbour that the incumbent calls negative"),
+    similarity=Column(pl.Float64, "cosine, -1 to 1"),
+    mixing=Column(pl.Float64, "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood"),
+    positive_cluster=Column(pl.Int32, "macro cluster of the positive item"),
+    negative_cluster=Column(pl.Int32, "macro cluster of the negative item"),
+    positive_cell=Column(pl.Int32, "cell of the positive item"),
+    negative_cell=Column(pl.Int32, "cell of the negative item"),
+    rank=optional(pl.Int64, "order in which the pair would be picked, from 0"),
+    draw_order=optional(pl.Int64, "order in which pairs are picked, from 0: the best ranked, then a short list by lot"),
+    selected=Column(pl.Boolean, "picked within the budget"),
+    inclusion_probability=optional(
+        pl.Float64, "chance of being picked; null behind the short list that the lot is drawn from"
+    ),
+    promising_share=Column(
+        pl.Float64, "part of the boundary share that goes to top-scored items, decided for the whole round"
+    ),
 )
 REVIEW_QUEUE = Table(
     "review_queue",
     ("item_id",),
-    {
-        "item_id": Column(pl.String, "the item to label"),
-        "text": Column(pl.String, "as shown to raters"),
-        "reason": Column(pl.String, "boundary or the name of another strategy, audit, control, gold or repeat"),
-        "pair_id": Column(pl.String, "the boundary pair it belongs to", nullable=True),
-        "group_id": Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
-        "stratum": Column(pl.String, "audit stratum", nullable=True),
-        "stratum_size": Column(pl.Int64, "items of the pool in that stratum", nullable=True),
-        "inclusion_probability": Column(
-            pl.Float64,
-            "audit: n_h / N_h; control: chance over both draws; others: chance to be drawn, given the strategy's order "
-            "and what earlier parts of the queue had taken, 1 is certain; null: not recorded",
-            nullable=True,
-        ),
-        "rank": Column(pl.Int64, "place in the strategy's own order, from 0; null where chance decides", nullable=True),
-        "p_positive": Column(pl.Float64, "the incumbent's score when it was chosen", nullable=True),
-        "called": Column(pl.String, "positive or negative: the incumbent's label then", nullable=True),
-        "cluster": Column(pl.Int32, "macro cluster of its side then; -1 is noise", nullable=True),
-        "cell": Column(pl.Int32, "micro cell of its side then", nullable=True),
-        "partner_item": Column(pl.String, "the other member of its boundary pair", nullable=True),
-        "partner_cluster": Column(pl.Int32, "macro cluster of the partner then; -1 is noise", nullable=True),
-        "similarity": Column(pl.Float64, "cosine to the partner, -1 to 1", nullable=True),
-        "mixing": Column(
-            pl.Float64,
-            "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood",
-            nullable=True,
-        ),
-        "revision": Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
-    },
+    item_id=Column(pl.String, "the item to label"),
+    text=Column(pl.String, "as shown to raters"),
+    reason=Column(pl.String, "boundary or the name of another strategy, audit, control, gold or repeat"),
+    pair_id=optional(pl.String, "the boundary pair it belongs to"),
+    group_id=Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
+    stratum=optional(pl.String, "audit stratum"),
+    stratum_size=optional(pl.Int64, "items of the pool in that stratum"),
+    inclusion_probability=optional(
+        pl.Float64,
+        "audit: n_h / N_h; control: chance over both draws; others: chance to be drawn, given the strategy's order "
+        "and what earlier parts of the queue had taken, 1 is certain; null: not recorded",
+    ),
+    rank=optional(pl.Int64, "place in the strategy's own order, from 0; null where chance decides"),
+    p_positive=optional(pl.Float64, "the incumbent's score when it was chosen"),
+    called=optional(pl.String, "positive or negative: the incumbent's label then"),
+    cluster=optional(pl.Int32, "macro cluster of its side then; -1 is noise"),
+    cell=optional(pl.Int32, "micro cell of its side then"),
+    partner_item=optional(pl.String, "the other member of its boundary pair"),
+    partner_cluster=optional(pl.Int32, "macro cluster of the partner then; -1 is noise"),
+    similarity=optional(pl.Float64, "cosine to the partner, -1 to 1"),
+    mixing=optional(pl.Float64, "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood"),
+    revision=Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
 )
 WHY_QUEUED = (
     "rank", "p_positive", "called", "cluster", "cell", "partner_item", "partner_cluster", "similarity", "mixing",

@@ -6,6 +6,7 @@ import polars as pl
 
 VECTOR = pl.Array(pl.Float16, 1)
 """Stands for an array of float16 of any one width: the width is the embedder's, not the table's."""
+MOMENT = pl.Datetime("us", "UTC")
 
 
 class SchemaError(ValueError):
@@ -21,13 +22,16 @@ class Column:
     nullable: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table's name, columns and the columns that identify a row."""
+def optional(dtype: pl.DataType | type[pl.DataType], description: str) -> Column:
+    """Return a column that may be null."""
+    return Column(dtype, description, nullable=True)
 
-    name: str
-    key: tuple[str, ...]
-    columns: dict[str, Column]
+
+class Table:
+    """A table's name, the columns that identify a row, and all its columns."""
+
+    def __init__(self, name: str, key: tuple[str, ...], /, **columns: Column) -> None:
+        self.name, self.key, self.columns = name, key, columns
 
     @property
     def schema(self) -> pl.Schema:

@@ -40,9 +40,10 @@ from al_assets.assets.loop_assets import Declaration, loop_asset, table_output
 from al_assets.partitions import Job
 from al_assets.tables import Column, Table
 
-LENGTHS = Table("text_lengths", ("item_id",), {
-    "item_id": Column(pl.String, "the item"), "characters": Column(pl.Int64, "of its text"),
-})
+LENGTHS = Table(
+    "text_lengths", ("item_id",),
+    item_id=Column(pl.String, "the item"), characters=Column(pl.Int64, "of its text"),
+)
 
 
 @loop_asset("pool", set(), Declaration(
