@@ -13,9 +13,16 @@ from starlette.routing import Route
 
 from al_assets.agreement.core.figures import Figure
 from al_assets.review.desk.adjudication.cases import Docket
-from al_assets.review.desk.dashboard.charts import hour_chart, interval_bar
 from al_assets.review.desk.dashboard.figures import LoopSoFar, RaterFigures, agreement_of, loop_so_far, raters_of
-from al_assets.review.desk.dashboard.rounds import RoundStatus, hourly, pace_of, rounds_of, shown_rounds
+from al_assets.review.desk.dashboard.rounds import (
+    RoundStatus,
+    hour_chart,
+    hourly,
+    interval_bar,
+    pace_of,
+    rounds_of,
+    shown_rounds,
+)
 from al_assets.review.desk.shell.access import Endpoint, Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page, wants_fragment

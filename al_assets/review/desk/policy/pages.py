@@ -91,7 +91,6 @@ class _PolicyPages:
         return RedirectResponse(f"/policy/proposals/{number}", 303)
 
     def proposal(self, request: Request) -> Response:
-        """Show one proposal."""
         proposal = self._asked(request)
         return self._page(
             request,
@@ -103,7 +102,6 @@ class _PolicyPages:
         )
 
     def withdraw(self, request: Request) -> Response:
-        """Take a proposal back."""
         proposal, by = self._asked(request), person_of(request).name
         if self._proposals.withdraw(proposal.id, by):
             subject, detail = f"proposal {proposal.id}", f"version {proposal.text.version}"

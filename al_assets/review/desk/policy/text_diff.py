@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, Literal
 
 from al_assets.config import PolicyText
@@ -53,7 +54,9 @@ def edits(before: str, after: str) -> tuple[TextPart, ...]:
         else:
             for left, right in _matched(old[start:end], new[new_start:new_end]):
                 parts += _words_of(left, right)
-    return tuple(_joined(parts))
+    # Neighbours of one kind are one part.
+    runs = groupby(parts, key=lambda part: part.kind)
+    return tuple(TextPart(kind, "".join(part.text for part in run)) for kind, run in runs)
 
 
 def policy_changes(before: dict[str, Any], after: dict[str, Any]) -> list[PolicyChange]:
@@ -114,20 +117,6 @@ def _replaced(before: str, after: str) -> list[TextPart]:
     start = next((place for place in range(same) if not before[place].isspace()), same)
     parts = (TextPart("same", before[:start]), TextPart("deleted", before[start:]), TextPart("inserted", after[start:]))
     return [part for part in parts if part.text]
-
-
-def _joined(parts: Sequence[TextPart]) -> Iterator[TextPart]:
-    """Yield the parts with neighbours of one kind made one."""
-    waiting: TextPart | None = None
-    for part in parts:
-        if waiting is not None and waiting.kind == part.kind:
-            waiting = TextPart(part.kind, waiting.text + part.text)
-            continue
-        if waiting is not None:
-            yield waiting
-        waiting = part
-    if waiting is not None:
-        yield waiting
 
 
 def _readable(value: Any) -> str:

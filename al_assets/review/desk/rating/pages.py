@@ -8,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from al_assets.review.desk.rating.forms import AnswerForm, act_form, answer_form
 from al_assets.review.desk.rating.room import Room
 from al_assets.review.desk.rating.round import QuestionId
-from al_assets.review.desk.rating.screens import Said, Screens
+from al_assets.review.desk.rating.screens import AnswerForm, Said, Screens, act_form, answer_form
 from al_assets.review.desk.rating.writer import VoteWriter
 from al_assets.review.desk.shell.access import Role, needs, person_of
 from al_assets.review.desk.shell.desk import Desk

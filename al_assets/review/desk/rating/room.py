@@ -48,7 +48,7 @@ class Room:
     def __init__(self, desk: Desk, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         review = desk.policy.review
         self._desk = desk
-        self._clock = clock
+        self.now = clock
         self._board = Board(desk.ledger.policy_name, review.votes_per_item, review.deadline_hours)
         self._published: dict[str, Publication] = {}
         # Of each rater the codes that stood on a page of theirs since the start.
@@ -73,10 +73,6 @@ class Room:
         with self._lock:
             yield self._board
 
-    def now(self) -> datetime:
-        """Return the time."""
-        return self._clock()
-
     def view(self, rater: str, *, claim: bool = True) -> View:
         """Return what a rater sees now; as ``Board.view``."""
         # The rater's order of the newest round takes a moment: others may use the board meanwhile.
@@ -85,7 +81,7 @@ class Room:
             with self._long_work:
                 rounds[max(rounds)].order_for(rater, self._board.policy_name)
         with self._lock:
-            return self._board.view(rater, self._clock(), claim=claim)
+            return self._board.view(rater, self.now(), claim=claim)
 
     def code(self, rater: str, question: QuestionId) -> str:
         """Return the code of a question that is put on a rater's page, and remember it."""

@@ -1,23 +1,28 @@
-"""What a rater sees, as responses: the whole page, or the part of it that htmx puts in."""
+"""What a rater sees, as responses (the whole page, or what htmx puts in), and what their forms hold, checked."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from al_assets.config import PolicyText
 from al_assets.review.desk.rating.board import View
-from al_assets.review.desk.rating.forms import AnswerForm
 from al_assets.review.desk.rating.round import QuestionId
 from al_assets.review.desk.shell.access import person_of
 from al_assets.review.desk.shell.pages import page, wants_fragment
 from al_assets.review.desk.shell.texts import guideline, shown
+from al_assets.storage.ledger.votes import LABELS, MAX_COMMENT, is_storable
+from al_assets.tables import UNDECIDED_REASONS
 
 _READ = "desk_read_"
 _YEAR_SECONDS = 365 * 86_400
+_UNDECIDED = "undecided:"
+_MOST_TURNS = 1_000_000
 
 
 class Said(Enum):
@@ -53,6 +58,35 @@ class Said(Enum):
     def of(cls, code: str | None) -> Self | None:
         """Return what a code in an address stands for; None for any other text. Problems go by no address."""
         return next((each for each in cls if each.code == code and each.status == 200), None)
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """A rater's answer.
+
+    :param turn: how many rows were on record for the question when the page was made.
+    :param seen: the state of the guideline beside it.
+    """
+
+    label: str
+    reason: str | None
+    comment: str
+    turn: int
+    seen: str
+
+    @property
+    def value(self) -> str:
+        """What the button holds that was pressed."""
+        return f"{_UNDECIDED}{self.reason}" if self.reason else self.label
+
+    @property
+    def problem(self) -> str | None:
+        """What the rater has to correct, in words; None when the answer can be recorded."""
+        if len(self.comment) > MAX_COMMENT:
+            return f"The comment has {len(self.comment):,} characters; at most {MAX_COMMENT:,} are kept. Shorten it."
+        if not is_storable(self.comment):
+            return "The comment holds a character that cannot be stored. Type it again without it."
+        return None
 
 
 class Screens:
@@ -123,3 +157,46 @@ class Screens:
                 response.headers["HX-Retarget"] = "#desk"
                 response.headers["HX-Reswap"] = "outerHTML"
         return response
+
+
+def answer_form(request: Request) -> AnswerForm:
+    """Read an answer.
+
+    :raises HTTPException: 400, the form is none of ours.
+    """
+    form = request.state.form
+    label, reason = _answer(_field(form, "answer"))
+    # Browsers send line ends as CR LF.
+    comment = _field(form, "comment").replace("\r\n", "\n").strip()
+    return AnswerForm(label, reason, comment, _turn(form), _field(form, "seen"))
+
+
+def act_form(request: Request) -> tuple[int, str]:
+    """Read the form of undo or skip: turn and the state of the guideline.
+
+    :raises HTTPException: 400, the form is none of ours.
+    """
+    return _turn(request.state.form), _field(request.state.form, "seen")
+
+
+def _answer(value: str) -> tuple[str, str | None]:
+    reason = value.removeprefix(_UNDECIDED)
+    if reason != value and reason in UNDECIDED_REASONS:
+        return "undecided", reason
+    if value in LABELS and value != "undecided":
+        return value, None
+    raise HTTPException(400, "answer: choose one of the buttons; can't decide needs a reason")
+
+
+def _turn(form: Mapping[str, Any]) -> int:
+    value = _field(form, "turn")
+    if value.isascii() and value.isdigit() and len(value) < 8 and int(value) < _MOST_TURNS:
+        return int(value)
+    raise HTTPException(400, "turn: missing or not a number; open the questions again")
+
+
+def _field(form: Mapping[str, Any], name: str) -> str:
+    value = form.get(name, "")
+    if isinstance(value, str):
+        return value
+    raise HTTPException(400, f"{name}: a file; send text")

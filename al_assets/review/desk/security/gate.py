@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from al_assets.config import DeskSettings
 from al_assets.review.desk.security.addresses import Addresses
 from al_assets.review.desk.security.errors import error_page, on_ledger_error
-from al_assets.review.desk.security.identities import Cookies, Identities, Identity, IdentityError
+from al_assets.review.desk.security.identities import Cookies, Identities, NotLetInError
 from al_assets.storage.ledger import LedgerError
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -29,13 +29,6 @@ _LONG = ("/policy/", "/adjudication/")
 # Other programs report here, and wrap what they report in a lot of their own.
 MAX_HOOK_BODY = 1024 * 1024
 SECONDS_TO_ARRIVE = 20
-
-
-class _NotLetIn(Exception):
-    def __init__(self, status: int, detail: str | None = None) -> None:
-        super().__init__(str(status))
-        self.status = status
-        self.detail = detail
 
 
 class Gate:
@@ -63,7 +56,7 @@ class Gate:
         request.state.person, request.state.csrf, request.state.contact = None, "", self._contact
         try:
             receive = await self._checked(request, receive)
-        except _NotLetIn as refused:
+        except NotLetInError as refused:
             # What was slow for so long is not listened to any longer.
             headers = {"Connection": "close"} if refused.status == 408 else None
             await error_page(request, refused.status, refused.detail, headers)(scope, receive, send)
@@ -77,17 +70,19 @@ class Gate:
     async def _checked(self, request: Request, receive: Receive) -> Receive:
         """Check everything and return what the page receives."""
         if not self._addresses.knows_host(request):
-            raise _NotLetIn(421)
+            raise NotLetInError(421)
         request.state.address = self._addresses.client(request)
         writing, path = request.method not in READING, request.scope["path"]
         hook = path.startswith(HOOKS)
-        body = await _body(request, MAX_HOOK_BODY if hook else _most_of(path)) if writing else b""
+        body = b""
         if writing:
+            most = MAX_HOOK_BODY if hook else MAX_LONG_BODY if path.startswith(_LONG) else MAX_BODY
+            body = await _body(request, most)
             receive = _replay(body, receive)
         if hook or (not writing and path.startswith("/static/")):
             request.state.session_id, request.state.by_proxy, request.state.new_cookie = None, False, None
             return receive
-        identity = await self._identity(request)
+        identity = await self._identities.of(request)
         request.state.person, request.state.csrf = identity.person, identity.csrf
         request.state.session_id, request.state.by_proxy = identity.session_id, identity.by_proxy
         request.state.new_cookie = identity.new_cookie
@@ -97,32 +92,26 @@ class Gate:
             self._refuse_forged(request)
         return receive
 
-    async def _identity(self, request: Request) -> Identity:
-        try:
-            return await self._identities.of(request)
-        except IdentityError as error:
-            raise _NotLetIn(error.status, str(error)) from None
-
     def _refuse_foreign(self, request: Request, writing: bool) -> None:
         """Refuse what another site made the browser send; its readers may follow a link to here, no more."""
         site = request.headers.get("sec-fetch-site", "same-origin")
         if not writing:
             # A picture or a frame elsewhere that names a false link would count against whoever looks at it.
             if site not in ("same-origin", "none") and request.headers.get("sec-fetch-dest") != "document":
-                raise _NotLetIn(403)
+                raise NotLetInError(403)
             return
         if site != "same-origin":
-            raise _NotLetIn(403, OUTDATED)
+            raise NotLetInError(403, OUTDATED)
         origin = request.headers.get("origin")
         # Browsers say "null" for the desk's own forms, because of its Referrer-Policy; then the token decides.
         if origin is not None and origin != "null" and not self._addresses.is_own_origin(request, origin):
-            raise _NotLetIn(403, OUTDATED)
+            raise NotLetInError(403, OUTDATED)
 
     def _refuse_forged(self, request: Request) -> None:
         """Refuse forms of another session."""
         given = request.headers.get("x-csrf-token", str(request.state.form.get("csrf", "")))
         if not hmac.compare_digest(given.encode("utf-8", "replace"), request.state.csrf.encode()):
-            raise _NotLetIn(403, OUTDATED)
+            raise NotLetInError(403, OUTDATED)
 
     def _with_cookie(self, request: Request, send: Send) -> Send:
         """Return a ``send`` that gives a browser that has none the cookie to which the page's form is bound."""
@@ -143,36 +132,31 @@ async def _form(request: Request) -> FormData:
     try:
         return await request.form(max_files=0, max_fields=1000, max_part_size=MAX_LONG_BODY)
     except (HTTPException, MultiPartException, ValueError):
-        raise _NotLetIn(400) from None
-
-
-def _most_of(path: str) -> int:
-    """Return how many bytes a form may have that is sent to a path."""
-    return MAX_LONG_BODY if path.startswith(_LONG) else MAX_BODY
+        raise NotLetInError(400) from None
 
 
 async def _body(request: Request, most: int) -> bytes:
     """Return a request's body; of one that is too large no more is read than it takes to know.
 
-    :raises _NotLetIn: 400 malformed, 408 too slow, 413 too large.
+    :raises NotLetInError: 400 malformed, 408 too slow, 413 too large.
     :raises ClientDisconnect: the sender went away.
     """
     declared = request.headers.get("content-length")
     if declared is not None:
         if not (declared.isascii() and declared.isdigit()):
-            raise _NotLetIn(400)
+            raise NotLetInError(400)
         # A number of many digits costs time to read, and is too large anyhow.
         if len(declared) > 12 or int(declared) > most:
-            raise _NotLetIn(413)
+            raise NotLetInError(413)
     body = bytearray()
     try:
         with anyio.fail_after(SECONDS_TO_ARRIVE):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
-                    raise _NotLetIn(413)
+                    raise NotLetInError(413)
     except TimeoutError:
-        raise _NotLetIn(408) from None
+        raise NotLetInError(408) from None
     return bytes(body)
 
 

@@ -60,22 +60,6 @@ class Cookies:
         :param keep: outlives the browser's window, as a session does.
         """
         response = Response()
-        self._set(response, token, keep=keep)
-        return response.headers["set-cookie"]
-
-    def sign_in(self, response: Response, token: str) -> None:
-        """Give the browser the token of a new session."""
-        self._set(response, token, keep=True)
-
-    def sign_out(self, response: Response) -> None:
-        """Take the token away."""
-        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
-
-    def csrf(self, bound_to: str) -> str:
-        """Return the token that forms must carry, for a cookie's token or an identity."""
-        return hmac.new(self._secret, b"csrf\0" + bound_to.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-    def _set(self, response: Response, token: str, *, keep: bool) -> None:
         response.set_cookie(
             self.name,
             self._signer.sign(token).decode(),
@@ -85,17 +69,24 @@ class Cookies:
             httponly=True,
             samesite="lax",
         )
+        return response.headers["set-cookie"]
+
+    def sign_out(self, response: Response) -> None:
+        """Take the token away."""
+        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+    def csrf(self, bound_to: str) -> str:
+        """Return the token that forms must carry, for a cookie's token or an identity."""
+        return hmac.new(self._secret, b"csrf\0" + bound_to.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-class IdentityError(Exception):
-    """Nobody is let in on the word of this request.
+class NotLetInError(Exception):
+    """A request that is refused before any page sees it, with the status and what is said instead of the usual."""
 
-    :param status: 400 it says two things, 403 it is not to be believed or names nobody who is known.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, detail: str | None = None) -> None:
+        super().__init__(detail or str(status))
         self.status = status
+        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -161,7 +152,7 @@ class Identities:
     async def of(self, connection: HTTPConnection) -> Identity:
         """Return who sent a request.
 
-        :raises IdentityError: the header that names a person is not to be believed, or names nobody who is known.
+        :raises NotLetInError: 400 two people are named, 403 the name is not to be believed or nobody is called so.
         """
         named = connection.headers.getlist(self._header) if self._header else []
         if named:
@@ -179,7 +170,7 @@ class Identities:
         """Whether who sent a request may still be here: for answers that last, such as event streams."""
         try:
             now = await self.of(request)
-        except IdentityError:
+        except NotLetInError:
             return False
         return now.person is not None and now.person == request.state.person
 
@@ -191,15 +182,15 @@ class Identities:
     async def _by_proxy(self, connection: HTTPConnection, named: list[str]) -> Identity:
         peer = connection.client.host if connection.client else ""
         if not self._addresses.is_trusted_proxy(peer):
-            raise IdentityError(403, "This address may not say who you are. Use the address that you were given.")
+            raise NotLetInError(403, "This address may not say who you are. Use the address that you were given.")
         if len(named) != 1:
-            raise IdentityError(400, "The request names two people. Tell the person who runs the sign-in.")
+            raise NotLetInError(400, "The request names two people. Tell the person who runs the sign-in.")
         try:
             # Header bytes come as Latin-1; names are UTF-8.
             name = checked_name(named[0].encode("latin-1").decode("utf-8"))
         except (UnicodeError, PeopleError):
-            raise IdentityError(403, _UNKNOWN) from None
+            raise NotLetInError(403, _UNKNOWN) from None
         person = await self._people.get(name)
         if person is None:
-            raise IdentityError(403, _UNKNOWN)
+            raise NotLetInError(403, _UNKNOWN)
         return Identity(person, self._cookies.csrf(f"identity\0{name}"), by_proxy=True)

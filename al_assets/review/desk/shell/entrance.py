@@ -1,4 +1,9 @@
-"""The way in and out: the start page, invitations, signing out."""
+"""The way in and out: the start page, invitations and how often one may try them, signing out."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -7,7 +12,6 @@ from starlette.routing import Route
 from al_assets.review.desk.people.records import written
 from al_assets.review.desk.security.addresses import limited_as
 from al_assets.review.desk.security.errors import error_page
-from al_assets.review.desk.security.rate_limit import Attempts
 from al_assets.review.desk.shell.access import Person, Role, person_of
 from al_assets.review.desk.shell.desk import Desk
 from al_assets.review.desk.shell.pages import page
@@ -16,6 +20,7 @@ from al_assets.review.desk.shell.pages import page
 FAILURES_OF_ONE = 10
 FAILURES_OF_ALL = 500
 FAILURE_SECONDS = 600
+MAX_ADDRESSES = 10_000
 USED_UP = (
     "This link does not work (any more): a link works once, and for a limited time. "
     "If you have just used it in this browser, go to the start page; if not, ask for a new one."
@@ -92,11 +97,10 @@ class _EntrancePages:
             self._desk.people.end_session(request.state.session_id, request.state.person.name)
         request.app.state.identities.forget()
         response = RedirectResponse("/", 303)
-        request.app.state.cookies.sign_in(response, token)
+        response.headers.append("set-cookie", request.app.state.cookies.header(token, keep=True))
         return response
 
     def sign_out(self, request: Request) -> Response:
-        """End the session of this browser."""
         person = person_of(request)
         if request.state.session_id is not None:
             self._desk.people.end_session(request.state.session_id, person.name)
@@ -120,3 +124,47 @@ class _EntrancePages:
             return RedirectResponse("/", 303)
         self._attempts.failed(limited_as(request.state.address))
         return error_page(request, 404, USED_UP)
+
+
+class Attempts:
+    """Counts failures of the last ``seconds``, by address and in total.
+
+    :param each: so many failures of an address are let through.
+    :param in_all: and so many of all addresses together, which bounds what an attack costs the database.
+    """
+
+    def __init__(self, each: int, in_all: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each, self._in_all = each, in_all
+        self._seconds = seconds
+        self._clock = clock
+        self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
+        self._all: deque[float] = deque()
+        self._lock = threading.Lock()
+
+    def wait(self, address: str) -> int:
+        """Return for how many seconds an address must wait, 0 if it may try."""
+        with self._lock:
+            now = self._clock()
+            waits = (
+                self._wait(self._by_address.get(address, deque()), self._each, now),
+                self._wait(self._all, self._in_all, now),
+            )
+        return max(waits)
+
+    def failed(self, address: str) -> None:
+        """Count a failure."""
+        with self._lock:
+            now = self._clock()
+            mine = self._by_address.pop(address, deque())
+            for failures, limit in ((mine, self._each), (self._all, self._in_all)):
+                failures.append(now)
+                if len(failures) > limit:
+                    failures.popleft()
+            self._by_address[address] = mine
+            if len(self._by_address) > MAX_ADDRESSES:
+                self._by_address.popitem(last=False)
+
+    def _wait(self, failures: deque[float], limit: int, now: float) -> int:
+        if len(failures) < limit or now - failures[0] >= self._seconds:
+            return 0
+        return int(self._seconds - (now - failures[0])) + 1

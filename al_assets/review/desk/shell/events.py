@@ -62,13 +62,9 @@ class Changes:
         self._changed = asyncio.Event()
         self._listeners: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
-        self._closed = False
+        # The desk is shutting down: every stream is to end.
+        self.is_closed = False
         _ALL.add(self)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the desk is shutting down: every stream is to end."""
-        return self._closed
 
     @property
     def listeners(self) -> int:
@@ -103,7 +99,7 @@ class Changes:
         :param seen: None waits for the first look.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        while not self._closed:
+        while not self.is_closed:
             if self._mark is not None and self._mark != seen:
                 return self._mark
             try:
@@ -115,7 +111,7 @@ class Changes:
 
     def close(self) -> None:
         """End every stream; to be called in the event loop."""
-        self._closed = True
+        self.is_closed = True
         self._announce()
 
     async def _keep_looking(self) -> None:

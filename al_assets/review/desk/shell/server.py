@@ -38,15 +38,10 @@ class ListenAt:
     private_key: Path | None = None
     behind_proxy: bool = False
 
-    @property
-    def scheme(self) -> str:
-        """Http or https, as the server itself speaks."""
-        return "https" if self.certificate else "http"
-
     def origin(self, port: int) -> str:
         """Return the address under which the server is reached directly."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{port}"
+        return f"{'https' if self.certificate else 'http'}://{host}:{port}"
 
 
 def settings_at(address: ListenAt, settings: DeskSettings, public_url: str | None = None) -> DeskSettings:

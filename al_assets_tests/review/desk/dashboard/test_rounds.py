@@ -2,8 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from al_assets.review.desk.dashboard.charts import hour_chart, interval_bar, tick_step
-from al_assets.review.desk.dashboard.rounds import Hour, hourly, pace_of
+from al_assets.review.desk.dashboard.rounds import Hour, hour_chart, hourly, interval_bar, pace_of, tick_step
 
 NOW = datetime(2026, 5, 2, 10, 30, tzinfo=UTC)
 

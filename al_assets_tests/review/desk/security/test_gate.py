@@ -17,10 +17,9 @@ from starlette.routing import Route
 
 from al_assets.review.desk.security.gate import MAX_BODY
 from al_assets.review.desk.security.middleware import is_own_path, shown_path
-from al_assets.review.desk.security.rate_limit import Attempts
 from al_assets.review.desk.shell.app import make_app
 from al_assets.review.desk.shell.desk import Desk
-from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE
+from al_assets.review.desk.shell.entrance import FAILURES_OF_ONE, Attempts
 from al_assets.storage.ledger import LedgerError
 from al_assets_tests.support.desk.clients import DeskClient, client_of, running_app
 from al_assets_tests.support.desk.one_desk import NAMES, app, desk
