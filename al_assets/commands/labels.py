@@ -77,7 +77,7 @@ def export_labels(
 @labels_app.command()
 def gaps(path: PathArgument, policy: PolicyOption, as_json: JsonOption = False) -> None:
     """Write the items that raters could not decide, with their comments, for the policy's owner."""
-    from al_assets.review.policy_gaps import export_policy_gaps
+    from al_assets.review.files.exchange import export_policy_gaps
     from al_assets.storage.ledger import Ledger
 
     with Ledger.of(load_policy(policy)) as ledger:

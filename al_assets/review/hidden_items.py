@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 from upath import UPath
@@ -29,13 +29,11 @@ def load_gold(policy: Policy) -> pl.DataFrame:
     :return: item_id, text, label (positive or negative, whatever the policy calls them), why ("" if not given).
     :raises GoldError: the file is missing, of another kind or damaged, or a row is not of its form.
     """
-    named = policy.selection.gold
     schema = pl.Schema(dict.fromkeys(GOLD_COLUMNS, pl.String()))
-    if named is None:
-        return pl.DataFrame(schema=schema)
-    file = UPath(policy.resolve(named))
-    gold_file = _read(file)
-    gold_file = gold_file.rename({column: column.strip().lower() for column in gold_file.columns})
+    if policy.selection.gold is None:
+        return schema.to_frame()
+    file = UPath(policy.resolve(policy.selection.gold))
+    gold_file = _read(file).rename(lambda column: column.strip().lower())
     missing = [column for column in GOLD_COLUMNS[:3] if column not in gold_file.columns]
     if missing:
         raise GoldError(
@@ -84,8 +82,7 @@ def _checked_row(name: str, number: int, row: dict[str, str], names: dict[str, s
     return {**row, "label": label}
 
 
-@dataclass(frozen=True)
-class HiddenItemFigures:
+class HiddenItemFigures(NamedTuple):
     """Figures from hidden items.
 
     :param gold: accuracy of each rater by iteration, see ``gold_accuracy``; no rows without answers to gold.

@@ -1,7 +1,7 @@
 """Versions of the policy: which text each vote was cast under, and which votes to look at again after an edit."""
 
 import json
-from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -129,34 +129,20 @@ def _votes_by_text(ledger: Ledger, policy: Policy, watermark: int | None) -> pl.
     }
     texts = dict(states.select("text_fingerprint", "text").iter_rows())
     now = policy.policy.text_fingerprint()
-    cast = votes.select("policy_fingerprint", "policy_version").rows()
-    judged = {
-        (fingerprint, version): _judged(
-            fingerprint, version, by_fingerprint, by_version, texts, now, policy.policy.version
-        )
-        for fingerprint, version in set(cast)
-    }
-    standings = [judged[state] for state in cast]
+
+    @cache
+    def judged(fingerprint: str | None, version: str) -> tuple[str | None, str, str]:
+        # A file may name the version only: if that stood over one text, it is the one.
+        text = by_version.get(version) if fingerprint is None else by_fingerprint.get(fingerprint)
+        if text is None:
+            return None, OLDER if version != policy.policy.version else UNKNOWN, ""
+        if text == now:
+            return text, CURRENT, ""
+        return text, OLDER, ", ".join(_changed(texts[text], texts[now]))
+
+    standings = [judged(*cast) for cast in votes.select("policy_fingerprint", "policy_version").iter_rows()]
     schema = {"text_fingerprint": pl.String, "cast_under": pl.String, "changed": pl.String}
     return votes.hstack(pl.DataFrame(standings, schema=schema, orient="row"))
-
-
-def _judged(
-    fingerprint: str | None,
-    version: str,
-    by_fingerprint: Mapping[str, str],
-    by_version: Mapping[str, str],
-    texts: Mapping[str, str],
-    now: str,
-    current_version: str,
-) -> tuple[str | None, str, str]:
-    # A file may name the version only: if that stood over one text, it is the one.
-    text = by_version.get(version) if fingerprint is None else by_fingerprint.get(fingerprint)
-    if text is None:
-        return None, OLDER if version != current_version else UNKNOWN, ""
-    if text == now:
-        return text, CURRENT, ""
-    return text, OLDER, ", ".join(_changed(texts[text], texts[now]))
 
 
 def _states(recorded: pl.DataFrame, current: PolicyText) -> pl.DataFrame:

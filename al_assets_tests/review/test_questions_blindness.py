@@ -7,8 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from al_assets.review.files.exchange import SHEET_COLUMNS, export_queue, export_votes
-from al_assets.review.policy_gaps import export_policy_gaps
+from al_assets.review.files.exchange import SHEET_COLUMNS, export_policy_gaps, export_queue, export_votes
 from al_assets.review.questions import questions
 from al_assets.storage.ledger import Ledger
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED

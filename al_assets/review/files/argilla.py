@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from al_assets.config import LabelNames
 from al_assets.review.files.tool_records import ANSWER, COMMENT, REASON, Answer, text_of
 
 _QUESTIONS = (ANSWER, REASON, COMMENT)
@@ -20,12 +21,12 @@ def user_id(rater: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"al_assets:rater:{rater}"))
 
 
-def write_questions(questions: Iterable[tuple[str, str]]) -> str:
+def write_questions(questions: Iterable[tuple[str, str]], _: LabelNames) -> str:
     """Return records without suggestions or responses: text, and the question's code as id."""
     return _json([_record(code, text) for code, text in questions])
 
 
-def write_votes(answers: pl.DataFrame) -> str:
+def write_votes(answers: pl.DataFrame, _: LabelNames) -> str:
     """Return a record for each question with the responses of all raters; columns of ``coded_answers``."""
     records: dict[str, dict[str, Any]] = {}
     for row in answers.iter_rows(named=True):

@@ -53,21 +53,15 @@ def _collect_one(file: UPath, ledger: Ledger, policy: Policy) -> ImportReport | 
 def _waiting(inbox: UPath, min_age_seconds: float) -> list[UPath]:
     if not inbox.is_dir():
         return []
-    now = time.time()
-    return sorted(
-        (file for file in inbox.iterdir() if _is_candidate(file) and _is_settled(file, now, min_age_seconds)),
-        key=lambda file: file.name,
-    )
-
-
-def _is_candidate(file: UPath) -> bool:
-    return not file.name.startswith((".", "~")) and file.suffix.lower() in (*SUFFIXES, *_NEARLY) and file.is_file()
-
-
-def _is_settled(file: UPath, now: float, min_age_seconds: float) -> bool:
-    state = _state(file)
-    # A time stamp from the future is another machine's clock, not a file that is still growing.
-    return state is not None and abs(now - state[1]) >= min_age_seconds
+    now, waiting = time.time(), []
+    for file in sorted(inbox.iterdir(), key=lambda file: file.name):
+        if file.name.startswith((".", "~")) or file.suffix.lower() not in (*SUFFIXES, *_NEARLY) or not file.is_file():
+            continue
+        state = _state(file)
+        # A time stamp from the future is another machine's clock, not a file that is still growing.
+        if state is not None and abs(now - state[1]) >= min_age_seconds:
+            waiting.append(file)
+    return waiting
 
 
 def _state(file: UPath) -> tuple[int, float] | None:
@@ -79,19 +73,17 @@ def _state(file: UPath) -> tuple[int, float] | None:
 
 
 def _file_away(file: UPath, report: ImportReport) -> None:
-    if report.unreadable is not None:
-        target = _free_name(file, file.parent / "rejected")
-        _write_text(target.parent / f"{target.name}.reason.txt", f"{report.unreadable}\n")
-        _move(file, target)
-        return
-    target = _free_name(file, file.parent / "imported")
+    target = _free_name(file, file.parent / ("imported" if report.unreadable is None else "rejected"))
     listing = target.parent / f"{target.name}.rejected.jsonl"
-    if report.rejected:
+    if report.unreadable is not None:
+        _write_text(target.parent / f"{target.name}.reason.txt", f"{report.unreadable}\n")
+    elif report.rejected:
         lines = (json.dumps(asdict(rejection), ensure_ascii=False) + "\n" for rejection in report.rejected)
         _write_text(listing, "".join(lines))
-    _move(file, target)
-    if not report.rejected and listing.exists():
-        listing.unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(target)
+    if report.unreadable is None and not report.rejected:
+        listing.unlink(missing_ok=True)
 
 
 def _free_name(file: UPath, folder: UPath) -> UPath:
@@ -102,11 +94,6 @@ def _free_name(file: UPath, folder: UPath) -> UPath:
         target = folder / f"{file.stem}-{number}{file.suffix}"
         number += 1
     return target
-
-
-def _move(file: UPath, target: UPath) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    file.rename(target)
 
 
 def _write_text(path: UPath, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Votes in from files, questions and votes out to files."""
+"""Votes in from files; questions, votes and what raters could not decide out to files."""
 
 import io
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 from upath import UPath
 
+from al_assets.agreement.policy_gaps import policy_gaps
 from al_assets.config import Policy
 from al_assets.partitions import iteration_key
 from al_assets.review.files.vote_files import SUFFIXES, VoteFile, escape_cell, label_names, read_votes
@@ -91,6 +92,18 @@ def export_votes(ledger: Ledger, path: UPath | Path | str) -> int:
     votes = ledger.answers().select(*VOTES.columns)
     write_sheet(checked_target(path), votes)
     return votes.height
+
+
+def export_policy_gaps(ledger: Ledger, path: UPath | Path | str) -> int:
+    """Write the items that raters could not decide and return how many; raters are counted, not named.
+
+    :param path: .csv, .jsonl or .parquet; replaced if it exists.
+    """
+    target = checked_target(path)
+    gaps = policy_gaps(ledger.answers()).drop("undecided_raters")
+    said = pl.col("comments").list.eval(pl.element().struct.field("text")).list.join(" | ")
+    write_sheet(target, gaps.with_columns(said, pl.col("policy_versions").list.join(", ")))
+    return gaps.height
 
 
 class _RowReader:

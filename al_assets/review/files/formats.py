@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
@@ -10,11 +11,11 @@ from al_assets.config import Policy
 from al_assets.review.files import Format, argilla, prodigy
 from al_assets.review.files.exchange import checked_target, export_queue, export_votes, import_votes, new_sheet
 from al_assets.review.files.tool_records import coded_answers, coded_questions, read_record_file
-from al_assets.review.files.vote_files import VoteFile
 from al_assets.review.intake import ImportReport
 from al_assets.storage.atomic import write_bytes
 from al_assets.storage.ledger import Ledger
 
+_TOOLS: Mapping[Format, Any] = {Format.ARGILLA: argilla, Format.PRODIGY: prodigy}
 _READ = {Format.ARGILLA: (".json", ".jsonl"), Format.PRODIGY: (".jsonl",)}
 _WRITTEN = {Format.ARGILLA: (".json",), Format.PRODIGY: (".jsonl",)}
 
@@ -28,7 +29,9 @@ def import_from(
     """
     if form is Format.PLAIN:
         return import_votes(file, ledger, policy)
-    return import_votes(file, ledger, policy, partial(_read, form, _known(form, ledger, raters or {})))
+    known = {_TOOLS[form].user_id(rater): rater for rater in ledger.raters} | dict(raters or {})
+    read = partial(_TOOLS[form].read_answers, raters=known)
+    return import_votes(file, ledger, policy, lambda content: read_record_file(content, _READ[form], read))
 
 
 def export_questions(
@@ -42,11 +45,7 @@ def export_questions(
         return export_queue(ledger, policy, iteration, path, rater)
     target = new_sheet(ledger, path, rater, _WRITTEN[form])
     asked = list(coded_questions(ledger, policy, iteration, rater))
-    if form is Format.ARGILLA:
-        text = argilla.write_questions(asked)
-    else:
-        text = prodigy.write_questions(asked, policy.policy.labels)
-    write_bytes(target, text.encode())
+    write_bytes(target, _TOOLS[form].write_questions(asked, policy.policy.labels).encode())
     return len(asked)
 
 
@@ -56,18 +55,5 @@ def export_answers(form: Format, ledger: Ledger, policy: Policy, path: UPath | P
         return export_votes(ledger, path)
     target = checked_target(path, _WRITTEN[form])
     answers = coded_answers(ledger)
-    text = (
-        argilla.write_votes(answers) if form is Format.ARGILLA else prodigy.write_votes(answers, policy.policy.labels)
-    )
-    write_bytes(target, text.encode())
+    write_bytes(target, _TOOLS[form].write_votes(answers, policy.policy.labels).encode())
     return answers.height
-
-
-def _known(form: Format, ledger: Ledger, raters: Mapping[str, str]) -> dict[str, str]:
-    own = argilla.user_id if form is Format.ARGILLA else str
-    return {**{own(rater): rater for rater in ledger.raters}, **raters}
-
-
-def _read(form: Format, raters: Mapping[str, str], file: UPath) -> VoteFile:
-    read = argilla.read_answers if form is Format.ARGILLA else prodigy.read_answers
-    return read_record_file(file, _READ[form], lambda record: read(record, raters))

@@ -17,6 +17,9 @@ _CODE, _VERSION = "question", "policy_version"
 _BETWEEN = ": "
 _ANSWERS = ("accept", "reject", "ignore")
 
+user_id = str
+"""Prodigy knows raters by their names."""
+
 
 def write_questions(questions: Iterable[tuple[str, str]], names: LabelNames) -> str:
     """Return tasks with a choice of yes, no and each reason why one cannot decide; the code is the task's ``meta``."""

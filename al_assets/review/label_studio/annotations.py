@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from al_assets.config import Policy
+from al_assets.review.files.tool_records import ANSWER, COMMENT, REASON
 from al_assets.review.intake import IntakeRow, past_moment
-from al_assets.review.label_studio.project import ANSWER, CODE, COMMENT, REASON, Asked
+from al_assets.review.label_studio.project import CODE, Asked
 from al_assets.storage.ledger import LABELS, Vote
 
 SOURCE = "label-studio"
@@ -42,7 +43,8 @@ class Reader:
         if label not in LABELS:
             raise ValueError(f"{ANSWER}: {label!r} is unknown; expected one of {', '.join(LABELS)}: submit it again")
         moment = past_moment(
-            _moment(annotation["updated_at"]),
+            # Versions of the SDK differ in whether they read it.
+            datetime.fromisoformat(str(annotation["updated_at"])),
             f"updated_at: {annotation['updated_at']} lies in the future; set the clock of Label Studio's host",
         )
         version, fingerprint = self._policy_state()
@@ -102,15 +104,9 @@ class Reader:
 
     def _policy_state(self) -> tuple[str, str | None]:
         text = self.policy.policy
-        if self.asked is None:
-            return text.version, text.fingerprint()
-        same = (self.asked.version, self.asked.text_fingerprint) == (text.version, text.text_fingerprint())
-        return self.asked.version, text.fingerprint() if same else None
-
-
-def is_answer(annotation: Mapping[str, Any]) -> bool:
-    """Whether an annotation was submitted; a skipped one is no answer."""
-    return not annotation.get("was_cancelled")
+        asked = self.asked or Asked(text.name, text.version, text.text_fingerprint())
+        same = (asked.version, asked.text_fingerprint) == (text.version, text.text_fingerprint())
+        return asked.version, text.fingerprint() if same else None
 
 
 def annotation_of(vote_key: str, project: int) -> int | None:
@@ -135,7 +131,3 @@ def _single(given: Mapping[str, list[str]], name: str) -> str:
     if len(chosen) != 1:
         raise ValueError(f"{name}: {', '.join(chosen) or 'nothing'} was chosen, expected one; submit it again")
     return chosen[0]
-
-
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

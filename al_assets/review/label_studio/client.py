@@ -1,6 +1,7 @@
 """A Label Studio server: its settings file, and requests through its SDK, tried again and saying what is wrong."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -101,7 +102,7 @@ def load_settings(path: Path) -> LabelStudioSettings:
     return load_sections(path, _SettingsFile, "Label Studio settings file", _EXAMPLE).label_studio
 
 
-class Server:
+class Server(AbstractContextManager["Server"]):
     """A Label Studio server.
 
     :raises LabelStudioError: the SDK is not installed, nothing answers, what answers is no Label Studio of a known
@@ -122,10 +123,6 @@ class Server:
     def close(self) -> None:
         """Give back the connections."""
         self._http.close()
-
-    def __enter__(self) -> "Server":
-        """Return the server; leaving the block closes it."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close."""

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from al_assets.config import Policy, PolicyText
+from al_assets.review.files.tool_records import ANSWER, COMMENT, REASON
 from al_assets.review.label_studio.client import LabelStudioError, Server
 from al_assets.storage.ledger import LABELS
 from al_assets.tables import UNDECIDED_REASONS
 
-ANSWER, REASON, COMMENT = "answer", "undecided_reason", "comment"
 TEXT, CODE = "text", "code"
 _MARK = re.compile(r"Questions of policy '(?P<policy>[^']*)', version '(?P<version>.*)', text (?P<text>[0-9a-f]{12})\.")
 
@@ -50,7 +50,8 @@ def instructions(policy: PolicyText) -> str:
     parts = [f"<h3>{_html(policy.question)}</h3>", f"<p>{_html(policy.guideline)}</p>"]
     if policy.examples:
         examples = (
-            f"<li>{_html(example.text)} <b>{_html(getattr(policy.labels, example.label))}</b>{_why(example.why)}</li>"
+            f"<li>{_html(example.text)} <b>{_html(getattr(policy.labels, example.label))}</b>"
+            f"{_html(f': {example.why}') if example.why else ''}</li>"
             for example in policy.examples
         )
         parts.append(f"<ul>{''.join(examples)}</ul>")
@@ -122,7 +123,3 @@ def _literal(text: str) -> str:
 
 def _html(text: str) -> str:
     return html.escape(text).replace("\n", "<br>")
-
-
-def _why(text: str) -> str:
-    return f": {_html(text)}" if text else ""

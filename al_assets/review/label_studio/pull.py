@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from al_assets.config import Policy
 from al_assets.review.intake import ImportReport, Rejection, read_rows, record_votes
-from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of, is_answer
+from al_assets.review.label_studio.annotations import SOURCE, Reader, annotation_of
 from al_assets.review.label_studio.client import LabelStudioError, LabelStudioSettings, Server
 from al_assets.review.label_studio.project import asked_under, find_project
 from al_assets.review.questions import coded_items
@@ -79,13 +79,15 @@ def pull_project(
     reader = Reader(number, policy, settings.raters, server.emails(), coded_items(ledger), asked_under(project))
     tasks = server.tasks(number, annotations=True)
     answers = [(task, annotation) for task in tasks for annotation in task["annotations"] or ()]
-    submitted = [(task, annotation) for task, annotation in answers if is_answer(annotation)]
+    # A skipped one is no answer.
+    submitted = [(task, annotation) for task, annotation in answers if not annotation.get("was_cancelled")]
     read, rejected = read_rows((reader.row(*answer), partial(reader.vote, *answer)) for answer in submitted)
     # Those pulled before stay, even of somebody who has left since and may give no new answer.
-    fresh = [entry for entry in read if on_record.get(entry.vote.key) != _said(entry.vote)]
+    fresh = [entry for entry in read if on_record.get(entry.vote.key) != (entry.vote.place, entry.vote.label)]
     result, refused = record_votes(ledger, fresh, "updated_at", "submit the annotation again to replace it")
     rejected += refused
-    present, standing = {int(annotation["id"]) for _, annotation in submitted}, {_said(entry.vote) for entry in read}
+    present = {int(annotation["id"]) for _, annotation in submitted}
+    standing = {(entry.vote.place, entry.vote.label) for entry in read}
     gone = tuple(
         vote for vote, said in _counting(ledger, number, on_record)
         if vote.annotation not in present and said not in standing
@@ -103,19 +105,14 @@ def pull_project(
     return PullReport(report, gone, withdraw_deleted)
 
 
-class _Said(NamedTuple):
-    place: Place
-    label: str
-
-
-def _said(vote: Vote) -> _Said:
-    return _Said(vote.place, vote.label)
+_Said = tuple[Place, str]
+"""What a vote says: of which item by whom, and the label."""
 
 
 def _on_record(ledger: Ledger) -> dict[str, _Said]:
     """Return what every vote ever recorded says, by its key."""
     votes = ledger.history().select("vote_key", "label", *Place._fields)
-    return {key: _Said(Place(*place), label) for key, label, *place in votes.iter_rows()}
+    return {key: (Place(*place), label) for key, label, *place in votes.iter_rows()}
 
 
 def _counting(ledger: Ledger, project: int, on_record: Collection[str]) -> Iterator[tuple[Gone, _Said]]:
@@ -124,7 +121,7 @@ def _counting(ledger: Ledger, project: int, on_record: Collection[str]) -> Itera
     for key, label, *place in votes.iter_rows():
         number = annotation_of(key, project)
         if number is not None and key in on_record:
-            yield Gone(number, *place), _Said(Place(*place), label)
+            yield Gone(number, *place), (Place(*place), label)
 
 
 def _withdrawn(

@@ -1,7 +1,6 @@
 """Push: an iteration's questions become tasks of the policy's Label Studio project."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -71,28 +70,20 @@ def push(
         )
     with Server(settings) as server:
         project = find_project(server, policy)
-        pulled = _pulled_first(server, project, ledger, policy)
+        text, before = policy.policy, asked_under(project) if project else None
+        changed = before not in (None, Asked(text.name, text.version, text.text_fingerprint()))
+        pulled = pull_project(server, project, ledger, policy) if changed else None
         fields = project_fields(policy, project.title if project else settings.title_for(policy))
         if project:
             server.update_project(project.id, fields)
         number = project.id if project else server.create_project(fields)
-        before = len(wanted.keys() & _codes(server, number))
+        present = len(wanted.keys() & _codes(server, number))
         _add_missing(server, number, wanted)
         if webhook_url and secret:
             headers = {SECRET_HEADER: secret.get_secret_value()}
             server.register_webhook(number, webhook_url, WEBHOOK_ACTIONS, headers)
     url = f"{settings.url}/projects/{number}"
-    return PushReport(number, url, project is None, len(wanted) - before, before, webhook_url, pulled)
-
-
-def _pulled_first(server: Server, project: Any, ledger: Ledger, policy: Policy) -> PullReport | None:
-    if project is None:
-        return None
-    text = policy.policy
-    before = asked_under(project)
-    if before in (None, Asked(text.name, text.version, text.text_fingerprint())):
-        return None
-    return pull_project(server, project, ledger, policy)
+    return PushReport(number, url, project is None, len(wanted) - present, present, webhook_url, pulled)
 
 
 def _add_missing(server: Server, project: int, wanted: dict[str, str]) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from al_assets.review.policy_gaps import export_policy_gaps
+from al_assets.review.files.exchange import export_policy_gaps
 from al_assets.storage.ledger import Ledger
 from al_assets_tests.support.ledger import SELECTED_BY, open_ledger, queue_frame, vote
 
