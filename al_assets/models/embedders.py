@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.config import EmbeddingSettings, Policy
-from al_assets.models.labelers.protocol import Closable, Closing
+from al_assets.models.labelers.protocol import Closing
+from al_assets.models.labelers.yes_no import hub_revision
 from al_assets.models.scoring import ValueStore, compute_missing
 
 if TYPE_CHECKING:
@@ -20,27 +20,11 @@ class EmbedderError(ValueError):
     """An embedding model cannot be loaded or gives unusable vectors; the message names the model and the way out."""
 
 
-class Embedder(Closable, Protocol):
-    """Turns texts into vectors that are compared by their cosine."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when, and only when, the vectors can; known without loading the model."""
-
-    @property
-    def batch_size(self) -> int:
-        """How many texts are best given at once."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return unit vectors, shape (texts, dimensions)."""
-
-
 class SentenceTransformersEmbedder(Closing):
-    """An embedder run by sentence-transformers; kind ``static`` reads a Model2Vec directory."""
+    """Texts to vectors that are compared by their cosine; kind ``static`` reads a Model2Vec directory.
+
+    Its fingerprint changes when, and only when, the vectors can; it is known without loading the model.
+    """
 
     def __init__(self, settings: EmbeddingSettings, model: str) -> None:
         """Remember what to load; the model is loaded when it is first used.
@@ -85,11 +69,8 @@ class SentenceTransformersEmbedder(Closing):
         self._loaded = None
 
     def _model(self) -> "SentenceTransformer":
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded
-
-    def _load(self) -> "SentenceTransformer":
+        if self._loaded is not None:
+            return self._loaded
         settings = self._settings
         try:
             model = _static(self._location) if settings.kind == "static" else _transformer(self._location, settings)
@@ -101,16 +82,17 @@ class SentenceTransformersEmbedder(Closing):
             ) from error
         if settings.kind == "sentence_transformers":
             model.max_seq_length = min(settings.max_tokens, model.max_seq_length or settings.max_tokens)
-        return model.to(settings.device).eval()
+        self._loaded = model.to(settings.device).eval()
+        return self._loaded
 
 
-def make_embedder(settings: EmbeddingSettings, policy: Policy) -> Embedder:
+def make_embedder(settings: EmbeddingSettings, policy: Policy) -> SentenceTransformersEmbedder:
     """Return the embedder that the settings name; a relative model path is looked up beside the policy file."""
     return SentenceTransformersEmbedder(settings, policy.resolve_model(settings.model))
 
 
 def embed_texts(
-    embedder: Embedder,
+    embedder: SentenceTransformersEmbedder,
     texts_hashes: Sequence[str],
     texts: Sequence[str],
     store: ValueStore,
@@ -139,9 +121,9 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def _transformer(location: str, settings: EmbeddingSettings) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
-    # For a directory the revision is only the policy author's mark; on a hub it names a commit.
-    revision = None if Path(location).is_dir() else settings.revision or None
-    return SentenceTransformer(location, device=settings.device, revision=revision)
+    return SentenceTransformer(
+        location, device=settings.device, revision=hub_revision(location, settings.revision).get("revision")
+    )
 
 
 # Reading its tokenizer takes seconds, the model itself a few megabytes: kept for the next one to ask.

@@ -1,6 +1,6 @@
 """Labelling with a checkpoint per batch: what a model has once computed for a text is kept by the text's hash."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,10 +53,7 @@ def score_texts(
     def score(batch: Sequence[str]) -> NDArray[np.float64]:
         return checked_scores(labeler.score(batch), len(batch), labeler.fingerprint)
 
-    compute_missing(score, labeler.batch_size, texts_hashes, texts, store, progress)
-    if not texts_hashes:
-        return np.empty(0, dtype=np.float64)
-    return np.asarray(store.get(texts_hashes), dtype=np.float64)
+    return vote_texts(score, labeler.batch_size, texts_hashes, texts, store, progress)
 
 
 def vote_texts(
@@ -109,7 +106,9 @@ def compute_missing(
     done = 0
     if progress:
         progress(0, len(unique))
-    for batch in _batches(unique, batch_size):
+    order = sorted(unique, key=lambda text_hash: (len(unique[text_hash]), text_hash))
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
         missing = [text_hash for text_hash in batch if text_hash not in known]
         if missing:
             store.add(missing, compute([unique[text_hash] for text_hash in missing]))
@@ -133,9 +132,3 @@ def checked_scores(scores: ArrayLike, expected: int, fingerprint: str) -> NDArra
             f"{array[wrong][0]}; return p_positive, for a margin or logit its sigmoid"
         )
     return array
-
-
-def _batches(texts: dict[str, str], batch_size: int) -> Iterator[list[str]]:
-    order = sorted(texts, key=lambda text_hash: (len(texts[text_hash]), text_hash))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]

@@ -36,7 +36,7 @@ def minilm() -> Iterator[SentenceTransformersEmbedder]:
         yield embedder
 
 
-class Recorder:
+class Recorder(SentenceTransformersEmbedder):
     """An embedder that says what it was asked, and stops when told to."""
 
     def __init__(self, inner: SentenceTransformersEmbedder, stop_after: int = 99) -> None:
@@ -45,7 +45,6 @@ class Recorder:
         self.stop_after = stop_after
         self.fingerprint = inner.fingerprint
         self.batch_size = inner.batch_size
-        self.dimensions = inner.dimensions
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if len(self.asked) == self.stop_after:
@@ -53,14 +52,12 @@ class Recorder:
         self.asked.append(list(texts))
         return self.inner.embed(texts)
 
+    @property
+    def dimensions(self) -> int:
+        return self.inner.dimensions
+
     def close(self) -> None:
         self.inner.close()
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class DictStore:

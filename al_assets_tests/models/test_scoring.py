@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from upath import UPath
 
-from al_assets.models.labelers.protocol import Closing, LabelerError
+from al_assets.models.labelers.protocol import Labeler, LabelerError
 from al_assets.models.scoring import ValueStore, compute_missing, score_texts
 from al_assets.storage.content_store import ContentStore
 
@@ -37,7 +37,7 @@ class MemoryStore:
         self.values |= dict(zip(hashes, np.asarray(values), strict=True))
 
 
-class Counting(Closing):
+class Counting(Labeler):
     """Scores a text by its length and its batch's, as a bfloat16 model does; stops when told to."""
 
     fingerprint = "counting"
@@ -55,7 +55,7 @@ class Counting(Closing):
         return np.array([(1 + len(each)) / (2 + longest) + 1e-9 * sum(map(ord, each)) % 1e-6 for each in texts]) / 2
 
 
-class Fixed(Closing):
+class Fixed(Labeler):
     fingerprint = "fixed"
     batch_size = 8
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -59,11 +59,6 @@ class LabelModel:
     log_posterior: tuple[float, ...]
 
     @property
-    def iterations(self) -> int:
-        """How many iterations it took."""
-        return len(self.log_posterior)
-
-    @property
     def weights(self) -> Floats:
         """The members' weights, shape (members,)."""
         return np.array([each.weight for each in self.members])
@@ -87,13 +82,9 @@ class LabelModel:
             log_odds += member.weight * member.evidence_of(column)
         return np.asarray(expit(log_odds))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what ``of`` takes, of types that JSON knows."""
-        return asdict(self)
-
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the model that ``as_dict`` was called on.
+        """Return the model whose ``asdict`` this is, tuples as JSON has them.
 
         :raises KeyError, TypeError: these are not its values.
         """

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from al_assets.config import CausalLMSettings
 from al_assets.models.labelers.prompts import PromptTemplate, in_chat
-from al_assets.models.labelers.protocol import Closing
+from al_assets.models.labelers.protocol import LanguageModelLabeler, probability
 from al_assets.models.labelers.yes_no import YesNoScorer, load_tokenizer
 
 
-class CausalLMLabeler(Closing):
-    """p_positive = sigmoid(logit(yes) - logit(no)) after the policy's prompt."""
+class CausalLMLabeler(LanguageModelLabeler):
+    """A causal language model, loaded by the first ``score``; a text too long for max_tokens is cut at its end."""
 
     def __init__(self, settings: CausalLMSettings, fingerprint: str, template: PromptTemplate, model: str) -> None:
         """Name the model; it is loaded by the first ``score``.
@@ -27,16 +27,12 @@ class CausalLMLabeler(Closing):
         self._model = model
         self._scorer: YesNoScorer | None = None
 
-    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return p_positive in [0, 1] of each text, shape (n,); a text too long for max_tokens is cut at its end.
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return logit(yes) - logit(no) of each text, shape (n,).
 
         :raises ModelError: the model cannot be loaded.
         :raises PromptError: the prompt alone exceeds max_tokens.
         """
-        return probability(self.logits(texts))
-
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return logit(yes) - logit(no) of each text, shape (n,)."""
         scorer, prompts = self._prompts(texts)
         return scorer.score(prompts)
 
@@ -72,10 +68,3 @@ class CausalLMLabeler(Closing):
             special_tokens=not settings.chat_template,
         )
         return self._scorer
-
-
-def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sigmoid of logits, without overflow."""
-    # Not scipy's expit, which differs in the last bit: a score comes out as the one on record.
-    small = np.exp(-np.abs(logits))
-    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small), dtype=np.float64)

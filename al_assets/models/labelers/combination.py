@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +67,7 @@ class CombinationLabeler(KeepsVotes):
 
         :param stores: opens the store of a name, such as ``RunRoot.scores``.
         """
-        self._stores = stores
-
-    @property
-    def keeps_votes(self) -> bool:
-        """Whether it was told where."""
-        return self._stores is not None
+        self._stores, self.keeps_votes = stores, True
 
     def votes(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return every member's vote on each text, NaN where it abstains, shape (n, members)."""
@@ -90,7 +85,7 @@ class CombinationLabeler(KeepsVotes):
             raise ValueError(f"combination {self.fingerprint}: keeps no votes; call keep_in first")
         columns = []
         for place, member in enumerate(self.members):
-            told = None if progress is None else _share_of(progress, place, len(self.members))
+            told = progress and _share_of(progress, place, len(self.members))
             store = self._stores(member.store_name)
             columns.append(vote_texts(member.vote, member.labeler.batch_size, hashes, texts, store, told))
         return np.stack(columns, axis=1)
@@ -142,8 +137,7 @@ class LabelModelLabeler(CombinationLabeler):
 
         :raises LabelerError: it was never fitted, or its file is damaged.
         """
-        if self._model is None:
-            self._model = self._read()
+        self._model = self._model or self._read()
         return self._model
 
     def fit(self, votes: NDArray[np.float64]) -> LabelModel:
@@ -153,7 +147,7 @@ class LabelModelLabeler(CombinationLabeler):
         """
         self._model = fit_label_model(votes, [member.name for member in self.members], self.prior)
         if self._path is not None:
-            write_bytes(self._path, json.dumps(self._model.as_dict(), indent=1).encode())
+            write_bytes(self._path, json.dumps(asdict(self._model), indent=1).encode())
         return self._model
 
     def combine(self, votes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ import numpy as np
 import tenacity
 from numpy.typing import NDArray
 
+from al_assets.config.labelers import CompletionsSettings
 from al_assets.models.labelers.protocol import Closing, LabelerError
 from al_assets.models.labelers.yes_no import first_tokens
 
@@ -32,45 +32,40 @@ class _Busy(Exception):
             self.after = 0.0
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where and how a completion server is asked.
-
-    :param url: base URL, as in ``http://host:8000/v1``.
-    :param api_key_env: environment variable the key was read from, for errors.
-    :param check: called before each retry; raises when waiting is pointless, because the server is known to be gone.
-    """
-
-    url: str
-    model: str
-    api_key: str | None = None
-    api_key_env: str | None = None
-    concurrency: int = 16
-    timeout_seconds: float = 60
-    max_retries: int = 5
-    check: Callable[[], None] | None = None
-
-
 class CompletionsClient(Closing):
     """Asks a completion server for the log-odds of yes against no as the next token."""
 
     def __init__(
-        self, endpoint: Endpoint, yes: str, no: str, top_logprobs: int = 20, prompts_per_request: int = 1
+        self,
+        settings: CompletionsSettings,
+        url: str,
+        model: str,
+        api_key: str | None,
+        api_key_env: str | None = None,
+        *,
+        check: Callable[[], None] | None = None,
+        prompts_per_request: int = 1,
     ) -> None:
         """Open a connection pool; nothing is sent yet.
 
-        :param top_logprobs: how many of the likeliest tokens to read when the server cannot be asked for two by id.
+        :param url: base URL, as in ``http://host:8000/v1``.
+        :param api_key_env: environment variable the key was read from, for errors.
+        :param check: called before each retry; raises when waiting is pointless, because the server is known to be
+            gone.
         """
-        self._endpoint = endpoint
-        self._answers = (yes, no)
-        self._top_logprobs = top_logprobs
+        self._settings = settings
+        self._url = url.rstrip("/")
+        self._model = model
+        self._api_key_env = api_key_env
+        self._check = check
+        self._answers = (settings.yes, settings.no)
         self._prompts_per_request = prompts_per_request
         self._ids: tuple[int, int] | None = None
         self._asked_for_ids = False
         self._http = httpx.Client(
-            timeout=endpoint.timeout_seconds,
-            limits=httpx.Limits(max_connections=endpoint.concurrency),
-            headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
+            timeout=settings.timeout_seconds,
+            limits=httpx.Limits(max_connections=settings.concurrency),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         )
 
     def log_odds(self, prompts: Sequence[str]) -> NDArray[np.float64]:
@@ -87,7 +82,7 @@ class CompletionsClient(Closing):
             self._asked_for_ids = True
         size = self._prompts_per_request
         parts = [list(prompts[start : start + size]) for start in range(0, len(prompts), size)]
-        pool = ThreadPoolExecutor(self._endpoint.concurrency, thread_name_prefix="labeler")
+        pool = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="labeler")
         try:
             futures = [pool.submit(self._ask, part, stop) for part in parts]
             return np.array([odds for future in futures for odds in future.result()], dtype=np.float64)
@@ -102,12 +97,10 @@ class CompletionsClient(Closing):
 
     def _token_ids(self, stop: threading.Event) -> tuple[int, int] | None:
         """Return the first token ids of the answers, or None where the server does not tell (vLLM and SGLang do)."""
-        url = self._endpoint.url.rstrip("/").removesuffix("/v1") + "/tokenize"
+        url = self._url.removesuffix("/v1") + "/tokenize"
 
         def tokenize(text: str) -> list[int]:
-            response = self._post(
-                url, {"model": self._endpoint.model, "prompt": text, "add_special_tokens": False}, stop
-            )
+            response = self._post(url, {"model": self._model, "prompt": text, "add_special_tokens": False}, stop)
             return list(response.json()["tokens"])
 
         try:
@@ -120,15 +113,14 @@ class CompletionsClient(Closing):
         return first_tokens(tokenize, *self._answers)
 
     def _ask(self, prompts: Sequence[str], stop: threading.Event) -> list[float]:
-        endpoint = self._endpoint
-        url = endpoint.url.rstrip("/") + "/completions"
+        url = self._url + "/completions"
         payload: dict[str, Any] = {
-            "model": endpoint.model,
+            "model": self._model,
             # Not every server takes a list.
             "prompt": list(prompts) if len(prompts) > 1 else prompts[0],
             "max_tokens": 1,
             "temperature": 0,
-            "logprobs": self._top_logprobs,
+            "logprobs": self._settings.top_logprobs,
         }
         if self._ids:
             # allowed_token_ids constrains the answer, but logprobs are those before the mask: hence also by id.
@@ -160,7 +152,7 @@ class CompletionsClient(Closing):
         return (floor if yes is None else yes) - (floor if no is None else no)
 
     def _post(self, url: str, payload: dict[str, Any], stop: threading.Event) -> httpx.Response:
-        attempts = self._endpoint.max_retries + 1
+        attempts = self._settings.max_retries + 1
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((_Busy, httpx.TransportError)),
             stop=tenacity.stop_any(tenacity.stop_after_attempt(attempts), tenacity.stop_when_event_set(stop)),
@@ -172,8 +164,8 @@ class CompletionsClient(Closing):
         try:
             return retrying(self._post_once, url, payload)
         except (_Busy, httpx.TransportError) as error:
-            if self._endpoint.check:
-                self._endpoint.check()
+            if self._check:
+                self._check()
             raise self._gave_up(url, error, attempts) from error
 
     def _post_once(self, url: str, payload: dict[str, Any]) -> httpx.Response:
@@ -185,8 +177,8 @@ class CompletionsClient(Closing):
         return response
 
     def _before_sleep(self, url: str, state: tenacity.RetryCallState) -> None:
-        if self._endpoint.check:
-            self._endpoint.check()
+        if self._check:
+            self._check()
         cause = state.outcome.exception() if state.outcome else None
         _LOG.warning("%s: %s; attempt %d failed, trying again in %.1f s", url, cause or "no answer",
                      state.attempt_number, state.upcoming_sleep)  # fmt: skip
@@ -195,7 +187,7 @@ class CompletionsClient(Closing):
         tried = f"{attempts} attempt{'s' if attempts > 1 else ''}"
         if isinstance(error, httpx.TimeoutException):
             return LabelerError(
-                f"labeler.timeout_seconds: {url} did not answer within {self._endpoint.timeout_seconds:g} s in {tried}"
+                f"labeler.timeout_seconds: {url} did not answer within {self._settings.timeout_seconds:g} s in {tried}"
                 "; raise timeout_seconds, or lower concurrency. What was scored is kept: run again to go on"
             )
         if isinstance(error, _Busy):
@@ -212,17 +204,18 @@ class CompletionsClient(Closing):
     def _refusal(self, url: str, response: httpx.Response) -> LabelerError:
         status, said = response.status_code, _said(response)
         if status in (401, 403):
-            name = self._endpoint.api_key_env
+            name = self._api_key_env
             key = f"the key in {name} is not accepted" if name else "no key was sent; name one in labeler.api_key_env"
             return LabelerError(f"labeler.api_key_env: {url} refused with HTTP {status}: {said}; {key}")
         if status == 404:
             return LabelerError(
                 f"labeler.model: {url} answered HTTP 404: {said}; check that base_url ends in /v1 and that the server "
-                f"serves {self._endpoint.model!r} (GET {self._endpoint.url.rstrip('/')}/models lists what it serves)"
+                f"serves {self._model!r} (GET {self._url}/models lists what it serves)"
             )
         return LabelerError(
             f"labeler.base_url: {url} refused with HTTP {status}: {said}; check top_logprobs "
-            f"({self._top_logprobs}) against what the server allows, and pool.max_characters if the prompt is too long"
+            f"({self._settings.top_logprobs}) against what the server allows, and pool.max_characters if the prompt is "
+            "too long"
         )
 
 

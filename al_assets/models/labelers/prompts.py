@@ -24,14 +24,14 @@ class PromptTemplate:
     after: str
 
     @classmethod
-    def parse(cls, prompt: str) -> "PromptTemplate":
+    def parse(cls, prompt: str, setting: str = "prompt") -> "PromptTemplate":
         """Cut a prompt at its ``{text}``; other braces are left as they are.
 
         :raises PromptError: ``{text}`` is not there exactly once.
         """
         parts = prompt.split("{text}")
         if len(parts) != 2:
-            raise PromptError(f"prompt: {prompt!r} holds {{text}} {len(parts) - 1} times; write it exactly once")
+            raise PromptError(f"{setting}: {prompt!r} holds {{text}} {len(parts) - 1} times; write it exactly once")
         return cls(*parts)
 
     def fill(self, text: str) -> str:
@@ -77,9 +77,7 @@ def policy_prompt(settings: PromptSettings, policy: PolicyText) -> PromptTemplat
 
     :raises PromptError: the prompt does not hold ``{text}`` exactly once.
     """
-    count = settings.prompt.count("{text}")
-    if count != 1:
-        raise PromptError(f"labeler.prompt: {settings.prompt!r} holds {{text}} {count} times; write it exactly once")
+    PromptTemplate.parse(settings.prompt, "labeler.prompt")
     values = {
         "guideline": policy.guideline.strip(),
         "question": policy.question.strip(),

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.config import OpenAISettings, VLLMSettings
-from al_assets.models.labelers.causal_lm import probability
-from al_assets.models.labelers.completions import CompletionsClient, Endpoint
+from al_assets.config.labelers import CompletionsSettings
+from al_assets.models.labelers.completions import CompletionsClient
 from al_assets.models.labelers.prompts import PromptTemplate
-from al_assets.models.labelers.protocol import Closing, LabelerError
+from al_assets.models.labelers.protocol import LabelerError, LanguageModelLabeler
 from al_assets.models.labelers.vllm_server import VLLMServer
 from al_assets.models.labelers.yes_no import load_tokenizer
 
@@ -18,28 +18,14 @@ from al_assets.models.labelers.yes_no import load_tokenizer
 _PROMPTS_PER_REQUEST = 8
 
 
-class OpenAILabeler(Closing):
-    """p_positive = p(yes) / (p(yes) + p(no)) of the first token after the policy's prompt."""
+class _ServedLabeler(LanguageModelLabeler):
+    """Asks a completions server, which is first spoken to by the first ``score``."""
 
-    def __init__(self, settings: OpenAISettings, fingerprint: str, template: PromptTemplate) -> None:
-        """Name the server; it is first asked by the first ``score``."""
+    def __init__(self, settings: CompletionsSettings, fingerprint: str, template: PromptTemplate) -> None:
         self.fingerprint = fingerprint
         self.batch_size = settings.batch_size
-        self._settings = settings
         self._template = template
         self._client: CompletionsClient | None = None
-
-    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return p_positive in [0, 1] of each text, shape (n,).
-
-        :raises LabelerError: the server cannot be reached, refuses, or returns no log-probability of the answers.
-        """
-        return probability(self.logits(texts))
-
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(yes) - log p(no) of each text, shape (n,)."""
-        client = self._client or self._open()
-        return client.log_odds([self._template.fill(text) for text in texts])
 
     def close(self) -> None:
         """Close the connections."""
@@ -47,60 +33,58 @@ class OpenAILabeler(Closing):
             self._client.close()
             self._client = None
 
+
+class OpenAILabeler(_ServedLabeler):
+    """A language model behind an OpenAI-compatible URL."""
+
+    def __init__(self, settings: OpenAISettings, fingerprint: str, template: PromptTemplate) -> None:
+        """Name the server."""
+        super().__init__(settings, fingerprint, template)
+        self._settings = settings
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return log p(yes) - log p(no) of each text, shape (n,).
+
+        :raises LabelerError: the server cannot be reached, refuses, or returns no log-probability of the answers.
+        """
+        client = self._client or self._open()
+        return client.log_odds([self._template.fill(text) for text in texts])
+
     def _open(self) -> CompletionsClient:
-        settings = self._settings
-        endpoint = Endpoint(
-            url=settings.base_url,
-            model=settings.model,
-            api_key=_api_key(settings.api_key_env),
-            api_key_env=settings.api_key_env,
-            concurrency=settings.concurrency,
-            timeout_seconds=settings.timeout_seconds,
-            max_retries=settings.max_retries,
-        )
+        settings, key = self._settings, None
+        if settings.api_key_env is not None:
+            key = os.environ.get(settings.api_key_env)
+            if not key:
+                raise LabelerError(
+                    f"labeler.api_key_env: {settings.api_key_env} is not set; put the server's API key into it"
+                )
         if not settings.base_url.startswith(("http://", "https://")):
             raise LabelerError(
                 f"labeler.base_url: {settings.base_url!r} is not a URL; write it as in http://127.0.0.1:8000/v1"
             )
-        self._client = CompletionsClient(endpoint, settings.yes, settings.no, settings.top_logprobs)
+        self._client = CompletionsClient(settings, settings.base_url, settings.model, key, settings.api_key_env)
         return self._client
 
 
-def _api_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise LabelerError(f"labeler.api_key_env: {variable} is not set; put the server's API key into it")
-    return key
-
-
-class VLLMLabeler(Closing):
-    """p_positive = p(yes) / (p(yes) + p(no)) of the first token after the policy's prompt."""
+class VLLMLabeler(_ServedLabeler):
+    """A language model on a vLLM server of its own; a text too long for max_tokens is cut at its end."""
 
     def __init__(
         self, settings: VLLMSettings, fingerprint: str, template: PromptTemplate, model: str, python: str
     ) -> None:
         """Name model and interpreter; the server is started by the first ``score``."""
-        self.fingerprint = fingerprint
-        self.batch_size = settings.batch_size
+        super().__init__(settings, fingerprint, template)
         self.server: VLLMServer | None = None
         self._settings = settings
-        self._template = template
         self._model = model
         self._python = python
-        self._client: CompletionsClient | None = None
         self._tokenizer: object = None
 
-    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return p_positive in [0, 1] of each text, shape (n,); a text too long for max_tokens is cut at its end.
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return log p(yes) - log p(no) of each text, shape (n,).
 
         :raises LabelerError: the server does not start, or went away; with the last lines of its log.
         """
-        return probability(self.logits(texts))
-
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return log p(yes) - log p(no) of each text, shape (n,)."""
         client = self._client or self._open()
         try:
             return client.log_odds(self._template.fit(self._tokenizer, texts, self._settings.max_tokens))
@@ -112,8 +96,7 @@ class VLLMLabeler(Closing):
     def close(self) -> None:
         """Stop the server."""
         try:
-            if self._client:
-                self._client.close()
+            super().close()
         finally:
             self._client = None
             if self.server:
@@ -123,25 +106,17 @@ class VLLMLabeler(Closing):
     def _open(self) -> CompletionsClient:
         settings = self._settings
         self._tokenizer = load_tokenizer(self._model, settings.revision)
-        self.server = VLLMServer.start(
+        self.server = server = VLLMServer.start(
             self._model,
             python=self._python,
             arguments=_arguments(settings, self._model),
             environment=settings.environment,
             timeout_seconds=settings.start_timeout_seconds,
         )
-        endpoint = Endpoint(
-            url=self.server.url,
-            model=self.server.model,
-            api_key=self.server.api_key,
-            concurrency=settings.concurrency,
-            timeout_seconds=settings.timeout_seconds,
-            max_retries=settings.max_retries,
-            check=self.server.check,
-        )
         self._client = CompletionsClient(
-            endpoint, settings.yes, settings.no, settings.top_logprobs, prompts_per_request=_PROMPTS_PER_REQUEST
-        )
+            settings, server.url, server.model, server.api_key, check=server.check,
+            prompts_per_request=_PROMPTS_PER_REQUEST,
+        )  # fmt: skip
         return self._client
 
 

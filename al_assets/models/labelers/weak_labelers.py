@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.config import ClassifierSettings, FunctionsSettings, KeywordsSettings, LabelNames
-from al_assets.models.labelers.protocol import Abstaining, Closing, LabelerError
+from al_assets.models.labelers.protocol import Abstaining, Labeler, LabelerError
 from al_assets.models.scoring import checked_scores
 
 _IMPORT_PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
@@ -119,7 +119,7 @@ def _patterns(words: Sequence[str], settings: KeywordsSettings) -> list[re.Patte
     return [re.compile(rf"(?<!\w)(?:{joined})(?!\w)" if settings.whole_words else joined, flags)]
 
 
-class ClassifierLabeler(Closing):
+class ClassifierLabeler(Labeler):
     """A fitted classifier; p_positive is the column of ``predict_proba`` that belongs to the positive class."""
 
     batch_size = 1_000

@@ -174,7 +174,7 @@ def load_tokenizer(model_dir: str, revision: str = "") -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(model_dir, **_hub_revision(model_dir, revision))
+        return AutoTokenizer.from_pretrained(model_dir, **hub_revision(model_dir, revision))
     except (OSError, ValueError) as error:
         raise _cannot_load("tokenizer", model_dir, error) from error
 
@@ -218,14 +218,14 @@ def _load_model(model_dir: str, revision: str, dtype: Any, device: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, **_hub_revision(model_dir, revision))
+        model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, **hub_revision(model_dir, revision))
     except (OSError, ValueError) as error:
         raise _cannot_load("causal language model", model_dir, error) from error
     return model.to(device).eval()
 
 
-def _hub_revision(model_dir: str, revision: str) -> dict[str, str]:
-    # For a directory the revision is only the policy author's mark; on a hub it names a commit.
+def hub_revision(model_dir: str, revision: str) -> dict[str, str]:
+    """Return what a hub is to be told: a revision names a commit there; for a directory it is only an author's mark."""
     return {} if os.path.isdir(model_dir) or not revision else {"revision": revision}
 
 

@@ -1,8 +1,9 @@
 """Students: small models that learn from the experts' labels and may become the next labeler; none is trained twice."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -65,11 +66,8 @@ def train_student(
     """
     ordered_texts, ordered_labels = in_order(texts, labels)
     directory.mkdir(parents=True, exist_ok=True)
-    report = progress or _say_nothing
-    if isinstance(settings, SFTStudent):
-        result = train_sft(settings, ordered_texts, ordered_labels, directory, policy, report)
-    else:
-        result = train_linear(settings, ordered_texts, ordered_labels, directory, policy, report)
+    how = ordered_texts, ordered_labels, directory, policy, progress or (lambda done, total: None)
+    result = train_sft(settings, *how) if isinstance(settings, SFTStudent) else train_linear(settings, *how)
     name = fingerprint or student_fingerprint(settings, texts, labels)
     StudentRecord(name, settings, result).write(directory)
     return result
@@ -89,10 +87,6 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy) -> 
     return LinearLabeler(trained, record.fingerprint, directory, policy)
 
 
-def _say_nothing(done: int, total: int) -> None:
-    """Report no progress."""
-
-
 def trained_checkpoint(policy: Policy, root: RunRoot, lesson: Lesson, progress: Progress) -> pl.DataFrame:
     """Return the one row of ``sft_checkpoint`` for a lesson, training the student unless it was trained before.
 
@@ -109,21 +103,18 @@ def trained_checkpoint(policy: Policy, root: RunRoot, lesson: Lesson, progress: 
             )
         root.upload_directory(local, place)
     trained = StudentRecord.read(root.local_checkpoint(fingerprint)).result
+    student = policy.student
+    if isinstance(student, LinearStudent):
+        base_model, method = student.embedding.model, "linear"
+    else:
+        base_model, method = student.base_model, student.method
     row = {
-        **_about(policy.student),
+        "kind": student.kind,
+        "base_model": base_model,
+        "method": method,
         "uri": str(place),
         "fingerprint": fingerprint,
         "data_fingerprint": data,
-        "training_items": trained.training_items,
-        "positive_items": trained.positive_items,
-        "steps": trained.steps,
-        "losses": trained.losses,
-        "seconds": trained.seconds,
+        **asdict(trained),
     }
     return pl.DataFrame([row], schema=SFT_CHECKPOINT.schema)
-
-
-def _about(student: SFTStudent | LinearStudent) -> dict[str, Any]:
-    if isinstance(student, LinearStudent):
-        return {"kind": student.kind, "base_model": student.embedding.model, "method": "linear"}
-    return {"kind": student.kind, "base_model": student.base_model, "method": student.method}

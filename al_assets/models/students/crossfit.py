@@ -7,8 +7,8 @@ has scored.
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import compress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def out_of_fold_scores(
         held_out = fold_of == fold
         taught = list(compress(texts, ~held_out)), list(compress(labels, ~held_out))
         asked = list(compress(texts, held_out))
-        scores[held_out] = _scores_of_fold(policy, root, taught, asked, _named(watch, f"fold {fold + 1} of {folds}"))
+        scores[held_out] = _scores_of_fold(policy, root, taught, asked, partial(_told, watch, fold, folds))
     return scores
 
 
@@ -92,7 +92,10 @@ def _scores_of_fold(
         watch("scored before")(len(asked), len(asked))
         scores = np.asarray(store.get(hashes), dtype=np.float64)
     else:
-        _train_once(policy, taught, directory, fingerprint, watch("training step"))
+        if not (directory / RECORD).exists():
+            with new_directory(directory) as unfinished:
+                step = watch("training step")
+                train_student(policy.student, policy, *taught, unfinished, step, fingerprint=fingerprint)
         with load_student(directory, policy.student, policy) as student:
             scores = score_texts(student, hashes, asked, store, watch("scored"))
     # Only the scores are wanted; K copies of a language model would fill the disk.
@@ -100,17 +103,5 @@ def _scores_of_fold(
     return scores
 
 
-def _train_once(
-    policy: Policy, taught: tuple[list[str], list[bool]], directory: Path, fingerprint: str, progress: Progress
-) -> None:
-    if (directory / RECORD).exists():
-        return
-    with new_directory(directory) as unfinished:
-        train_student(policy.student, policy, *taught, unfinished, progress, fingerprint=fingerprint)
-
-
-def _named(watch: Watch | None, fold: str) -> Watch:
-    def of_fold(what: str) -> Progress:
-        return (lambda done, total: None) if watch is None else watch(f"{fold}, {what}")
-
-    return of_fold
+def _told(watch: Watch | None, fold: int, folds: int, what: str) -> Progress:
+    return watch(f"fold {fold + 1} of {folds}, {what}") if watch else lambda done, total: None

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.config import LinearStudent, Policy
-from al_assets.models.embedders import Embedder, make_embedder
-from al_assets.models.labelers.causal_lm import probability
-from al_assets.models.labelers.protocol import Closing
+from al_assets.models.embedders import make_embedder
+from al_assets.models.labelers.protocol import Labeler, probability
 from al_assets.models.students.record import Progress, StudentError, TrainingResult
 
 _WEIGHTS = "weights.npz"
@@ -72,7 +71,7 @@ def train_linear(
     return TrainingResult([loss], [1], time.monotonic() - started, len(texts), sum(labels))
 
 
-class LinearLabeler(Closing):
+class LinearLabeler(Labeler):
     """A linear student at work."""
 
     def __init__(self, settings: LinearStudent, fingerprint: str, directory: Path, policy: Policy) -> None:
@@ -82,7 +81,7 @@ class LinearLabeler(Closing):
         """
         self.fingerprint = fingerprint
         self.batch_size = settings.embedding.batch_size
-        self._embedder: Embedder = make_embedder(settings.embedding, policy)
+        self._embedder = make_embedder(settings.embedding, policy)
         try:
             with np.load(directory / _WEIGHTS, allow_pickle=False) as weights:
                 self._head = LinearHead(weights["coefficients"], float(weights["intercept"]))

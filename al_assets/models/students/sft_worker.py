@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from al_assets.config import SFTStudent
 from al_assets.models.labelers.prompts import PromptTemplate
-from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
+from al_assets.models.labelers.yes_no import hub_revision, load_tokenizer, yes_no_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -101,11 +101,11 @@ def _load_model(settings: SFTStudent, base_model: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    # A revision names a commit on a hub; for a directory it is only the policy author's mark.
-    hub = {} if Path(base_model).is_dir() or not settings.revision else {"revision": settings.revision}
     try:
         # Weights stay in float32: in bfloat16 a small step would round to no step.
-        model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32, **hub)
+        model = AutoModelForCausalLM.from_pretrained(
+            base_model, dtype=torch.float32, **hub_revision(base_model, settings.revision)
+        )
     except (OSError, ValueError) as error:
         raise TrainingError(f"student.base_model: {base_model!r} cannot be loaded: {error}") from error
     model.config.use_cache = False

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -267,7 +267,7 @@ def test_a_million_items_take_seconds_and_little_memory() -> None:
 def test_it_survives_a_file() -> None:
     votes, _ = simulated([(0.8, 0.9), (0.7, 0.6)], 100, 0.3, coverage=0.5)
     model = fitted(votes)
-    assert LabelModel.of(json.loads(json.dumps(model.as_dict()))) == model
+    assert LabelModel.of(json.loads(json.dumps(asdict(model)))) == model
 
 
 def test_thresholds() -> None:
@@ -324,7 +324,7 @@ def test_parameters_out_of_range_are_refused() -> None:
     with pytest.raises(KeyError, match="members"):
         LabelModel.of({})
     with pytest.raises(TypeError):
-        LabelModel.of({**model.as_dict(), "unknown": 1})
+        LabelModel.of({**asdict(model), "unknown": 1})
 
 
 def test_a_member_without_knots_says_nothing() -> None:

@@ -14,7 +14,7 @@ from al_assets.models.incumbent import llm0, open_incumbent
 from al_assets.models.label_model.fit import fit_label_model
 from al_assets.models.labelers import LabelerError, labeler_fingerprint, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler, MemberLabeler
-from al_assets.models.labelers.protocol import Abstaining, Closing
+from al_assets.models.labelers.protocol import Abstaining, Labeler
 from al_assets.models.scoring import score_texts
 from al_assets.storage.content_store import ContentStore
 from al_assets.storage.root import RunRoot, text_hash
@@ -27,7 +27,7 @@ TEXTS = [f"{word} it {number}" for number in range(30) for word in ("I hate", "I
 HASHES = [text_hash(text) for text in TEXTS]
 
 
-class Constant(Closing):
+class Constant(Labeler):
     fingerprint = "constant"
 
     def __init__(self, value: float, batch_size: int = 8, fails: bool = False) -> None:
@@ -45,7 +45,7 @@ class Constant(Closing):
             raise OSError("cannot close")
 
 
-class Counted(Closing):
+class Counted(Labeler):
     """Scores a text by its length; counts what it is asked and stops when told to."""
 
     batch_size = 7

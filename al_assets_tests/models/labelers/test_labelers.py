@@ -8,7 +8,8 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.models.labelers import labeler_fingerprint, make_labeler
-from al_assets.models.labelers.causal_lm import CausalLMLabeler, probability
+from al_assets.models.labelers.causal_lm import CausalLMLabeler
+from al_assets.models.labelers.protocol import probability
 from al_assets_tests.models.labelers.conftest import TEXTS
 
 MakePolicy = Callable[..., Policy]

@@ -13,7 +13,7 @@ import pytest
 
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, LabelerError, make_labeler
-from al_assets.models.labelers.causal_lm import probability
+from al_assets.models.labelers.protocol import probability
 from al_assets.models.labelers.served import OpenAILabeler
 
 MakePolicy = Callable[..., Policy]
