@@ -6,6 +6,7 @@ PNG is for metadata in the Dagster UI; SVG is for pages, whose style sheet decid
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ THEME = {
 }
 """What the colours of a picture become in SVG, so that a page can be light or dark."""
 _ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
+_SERIES = (NEGATIVE, POSITIVE, THIRD, CEILING)
 _MIXED = ("#8fb8de", "#f4f1ea", "#5a9a6a")
 
 
@@ -93,7 +95,7 @@ def kappa_history(
         kappa, low, high = zip(known[0][1], *(point for _, point in known), known[-1][1], strict=True)
         axes.fill_between(edges, low, high, color=BAND, alpha=0.6, linewidth=0)
         axes.plot(edges, kappa, color=CEILING, label="expert with expert")
-    for offset, (colour, (name, values)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
+    for offset, (colour, (name, values)) in enumerate(zip(cycle(_SERIES), series.items(), strict=False)):
         points = [(place + 0.06 * offset, point) for place, point in zip(places, values, strict=True) if point]
         if points:
             _whiskers(axes, points, colour, name)
@@ -114,7 +116,7 @@ def beside_each_other(rows: Mapping[str, Sequence[Point | None]], names: Sequenc
     """
     figure, axes = _canvas(5.6, 1.2 + 0.55 * max(len(rows), 1))
     places = -np.arange(len(rows), dtype=float)
-    for at, (colour, name) in enumerate(zip(_colours(len(names)), names, strict=True)):
+    for at, (colour, name) in enumerate(zip(cycle(_SERIES), names, strict=False)):
         shift = 0.12 - 0.24 * at / max(len(names) - 1, 1)
         marks = [(place + shift, values[at]) for place, values in zip(places, rows.values(), strict=True)]
         points = [(place, point) for place, point in marks if point]
@@ -166,7 +168,7 @@ def curation_yield(
     """
     figure, axes = _canvas(5.6, 3.2)
     width = 0.8 / max(len(series), 1)
-    for at, (colour, (name, values)) in enumerate(zip(_colours(len(series)), series.items(), strict=True)):
+    for at, (colour, (name, values)) in enumerate(zip(cycle(_SERIES), series.items(), strict=False)):
         places = np.arange(len(iterations)) + (at - (len(series) - 1) / 2) * width
         heights = [0.0 if value is None else value for value in values]
         bars = axes.bar(places, heights, 0.92 * width, color=colour, label=name)
@@ -222,11 +224,6 @@ def _legend(figure: Any, axes: Any, place: str, columns: int) -> None:
     # A place of its own: looking for the best one takes a time that depends on the machine, and warns when it is long.
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, fontsize=8, loc=place, ncols=columns)
-
-
-def _colours(count: int) -> list[str]:
-    named = [NEGATIVE, POSITIVE, THIRD, CEILING]
-    return [named[at % len(named)] for at in range(count)]
 
 
 def _canvas(width: float, height: float) -> tuple[Any, Any]:

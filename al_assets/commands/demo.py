@@ -35,16 +35,16 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Run the loop on real text with real models; the experts are simulated from real ratings."""
-    from al_assets.demo.prepare import DemoSize, prepare
+    from al_assets.demo.prepare import QUICK, DemoSize, prepare
     from al_assets.demo.run import DemoError, run_demo
 
-    size = DemoSize.quickest() if quick else DemoSize()
+    size = QUICK if quick else DemoSize()
     if prepare_only:
         made = prepare(folder, size)
         console.print(f"{made.policy}", highlight=False, soft_wrap=True)
         return
     try:
-        report = run_demo(folder, iterations=iterations, size=size, say=lambda line: console.log(line, markup=False))
+        report = run_demo(folder, iterations, size, lambda line: console.log(line, markup=False))
     except DemoError as error:
         fail(str(error))
     if as_json:
@@ -64,10 +64,10 @@ def demo_desk(
     """Open the review desk on the demo's queue: two simulated experts have answered it, the third is you."""
     from al_assets.commands.desk import serve
     from al_assets.demo.by_hand import prepare_desk_demo
-    from al_assets.demo.prepare import DemoSize
+    from al_assets.demo.prepare import QUICK, DemoSize
     from al_assets.demo.run import DemoError
 
-    size = DemoSize.quickest() if quick else DemoSize()
+    size = QUICK if quick else DemoSize()
     try:
         made = prepare_desk_demo(folder, size, lambda line: console.log(line, markup=False))
     except DemoError as error:
@@ -95,11 +95,11 @@ def demo_table(report: "DemoReport") -> Group:
         kappas = (_cell(row.kappa[key]) for _, key in COLUMNS)
         shares = "/".join(f"{100 * row.positive_share[of]:.0f}" for of in ("pool", "queue", "labels"))
         table.add_row(f"{row.iteration}\n{row.labels} labels", shares, *kappas)
+    ends = [
+        f"{row.iteration}: {row.verdict}; student {'' if row.promoted else 'not '}promoted" for row in report.iterations
+    ]
     lines = (
-        *(
-            f"{row.iteration}: {row.verdict}; student {'' if row.promoted else 'not '}promoted"
-            for row in report.iterations
-        ),
+        *ends,
         "P, Q, L: what the experts call positive, in % of the pool, of this iteration's queue, of all labels so far.",
         "* Only a simulation knows these labels:",
         f"  unseen: {report.unseen.items} pool items that were never queued{_people(report.unseen)};",

@@ -55,12 +55,16 @@ def item_story(policy: Policy, item: str, iteration: str | None = None) -> ItemS
     if iteration is not None:
         iteration_number(iteration)
     with Ledger.of(policy) as ledger:
-        asked = {key: _asked_row(ledger, key, item) for key in ledger.asked_in([item]).get(item, [])}
-        shown = {key: row for key, row in asked.items() if iteration in (None, key)}
+        asked = ledger.asked_in([item]).get(item, [])
+        shown = [
+            ledger.queue(key).row(by_predicate=pl.col("item_id") == item, named=True)
+            for key in asked
+            if iteration in (None, key)
+        ]
         if not shown:
             return _not_asked(policy, root, ledger, item, iteration)
-    chapters = [Chapter(key, row["reason"], row, why_sentences(row)) for key, row in shown.items()]
-    return ItemStory(item, next(iter(shown.values()))["text"], chapters)
+    chapters = [Chapter(row["iteration"], row["reason"], row, why_sentences(row)) for row in shown]
+    return ItemStory(item, shown[0]["text"], chapters)
 
 
 def nearest_ids(item: str, known: pl.Series, most: int = 3) -> list[str]:
@@ -87,10 +91,6 @@ def nearest_ids(item: str, known: pl.Series, most: int = 3) -> list[str]:
         likeness[each] = compared.ratio()
     alike = sorted((each for each in likeness if likeness[each] >= _ALIKE), key=lambda each: -likeness[each])
     return alike[:most]
-
-
-def _asked_row(ledger: Ledger, key: str, item: str) -> dict[str, Any]:
-    return ledger.queue(key).row(by_predicate=pl.col("item_id") == item, named=True)
 
 
 def _not_asked(policy: Policy, root: RunRoot, ledger: Ledger, item: str, iteration: str | None) -> ItemStory:

@@ -29,13 +29,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machi
 
 def fail(message: str) -> NoReturn:
     """End with an error message and exit status 1."""
-    Console(stderr=True, emoji=False).print(f"[red]error:[/] {plain(message)}", highlight=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(1)
-
-
-def plain(text: str) -> str:
-    """Return a text whose brackets rich prints as they are."""
-    return escape(text)
 
 
 def steady(text: str) -> str:

@@ -5,14 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from al_assets.config import (
-    EmbeddingSettings,
-    LinearStudent,
-    Policy,
-    PolicyError,
-    VLLMSettings,
-    load_policy,
-)
+from al_assets.config import EmbeddingSettings, LinearStudent, Policy, PolicyError, VLLMSettings, load_policy
 from al_assets.curation.queue.hidden import hidden_count
 from al_assets.formatting import decimal
 from al_assets.models.embedders import make_embedder

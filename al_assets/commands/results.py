@@ -47,10 +47,10 @@ def explain(
     from al_assets.report.tracing import explain_figure
 
     explanation = explain_figure(read_tables(load_policy(policy), iteration), figure, scope)
-    if not as_json:
+    if as_json:
+        print_json(explanation.as_dict())
+    else:
         console.print(explanation_view(explanation, items))
-        return
-    print_json(explanation.as_dict())
 
 
 def plan(

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from al_assets.commands.options import JsonOption, PolicyOption, console, plain, print_json
+from al_assets.commands.options import JsonOption, PolicyOption, console, print_json
 from al_assets.config import POLICY_VARIABLE, load_policy
 from al_assets.formatting import estimate
 
@@ -36,7 +37,7 @@ def check(policy: PolicyOption, as_json: JsonOption = False) -> None:
     else:
         table = Table("", "check", "found")
         for finding in findings:
-            table.add_row("[green]ok[/]" if finding.ok else "[red]fails[/]", finding.check, plain(finding.detail))
+            table.add_row("[green]ok[/]" if finding.ok else "[red]fails[/]", finding.check, escape(finding.detail))
         console.print(table)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 

@@ -1,16 +1,14 @@
 """What the demo came to: the loop's figures, and agreement on items whose labels only a simulation knows."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Interval, grouped_distributions
+from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.stopping.conclusion import conclusion_of
@@ -66,14 +64,6 @@ class DemoReport:
     peak_rss_mb: float = 0.0
     experts: str = "simulated: each the median of five real raters (Hutto & Gilbert 2014)"
     settings: dict[str, str] = field(default_factory=dict)
-
-    def measured(self, wall_s: float, peak_rss_mb: float) -> Self:
-        """Return the report with what running it took."""
-        return replace(self, wall_s=round(wall_s, 1), peak_rss_mb=round(peak_rss_mb))
-
-    def write(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame, iterations: int) -> DemoReport:
@@ -183,7 +173,7 @@ def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFr
 
 
 def kappas(
-    votes: NDArray[np.float64], models: Mapping[str, NDArray[np.float64]], *, resamples: int = 2_000, seed: int = 0
+    votes: Floats, models: Mapping[str, Labels], *, resamples: int = 2_000, seed: int = 0
 ) -> dict[str, Estimate | None]:
     """Return the mean kappa of each model with each expert, and of the experts among themselves as ``expert``.
 
@@ -199,13 +189,12 @@ def kappas(
         return {name: figures[figure] for name, figure in wanted.items()}
 
     distributions = grouped_distributions(statistics, np.arange(len(votes)), resamples=resamples, seed=seed)
-    return {name: _estimate(distribution.interval(len(votes))) for name, distribution in distributions.items()}
-
-
-def _estimate(interval: Interval) -> Estimate | None:
-    if interval.estimate is None or interval.low is None or interval.high is None:
-        return None
-    return interval.estimate, interval.low, interval.high
+    intervals = {name: distribution.interval(len(votes)) for name, distribution in distributions.items()}
+    return {
+        name: None if found.estimate is None or found.low is None or found.high is None
+        else (found.estimate, found.low, found.high)
+        for name, found in intervals.items()
+    }  # fmt: skip
 
 
 def votes_of(items: Sequence[str], votes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

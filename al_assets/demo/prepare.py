@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -31,47 +31,28 @@ class DemoSize:
     quick: bool = False
     seed: int = 0
 
-    @classmethod
-    def quickest(cls) -> "DemoSize":
-        """Return the size that the tests use."""
-        return cls(items=1_500, budget=80, stop_set_size=300, quick=True)
+
+QUICK = DemoSize(items=1_500, budget=80, stop_set_size=300, quick=True)
 
 
-@dataclass(frozen=True)
 class DemoFolder:
-    """Where a prepared demo is."""
+    """Where a prepared demo is: its policy file and Dagster home, its last run's figures and newest report."""
 
-    path: Path
-
-    @property
-    def policy(self) -> Path:
-        """The policy file."""
-        return self.path / "policy.yaml"
-
-    @property
-    def dagster_home(self) -> Path:
-        """The folder of the Dagster instance."""
-        return self.path / "dagster"
-
-    @property
-    def report(self) -> Path:
-        """The figures of the last run."""
-        return self.path / "report.json"
-
-    @property
-    def page(self) -> Path:
-        """The newest iteration's report, as ``al report`` writes it."""
-        return self.path / "report.html"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.policy = path / "policy.yaml"
+        self.dagster_home = path / "dagster"
+        self.report = path / "report.json"
+        self.page = path / "report.html"
 
 
-def prepare(folder: Path, size: DemoSize | None = None) -> DemoFolder:
+def prepare(folder: Path, size: DemoSize) -> DemoFolder:
     """Write pool, policy and Dagster home into a folder, fetching texts and models first.
 
     A policy file that is there already is kept, so that it can be edited.
 
     :raises FetchError: a download failed.
     """
-    size = size or DemoSize()
     demo = DemoFolder(folder.absolute())
     demo.path.mkdir(parents=True, exist_ok=True)
     texts = demo_texts(size)
@@ -112,24 +93,15 @@ def enter_dagster_home(home: Path) -> None:
 
 
 def _values(size: DemoSize) -> dict[str, Any]:
-    common = {"budget": size.budget, "stop_set_size": size.stop_set_size}
+    kind = "static" if size.quick else "sentence_transformers"
+    model = json.dumps(str(static_model_directory() if size.quick else minilm_directory()))
     if size.quick:
-        static = json.dumps(str(static_model_directory()))
-        student = f"{{kind: linear, embedding: {{kind: static, model: {static}}}}}"
-        return {**common, "embedding_kind": "static", "embedding_model": static, "student": student}
-    student = "\n".join(
-        (
-            "",
-            "  kind: sft",
-            f"  base_model: {json.dumps(str(smollm2_directory()))}",
-            '  prompt: "Remark: {text}\\nStrongly negative?"',
-            "  micro_batch_size: 4",
-            "  scoring_batch_size: 16",
-        )
-    )
-    return {
-        **common,
-        "embedding_kind": "sentence_transformers",
-        "embedding_model": json.dumps(str(minilm_directory())),
-        "student": student,
-    }
+        student = f"{{kind: linear, embedding: {{kind: static, model: {model}}}}}"
+    else:
+        student = f"""
+  kind: sft
+  base_model: {json.dumps(str(smollm2_directory()))}
+  prompt: "Remark: {{text}}\\nStrongly negative?"
+  micro_batch_size: 4
+  scoring_batch_size: 16"""
+    return {**asdict(size), "embedding_kind": kind, "embedding_model": model, "student": student}

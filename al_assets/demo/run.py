@@ -1,11 +1,12 @@
 """The demo: iterations through the real jobs and the real state machine, simulated experts answering the queue."""
 
+import json
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import dagster as dg
@@ -30,14 +31,13 @@ class DemoError(RuntimeError):
     """The demo cannot go on; the message says why."""
 
 
-def run_demo(folder: Path, *, iterations: int = 3, size: DemoSize | None = None, say: Say = print) -> DemoReport:
+def run_demo(folder: Path, iterations: int, size: DemoSize, say: Say) -> DemoReport:
     """Run the loop for some iterations and report what came out.
 
     :param folder: where everything is kept; a demo that was interrupted there goes on.
     :param say: told of each step.
     :raises DemoError: the loop is blocked.
     """
-    size = size or DemoSize()
     started = time.monotonic()
     with PeakMemory() as memory:
         demo = prepare(folder, size)
@@ -46,8 +46,8 @@ def run_demo(folder: Path, *, iterations: int = 3, size: DemoSize | None = None,
         run_iterations(demo, loop, texts, iterations, say)
         say("measuring on items whose labels the loop never saw")
         report = demo_report(loop, texts, held_out_texts(size), iterations)
-    report = report.measured(time.monotonic() - started, memory.peak_mb)
-    report.write(demo.report)
+    report = replace(report, wall_s=round(time.monotonic() - started, 1), peak_rss_mb=round(memory.peak_mb))
+    demo.report.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
     write_report(loop.policy, None, demo.page)
     return report
 
@@ -138,9 +138,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop sampling."""
         self._ended.set()
         self._thread.join()

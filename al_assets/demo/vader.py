@@ -115,10 +115,8 @@ def _rows(file: Path, columns: int) -> list[list[str]]:
 
 def _draw(ratings: Iterable[Sequence[float]], count: int, seed: int) -> NDArray[np.float64]:
     rows = [_shuffled(np.asarray(each, dtype=np.float64), seed)[:count] for each in ratings]
-    drawn = np.full((len(rows), count), np.nan)
-    for row, values in zip(drawn, rows, strict=True):
-        row[: len(values)] = values
-    return drawn
+    padded = [np.pad(row, (0, count - len(row)), constant_values=np.nan) for row in rows]
+    return np.array(padded).reshape(len(rows), count)
 
 
 def _shuffled(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -159,7 +157,8 @@ def drop_votes(
     :param experts: who answers; None is every rater of the policy.
     :return: the names of the files.
     """
-    names = policy.policy.labels
+    labels = policy.policy.labels
+    said = {1.0: labels.positive, 0.0: labels.negative}
     dropped = []
     for place, rater in enumerate(policy.review.raters):
         if experts is not None and rater not in experts:
@@ -169,9 +168,7 @@ def drop_votes(
                 "item_id": item,
                 "iteration": iteration,
                 "rater": rater,
-                "label": names.undecided
-                if np.isnan(votes[item][place])
-                else (names.positive if votes[item][place] else names.negative),
+                "label": said.get(float(votes[item][place]), labels.undecided),
             }
             for item in queue["item_id"]
         ]

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from al_assets.commands.options import frame_table, plain, say
+from al_assets.commands.options import frame_table, say
 
 
 def test_texts_in_a_table_are_shown_as_they_are() -> None:
@@ -18,6 +18,3 @@ def test_texts_in_a_table_are_shown_as_they_are() -> None:
 def test_a_line_is_said_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     say("[/b] :thumbs_up: [0]")
     assert capsys.readouterr().out == "[/b] :thumbs_up: [0]\n"
-    console = Console(width=200, record=True)
-    console.print(plain("[bold]no[/bold]"))
-    assert console.export_text() == "[bold]no[/bold]\n"

@@ -9,7 +9,7 @@ import pytest
 
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.demo_report import demo_report
-from al_assets.demo.prepare import DemoFolder, DemoSize, write_dagster_home
+from al_assets.demo.prepare import QUICK, DemoFolder, write_dagster_home
 from al_assets.demo.run import (
     DemoError,
     PeakMemory,
@@ -67,10 +67,6 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
             figure = kappa[name]
             assert figure is not None
             assert -1 <= figure[1] <= figure[0] <= figure[2] <= 1
-    measured = report.measured(12.34, 567.8)
-    measured.write(demo.report)
-    assert json.loads(demo.report.read_text()) == json.loads(json.dumps(asdict(measured)))
-    assert (measured.wall_s, measured.peak_rss_mb) == (12.3, 568)
 
 
 def test_experts_who_have_answered_are_not_waited_for_again(curated: SmallLoop) -> None:
@@ -113,15 +109,13 @@ def test_peak_memory_is_that_of_the_largest_moment() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_home")
 def test_two_runs_of_the_quick_demo_report_the_same_figures(tmp_path: Path) -> None:
-    reports = [
-        run_demo(tmp_path / name, iterations=2, size=DemoSize.quickest(), say=lambda line: None) for name in "ab"
-    ]
+    reports = [run_demo(tmp_path / name, 2, QUICK, lambda line: None) for name in "ab"]
     figures = [{**asdict(report), "wall_s": 0, "peak_rss_mb": 0} for report in reports]
     assert figures[0] == figures[1]
     last = reports[0].iterations[-1]
     assert last.labels == 160
     assert last.positive_share["labels"] > 2 * last.positive_share["pool"]
-    assert reports[0].wall_s > 0
-    assert reports[0].peak_rss_mb > 100
-    assert (tmp_path / "a" / "report.json").exists()
+    assert 0 < reports[0].wall_s == round(reports[0].wall_s, 1)
+    assert 100 < reports[0].peak_rss_mb == round(reports[0].peak_rss_mb)
+    assert json.loads((tmp_path / "a" / "report.json").read_text()) == json.loads(json.dumps(asdict(reports[0])))
     assert "iteration 0001" in (tmp_path / "a" / "report.html").read_text()
