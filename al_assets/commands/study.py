@@ -80,7 +80,17 @@ def _progress() -> Iterator[Any]:
     """Yield what to tell a study's state: a bar on a terminal, now and then a line elsewhere."""
     error = Console(stderr=True)
     if not error.is_terminal:
-        yield _Lines()
+        last = 0.0
+
+        def line(state: "StudyState") -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _SECONDS_BETWEEN_LINES or state.done == state.total:
+                last = now
+                said = f"{state.done} of {state.total}: {state.doing}"
+                Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+
+        yield line
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=error, transient=True) as bar:
@@ -90,17 +100,3 @@ def _progress() -> Iterator[Any]:
             bar.update(task, completed=state.done, total=state.total, description=state.doing)
 
         yield tell
-
-
-class _Lines:
-    """Prints a state when the last one is old enough."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-
-    def __call__(self, state: "StudyState") -> None:
-        now = time.monotonic()
-        if now - self._last >= _SECONDS_BETWEEN_LINES or state.done == state.total:
-            self._last = now
-            line = f"{state.done} of {state.total}: {state.doing}"
-            Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -58,9 +58,12 @@ def run_study(
         those that did not fail being kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if jobs is None:
+        fine_tuned = any(isinstance(each, SFTStudent) for each in study.students.values())
+        jobs = 1 if fine_tuned else THREADS.count
     try:
         with FileLock(folder / ".lock", timeout=0):
-            return _run(study, folder, jobs or default_jobs(study), progress)
+            return _run(study, folder, jobs, progress)
     except Timeout:
         raise StudyError(f"{folder}: another run is at work there; wait for it, or name another folder") from None
 
@@ -74,13 +77,6 @@ def read_rows_of(study: Study, folder: Path) -> tuple[list[StudyRow], int]:
     files = [_file(workshop, cell) for cell in cells_of(study)]
     done = [file for file in files if file.exists()]
     return _rows(done), len(files) - len(done)
-
-
-def default_jobs(study: Study) -> int:
-    """Return how many processes a study runs in unless told otherwise."""
-    if any(isinstance(each, SFTStudent) for each in study.students.values()):
-        return 1
-    return THREADS.count
 
 
 def _run(study: Study, folder: Path, jobs: int, progress: StudyProgress) -> list[StudyRow]:

@@ -20,7 +20,7 @@ from al_assets.storage.atomic import write_bytes
 from al_assets.storage.content_store import ContentStore
 from al_assets.storage.root import text_hash
 from al_assets.study import StudyError
-from al_assets.study.settings import DatasetSettings, OracleLabeler, SimilarityLabeler, Study
+from al_assets.study.settings import OracleLabeler, SimilarityLabeler, Study
 from al_assets.study.texts import JudgedTexts, read_texts, vader_texts, without_near_duplicates
 
 Tell = Callable[[str], None]
@@ -131,8 +131,12 @@ class Workshop:
 
     def _scores(self, dataset: str, labeler: LabelerSettings, say: Tell) -> Floats:
         texts = self.texts(dataset).texts
-        settings = _located(labeler, self.study.base_dir)
-        policy = _policy(self.study.datasets[dataset], settings, self.study.base_dir)
+        about, base_dir, settings = self.study.datasets[dataset], self.study.base_dir, labeler
+        model: Any = getattr(labeler, "model", None)
+        if model is not None and labeler.kind != "openai":
+            settings = labeler.model_copy(update={"model": model_location(model, base_dir)})
+        asked = {**about.model_dump(include={"question", "guideline"}), "expected_prevalence": about.prevalence or 0.1}
+        policy = policy_of(asked, labeler=settings, base_dir=base_dir)
         folder = self.folder / "cache" / f"llm0-{labeler_fingerprint(labeler, policy)}"
 
         def tell(done: int, total: int) -> None:
@@ -141,23 +145,6 @@ class Workshop:
         with make_labeler(settings, policy) as opened:
             store = ContentStore(UPath(folder), np.float64)
             return score_texts(opened, [text_hash(each) for each in texts], texts, store, tell)
-
-
-def _located(labeler: LabelerSettings, base_dir: Path) -> LabelerSettings:
-    """Return a labeler's settings with the place of its model filled in, where it has one."""
-    model: Any = getattr(labeler, "model", None)
-    if model is None or labeler.kind == "openai":
-        return labeler
-    return labeler.model_copy(update={"model": model_location(model, base_dir)})
-
-
-def _policy(dataset: DatasetSettings, labeler: LabelerSettings, base_dir: Path) -> Policy:
-    asked = {
-        "question": dataset.question,
-        "guideline": dataset.guideline,
-        "expected_prevalence": dataset.prevalence or 0.1,
-    }
-    return policy_of(asked, labeler=labeler, base_dir=base_dir)
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:

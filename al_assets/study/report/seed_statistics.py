@@ -78,17 +78,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def seed_draws(seeds: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
-    """Return how often each seed is drawn: shape (1 + resamples, seeds).
+def seed_draws(seeds: int, *, seed: int = 0) -> Floats:
+    """Return how often each seed is drawn: shape (1 + RESAMPLES, seeds).
 
     The first row takes each seed once, so that a statistic's first value is its estimate.
-
-    :raises ValueError: fewer than 2,000 resamples.
     """
-    if resamples < RESAMPLES:
-        raise ValueError(f"resamples {resamples}: expected at least {RESAMPLES:,}; the ends of an interval need them")
     generator = np.random.default_rng((seed, 31))
-    drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES)
     return np.vstack([np.ones((1, seeds)), drawn])
 
 

@@ -50,8 +50,6 @@ def test_draws_begin_with_the_seeds_themselves_and_are_the_same_again() -> None:
     assert (draws.sum(axis=1) == 4).all()
     assert (draws == seed_draws(4, seed=3)).all()
     assert (draws != seed_draws(4, seed=4)).any()
-    with pytest.raises(ValueError, match="resamples 100"):
-        seed_draws(4, resamples=100)
 
 
 def test_means_over_drawn_seeds_leave_out_what_is_missing() -> None:
