@@ -13,8 +13,7 @@ from al_assets.assets.provenance import build_provenance
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.checks import CHECKS
 from al_assets.automation.jobs import halves_of, loop_jobs
-from al_assets.automation.schedule import nightly_schedule
-from al_assets.automation.sensor import loop_sensor
+from al_assets.automation.requests import loop_sensor, nightly_schedule
 from al_assets.config import POLICY_VARIABLE, load_policy, policy_from_environment
 
 

@@ -1,9 +1,11 @@
-"""From a decision of the state machine to what Dagster is asked for; shared by the sensor and the schedule."""
+"""The sensor and the nightly schedule: from a decision of the state machine to what Dagster is asked for."""
 
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,10 +13,68 @@ from al_assets.assets.loop_assets import LOOP_POOL
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG, fail_runs_without_worker, observe
 from al_assets.automation.state import Action, Occasion, Step, next_step
-from al_assets.partitions import PARTITIONS_NAME
+from al_assets.partitions import PARTITIONS_NAME, Job
+from al_assets.review.files.drop_folder import collect
+
+if TYPE_CHECKING:
+    from al_assets.automation.jobs import AssetJob
 
 _REQUEST_SECONDS = 120.0
 _TURN = threading.Lock()
+
+
+def loop_sensor(jobs: list["AssetJob"], interval_seconds: int) -> dg.SensorDefinition:
+    """Return the sensor ``loop_sensor``, on by default."""
+
+    @dg.sensor(
+        name="loop_sensor",
+        jobs=jobs,
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Votes complete: learn. Report says continue: open the next iteration. Reads the drop folder too.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, loop: LoopResource) -> dg.SensorResult | dg.SkipReason:
+        with loop.ledger() as ledger:
+            for report in collect(loop.root.inbox, ledger, loop.policy):
+                context.log.info(str(report))
+        step = decide(context.instance, loop, Occasion.SENSOR)
+        if step.action is not Action.RUN:
+            return dg.SkipReason(explained(step))
+        partitions = dg.DynamicPartitionsDefinition(name=PARTITIONS_NAME)
+        requests = [partitions.build_add_request([str(step.iteration)])] if step.new_partition else []
+        context.log.info(explained(step))
+        return dg.SensorResult(
+            run_requests=[run_request(step, loop.policy.policy.name)], dynamic_partitions_requests=requests
+        )
+
+    return sensor
+
+
+def nightly_schedule(halves: Mapping[Job, list[str]], cron: str, timezone: str) -> dg.ScheduleDefinition:
+    """Return the schedule ``nightly``, on by default.
+
+    A schedule has one target, so this one targets all assets of the loop and each request names those of its half.
+    """
+
+    @dg.schedule(
+        name="nightly",
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        target=dg.AssetSelection.assets(*sorted({name for half in halves.values() for name in half})),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Once a night: start iteration 0000, learn from late votes, reopen when the pool has grown.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext, loop: LoopResource) -> dg.RunRequest | dg.SkipReason:
+        step = decide(context.instance, loop, Occasion.NIGHTLY)
+        if step.action is not Action.RUN or step.job is None:
+            return dg.SkipReason(explained(step))
+        if step.new_partition:
+            context.instance.add_dynamic_partitions(PARTITIONS_NAME, [str(step.iteration)])
+        context.log.info(explained(step))
+        keys = [dg.AssetKey(name) for name in halves[step.job]]
+        return run_request(step, loop.policy.policy.name, asset_selection=keys)
+
+    return nightly
 
 
 def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion) -> Step:

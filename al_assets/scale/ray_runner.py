@@ -1,5 +1,7 @@
 """A runner on Ray: each part of a pool is one task, on whichever node has a core free, and results come in order."""
 
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,15 @@ from numpy.typing import NDArray
 from al_assets.config import Policy
 from al_assets.curation.checks import check_at_least
 from al_assets.curation.runner import THREADS, Runner, divide_evenly
-from al_assets.scale.ray_start import ScaleError, connect, import_ray
 
+LOOPBACK = "127.0.0.1"
+_ANSWER_S = 10
 RETRIES = 3
 """How often a part is computed again after the node or process that had it died, unless told otherwise."""
+
+
+class ScaleError(RuntimeError):
+    """Ray is missing, cannot be reached or lost a part too often; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +41,6 @@ class TaskUse:
 
     node: str
     process: int
-    cpu_s: float
-    peak_rss_mb: float
-
-
-@dataclass(frozen=True)
-class NodeUse:
-    """What the tasks of one node used.
-
-    :param peak_rss_mb: the peaks of its processes added up: at most that much was resident at once. What several of
-        them map is counted in each; Ray's own processes and its object store are not in it.
-    """
-
-    node: str
-    tasks: int
-    processes: int
     cpu_s: float
     peak_rss_mb: float
 
@@ -152,18 +144,6 @@ class RayRunner:
         order = np.argsort(shard, kind="stable")
         return np.split(rows[order], np.flatnonzero(np.diff(shard[order])) + 1)
 
-    def nodes(self) -> list[NodeUse]:
-        """Return what the tasks so far used, node by node."""
-        found = []
-        for node in sorted({use.node for use in self.uses}):
-            own = [use for use in self.uses if use.node == node]
-            peaks: dict[int, float] = {}
-            for use in own:
-                peaks[use.process] = max(use.peak_rss_mb, peaks.get(use.process, 0.0))
-            cpu_s = sum(use.cpu_s for use in own)
-            found.append(NodeUse(node, len(own), len(peaks), cpu_s, sum(peaks.values())))
-        return found
-
     def _shard_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         if self._sizes is None:
             return rows // -(-(int(rows.max()) + 1) // self._count)
@@ -191,8 +171,6 @@ class RayRunner:
 
 
 def _run(task: Callable[..., Any], part: Any, *shared: Any) -> tuple[Any, TaskUse]:
-    import os
-
     import ray
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -210,6 +188,81 @@ def _peak_rss_mb() -> float:
     except OSError:
         return float("nan")
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), float("nan"))
+
+
+def import_ray() -> Any:
+    """Return the module ``ray``.
+
+    :raises ScaleError: it is not installed.
+    """
+    # Ray reports how it is used to its makers unless told otherwise, and warns of a setting that it will change.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ScaleError(
+            "scale.ray: Ray is not installed; pip install 'al_assets[ray]', or leave scale.ray out of the policy"
+        ) from error
+    return ray
+
+
+def connect(address: str | None) -> None:
+    """Connect this process to a Ray cluster.
+
+    :param address: ``host:port`` of its head, or "auto" for the one that runs on this machine; None starts Ray for this
+        process alone, on the loopback interface, with all its cores.
+    :raises ScaleError: Ray is not installed, or no cluster answers there.
+    """
+    ray = import_ray()
+    _check_answers(address)
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address is None:
+            with loopback_only():
+                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **quiet)
+        elif address.partition(":")[0] in (LOOPBACK, "localhost"):
+            with loopback_only():
+                ray.init(address=address, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise _no_answer(address or "this machine", error) from error
+
+
+def _check_answers(address: str | None) -> None:
+    """Do nothing if something listens there: Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise _no_answer(str(address), error) from error
+
+
+def _no_answer(where: str, error: Exception) -> ScaleError:
+    return ScaleError(
+        f"scale.ray.address: no Ray cluster answers at {where!r} ({error}); start one with 'ray start --head', name "
+        "its head as host:port, or leave the address out to use this machine"
+    )
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Make Ray start and look for nodes on 127.0.0.1.
+
+    Whoever reaches a port of Ray can run code. Ray replaces 127.0.0.1 by an address that others can reach, except where
+    it was told that it forms no cluster with other machines.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

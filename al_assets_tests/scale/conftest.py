@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from al_assets.scale.ray_runner import RayRunner
-from al_assets.scale.ray_start import LocalCluster, local_cluster
+from benchmarks.ray_cluster import LocalCluster, local_cluster
 
 SHARDS = 6
 

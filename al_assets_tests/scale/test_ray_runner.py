@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,11 +23,11 @@ from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
 from al_assets.curation.settings import ClusterSettings
-from al_assets.scale.ray_runner import RayRunner
-from al_assets.scale.ray_start import LocalCluster, ScaleError, connect, remove_folder
+from al_assets.scale.ray_runner import RayRunner, ScaleError, connect
 from al_assets_tests.scale.conftest import SHARDS
 from al_assets_tests.support.programs import ray_tasks
 from benchmarks.pools.bench_pool import BenchPool, make_pool
+from benchmarks.ray_cluster import LocalCluster, remove_folder
 
 pytestmark = pytest.mark.ray
 
@@ -80,8 +81,9 @@ def test_ray_finds_what_threads_find(
     assert np.allclose(found["distance"].to_numpy(), clusters["distance"].to_numpy(), atol=1e-6)
     assert pairs.height > 1_000
     assert same_pairs(pairs_of(pool, found, runner), pairs)
-    assert len(runner.nodes()) == 2
-    assert all(node.tasks > 10 for node in runner.nodes())
+    tasks = Counter(use.node for use in runner.uses)
+    assert len(tasks) == 2
+    assert all(count > 10 for count in tasks.values())
 
 
 @pytest.mark.parametrize("search_by", ["shard", "list"])

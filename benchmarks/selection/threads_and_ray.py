@@ -14,10 +14,10 @@ from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
-from al_assets.scale.ray_runner import NodeUse, RayRunner
-from al_assets.scale.ray_start import local_cluster
+from al_assets.scale.ray_runner import RayRunner, TaskUse
 from benchmarks.pools.bench_pool import BenchPool
 from benchmarks.processes import peak_rss_mb
+from benchmarks.ray_cluster import local_cluster
 
 _NEIGHBOURS = 10
 _STORE_MB = 200
@@ -40,6 +40,21 @@ class EngineRun:
     clusters_s: float
     pairs_s: float
     pairs: int
+
+
+@dataclass(frozen=True)
+class NodeUse:
+    """What the tasks of one node used.
+
+    :param peak_rss_mb: the peaks of its processes added up: at most that much was resident at once. What several of
+        them map is counted in each; Ray's own processes and its object store are not in it.
+    """
+
+    node: str
+    tasks: int
+    processes: int
+    cpu_s: float
+    peak_rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ def bench_selection_ray(
         list(runner.map(_warm_up, range(4 * shards)))
         runner.uses.clear()
         by_ray, ray_clusters, ray_pairs = _engine(pool, runner, search, seed)
-        used = tuple(runner.nodes())
+        used = _by_node(runner.uses)
         by_threads, clusters, pairs = _engine(pool, threads, search, seed)
         recall = _recall(*(_nearest(pool, clusters, search.probes, each) for each in (threads, runner)))
     both = pairs.join(ray_pairs, on="pair_id", suffix="_ray")
@@ -182,3 +197,15 @@ def _same_share(one: pl.DataFrame, other: pl.DataFrame) -> float:
 def _identical(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     """Tell whether all but the similarities, which may differ in their last digits and so in their order, is equal."""
     return one.drop("similarity").sort("pair_id").equals(other.drop("similarity").sort("pair_id"))
+
+
+def _by_node(uses: list[TaskUse]) -> tuple[NodeUse, ...]:
+    nodes = []
+    for node in sorted({use.node for use in uses}):
+        own = [use for use in uses if use.node == node]
+        peaks: dict[int, float] = {}
+        for use in own:
+            peaks[use.process] = max(use.peak_rss_mb, peaks.get(use.process, 0.0))
+        cpu_s = sum(use.cpu_s for use in own)
+        nodes.append(NodeUse(node, len(own), len(peaks), cpu_s, sum(peaks.values())))
+    return tuple(nodes)

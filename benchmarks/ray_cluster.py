@@ -1,8 +1,7 @@
-"""Getting at Ray: imported where it is used, quiet, and on this machine alone never open to the network."""
+"""A Ray cluster of several nodes on this machine, on which the selection can be tried."""
 
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,97 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOOPBACK = "127.0.0.1"
+from al_assets.scale.ray_runner import LOOPBACK, import_ray, loopback_only
+
 _LEAST_STORE_MB = 80
-_ANSWER_S = 10
 # Tells a dead node, which refuses the connection at once, within seconds; a busy one still has ten for each answer.
 _HEALTH = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 5}
-
-
-class ScaleError(RuntimeError):
-    """Ray is missing, cannot be reached or lost a part too often; the message says what to do."""
-
-
-def import_ray() -> Any:
-    """Return the module ``ray``.
-
-    :raises ScaleError: it is not installed.
-    """
-    # Ray reports how it is used to its makers unless told otherwise, and warns of a setting that it will change.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ScaleError(
-            "scale.ray: Ray is not installed; pip install 'al_assets[ray]', or leave scale.ray out of the policy"
-        ) from error
-    return ray
-
-
-def connect(address: str | None) -> None:
-    """Connect this process to a Ray cluster.
-
-    :param address: ``host:port`` of its head, or "auto" for the one that runs on this machine; None starts Ray for this
-        process alone, on the loopback interface, with all its cores.
-    :raises ScaleError: Ray is not installed, or no cluster answers there.
-    """
-    ray = import_ray()
-    _check_answers(address)
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if address is None:
-            with loopback_only():
-                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **quiet)
-        elif address.partition(":")[0] in (LOOPBACK, "localhost"):
-            with loopback_only():
-                ray.init(address=address, **quiet)
-        else:
-            ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise _no_answer(address or "this machine", error) from error
-
-
-def _check_answers(address: str | None) -> None:
-    """Do nothing if something listens there: Ray itself tries for minutes."""
-    host, _, port = (address or "").rpartition(":")
-    if not port.isdigit() or "/" in host:
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
-    except OSError as error:
-        raise _no_answer(str(address), error) from error
-
-
-def _no_answer(where: str, error: Exception) -> ScaleError:
-    return ScaleError(
-        f"scale.ray.address: no Ray cluster answers at {where!r} ({error}); start one with 'ray start --head', name "
-        "its head as host:port, or leave the address out to use this machine"
-    )
-
-
-@contextmanager
-def loopback_only() -> Iterator[None]:
-    """Make Ray start and look for nodes on 127.0.0.1.
-
-    Whoever reaches a port of Ray can run code. Ray replaces 127.0.0.1 by an address that others can reach, except where
-    it was told that it forms no cluster with other machines.
-    """
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @dataclass(frozen=True)
 class LocalCluster:
     """A Ray cluster whose nodes are all on this machine, each with processes and an object store of its own.
 
-    :param address: what :func:`connect` takes.
+    :param address: what ``connect`` takes.
     """
 
     address: str
