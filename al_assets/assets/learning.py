@@ -99,19 +99,14 @@ def evaluation_scores(
     incumbent, policy, root = Incumbent.of(incumbent_model), loop.policy, loop.root
     items = _items(loop, label_split, pool)
     hashes, texts = [text_hash(text) for text in items["text"]], items["text"].to_list()
-    fingerprint = sft_checkpoint["fingerprint"][0]
-    with load_student(root.local_checkpoint(fingerprint), policy.student, policy) as student:
-        p_student = score_texts(
-            student, hashes, texts, root.scores(student.fingerprint), progress_logger(context, "scored by the student")
-        )
+    checkpoint = root.local_checkpoint(sft_checkpoint["fingerprint"][0])
+    watch = partial(progress_logger, context)
+    with load_student(checkpoint, policy.student, policy) as student:
+        store = root.scores(student.fingerprint)
+        p_student = score_texts(student, hashes, texts, store, watch("scored by the student"))
     with open_incumbent(incumbent, policy, root) as labeler:
-        p_incumbent = score_texts(
-            labeler,
-            hashes,
-            texts,
-            root.scores(incumbent.fingerprint),
-            progress_logger(context, "scored by the incumbent"),
-        )
+        store = root.scores(incumbent.fingerprint)
+        p_incumbent = score_texts(labeler, hashes, texts, store, watch("scored by the incumbent"))
     frame = items.select("item_id", "role").with_columns(
         pl.Series("p_student", p_student),
         pl.Series("p_incumbent", p_incumbent),

@@ -31,21 +31,6 @@ CLOSING = {"incumbent_model": "kappa_report"}
 
 
 @dataclass(frozen=True)
-class LoopAsset:
-    """A loop asset as the definitions describe it today."""
-
-    key: dg.AssetKey
-    partitioned: bool
-    code_version: str | None
-    upstream: tuple[dg.AssetKey, ...]
-
-    @property
-    def name(self) -> str:
-        """The key as one word."""
-        return self.key.to_user_string()
-
-
-@dataclass(frozen=True)
 class Made:
     """What the event log says of one asset in one iteration.
 
@@ -68,7 +53,7 @@ def build_provenance(loop_assets: Iterable[dg.AssetsDefinition]) -> dg.AssetsDef
 
     :param loop_assets: the assets whose provenance is kept; their current code versions are read from them.
     """
-    described = describe(loop_assets)
+    described = [spec for definition in loop_assets for spec in definition.specs]
 
     @dg.multi_asset(
         name="provenance",
@@ -92,35 +77,21 @@ def build_provenance(loop_assets: Iterable[dg.AssetsDefinition]) -> dg.AssetsDef
     return provenance
 
 
-def describe(loop_assets: Iterable[dg.AssetsDefinition]) -> list[LoopAsset]:
-    """Return what the definitions say of the assets, in the order given."""
-    return [
-        LoopAsset(
-            spec.key,
-            spec.partitions_def is not None,
-            spec.code_version,
-            tuple(sorted((dep.asset_key for dep in spec.deps), key=str)),
-        )
-        for definition in loop_assets
-        for spec in definition.specs
-    ]
-
-
 def read_event_log(
-    instance: dg.DagsterInstance, assets: Sequence[LoopAsset], iterations: Sequence[str]
+    instance: dg.DagsterInstance, assets: Sequence[dg.AssetSpec], iterations: Sequence[str]
 ) -> dict[Place, Made]:
     """Return the latest materialization of every asset in every iteration."""
     made: dict[Place, Made] = {}
     for asset in assets:
-        wanted = iterations if asset.partitioned else (None,)
+        wanted = iterations if asset.partitions_def else (None,)
         latest = _latest(instance, asset.key, wanted)
         made |= {(asset.key, each): latest.get(each, NEVER) for each in wanted}
     return made
 
 
-def unpartitioned_versions(instance: dg.DagsterInstance, assets: Sequence[LoopAsset]) -> dict[dg.AssetKey, str]:
+def unpartitioned_versions(instance: dg.DagsterInstance, assets: Sequence[dg.AssetSpec]) -> dict[dg.AssetKey, str]:
     """Return the current data version of what the assets read from outside the loop, materialized or observed."""
-    outside = {key for asset in assets for key in asset.upstream} - {asset.key for asset in assets}
+    outside = {dep.asset_key for asset in assets for dep in asset.deps} - {asset.key for asset in assets}
     versions: dict[dg.AssetKey, str] = {}
     for key in sorted(outside, key=str):
         record = instance.get_latest_data_version_record(key)
@@ -129,7 +100,7 @@ def unpartitioned_versions(instance: dg.DagsterInstance, assets: Sequence[LoopAs
     return versions
 
 
-def materializations(assets: Sequence[LoopAsset], made: Mapping[Place, Made]) -> pl.DataFrame:
+def materializations(assets: Sequence[dg.AssetSpec], made: Mapping[Place, Made]) -> pl.DataFrame:
     """Return the table: one row for each asset and iteration, materialized or not."""
     now = {asset.key: asset.code_version for asset in assets}
     rows = [
@@ -149,7 +120,7 @@ def materializations(assets: Sequence[LoopAsset], made: Mapping[Place, Made]) ->
 
 
 def dependencies(
-    assets: Sequence[LoopAsset], made: Mapping[Place, Made], outside: Mapping[dg.AssetKey, str]
+    assets: Sequence[dg.AssetSpec], made: Mapping[Place, Made], outside: Mapping[dg.AssetKey, str]
 ) -> pl.DataFrame:
     """Return the table: one row for each asset, iteration and upstream asset.
 
@@ -159,12 +130,15 @@ def dependencies(
     loop = {asset.key: asset for asset in assets}
     rows: list[dict[str, str | None]] = []
     for (key, iteration), found in made.items():
-        for upstream in loop[key].upstream:
-            partitioned = upstream in loop and loop[upstream].partitioned
+        for upstream in sorted((dep.asset_key for dep in loop[key].deps), key=str):
+            partitioned = upstream in loop and loop[upstream].partitions_def is not None
             place = (upstream, iteration if partitioned else None)
             latest = made.get(place, NEVER).latest_version if upstream in loop else outside[upstream]
             then = found.own.get(INPUT_DATA_VERSION + upstream.to_user_string())
-            now = _as_recorded(latest) if partitioned and latest else latest
+            now = latest
+            if partitioned and latest:
+                # Dagster records a partition's data version with what is made from it hashed once more.
+                now = hashlib.sha256(latest.encode()).hexdigest()
             rows.append(_dependency(key, iteration, *place, then, now))
         before = previous_key(iteration) if iteration else None
         closing = dg.AssetKey(CLOSING.get(key.to_user_string(), ""))
@@ -210,11 +184,6 @@ def _history(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.Even
         if not page.has_more:
             return
         cursor = page.cursor
-
-
-def _as_recorded(version: str) -> str:
-    """Return a partition's data version as Dagster records it with what is made from it: hashed once more."""
-    return hashlib.sha256(version.encode()).hexdigest()
 
 
 def _dependency(

@@ -58,14 +58,27 @@ def review_queue(
     boundary_pairs: pl.DataFrame,
 ) -> TableOutput:
     """Boundary, audit and control items for the experts, with their chance of being asked; hidden gold and repeats."""
-    key, settings = context.partition_key, loop.policy.selection
-    chosen = _chosen(loop, key, pool, pseudo_labels, embeddings, cluster_assignments, boundary_pairs)
+    key, settings, of_round = context.partition_key, loop.policy.selection, round_settings(loop.policy)
+    history, seed = history_of(loop, key, pool), draw_seed(loop.policy, key)
+    reference = reference_scores(loop, pool, pseudo_labels) if needs_reference(of_round.strategy) else None
+    with sides_of(pseudo_labels, embeddings) if needs_vectors(of_round.strategy) else nullcontext() as sides:
+        chosen = curation.review_queue(
+            pool,
+            pseudo_labels,
+            cluster_assignments,
+            boundary_pairs,
+            history,
+            of_round,
+            seed,
+            sides=sides,
+            reference=reference,
+        )
     selected_by = {
         "labeler": pseudo_labels["labeler_fingerprint"][0],
         "embedder": loop.policy.embedding.fingerprint(),
         "selection": settings.fingerprint(),
     }
-    questions = mix_hidden(chosen, hidden_items(loop, key, chosen.height), draw_seed(loop.policy, key))
+    questions = mix_hidden(chosen, hidden_items(loop, key, chosen.height), seed)
     with loop.ledger() as ledger:
         published = ledger.publish(key, questions, selected_by, append=config.mode is RerunMode.RESELECT)
     mix = published.join(pseudo_labels.select("item_id", "label"), on="item_id", how="left").group_by("reason").agg(
@@ -83,32 +96,6 @@ def review_queue(
             **_hidden_metadata(published, settings),
         },
     )
-
-
-def _chosen(
-    loop: LoopResource,
-    key: str,
-    pool: pl.DataFrame,
-    pseudo_labels: pl.DataFrame,
-    embeddings: pl.LazyFrame,
-    clusters: pl.DataFrame,
-    pairs: pl.DataFrame,
-) -> pl.DataFrame:
-    """Return what the policy's strategy, the audit and the control choose now, published or not."""
-    settings, history = round_settings(loop.policy), history_of(loop, key, pool)
-    reference = reference_scores(loop, pool, pseudo_labels) if needs_reference(settings.strategy) else None
-    with sides_of(pseudo_labels, embeddings) if needs_vectors(settings.strategy) else nullcontext() as sides:
-        return curation.review_queue(
-            pool,
-            pseudo_labels,
-            clusters,
-            pairs,
-            history,
-            settings,
-            draw_seed(loop.policy, key),
-            sides=sides,
-            reference=reference,
-        )
 
 
 def hidden_items(loop: LoopResource, key: str, questions: int, now: datetime | None = None) -> pl.DataFrame:

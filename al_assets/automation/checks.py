@@ -1,5 +1,7 @@
 """Asset checks, blocking where going on would be wrong."""
 
+from functools import partial
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -13,8 +15,10 @@ from al_assets.curation.split import FINE_TUNING
 UNIT_LENGTH_TOLERANCE = 2e-3
 """float16 keeps about three decimals, so a vector of length one comes back within this."""
 
+_check = partial(dg.asset_check, blocking=True, partitions_def=ITERATIONS)
 
-@dg.asset_check(asset="pool", blocking=True, partitions_def=ITERATIONS, description="Every item has an id of its own.")
+
+@_check(asset="pool", description="Every item has an id of its own.")
 def ids_are_unique(pool: pl.DataFrame) -> dg.AssetCheckResult:
     """Pass when the pool has items and no id twice."""
     repeated = pool.height - pool["item_id"].n_unique()
@@ -23,9 +27,7 @@ def ids_are_unique(pool: pl.DataFrame) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(
-    asset="embeddings", blocking=True, partitions_def=ITERATIONS, description="Vectors are finite and of length one."
-)
+@_check(asset="embeddings", description="Vectors are finite and of length one.")
 def vectors_are_unit_length(embeddings: pl.DataFrame) -> dg.AssetCheckResult:
     """Pass when every vector is finite and has length one."""
     lengths = np.linalg.norm(embeddings["vector"].to_numpy().astype(np.float32), axis=1)
@@ -33,12 +35,7 @@ def vectors_are_unit_length(embeddings: pl.DataFrame) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=wrong == 0, metadata={"vectors": len(lengths), "not_unit_length": wrong})
 
 
-@dg.asset_check(
-    asset="expert_labels",
-    blocking=True,
-    partitions_def=ITERATIONS,
-    description="Every queued item has enough votes, or the deadline's share of them has.",
-)
+@_check(asset="expert_labels", description="Every queued item has enough votes, or the deadline's share of them has.")
 def votes_are_complete(context: dg.AssetCheckExecutionContext, loop: LoopResource) -> dg.AssetCheckResult:
     """Pass when this iteration's items have enough votes to learn from."""
     review = loop.policy.review
@@ -52,11 +49,8 @@ def votes_are_complete(context: dg.AssetCheckExecutionContext, loop: LoopResourc
     )
 
 
-@dg.asset_check(
-    asset="label_split",
-    blocking=True,
-    partitions_def=ITERATIONS,
-    description="No text, near-duplicate or pair partner is in evaluation and fine-tuning at once.",
+@_check(
+    asset="label_split", description="No text, near-duplicate or pair partner is in evaluation and fine-tuning at once."
 )
 def splits_do_not_leak(label_split: pl.DataFrame, loop: LoopResource) -> dg.AssetCheckResult:
     """Pass when neither a group nor a near-duplicate stands on both sides of the split."""
@@ -75,12 +69,7 @@ def splits_do_not_leak(label_split: pl.DataFrame, loop: LoopResource) -> dg.Asse
     )
 
 
-@dg.asset_check(
-    asset="kappa_report",
-    blocking=True,
-    partitions_def=ITERATIONS,
-    description="Agreement among experts, and of the model with them, is defined.",
-)
+@_check(asset="kappa_report", description="Agreement among experts, and of the model with them, is defined.")
 def kappa_is_defined(kappa_report: pl.DataFrame) -> dg.AssetCheckResult:
     """Fail without an expert-expert kappa, warn without a model-expert one; the report says why."""
     missing = {}

@@ -11,7 +11,7 @@ from al_assets.assets.resource import WORKER_TAG, LoopResource, worker_is_gone
 from al_assets.assets.round_inputs import not_to_ask
 from al_assets.automation.state import CONTINUE, IterationState, LabelProgress, LoopState, RunHistory
 from al_assets.curation.queue.review_queue import askable
-from al_assets.partitions import Job, next_key
+from al_assets.partitions import PARTITIONS_NAME, Job, next_key
 from al_assets.storage.ledger import Ledger
 from al_assets.storage.pool_reader import count_rows
 
@@ -26,14 +26,13 @@ _UNFINISHED = [
 ]
 
 
-def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *, look_at_pool: bool) -> LoopState:
+def observe(instance: dg.DagsterInstance, loop: LoopResource, *, look_at_pool: bool) -> LoopState:
     """Read the state of the loop.
 
-    :param partitions: name of the dynamic partitions definition.
     :param look_at_pool: count the pool's rows, which reads it; only the nightly occasion needs it.
     """
     policy = loop.policy
-    key = newest_iteration(instance, loop, partitions)
+    key = newest_iteration(instance, loop)
     current = None if key is None else _iteration_state(instance, loop, key)
     return LoopState(
         current=current,
@@ -47,11 +46,11 @@ def observe(instance: dg.DagsterInstance, loop: LoopResource, partitions: str, *
     )
 
 
-def newest_iteration(instance: dg.DagsterInstance, loop: LoopResource, partitions: str) -> str | None:
+def newest_iteration(instance: dg.DagsterInstance, loop: LoopResource) -> str | None:
     """Return the newest iteration that was begun: its partition was added, or its queue was published."""
     with loop.ledger() as ledger:
         published = ledger.iterations()
-    keys = [*instance.get_dynamic_partitions(partitions), *published]
+    keys = [*instance.get_dynamic_partitions(PARTITIONS_NAME), *published]
     return max(keys) if keys else None
 
 
@@ -91,10 +90,8 @@ def _label_progress(ledger: Ledger, loop: LoopResource, key: str, watermark: int
     progress = ledger.progress(key, loop.policy.review.votes_per_item)
     opened = progress.last_published_at
     hours = (datetime.now(UTC) - opened).total_seconds() / 3600 if opened else 0.0
-    late = 0
-    if watermark is not None:
-        # Answers to hidden items change no report, and would call for another one every night.
-        late = ledger.changed_labels(watermark)
+    # Answers to hidden items change no report, and would call for another one every night.
+    late = 0 if watermark is None else ledger.changed_labels(watermark)
     return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
 
 

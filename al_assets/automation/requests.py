@@ -17,7 +17,8 @@ from al_assets.partitions import PARTITIONS_NAME, Job
 from al_assets.review.files.drop_folder import collect
 
 if TYPE_CHECKING:
-    from al_assets.automation.jobs import AssetJob
+    # Dagster gives what define_asset_job returns no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
 _REQUEST_SECONDS = 120.0
 _TURN = threading.Lock()
@@ -82,7 +83,7 @@ def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion)
     fail_runs_without_worker(instance)
     _limit_loop_pool(instance)
     with _TURN:
-        state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=occasion is Occasion.NIGHTLY)
+        state = observe(instance, loop, look_at_pool=occasion is Occasion.NIGHTLY)
         step = _with_partition(instance, next_step(state, occasion))
         return _unless_asked_for(instance, loop.policy.policy.name, step, occasion)
 

@@ -12,7 +12,6 @@ from al_assets.assets.resource import LoopResource
 from al_assets.automation.observe import observe
 from al_assets.automation.requests import explained
 from al_assets.automation.state import Occasion, next_step
-from al_assets.partitions import PARTITIONS_NAME
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def loop_status(loop: LoopResource) -> Status:
     """Return where the loop stands, by what is stored and by the Dagster instance that ``DAGSTER_HOME`` names."""
     home = os.environ.get("DAGSTER_HOME")
     with dg.DagsterInstance.from_config(home) if home else dg.DagsterInstance.ephemeral() as instance:
-        state = observe(instance, loop, PARTITIONS_NAME, look_at_pool=True)
+        state = observe(instance, loop, look_at_pool=True)
     step = next_step(state, Occasion.SENSOR)
     policy = loop.policy
     instance_name = home or "none (DAGSTER_HOME is not set, so runs are not looked at)"

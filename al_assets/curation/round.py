@@ -205,6 +205,7 @@ def review_queue(
     :param sides: the vectors, for strategies that look at them.
     :param strategy: what fills the boundary share; None is the settings' strategy.
     """
+    promising = pairs["promising_share"][0] if pairs.height else share_without_pairs(settings.target_positive_share)
     queue = build_queue(
         pool=pool,
         scores=scores,
@@ -212,7 +213,7 @@ def review_queue(
         shares=settings.shares,
         budget=settings.budget,
         audit_strata=settings.audit_strata,
-        strategy=strategy or make_strategy(settings.strategy, settings.exploration, _decided_share(pairs, settings)),
+        strategy=strategy or make_strategy(settings.strategy, settings.exploration, promising),
         exclude=history.asked,
         seed=seed,
     )
@@ -259,8 +260,3 @@ def _drawn(ranked: pl.DataFrame, start: ColdStart, settings: RoundSettings, seed
     wanted, _ = divide_boundary(parts.get(_PAIRS, 0), start.share)
     drawn = draw_pairs(ranked, wanted, settings.exploration, seed)
     return drawn.with_columns(promising_share=pl.lit(start.share, dtype=pl.Float64))
-
-
-def _decided_share(pairs: pl.DataFrame, settings: RoundSettings) -> float:
-    """Return the part for top-scored items that was decided with the pairs; without a pair it is the rule's own."""
-    return float(pairs["promising_share"][0]) if pairs.height else share_without_pairs(settings.target_positive_share)

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ class Runner(Protocol):
 
         :param task: a function of a module, so that it can be sent to another process.
         """
-        ...
 
     def divide(
         self, rows: NDArray[np.int64], work: NDArray[np.float64], read: NDArray[np.int64] | None = None
@@ -32,7 +30,6 @@ class Runner(Protocol):
         :param read: where ``rows`` number something else, the row of the pool that each of them reads; then a part may
             take from anywhere. None: the parts one after the other are the rows as given.
         """
-        ...
 
 
 _PART_ROWS = 16_384
@@ -58,7 +55,7 @@ class Threads:
 
     def map(self, task: Callable[..., Any], parts: Sequence[Any], *shared: Any) -> Iterator[Any]:
         """Yield ``task(part, *shared)`` for each part, in order."""
-        with one_thread_each():
+        with _libraries().limit(limits=1):
             if self.count == 1 or len(parts) < 2:
                 yield from (task(part, *shared) for part in parts)
                 return
@@ -75,11 +72,6 @@ class Threads:
 THREADS = Threads()
 
 
-def one_thread_each() -> AbstractContextManager[Any]:
-    """Return a block in which numerical libraries use one thread; those loaded before its first use count."""
-    return cast(AbstractContextManager[Any], _libraries().limit(limits=1))
-
-
 @cache
 def _libraries() -> Any:
     # Looked for once: it takes 9 ms, and small pools are searched thousands of times.
@@ -87,8 +79,9 @@ def _libraries() -> Any:
     import scipy.linalg
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    for library in (faiss, scipy.linalg):
-        assert library
+    # Only what is loaded before is held to one thread.
+    assert faiss
+    assert scipy.linalg
     return ThreadpoolController()
 
 

@@ -87,13 +87,11 @@ class RayRunner:
         self.uses: list[TaskUse] = []
 
     def __enter__(self) -> Self:
-        """Return the runner."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:

@@ -221,7 +221,7 @@ def test_without_an_agreement_among_experts_the_loop_does_not_go_on(curated: Sma
     assert not done.success
     assert failed_checks(done) == {"kappa_is_defined"}
     assert "loop_history" not in made(done)
-    state = observe(curated.instance, curated.loop, "iteration", look_at_pool=False)
+    state = observe(curated.instance, curated.loop, look_at_pool=False)
     assert state.current is not None
     assert state.current.learn.failures == 1
     assert state.current.verdict is None

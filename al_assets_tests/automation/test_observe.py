@@ -30,7 +30,7 @@ Status = dg.DagsterRunStatus
 
 
 def look(loop: SmallLoop, *, look_at_pool: bool = False) -> LoopState:
-    return observe(loop.instance, loop.loop, "iteration", look_at_pool=look_at_pool)
+    return observe(loop.instance, loop.loop, look_at_pool=look_at_pool)
 
 
 def add_run(loop: SmallLoop, status: Status, job: str = "learn", key: str = "0000", **tags: str) -> dg.DagsterRun:
@@ -94,7 +94,7 @@ def test_a_partition_that_was_only_added_is_the_newest_iteration(curated: SmallL
 
 def test_a_lost_instance_still_knows_the_published_iteration(curated: SmallLoop) -> None:
     curated.instance.delete_dynamic_partition("iteration", "0000")
-    assert newest_iteration(curated.instance, curated.loop, "iteration") == "0000"
+    assert newest_iteration(curated.instance, curated.loop) == "0000"
 
 
 def test_in_a_new_dagster_home_a_published_iteration_gets_its_partition_back(curated: SmallLoop) -> None:

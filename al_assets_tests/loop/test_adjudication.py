@@ -33,7 +33,7 @@ def learn(loop: SmallLoop) -> dict[str, pl.DataFrame]:
 
 
 def late(loop: SmallLoop) -> int:
-    current = observe(loop.instance, loop.loop, "iteration", look_at_pool=False).current
+    current = observe(loop.instance, loop.loop, look_at_pool=False).current
     assert current is not None
     return current.labels.late
 

@@ -123,7 +123,7 @@ def test_an_answer_to_gold_after_the_report_calls_for_no_other(loop: SmallLoop) 
     loop.answer("0000", changed)
     with loop.loop.ledger() as ledger:
         assert ledger.watermark() > last
-    state = observe(loop.instance, loop.loop, "iteration", look_at_pool=False).current
+    state = observe(loop.instance, loop.loop, look_at_pool=False).current
     assert state is not None
     assert state.labels.late == 0
 

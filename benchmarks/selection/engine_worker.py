@@ -19,8 +19,7 @@ from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.overlap import overlap_map
-from al_assets.curation.geometry.products import Shape, logged_products
-from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.geometry.vectors import Shape, Vectors, logged_products
 from al_assets.curation.runner import THREADS
 from al_assets.curation.settings import DEFAULTS
 from al_assets.curation.strategies.base import Candidates
@@ -97,14 +96,7 @@ def _select(
     with timed.stage("macro clusters"):
         macro = np.empty(len(ids), dtype=np.int32)
         for side in (np.flatnonzero(positive), np.flatnonzero(~positive)):
-            macro[side] = macro_clusters(
-                sides.vectors,
-                side,
-                min_cluster_size=how.min_cluster_size or 0,
-                pca_dimensions=how.pca_dimensions,
-                exact_below=how.exact_below,
-                seed=seed,
-            )
+            macro[side] = macro_clusters(sides.vectors, side, how, seed)
         clusters = clusters.with_columns(macro_cluster=pl.Series(macro))
     with timed.stage("neighbours and mixing"):
         pairs = cross_label_pairs(sides, clusters, seed=seed)

@@ -1,23 +1,18 @@
 """Micro cells: spherical k-means of many small cells, trained on a sample, every row given to its nearest centroid."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.checks import check_at_least
-from al_assets.curation.geometry.products import cosines
-from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors, cosines
 from al_assets.curation.runner import THREADS, Runner
 
 _ROUNDS = 8
 # More training rows for each centroid cost time and hardly move the cells.
 _ROWS_PER_CELL = 48
 _BLOCK = 4_096
-
-
-def cell_count(rows: int, items_per_cell: int) -> int:
-    """Return how many cells so many rows get: about rows / items_per_cell, no more than 2 sqrt(rows), at least one."""
-    check_at_least("items_per_cell", items_per_cell, 1)
-    return max(1, min(rows // items_per_cell, int(2 * np.sqrt(rows))))
 
 
 def micro_cells(
@@ -38,9 +33,10 @@ def micro_cells(
     """
     vectors = Vectors.of(vectors)
     rows = np.arange(len(vectors)) if rows is None else rows
-    wanted = cell_count(len(rows), items_per_cell)
+    check_at_least("items_per_cell", items_per_cell, 1)
     if not len(rows):
         return np.zeros(0, dtype=np.int32), vectors.take(rows), np.zeros(0, dtype=np.float32)
+    wanted = max(1, min(len(rows) // items_per_cell, int(2 * np.sqrt(len(rows)))))
     centroids = train_centroids(vectors, rows, wanted, seed, runner)
     nearest, cosine = assign_cells(vectors, rows, centroids, runner)
     used, cells = np.unique(nearest, return_inverse=True)
@@ -60,8 +56,9 @@ def train_centroids(
     sample = np.sort(rng.choice(rows, min(len(rows), cells * _ROWS_PER_CELL), replace=False))
     training = vectors.take(sample)
     centroids = training[np.sort(rng.choice(len(training), cells, replace=False))]
+    blocks = [training[start : start + _BLOCK] for start in range(0, len(training), _BLOCK)]
     for _ in range(_ROUNDS):
-        nearest, cosine = _assign(training, centroids, runner)
+        nearest, cosine = _joined(runner.map(_nearest, blocks, centroids))
         centroids = _means(training, nearest, cosine, cells)
     return centroids
 
@@ -71,26 +68,24 @@ def assign_cells(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the nearest centroid of each of the rows and the cosine to it, two arrays of shape (rows,)."""
     parts = runner.divide(rows, np.ones(len(rows)))
-    found = list(runner.map(_assign_part, parts, vectors, centroids))
-    if not found:
+    if not parts:
         return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
-    nearest, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
-    return nearest, cosine
+    return _joined(runner.map(_assign_part, parts, vectors, centroids))
 
 
 def _assign_part(
     part: NDArray[np.int64], vectors: Vectors, centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    found = [_nearest(vectors.take(part[start : start + _BLOCK]), centroids) for start in range(0, len(part), _BLOCK)]
-    return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
+    return _joined(
+        _nearest(vectors.take(part[start : start + _BLOCK]), centroids) for start in range(0, len(part), _BLOCK)
+    )
 
 
-def _assign(
-    training: NDArray[np.float32], centroids: NDArray[np.float32], runner: Runner
+def _joined(
+    parts: Iterable[tuple[NDArray[np.int32], NDArray[np.float32]]],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    blocks = [training[start : start + _BLOCK] for start in range(0, len(training), _BLOCK)]
-    found = list(runner.map(_nearest, blocks, centroids))
-    return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
+    nearest, cosine = zip(*parts, strict=True)
+    return np.concatenate(nearest), np.concatenate(cosine)
 
 
 def _nearest(

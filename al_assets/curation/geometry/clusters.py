@@ -27,20 +27,11 @@ def cluster_assignments(
     """
     ids, rows, labels = sides.item_ids, sides.vectors, sides.positive
     seed = seed if settings.seed is None else settings.seed
-    macro = np.full(len(ids), NOISE, dtype=np.int32)
+    macro = np.empty(len(ids), dtype=np.int32)
     cell = np.zeros(len(ids), dtype=np.int32)
     distance = np.zeros(len(ids), dtype=np.float32)
     for side in (np.flatnonzero(labels), np.flatnonzero(~labels)):
-        if settings.min_cluster_size is not None:
-            macro[side] = macro_clusters(
-                rows,
-                side,
-                min_cluster_size=settings.min_cluster_size,
-                pca_dimensions=settings.pca_dimensions,
-                exact_below=settings.exact_below,
-                seed=seed,
-                runner=runner,
-            )
+        macro[side] = macro_clusters(rows, side, settings, seed, runner)
         cell[side], _, distance[side] = micro_cells(
             rows, side, items_per_cell=settings.items_per_cell, seed=seed, runner=runner
         )
@@ -72,11 +63,8 @@ def cluster_counts(clusters: pl.DataFrame) -> pl.DataFrame:
 def macro_clusters(
     vectors: Vectors | ArrayLike,
     side: NDArray[np.int64] | None = None,
-    *,
-    min_cluster_size: int,
-    pca_dimensions: int,
-    exact_below: int,
-    seed: int,
+    settings: ClusterSettings = DEFAULTS.clusters,
+    seed: int = 0,
     runner: Runner = THREADS,
 ) -> NDArray[np.int32]:
     """Return the hdbscan cluster (Campello, Moulavi, Sander 2013) of each row, the largest being 0; -1 is noise.
@@ -88,20 +76,23 @@ def macro_clusters(
     :param vectors: shape (items, dimensions), rows of length one.
     :param side: row numbers of the items to cluster, shape (rows,); None is all.
     """
-    check_at_least("min_cluster_size", min_cluster_size, 2)
-    check_at_least("pca_dimensions", pca_dimensions, 1)
-    check_at_least("exact_below", exact_below, 1)
     vectors = Vectors.of(vectors)
     side = np.arange(len(vectors)) if side is None else side
-    if len(side) < 2 * min_cluster_size:
+    smallest, exact_below = settings.min_cluster_size, settings.exact_below
+    if smallest is None:
+        return np.full(len(side), NOISE, dtype=np.int32)
+    check_at_least("min_cluster_size", smallest, 2)
+    check_at_least("pca_dimensions", settings.pca_dimensions, 1)
+    check_at_least("exact_below", exact_below, 1)
+    if len(side) < 2 * smallest:
         return np.full(len(side), NOISE, dtype=np.int32)
     whole = len(side) < exact_below
     sample = side if whole else np.sort(np.random.default_rng(seed).choice(side, exact_below, replace=False))
     rows = vectors.take(sample)
-    axes, mean = principal_axes(rows, pca_dimensions), rows.mean(axis=0)
+    axes, mean = principal_axes(rows, settings.pca_dimensions), rows.mean(axis=0)
     # Rounded, or the last bits of equal vectors would be clustered.
     reduced = np.round((rows - mean) @ axes, 5)
-    clusters = _density_clusters(reduced, min_cluster_size)
+    clusters = _density_clusters(reduced, smallest)
     if not whole:
         parts = runner.divide(side, np.ones(len(side)))
         nearest = list(runner.map(_nearest_sampled, parts, vectors, axes, mean, reduced))

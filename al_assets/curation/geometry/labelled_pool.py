@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -36,12 +35,9 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class LabelledPool:
+class LabelledPool(Sides):
     """Items with vector, pseudo-label and cluster, row for row."""
 
-    item_ids: pl.Series
-    vectors: Vectors
-    positive: NDArray[np.bool_]
     macro_cluster: NDArray[np.int32]
     cell: NDArray[np.int32]
 
@@ -64,9 +60,5 @@ def labelled_pool(sides: Sides, clusters: pl.DataFrame) -> LabelledPool:
         raise CurationError(
             f"clusters: {swapped} of {len(ids)} items were clustered under the other label; assign clusters again"
         )
-    return LabelledPool(ids, sides.vectors, labels, _integers(known["macro_cluster"]), _integers(known["cell"]))
-
-
-def _integers(column: pl.Series) -> NDArray[np.int32]:
-    numbers: NDArray[Any] = column.to_numpy()
-    return numbers.astype(np.int32)
+    macro_cluster, cell = (known[name].cast(pl.Int32).to_numpy() for name in ("macro_cluster", "cell"))
+    return LabelledPool(ids, sides.vectors, labels, macro_cluster, cell)

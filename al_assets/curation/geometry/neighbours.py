@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.products import cosines
-from al_assets.curation.geometry.vectors import Vectors
+from al_assets.curation.geometry.vectors import Vectors, cosines
 from al_assets.curation.runner import THREADS, Runner
 
 PROBES = 48
@@ -159,13 +158,9 @@ def _largest_columns(
     part: slice, asking: NDArray[np.float32], centroids: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     cosine = cosines(asking[part], centroids)
-    own = np.arange(len(cosine))
-    columns = np.empty((len(cosine), count), dtype=np.int64)
-    # numpy finds one largest column six times faster than it sorts out the first few.
-    for place in range(count):
-        columns[:, place] = cosine.argmax(axis=1)
-        cosine[own, columns[:, place]] = _NOTHING
-    return columns
+    largest = _nothing(len(cosine), count)
+    _write_largest(largest, np.arange(len(cosine)), cosine, np.arange(len(centroids)))
+    return largest.rows
 
 
 def _probe(
@@ -237,7 +232,7 @@ def _write_largest(found: Found, who: NDArray[np.int64], cosine: NDArray[np.floa
         cosine[place, best] = _NOTHING
 
 
-def _add_hits(found: Found, hits: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]) -> None:
+def _add_hits(found: Found, hits: list[_Hits]) -> None:
     """Let rows above the bar take the places of farther ones."""
     if not hits:
         return

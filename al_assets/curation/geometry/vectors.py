@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,6 +21,11 @@ _CACHED_ROWS = 1_024
 _SIGN_EXPONENT_MANTISSA = np.int32(0x8FFFE000 - (1 << 32))
 _EXPONENT_SHIFT = np.float32(2.0**112)
 _NOT_FINITE = 65_536
+
+Shape = tuple[int, int, int]
+"""Rows of the first, rows of the second, dimensions of both."""
+
+_logs: list[list[Shape]] = []
 
 
 class Vectors:
@@ -104,6 +110,25 @@ class Vectors:
         self.__dict__.update(state)
         if isinstance(self._source, _Mapped):
             self._source = self._source.open()
+
+
+def cosines(rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the products of each row with each of the others, shape (rows, others)."""
+    for log in _logs:
+        log.append((len(rows), len(others), rows.shape[1]))
+    product: NDArray[np.float32] = rows @ others.T
+    return product
+
+
+@contextmanager
+def logged_products() -> Iterator[list[Shape]]:
+    """Yield a list to which the shape of every product is added while the block runs, in this process."""
+    log: list[Shape] = []
+    _logs.append(log)
+    try:
+        yield log
+    finally:
+        _logs.remove(log)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.checks import CurationError, check_columns, check_item_ids
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.queue.strata import stratified_sample
+from al_assets.curation.queue.strata import plan_strata
 from al_assets.curation.strategies.base import Candidates, Strategy, check_scores
 from al_assets.curation.strategies.boundary import BoundaryShare
 
@@ -73,7 +73,9 @@ def build_queue(
     control = _control(audit, wanted.control, seed)
     random = pl.concat([audit.filter("drawn"), control], how="diagonal")
     candidates = _candidates(items, random["item_id"], scores, sources)
-    boundary = _grouped((strategy or BoundaryShare()).pick(candidates, wanted.boundary, seed))
+    picks = (strategy or BoundaryShare()).pick(candidates, wanted.boundary, seed)
+    # Members of a pair are one group, all others stand alone.
+    boundary = picks.with_columns(pl.coalesce("pair_id", "item_id").alias("group_id"))
     texts = items.select("item_id", "text")
     queue = pl.concat([boundary, random], how="diagonal").join(texts, on="item_id", maintain_order="left")
     return queue.select(_QUEUE)
@@ -112,19 +114,17 @@ def _eligible(pool: pl.DataFrame, scores: pl.DataFrame, exclude: Collection[str]
 
 def _audit(items: pl.DataFrame, budget: int, strata: int, seed: int) -> pl.DataFrame:
     """Return all items as audit rows, with a column that says which were drawn."""
-    sample = stratified_sample(
-        items["p_positive"].to_numpy(), items["label"].to_numpy(), budget=budget, bins=strata, seed=seed
-    )
+    plan = plan_strata(items["p_positive"].to_numpy(), items["label"].to_numpy(), budget=budget, bins=strata)
     drawn = np.zeros(items.height, dtype=np.bool_)
-    drawn[sample.rows] = True
+    drawn[plan.draw(seed)] = True
     return items.select(
         "item_id",
         pl.lit("audit").alias("reason"),
         pl.lit(None, dtype=pl.String).alias("pair_id"),
         pl.col("item_id").alias("group_id"),
-        pl.Series("stratum", sample.stratum.tolist(), dtype=pl.String),
-        pl.Series("stratum_size", sample.stratum_size, dtype=pl.Int64),
-        pl.Series("inclusion_probability", sample.inclusion_probability, dtype=pl.Float64),
+        pl.Series("stratum", plan.names[plan.member].tolist(), dtype=pl.String),
+        pl.Series("stratum_size", plan.sizes[plan.member], dtype=pl.Int64),
+        pl.Series("inclusion_probability", plan.inclusion_probability, dtype=pl.Float64),
         pl.Series("drawn", drawn),
     )
 
@@ -180,8 +180,3 @@ def _vectors_of(ids: pl.Series, sources: Sources) -> Vectors | None:
     places = pl.DataFrame({"item_id": own, "row": np.arange(len(own))})
     rows = ids.to_frame("item_id").join(places, on="item_id", how="left", maintain_order="left")["row"]
     return vectors.view(rows.to_numpy())
-
-
-def _grouped(picks: pl.DataFrame) -> pl.DataFrame:
-    """Return picks as rows of a queue: members of a pair are one group, all others stand alone."""
-    return picks.with_columns(pl.coalesce("pair_id", "item_id").alias("group_id"))

@@ -24,18 +24,11 @@ _CALLED_MATTERS = 2.0
 
 
 @dataclass(frozen=True)
-class StratifiedSample:
-    """The drawn rows, and of every item: its stratum, the stratum's size N_h, its chance n_h / N_h of being drawn."""
-
-    rows: NDArray[np.int64]
-    stratum: NDArray[np.str_]
-    stratum_size: NDArray[np.int64]
-    inclusion_probability: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
 class StrataPlan:
     """Strata of a pool and how many items are to be drawn from each.
+
+    If anything is drawn, every item has a chance above 0 and it is known exactly, so weights of one over it give
+    unbiased figures of the pool (statistics.md, 9).
 
     :param names: shape (strata,).
     :param member: shape (items,), each item's stratum.
@@ -47,6 +40,12 @@ class StrataPlan:
     member: NDArray[np.int64]
     sizes: NDArray[np.int64]
     counts: NDArray[np.int64]
+
+    @property
+    def inclusion_probability(self) -> NDArray[np.float64]:
+        """Each item's chance n_h / N_h of being drawn, shape (items,)."""
+        chances: NDArray[np.float64] = (self.counts / self.sizes)[self.member]
+        return chances
 
     def draw(self, seed: int | np.random.Generator) -> NDArray[np.int64]:
         """Return the rows drawn without replacement, stratum by stratum."""
@@ -62,24 +61,6 @@ class StrataPlan:
         return [np.flatnonzero(self.member == number) for number in range(len(self.names))]
 
 
-def stratified_sample(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], *, budget: int, bins: int, seed: int
-) -> StratifiedSample:
-    """Draw a random sample within strata of score and pseudo-label, most from where it tells most.
-
-    If anything is drawn, every item has a chance above 0 and it is known exactly, so weights 1 / inclusion_probability
-    give unbiased figures of the pool (statistics.md, 9). See ``plan_strata`` for how the budget is divided.
-
-    :param scores: p_positive of each item, shape (items,).
-    :param budget: items wanted; all are drawn if there are no more.
-    :param bins: score quantile bins wanted.
-    """
-    plan = plan_strata(scores, positive, budget=budget, bins=bins)
-    return StratifiedSample(
-        plan.draw(seed), plan.names[plan.member], plan.sizes[plan.member], (plan.counts / plan.sizes)[plan.member]
-    )
-
-
 def plan_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, budget: int, bins: int) -> StrataPlan:
     """Return strata of score and pseudo-label and their shares of the budget, by Neyman's rule with assumed spreads.
 
@@ -89,6 +70,8 @@ def plan_strata(scores: NDArray[np.float64], positive: NDArray[np.bool_], *, bud
     decide kappa and precision. A budget too small for four items a stratum makes the strata coarser, never empty.
 
     :param scores: p_positive of each item, shape (items,); only their order and rough proportions matter.
+    :param budget: items wanted; all are drawn if there are no more.
+    :param bins: score quantile bins wanted.
     :raises CurationError: budget or bins is out of range.
     """
     check_at_least("audit budget", budget, 0)

@@ -34,10 +34,7 @@ class Badge:
     reason: str = "badge"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return open rows in the order in which k-means++ drew them.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return open rows in the order in which k-means++ drew them."""
         vectors = candidates.required_vectors("badge")
         factor = candidates.scores - candidates.positive
         rows = lowest(candidates, -np.abs(factor), self.most, seed)

@@ -107,11 +107,9 @@ class Strategy(Protocol):
     @property
     def reason(self) -> str:
         """What the queue says about why its picks are there."""
-        ...
 
     def pick(self, candidates: Candidates, budget: int, seed: int) -> pl.DataFrame:
         """Return the columns of ``PICKS``; never an item twice, never one that is not open, at most ``budget`` rows."""
-        ...
 
 
 class Ranking(Protocol):
@@ -120,11 +118,9 @@ class Ranking(Protocol):
     @property
     def reason(self) -> str:
         """What the queue says about why its picks are there."""
-        ...
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
         """Return the row numbers of up to ``count`` open items, best first, none twice; ties are drawn by lot."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,7 @@ class Contrastive:
     reason: str = "contrastive"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return the open rows of largest mean divergence; ties are drawn by lot.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return the open rows of largest mean divergence; ties are drawn by lot."""
         check_at_least("neighbours", self.neighbours, 1)
         vectors = candidates.required_vectors("contrastive")
         rows = drawn(candidates.open_rows, self.most, (seed, 40))

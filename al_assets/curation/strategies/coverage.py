@@ -35,10 +35,7 @@ class KCenter:
     reason: str = "k_center"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return open rows, each the farthest from the labelled ones and those before it; the first by lot if none is.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return open rows, each the farthest from the labelled and those before it; the first by lot if none is."""
         vectors = candidates.required_vectors("k_center")
         rows = drawn(candidates.open_rows, self.most, (seed, 10))
         points = vectors.take(rows)
@@ -70,10 +67,7 @@ class FacilityLocation:
     reason: str = "facility_location"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return open rows, each adding most to what the labelled ones and those before it cover.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return open rows, each adding most to what the labelled ones and those before it cover."""
         vectors = candidates.required_vectors("facility_location")
         rows = candidates.open_rows
         weights = uncertainty(candidates)[rows] if self.by_uncertainty else None

@@ -42,10 +42,7 @@ class TypiClust:
     reason: str = "typiclust"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return open rows, first the most typical one of each cluster, then the second most typical one of each.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return open rows, first the most typical one of each cluster, then the second most typical one of each."""
         vectors = candidates.required_vectors("typiclust")
         rows = drawn(candidates.open_rows, self.most, (seed, 20))
         known = drawn(candidates.labelled_rows, self.most, (seed, 21))
@@ -83,10 +80,7 @@ class ProbCover:
     reason: str = "probcover"
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
-        """Return open rows, each adding most to what the balls of the labelled ones and those before it hold.
-
-        :raises CurationError: no vectors were given.
-        """
+        """Return open rows, each adding most to what the balls of the labelled ones and those before it hold."""
         vectors = candidates.required_vectors("probcover")
         rows = drawn(candidates.open_rows, self.most, (seed, 22))
         if not len(rows) or not count:
@@ -188,7 +182,7 @@ def maximum_coverage(within: NDArray[np.uint8], covered: NDArray[np.bool_], coun
     chosen: list[int] = []
     while len(chosen) < count and open_points.any():
         place = int(gains.argmax())
-        fresh = _bits(within[place], len(covered)) & open_points
+        fresh = np.unpackbits(within[place], count=len(covered)).astype(np.bool_) & open_points
         gains -= _covering(within, np.flatnonzero(fresh))
         open_points &= ~fresh
         chosen.append(place)
@@ -203,7 +197,3 @@ def _covering(within: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[n
         rows = np.unpackbits(within[places[start : start + _BLOCK // 2]], axis=1, count=points)
         total += rows.sum(axis=0, dtype=np.int32)
     return total
-
-
-def _bits(row: NDArray[np.uint8], points: int) -> NDArray[np.bool_]:
-    return np.unpackbits(row, count=points).astype(np.bool_)

@@ -83,20 +83,16 @@ class Learnability:
         return filled(rows[order[:count]], candidates, count, seed)
 
 
-def learnability(
-    student: NDArray[np.float64], reference: NDArray[np.float64], labels: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def learnability(student: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the student's loss less the reference's, in nats: reducible holdout loss (Mindermann et al. 2022, eq. 3).
 
     High: new and learnable. Near 0: learnt already, or hard for both, as noise is. Below 0: the student knows better.
 
     :param student: p_positive by the model that is to learn, shape (items,).
     :param reference: p_positive by the reference, NaN where unknown, shape (items,).
-    :param labels: experts' labels 1, 0 or NaN, shape (items,); where there is none, the reference's label is taken.
     :return: shape (items,), NaN where the reference is unknown.
     """
-    own = reference >= 0.5
-    target = own if labels is None else np.where(np.isnan(labels), own, labels == 1)
+    target = reference >= 0.5
     return _loss(student, target) - _loss(reference, target)
 
 
@@ -142,8 +138,8 @@ def sample_jointly(
     logits = learnable.copy()
     nearest = np.full(len(learnable), -np.inf)
     chosen = np.zeros(0, dtype=np.int64)
-    for wanted in _chunk_sizes(min(size, len(learnable)), chunks):
-        fresh = drawn_by_softmax(logits, wanted, rng)
+    for chunk in np.array_split(np.arange(min(size, len(learnable))), chunks):
+        fresh = drawn_by_softmax(logits, len(chunk), rng)
         chosen = np.concatenate([chosen, fresh])
         nearest = np.maximum(nearest, most_similar(vectors, vectors[fresh]))
         logits = learnable - redundancy * nearest
@@ -154,7 +150,3 @@ def sample_jointly(
 def _loss(probability: NDArray[np.float64], target: NDArray[np.bool_]) -> NDArray[np.float64]:
     loss: NDArray[np.float64] = -np.log(np.maximum(np.where(target, probability, 1 - probability), _LEAST_PROBABILITY))
     return loss
-
-
-def _chunk_sizes(size: int, chunks: int) -> list[int]:
-    return [len(part) for part in np.array_split(np.arange(size), chunks) if len(part)]

@@ -1,4 +1,4 @@
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from al_assets.curation.geometry.cells import micro_cells
 from al_assets.curation.geometry.clusters import NOISE, cluster_assignments, macro_clusters, principal_components
 from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.settings import ClusterSettings
 from al_assets.tables import CLUSTER_ASSIGNMENTS
 from al_assets_tests.support.pools import labelled, topic_pool, unit
 
-SETTINGS: dict[str, Any] = {"min_cluster_size": 10, "pca_dimensions": 8, "exact_below": 10_000, "seed": 0}
+SETTINGS = ClusterSettings(min_cluster_size=10, pca_dimensions=8, exact_below=10_000)
 
 
 def blobs(
@@ -30,7 +31,7 @@ def purity(clusters: np.ndarray, topic: np.ndarray) -> float:
 
 def test_macro_clusters_find_the_topics_largest_first() -> None:
     vectors, topic = blobs([60, 120, 30])
-    clusters = macro_clusters(vectors, **SETTINGS)
+    clusters = macro_clusters(vectors, settings=SETTINGS)
     assert clusters.dtype == np.int32
     assert [np.bincount(topic[clusters == each]).argmax() for each in range(3)] == [1, 0, 2]
     assert purity(clusters[clusters != NOISE], topic[clusters != NOISE]) == 1
@@ -39,7 +40,7 @@ def test_macro_clusters_find_the_topics_largest_first() -> None:
 
 def test_macro_clusters_of_a_sample_are_passed_on() -> None:
     vectors, topic = blobs([300, 500, 200])
-    clusters = macro_clusters(vectors, **{**SETTINGS, "exact_below": 250})
+    clusters = macro_clusters(vectors, settings=replace(SETTINGS, exact_below=250))
     assert set(clusters.tolist()) - {NOISE} == {0, 1, 2}
     assert purity(clusters[clusters != NOISE], topic[clusters != NOISE]) > 0.99
     assert (clusters == NOISE).mean() < 0.2
@@ -47,19 +48,19 @@ def test_macro_clusters_of_a_sample_are_passed_on() -> None:
 
 def test_macro_clusters_depend_on_nothing_but_input_and_seed() -> None:
     vectors, _ = blobs([300, 500, 200], spread=0.3)
-    first, second = (macro_clusters(vectors, **{**SETTINGS, "exact_below": 250}) for _ in range(2))
+    first, second = (macro_clusters(vectors, settings=replace(SETTINGS, exact_below=250)) for _ in range(2))
     assert np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("items", [0, 1, 2, 19, 20])
 def test_too_few_items_are_noise(items: int) -> None:
-    clusters = macro_clusters(blobs([items])[0], **SETTINGS)
+    clusters = macro_clusters(blobs([items])[0], settings=SETTINGS)
     assert clusters.tolist() == [NOISE] * items
 
 
 def test_identical_vectors_have_no_clusters_and_one_cell() -> None:
     vectors = np.tile(unit(np.ones((1, 12))), (200, 1))
-    assert set(macro_clusters(vectors, **SETTINGS).tolist()) == {NOISE}
+    assert set(macro_clusters(vectors, settings=SETTINGS).tolist()) == {NOISE}
     cells, centroids, distance = micro_cells(vectors, items_per_cell=10, seed=0)
     assert set(cells.tolist()) == {0}
     assert centroids.shape == (1, 12)
@@ -115,7 +116,7 @@ def test_assignments_are_the_declared_table_in_the_given_order() -> None:
 
 def test_sides_are_clustered_apart() -> None:
     pool = topic_pool()
-    alone = macro_clusters(pool.vectors[pool.positive], **SETTINGS)
+    alone = macro_clusters(pool.vectors[pool.positive], settings=SETTINGS)
     assert pool.clusters().filter(pl.col("side") == "positive")["macro_cluster"].to_list() == alone.tolist()
 
 
@@ -135,7 +136,7 @@ def test_empty_pool() -> None:
 
 def test_float16_rounding_is_accepted() -> None:
     vectors = blobs([40, 40])[0].astype(np.float16)
-    assert len(macro_clusters(vectors, **SETTINGS)) == 80
+    assert len(macro_clusters(vectors, settings=SETTINGS)) == 80
 
 
 def test_vectors_that_are_not_finite_are_counted() -> None:
@@ -150,7 +151,7 @@ def test_vectors_that_are_not_unit_are_counted() -> None:
     vectors[:3] *= 2
     vectors[5] = 0
     with pytest.raises(ValueError, match="vectors: 4 of 40 rows are not of length 1"):
-        macro_clusters(vectors, **SETTINGS)
+        macro_clusters(vectors, settings=SETTINGS)
 
 
 @pytest.mark.parametrize(

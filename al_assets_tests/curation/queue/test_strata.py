@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from al_assets.curation.queue.strata import allocate, assumed_spread, plan_strata, score_strata, stratified_sample
+from al_assets.curation.queue.strata import allocate, assumed_spread, plan_strata, score_strata
 
 SCORES = np.random.default_rng(0).beta(1, 5, 500)
 POSITIVE = SCORES >= 0.4
@@ -70,15 +70,16 @@ def test_budget_outside_what_can_be_divided(budget: int) -> None:
 def test_every_item_has_a_known_chance(items: int, budget: int, bins: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores = np.round(rng.random(items), 1)
-    sample = stratified_sample(scores, scores > 0.7, budget=budget, bins=bins, seed=seed)
-    drawn = np.isin(np.arange(items), sample.rows)
-    assert len(sample.rows) == drawn.sum() == min(budget, items)
+    plan = plan_strata(scores, scores > 0.7, budget=budget, bins=bins)
+    rows = plan.draw(seed)
+    drawn = np.isin(np.arange(items), rows)
+    assert len(rows) == drawn.sum() == min(budget, items)
     if budget:
-        assert np.all(sample.inclusion_probability > 0)
-    for name in set(sample.stratum):
-        here = sample.stratum == name
-        assert set(sample.stratum_size[here]) == {here.sum()}
-        assert sample.inclusion_probability[here] == pytest.approx(drawn[here].mean())
+        assert np.all(plan.inclusion_probability > 0)
+    for number in set(plan.member):
+        here = plan.member == number
+        assert plan.sizes[number] == here.sum()
+        assert plan.inclusion_probability[here] == pytest.approx(drawn[here].mean())
         if budget >= 2:
             assert drawn[here].sum() >= min(2, here.sum())
 
@@ -87,8 +88,9 @@ def test_weighted_audit_is_unbiased() -> None:
     truth = np.random.default_rng(1).random(500) < SCORES
     estimates = []
     for seed in range(400):
-        sample = stratified_sample(SCORES, POSITIVE, budget=60, bins=5, seed=seed)
-        estimates.append((truth[sample.rows] / sample.inclusion_probability[sample.rows]).sum() / 500)
+        plan = plan_strata(SCORES, POSITIVE, budget=60, bins=5)
+        rows = plan.draw(seed)
+        estimates.append((truth[rows] / plan.inclusion_probability[rows]).sum() / 500)
     error = np.std(estimates) / len(estimates) ** 0.5
     assert abs(np.mean(estimates) - truth.mean()) < 4 * error
     # Stratified by a score that means something, it beats simple random sampling.
@@ -96,9 +98,9 @@ def test_weighted_audit_is_unbiased() -> None:
 
 
 def test_constant_scores_of_zero_are_still_audited() -> None:
-    sample = stratified_sample(np.zeros(50), np.zeros(50, dtype=bool), budget=10, bins=5, seed=0)
-    assert len(sample.rows) == 10
-    assert set(sample.inclusion_probability.tolist()) == {0.2}
+    plan = plan_strata(np.zeros(50), np.zeros(50, dtype=bool), budget=10, bins=5)
+    assert len(plan.draw(0)) == 10
+    assert set(plan.inclusion_probability.tolist()) == {0.2}
 
 
 def _uncalibrated_pool() -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -152,11 +154,10 @@ def test_the_audit_measures_precision_better_than_proportional_draws_and_prevale
     assert variance(plan.counts.astype(np.float64), everything) < 1.05 * variance(proportional, everything)
 
 
-def test_a_plan_draws_what_the_sample_draws() -> None:
+def test_a_plan_draws_its_counts() -> None:
     plan = plan_strata(SCORES, POSITIVE, budget=40, bins=5)
-    sample = stratified_sample(SCORES, POSITIVE, budget=40, bins=5, seed=3)
-    assert plan.draw(3).tolist() == sample.rows.tolist()
-    assert np.bincount(plan.member[sample.rows]).tolist() == plan.counts.tolist()
+    assert plan.draw(3).tolist() == plan.draw(3).tolist()
+    assert np.bincount(plan.member[plan.draw(3)]).tolist() == plan.counts.tolist()
 
 
 @pytest.mark.parametrize("everything", [True, False])

@@ -27,10 +27,6 @@ def test_worked_example() -> None:
     found = learnability(student, reference)
     assert found[:3] == pytest.approx([np.log(0.8 / 0.1), 0, 0])
     assert np.isnan(found[3])
-    # An expert's label goes before the reference's.
-    with_label = learnability(student, reference, np.array([0.0, np.nan, np.nan, np.nan]))
-    assert with_label[0] == pytest.approx(np.log(0.2 / 0.9))
-    assert with_label[1:3] == pytest.approx([0, 0])
     # Scores of 0 and 1 are finite losses.
     assert np.isfinite(learnability(np.array([0.0, 1.0]), np.array([1.0, 0.0]))).all()
 
