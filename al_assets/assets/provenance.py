@@ -83,7 +83,7 @@ def read_event_log(
     """Return the latest materialization of every asset in every iteration."""
     made: dict[Place, Made] = {}
     for asset in assets:
-        wanted = iterations if asset.partitions_def else (None,)
+        wanted = iterations if asset.partitions_def is not None else (None,)
         latest = _latest(instance, asset.key, wanted)
         made |= {(asset.key, each): latest.get(each, NEVER) for each in wanted}
     return made
