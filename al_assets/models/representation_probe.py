@@ -52,7 +52,11 @@ class Probe:
     def frame(self) -> pl.DataFrame:
         """Return the one row of a ``representation_probe`` table."""
         comparison = self.comparison
-        row: dict[str, object] = {"sentence": self.sentence, "outcome": comparison.outcome, "reason": comparison.reason}
+        row: dict[str, object] = {
+            "sentence": self.sentence,
+            "outcome": comparison.outcome,
+            "reason": comparison.difference.reason,
+        }
         figures = {
             "head_kappa": comparison.head,
             "student_kappa": comparison.student,

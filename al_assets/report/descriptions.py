@@ -291,11 +291,6 @@ FIGURES = {
 }
 
 
-def describe(figure: str) -> Description | None:
-    """Return a figure in words; None for a figure the registry does not know."""
-    return FIGURES.get(figure)
-
-
 def is_rule(figure: str) -> bool:
     """Return whether a figure says whether a stopping rule fired."""
     return figure.startswith("stop_") and figure != "stop_set_agreement"
@@ -303,5 +298,4 @@ def is_rule(figure: str) -> bool:
 
 def title_of(figure: str) -> str:
     """Return a figure's name for people; that of the table, spaced, where the registry does not know it."""
-    description = describe(figure)
-    return description.title if description else figure.replace("_", " ")
+    return FIGURES[figure].title if figure in FIGURES else figure.replace("_", " ")

@@ -1,7 +1,7 @@
 """The tables of a report's page, from the tables of the run."""
 
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,10 +10,9 @@ from al_assets import __version__
 from al_assets.agreement.core.figures import Figure, figure_of, figures_in
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.stopping.conclusion import conclusion_of
-from al_assets.config import Section
 from al_assets.curation.split import adjudication_counts
 from al_assets.formatting import decimal, fine_percent, interval
-from al_assets.report.descriptions import SCOPES, describe, is_rule, title_of
+from al_assets.report.descriptions import FIGURES, SCOPES, is_rule, title_of
 from al_assets.report.iteration_tables import IterationTables, figures_of
 from al_assets.report.sentences import RULES, figure_text
 from al_assets.report.traced_items import Rows
@@ -24,42 +23,10 @@ COUNTS = ("labels", "watermark")
 PACKAGES = ("polars", "numpy", "scikit-learn", "torch", "transformers", "trl", "dagster")
 
 
-@dataclass(frozen=True)
-class FigureLine:
-    """A line of the table of all figures."""
-
-    name: str
-    title: str
-    tip: str
-    estimate: str
-    interval: str
-    items: str
-    detail: str
+Line = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class RuleLine:
-    """A stopping rule: whether it fired, and why or why not."""
-
-    name: str
-    meaning: str
-    fired: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class ItemLine:
-    """An item that the experts found hard."""
-
-    item_id: str
-    text: str
-    reason: str
-    votes: tuple[str, ...]
-    model: str
-    comments: tuple[str, ...]
-
-
-def figures_by_scope(report: pl.DataFrame) -> list[tuple[str, str, list[FigureLine]]]:
+def figures_by_scope(report: pl.DataFrame) -> list[tuple[str, str, list[Line]]]:
     """Return every figure of a report, by scope: the scope, its meaning, its lines."""
     figures = figures_of(report)
     present = list(dict.fromkeys(figure.scope for figure in figures))
@@ -70,30 +37,33 @@ def figures_by_scope(report: pl.DataFrame) -> list[tuple[str, str, list[FigureLi
     ]
 
 
-def _line(figure: Figure) -> FigureLine:
-    description = describe(figure.figure)
+def _line(figure: Figure) -> Line:
+    description = FIGURES.get(figure.figure)
     estimate = decimal(figure.estimate, 0 if figure.figure in COUNTS else 3, missing="undefined")
     if is_rule(figure.figure) and figure.detail:
         estimate = "fired" if figure.estimate else "did not fire"
-    return FigureLine(
-        figure.figure,
-        title_of(figure.figure),
-        f"{description.sentence} {description.formula}" if description else "",
-        estimate,
-        interval(figure.low, figure.high, 3),
-        "" if figure.items is None else str(figure.items),
-        figure.detail or "",
-    )
+    return {
+        "name": figure.figure,
+        "title": title_of(figure.figure),
+        "tip": f"{description.sentence} {description.formula}" if description else "",
+        "estimate": estimate,
+        "interval": interval(figure.low, figure.high, 3),
+        "count": "" if figure.items is None else str(figure.items),
+        "detail": figure.detail or "",
+    }
 
 
-def rules(report: pl.DataFrame) -> list[RuleLine]:
-    """Return every stopping rule of a report in order of precedence."""
-    lines = []
-    for figure in figures_in(report, pl.col("scope") == "loop"):
-        if is_rule(figure.figure):
-            name = figure.figure.removeprefix("stop_").replace("_", " ")
-            lines.append(RuleLine(name, RULES.get(name, ""), bool(figure.estimate), figure.detail or ""))
-    return lines
+def rules(report: pl.DataFrame) -> list[Line]:
+    """Return every stopping rule of a report in order of precedence: whether it fired, and why or why not."""
+    fired = {
+        figure.figure.removeprefix("stop_").replace("_", " "): figure
+        for figure in figures_in(report, pl.col("scope") == "loop")
+        if is_rule(figure.figure)
+    }
+    return [
+        {"name": name, "meaning": RULES.get(name, ""), "fired": bool(rule.estimate), "reason": rule.detail or ""}
+        for name, rule in fired.items()
+    ]
 
 
 def course(tables: IterationTables) -> list[dict[str, str]]:
@@ -154,7 +124,7 @@ def raters(rows: Rows, votes: pl.DataFrame) -> list[dict[str, str]]:
     return lines
 
 
-def disputed(tables: IterationTables, rows: Rows) -> tuple[list[ItemLine], int]:
+def disputed(tables: IterationTables, rows: Rows) -> tuple[list[Line], int]:
     """Return the items on which votes differ most, and how many differ at all."""
     share = rows.positive_share
     split = np.where(np.isnan(share), 0.0, np.minimum(share, 1 - share))
@@ -162,13 +132,13 @@ def disputed(tables: IterationTables, rows: Rows) -> tuple[list[ItemLine], int]:
     return _lines(tables, rows, order[:SHOWN_ITEMS]), len(order)
 
 
-def undecided(tables: IterationTables, rows: Rows) -> tuple[list[ItemLine], int]:
+def undecided(tables: IterationTables, rows: Rows) -> tuple[list[Line], int]:
     """Return the items that got most answers 'cannot decide', and how many got one."""
     order = [int(at) for at in np.lexsort((rows.item_id, -rows.undecided)) if rows.undecided[at] > 0]
     return _lines(tables, rows, order[:SHOWN_ITEMS]), len(order)
 
 
-def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[ItemLine]:
+def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[Line]:
     lines, facts = [], rows.facts
     for at in order:
         item = str(rows.item_id[at])
@@ -177,14 +147,14 @@ def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[ItemLi
         comments = cast.filter(pl.col("comment").fill_null("") != "").select("rater", "comment")
         model = rows.label("student")[at]
         lines.append(
-            ItemLine(
-                item_id=item,
-                text=text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
-                reason=str(facts["reason"][at]),
-                votes=tuple(f"{rater}: {label}" for rater, label in cast.select("rater", "label").iter_rows()),
-                model="not scored" if np.isnan(model) else ("positive" if model else "negative"),
-                comments=tuple(f"{rater}: {comment}" for rater, comment in comments.iter_rows()),
-            )
+            {
+                "item_id": item,
+                "text": text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
+                "reason": str(facts["reason"][at]),
+                "votes": [f"{rater}: {label}" for rater, label in cast.select("rater", "label").iter_rows()],
+                "model": "not scored" if np.isnan(model) else ("positive" if model else "negative"),
+                "comments": [f"{rater}: {comment}" for rater, comment in comments.iter_rows()],
+            }
         )
     return lines
 
@@ -200,12 +170,15 @@ def provenance(tables: IterationTables) -> list[tuple[str, str]]:
         ("newest vote", str(newest or "none")),
         ("ledger watermark", "not recorded" if watermark is None else str(watermark)),
         *_adjudicated(tables),
-        ("policy", f"{policy.policy.name}, version {policy.policy.version}; {_print(policy.policy)}"),
+        ("policy", f"{policy.policy.name}, version {policy.policy.version}; fingerprint {policy.policy.fingerprint()}"),
         ("votes by policy version", ", ".join(f"{name}: {count}" for name, count in versions.iter_rows()) or "none"),
         *_models(tables),
-        ("embedding", f"{policy.embedding.model}; {_print(policy.embedding)}"),
-        ("selection settings", _print(policy.selection)),
-        ("stopping settings", f"{settings.resamples} resamples, seed {settings.seed}; {_print(settings)}"),
+        ("embedding", f"{policy.embedding.model}; fingerprint {policy.embedding.fingerprint()}"),
+        ("selection settings", f"fingerprint {policy.selection.fingerprint()}"),
+        (
+            "stopping settings",
+            f"{settings.resamples} resamples, seed {settings.seed}; fingerprint {settings.fingerprint()}",
+        ),
         ("software", ", ".join([f"al_assets {__version__}", *_versions()])),
     ]
 
@@ -232,10 +205,6 @@ def _models(tables: IterationTables) -> list[tuple[str, str]]:
         ("student", f"{made}; fingerprint {student['fingerprint']}"),
         ("student's training data", f"{learned}; fingerprint {student['data_fingerprint']}"),
     ]
-
-
-def _print(section: Section) -> str:
-    return f"fingerprint {section.fingerprint()}"
 
 
 def _versions() -> list[str]:

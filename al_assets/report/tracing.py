@@ -13,7 +13,7 @@ from al_assets.agreement.population.reliability import audit_reliability
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.scopes import scope_masks
 from al_assets.partitions import iteration_key, iteration_number, previous_key
-from al_assets.report.descriptions import SCOPES, Description, describe, is_rule, title_of
+from al_assets.report.descriptions import FIGURES, SCOPES, Description, is_rule, title_of
 from al_assets.report.explanation import Explanation
 from al_assets.report.iteration_tables import IterationTables, figures_of, last_change
 from al_assets.report.recompute import FROM_ITEMS
@@ -219,7 +219,7 @@ def explain_figure(tables: IterationTables, figure: str, scope: str | None = Non
     :raises ValueError: the report has no such figure, or not of that scope.
     """
     stored = _find(tables, figure, scope)
-    description = describe(figure)
+    description = FIGURES.get(figure)
     blank = Explanation(
         iteration=tables.iteration,
         stored=stored,

@@ -150,14 +150,14 @@ def test_disputed_items_are_those_with_split_votes_the_most_even_first(tables: I
     lines, count = disputed(tables, rows)
     differing = tables.votes.filter(pl.col("label") != "undecided").group_by("item_id").agg(pl.col("label").n_unique())
     assert count == differing.filter(pl.col("label") > 1).height
-    first = [vote.rpartition(": ")[2] for vote in lines[0].votes if not vote.endswith("undecided")]
+    first = [vote.rpartition(": ")[2] for vote in lines[0]["votes"] if not vote.endswith("undecided")]
     # A vote each way is more even than two to one, and both are more even than none.
-    evenness = [_evenness(line.votes) for line in lines]
+    evenness = [_evenness(line["votes"]) for line in lines]
     assert evenness == sorted(evenness, reverse=True)
     assert set(first) == {"positive", "negative"}
 
 
-def _evenness(votes: tuple[str, ...]) -> float:
+def _evenness(votes: list[str]) -> float:
     labels = [vote.rpartition(": ")[2] for vote in votes]
     positive, negative = labels.count("positive"), labels.count("negative")
     return min(positive, negative) / (positive + negative)
@@ -167,8 +167,8 @@ def test_items_nobody_could_decide_are_listed_with_the_comments(tables: Iteratio
     lines, count = undecided(tables, labelled_rows(tables, "loop"))
     answers = tables.votes.filter(pl.col("label") == "undecided")
     assert count == answers["item_id"].n_unique()
-    assert all(any(vote.endswith(": undecided") for vote in line.votes) for line in lines)
-    assert all(line.comments for line in lines)
+    assert all(any(vote.endswith(": undecided") for vote in line["votes"]) for line in lines)
+    assert all(line["comments"] for line in lines)
 
 
 def test_read_tables_takes_the_newest_iteration(run_policy: Policy) -> None:

@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from al_assets.agreement.core.figures import figure_of
 from al_assets.config import Policy
-from al_assets.report.descriptions import FIGURES, SCOPES, describe
+from al_assets.report.descriptions import FIGURES, SCOPES
 from al_assets.report.explanation import explanation_view
 from al_assets.report.iteration_tables import IterationTables, read_tables
 from al_assets.report.tracing import explain_figure
@@ -36,7 +36,7 @@ def test_every_figure_is_described_and_computed_again_from_its_items(run_policy:
     for row in tables.report.iter_rows(named=True):
         found = explain_figure(tables, row["figure"], row["scope"])
         where = f"{row['figure']} of {row['scope']}"
-        assert describe(row["figure"]) is not None, f"{where} has no description"
+        assert row["figure"] in FIGURES, f"{where} has no description"
         if found.basis == "bounds":
             assert found.rests_on, where
             continue

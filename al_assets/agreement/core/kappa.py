@@ -23,7 +23,9 @@ def cohen_kappa(first: Floats, second: Floats, weights: Floats | None = None) ->
     :param weights: shape (items,), >= 0; None counts every item once.
     :return: -1 to 1; NaN where it is undefined: no common item, or both raters use one and the same label only.
     """
-    return float(kappa_of(_weighted_cells(first, second, weights)))
+    votes = np.stack([first, second], axis=1).astype(np.float64)
+    _check_votes(votes)
+    return float(kappa_of(_rows(weights, votes)[0] @ pair_cells(votes[:, 0], votes[:, 1])))
 
 
 def mean_pairwise_kappa(votes: Floats, weights: Floats | None = None) -> float:
@@ -137,13 +139,6 @@ class Panel:
             sums[name] = totals[:, start : start + columns * cells].reshape(len(totals), columns, cells)
             start += columns * cells
         return sums
-
-
-def _weighted_cells(first: Floats, second: Floats, weights: Floats | None) -> Floats:
-    votes = np.stack([first, second], axis=1).astype(np.float64)
-    _check_votes(votes)
-    cells: Floats = _rows(weights, votes)[0] @ pair_cells(votes[:, 0], votes[:, 1])
-    return cells
 
 
 def _rows(weights: Floats | None, votes: Floats) -> Floats:

@@ -31,12 +31,6 @@ class GainPlan:
     text: str
 
 
-@dataclass(frozen=True)
-class _Fit:
-    slope: float
-    error: float
-
-
 def expected_gain(history: Sequence[tuple[str, pl.DataFrame]], budget: int) -> GainPlan:
     """Return the next round's expected gain: kappa against the logarithm of the labels, fitted to the history.
 
@@ -60,14 +54,13 @@ def expected_gain(history: Sequence[tuple[str, pl.DataFrame]], budget: int) -> G
         return GainPlan(None, None, None, None, len(points), "not known: every iteration has the same number of labels")
     labels = max(count for count, _, _ in points)
     step = log((labels + budget) / labels)
-    gain, low, high = (
-        step * slope for slope in (fit.slope, fit.slope - _Z95 * fit.error, fit.slope + _Z95 * fit.error)
-    )
+    slope, error = fit
+    gain, low, high = step * slope, step * (slope - _Z95 * error), step * (slope + _Z95 * error)
     text = (
         f"{decimal(gain, 3, sign=True)} kappa (95 % interval {interval(low, high, 3, sign=True)}), "
         f"from {len(points)} iterations' kappa on the {scope} items against the logarithm of the labels"
     )
-    return GainPlan(gain, low, high, 100 * fit.slope / labels, len(points), text)
+    return GainPlan(gain, low, high, 100 * slope / labels, len(points), text)
 
 
 def figure_interval(report: pl.DataFrame, figure: str, scope: str) -> Interval:
@@ -78,7 +71,8 @@ def figure_interval(report: pl.DataFrame, figure: str, scope: str) -> Interval:
     return Interval(known.estimate, known.low, known.high, known.items or 0, known.detail)
 
 
-def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
+def _fit(points: Sequence[tuple[float, float, float]]) -> tuple[float, float] | None:
+    """Return slope and its standard error; None where the labels do not differ."""
     labels, kappa, errors = np.array(points, dtype=np.float64).T
     weights, places = 1 / errors**2, np.log(labels)
     away = places - np.average(places, weights=weights)
@@ -88,7 +82,7 @@ def _fit(points: Sequence[tuple[float, float, float]]) -> _Fit | None:
     slope = float(weights @ (away * kappa)) / spread
     residual = float(weights @ (kappa - np.average(kappa, weights=weights) - slope * away) ** 2)
     scatter = residual / (len(points) - 2) if len(points) > 2 else 1.0
-    return _Fit(slope, sqrt(max(1.0, scatter) / spread))
+    return slope, sqrt(max(1.0, scatter) / spread)
 
 
 def _points(history: Sequence[tuple[str, pl.DataFrame]], scope: str) -> list[tuple[float, float, float]]:

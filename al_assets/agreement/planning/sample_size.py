@@ -14,6 +14,7 @@ from al_assets.agreement.stopping.ceiling import ON_THE_MARGIN
 AUDIT_FLOOR = 20
 _STEP = 1e-6
 _NORMAL = NormalDist()
+_Z95 = _NORMAL.inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,11 @@ def kappa_items(
     prevalence: float,
     expert_kappa: float,
     experts: int = 2,
-    confidence: float = 0.95,
     design_effect: float = 1.0,
 ) -> int:
     """Return the items whose mean expert-expert kappa has an interval of that half-width.
 
-    :param half_width: half the width of the two-sided interval, > 0.
+    :param half_width: half the width of the two-sided 95 % interval, > 0.
     :param design_effect: by how much clustering (pairs, near-duplicates) inflates the variance; 1 for none.
     """
     if half_width <= 0:
@@ -81,7 +81,7 @@ def kappa_items(
     deviation = figure_deviation(
         "expert_expert_kappa", prevalence=prevalence, expert_kappa=expert_kappa, experts=experts
     )
-    return ceil(design_effect * (_two_sided(confidence) * deviation / half_width) ** 2)
+    return ceil(design_effect * (_Z95 * deviation / half_width) ** 2)
 
 
 def parity_items(
@@ -91,12 +91,10 @@ def parity_items(
     model_kappa: float,
     margin: float,
     experts: int = 2,
-    confidence: float = 0.95,
     design_effect: float = 1.0,
 ) -> int | None:
-    """Return the evaluation items that decide the ceiling test if both kappas are what is assumed.
+    """Return the evaluation items that decide the ceiling test, at 95 % one-sided, if both kappas are what is assumed.
 
-    :param confidence: of the one-sided bound that must clear -margin.
     :return: None if the assumed difference sits on the margin.
     """
     distance = abs(model_kappa - expert_kappa + margin)
@@ -109,10 +107,10 @@ def parity_items(
         model_kappa=model_kappa,
         experts=experts,
     )
-    return ceil(design_effect * (_NORMAL.inv_cdf(confidence) * deviation / distance) ** 2)
+    return ceil(design_effect * (_NORMAL.inv_cdf(0.95) * deviation / distance) ** 2)
 
 
-def audit_items(prevalence: float, half_width: float, *, confidence: float = 0.95, pool: int | None = None) -> int:
+def audit_items(prevalence: float, half_width: float, *, pool: int | None = None) -> int:
     """Return the size of a simple random audit whose share of positives has an interval of that half-width.
 
     n = z^2 p (1 - p) / half_width^2, with the finite population correction if the pool's size is given (Cochran 1977,
@@ -120,12 +118,12 @@ def audit_items(prevalence: float, half_width: float, *, confidence: float = 0.9
     """
     _check_open("prevalence", prevalence)
     _check_open("half_width", half_width)
-    infinite = (_two_sided(confidence) / half_width) ** 2 * prevalence * (1 - prevalence)
+    infinite = (_Z95 / half_width) ** 2 * prevalence * (1 - prevalence)
     return ceil(infinite if pool is None else infinite / (1 + infinite / pool))
 
 
 def stratified_audit_items(
-    strata: Sequence[Stratum], half_width: float, *, confidence: float = 0.95, floor: int = AUDIT_FLOOR
+    strata: Sequence[Stratum], half_width: float, *, floor: int = AUDIT_FLOOR
 ) -> tuple[int, ...]:
     """Return the items of each stratum of an audit whose weighted share of positives has that half-width.
 
@@ -141,7 +139,7 @@ def stratified_audit_items(
     ):
         raise ValueError(f"strata: shares add up to {sum(shares):g}; expected shares from 0 to 1 that add up to 1")
     spread = [stratum.share * sqrt(stratum.positive_share * (1 - stratum.positive_share)) for stratum in strata]
-    scale = sum(spread) * (_two_sided(confidence) / half_width) ** 2
+    scale = sum(spread) * (_Z95 / half_width) ** 2
     return tuple(
         max(floor, ceil(scale * deviation)) if share > 0 else 0 for deviation, share in zip(spread, shares, strict=True)
     )
@@ -158,11 +156,6 @@ def _pattern_chances(patterns: Floats, prevalence: float, reliabilities: Sequenc
             likelihood = likelihood * np.where(patterns[:, rater] > 0, positive, 1 - positive)
         chance += likelihood
     return chance
-
-
-def _two_sided(confidence: float) -> float:
-    _check_open("confidence", confidence)
-    return _NORMAL.inv_cdf((1 + confidence) / 2)
 
 
 def _check_open(name: str, value: float) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution
 from al_assets.agreement.core.kappa import Floats
@@ -29,13 +28,11 @@ class PanelRenewal:
 
     :param index: population stability index between the snapshots; None if it cannot be told.
     :param by_chance: what the index stays below in 999 of 1,000 pairs of samples of one and the same pool.
-    :param distance: largest difference of the two cumulative distributions (Kolmogorov-Smirnov), for the record.
     """
 
     due: bool
     index: float | None
     by_chance: float | None
-    distance: float | None
     reason: str
 
 
@@ -52,6 +49,8 @@ def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRene
     :param now: the same labeler's scores of the pool as it is now.
     :raises ValueError: a score is missing or out of range, or the limit is not above 0.
     """
+    from scipy.stats import chi2
+
     for name, scores in (("then", then), ("now", now)):
         if not bool(((scores >= 0) & (scores <= 1)).all()):
             raise ValueError(f"{name}: scores outside 0 to 1 or missing; score both snapshots with the same labeler")
@@ -59,22 +58,25 @@ def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRene
         raise ValueError(f"limit: {limit}; expected a number above 0, such as 0.2")
     fewest = min(len(then), len(now))
     if fewest < FEWEST_ITEMS:
-        return PanelRenewal(
-            False, None, None, None, f"cannot tell: {fewest} scored items; it takes {FEWEST_ITEMS} of each snapshot"
-        )
-    before, after = _binned(then, now)
-    index, chance = _stability(before, after), _by_chance(before, after)
-    distance = _distance(then, now)
+        why = f"cannot tell: {fewest} scored items; it takes {FEWEST_ITEMS} of each snapshot"
+        return PanelRenewal(False, None, None, why)
+    edges = np.unique(np.quantile(then, np.arange(1, _BINS) / _BINS))
+    before, after = (
+        np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1) for scores in (then, now)
+    )
+    # Half an item in each bin, as an empty one would make the index infinite.
+    p, q = ((counts + 0.5) / (counts.sum() + len(counts) / 2) for counts in (before, after))
+    index = float(((q - p) * np.log(q / p)).sum())
+    chance = float((1 / before.sum() + 1 / after.sum()) * chi2.ppf(0.999, max(len(before) - 1, 1)))
     drift = f"population stability index {decimal(index, 3)} (limit {limit:g}, by chance below {decimal(chance, 3)})"
     way = "up" if now.mean() > then.mean() else "down"
     shifted = f"scores moved {way} from {decimal(then.mean(), 3)} to {decimal(now.mean(), 3)}"
     if index <= limit:
-        return PanelRenewal(False, index, chance, distance, f"{drift}: the panel still stands for the pool")
+        return PanelRenewal(False, index, chance, f"{drift}: the panel still stands for the pool")
     if index <= chance:
-        return PanelRenewal(False, index, chance, distance, f"{drift}: too few items to tell drift from chance")
-    return PanelRenewal(
-        True, index, chance, distance, f"{drift}: the pool drifted, {shifted}; draw a new panel and measure both once"
-    )
+        return PanelRenewal(False, index, chance, f"{drift}: too few items to tell drift from chance")
+    said = f"{drift}: the pool drifted, {shifted}; draw a new panel and measure both once"
+    return PanelRenewal(True, index, chance, said)
 
 
 def chain_panels(panels: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
@@ -133,30 +135,3 @@ def _joined(
         if old is not None and new is not None:
             return new - old
     return None
-
-
-def _binned(then: Floats, now: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    edges = np.unique(np.quantile(then, np.arange(1, _BINS) / _BINS))
-    size = len(edges) + 1
-    before, after = (
-        np.bincount(np.searchsorted(edges, scores, side="right"), minlength=size) for scores in (then, now)
-    )
-    return before.astype(np.int64), after.astype(np.int64)
-
-
-def _stability(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
-    # Half an item in each bin, as an empty one would make the index infinite.
-    p, q = ((counts + 0.5) / (counts.sum() + len(counts) / 2) for counts in (before, after))
-    return float(((q - p) * np.log(q / p)).sum())
-
-
-def _by_chance(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
-    from scipy.stats import chi2
-
-    return float((1 / before.sum() + 1 / after.sum()) * chi2.ppf(0.999, max(len(before) - 1, 1)))
-
-
-def _distance(then: Floats, now: Floats) -> float:
-    every = np.concatenate([then, now])
-    first, second = (np.searchsorted(np.sort(scores), every, side="right") / len(scores) for scores in (then, now))
-    return float(np.abs(first - second).max())

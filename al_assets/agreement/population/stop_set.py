@@ -30,25 +30,23 @@ def stop_set_figures(
         labels_before = aligned(earlier, ids)
         before = _agreement(student, labels_before, resamples, seed)
         change = predicted_f_change(student, labels_before)
-    with_incumbent: list[Figure] = []
-    if has_incumbent(scores):
-        with_incumbent = _beside_incumbent(student, floats(stop_set["incumbent_label"]), resamples, seed)
     size = stop_set.height
-    figures = [
-        Figure("positive_share", "pool", float(student.mean()), items=size, detail="called positive by the student"),
-        *with_incumbent,
+    said = "called positive by the student"
+    figures = [Figure("positive_share", "pool", float(student.mean()), items=size, detail=said)]
+    if has_incumbent(scores):
+        incumbent = floats(stop_set["incumbent_label"])
+        alike, share = _agreement(student, incumbent, resamples, seed), float(incumbent.mean())
+        figures += [
+            Figure("incumbent_positive_share", "pool", share, items=size, detail="by the incumbent"),
+            as_figure("incumbent_agreement", "pool", alike, "kappa with the incumbent on the stop set"),
+        ]
+    said = "1 - 2a / (2a + b + c) with the student before on the stop set"
+    unknown = "neither student calls anything positive" if before.items else before.reason
+    figures += [
         as_figure(AGREEMENT, "pool", before, "kappa with the student before on the stop set"),
-        Figure(CHANGE, "pool", change, items=before.items, detail=_about_change(change, before)),
+        Figure(CHANGE, "pool", change, items=before.items, detail=unknown if change is None else said),
     ]
     return {figure.figure: figure for figure in figures}
-
-
-def _beside_incumbent(student: Floats, incumbent: Floats, resamples: int, seed: int) -> list[Figure]:
-    alike, share = _agreement(student, incumbent, resamples, seed), float(incumbent.mean())
-    return [
-        Figure("incumbent_positive_share", "pool", share, items=len(incumbent), detail="by the incumbent"),
-        as_figure("incumbent_agreement", "pool", alike, "kappa with the incumbent on the stop set"),
-    ]
 
 
 def predicted_f_change(now: Floats, before: Floats) -> float | None:
@@ -61,12 +59,6 @@ def predicted_f_change(now: Floats, before: Floats) -> float | None:
     """
     value = 1 - float(positive_of(pair_cells(now, before).sum(axis=0)))
     return None if np.isnan(value) else value
-
-
-def _about_change(change: float | None, before: Interval) -> str | None:
-    if change is not None:
-        return "1 - 2a / (2a + b + c) with the student before on the stop set"
-    return "neither student calls anything positive" if before.items else before.reason
 
 
 def _agreement(first: Floats, second: Floats, resamples: int, seed: int) -> Interval:

@@ -124,7 +124,6 @@ def _model_labels(model: pl.DataFrame | None, items: LabelledItems) -> Floats | 
 
 MODEL = "(model)"
 OTHERS = "(each other rater, mean)"
-_NAN = float("nan")
 _Pairs = list[tuple[str, str]]
 
 
@@ -156,7 +155,9 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
     for place, (rater, against) in enumerate(pairs):
         for name in TABLE_FIGURES:
             row = _table_row((rater, against, name), distributions[f"{place} {name}"], tables[:, place], how.confidence)
-            rows += [row, _turned(row)] if against not in (MAJORITY, MODEL) else [row]
+            rows.append(row)
+            if against not in (MAJORITY, MODEL):
+                rows.append(replace(row, slice=against, against=rater))
     shared = (~np.isnan(votes)) & ((~np.isnan(votes)).sum(axis=1, keepdims=True) > 1)
     for column, rater in enumerate(rated.raters):
         rows.append(
@@ -209,7 +210,3 @@ def _why(figure: str, items: int) -> str:
     if figure in ("positive_agreement", "negative_agreement"):
         return f"neither ever says {figure.removesuffix('_agreement')}"
     return f"both give one and the same label to all {items} items"
-
-
-def _turned(figure: Figure) -> Figure:
-    return replace(figure, slice=figure.against, against=figure.slice)

@@ -46,8 +46,6 @@ class AltTest:
     winning_rate: float | None
     average_advantage: float | None
     passed: bool | None
-    epsilon: float
-    q: float
     weaknesses: tuple[str, ...]
     text: str
 
@@ -91,13 +89,19 @@ def alt_test(votes: Floats, model: Floats, *, epsilon: float = 0.2, q: float = 0
         )
         for place, (machine, expert) in enumerate(advantages)
     )
-    winning = len(beaten) / len(tested) if tested else None
-    means = [experts[place].model_advantage for place in tested]
-    average = float(np.mean([mean for mean in means if mean is not None])) if tested else None
-    passed = None if winning is None else winning >= 0.5
     weaknesses = _weaknesses(experts, tested)
-    text = _text(winning, average, passed, len(beaten), len(tested), epsilon, q, weaknesses)
-    return AltTest(experts, winning, average, passed, epsilon, q, weaknesses, text)
+    if not tested:
+        why = "alt-test not possible: no two experts share 2 items that the model labelled"
+        return AltTest(experts, None, None, None, weaknesses, why)
+    winning = len(beaten) / len(tested)
+    average = float(np.mean([float(advantages[place][0].mean()) for place in tested]))
+    text = (
+        f"alt-test {'passed' if winning >= 0.5 else 'not passed'}: the model wins against {len(beaten)} of "
+        f"{len(tested)} experts (winning rate {decimal(winning)}, average advantage probability {decimal(average)}, "
+        f"epsilon {epsilon:g}, q {q:g})"
+    )
+    text += f"; weak: {'; '.join(weaknesses)}" if weaknesses else ""
+    return AltTest(experts, winning, average, winning >= 0.5, weaknesses, text)
 
 
 def _advantages(votes: Floats, model: Floats, expert: int) -> tuple[Floats, Floats]:
@@ -136,23 +140,3 @@ def _weaknesses(experts: Sequence[AltExpert], tested: Sequence[int]) -> tuple[st
     if untested and tested:
         weaknesses.append(f"{untested} experts not tested: they share fewer than 2 items with another expert")
     return tuple(weaknesses)
-
-
-def _text(
-    winning: float | None,
-    average: float | None,
-    passed: bool | None,
-    beaten: int,
-    tested: int,
-    epsilon: float,
-    q: float,
-    weaknesses: Sequence[str],
-) -> str:
-    if winning is None or average is None:
-        return "alt-test not possible: no two experts share 2 items that the model labelled"
-    outcome = (
-        f"alt-test {'passed' if passed else 'not passed'}: the model wins against {beaten} of {tested} experts "
-        f"(winning rate {decimal(winning)}, average advantage probability {decimal(average)}, "
-        f"epsilon {epsilon:g}, q {q:g})"
-    )
-    return f"{outcome}; weak: {'; '.join(weaknesses)}" if weaknesses else outcome

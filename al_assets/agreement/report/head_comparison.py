@@ -39,11 +39,6 @@ class HeadComparison:
             return None
         return HEAD_AHEAD if low > 0 else STUDENT_AHEAD if high < 0 else NOT_TOLD_APART
 
-    @property
-    def reason(self) -> str | None:
-        """Why there is no outcome, in words; None if there is one."""
-        return self.difference.reason if self.outcome is None else None
-
 
 def compare_with_head(
     items: LabelledItems, student: Floats, head: Floats, *, resamples: int = 2_000, seed: int = 0
@@ -84,17 +79,16 @@ def comparison_sentence(compared: HeadComparison, lesson: str) -> str:
     :param lesson: what the head learnt from, such as ``the same 62 labels``.
     """
     if compared.difference.estimate is None:
-        return f"Whether a linear head makes more of {lesson} than the student is not known: {compared.reason}."
+        return (
+            f"Whether a linear head makes more of {lesson} than the student is not known: {compared.difference.reason}."
+        )
+    head, student = (estimate(kappa.estimate, kappa.low, kappa.high) for kappa in (compared.head, compared.student))
     said = (
         f"A linear head on the frozen embedding, trained on {lesson}, agrees with the experts at "
-        f"{_kappa(compared.head)}, the student at {_kappa(compared.student)}"
+        f"{head}, the student at {student}"
     )
     difference = decimal(compared.difference.estimate, sign=True)
     if compared.outcome is None or compared.difference.low is None or compared.difference.high is None:
-        return f"{said}: how sure the difference of {difference} is cannot be said ({compared.reason})."
+        return f"{said}: how sure the difference of {difference} is cannot be said ({compared.difference.reason})."
     span = f"({interval(compared.difference.low, compared.difference.high, sign=True)})"
     return f"{said}: the difference of {difference} {span} {_MEANING[compared.outcome]}."
-
-
-def _kappa(kappa: Interval) -> str:
-    return estimate(kappa.estimate, kappa.low, kappa.high)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
+from al_assets.agreement.core.bootstrap import Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.figures import Figure, as_figure, figures_in, frame_of
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, has_incumbent, labelled_items
@@ -135,7 +135,7 @@ def agreement_report(
     )
     called = labels_at(items.p_student, student.threshold)
     scopes = all_scopes(items, called, resamples=how.resamples, seed=how.seed)
-    gain = _panel_gain(items, called, earlier_labels, _key_before(iteration, how.rules.window), how)
+    gain, panel_figure = _panel_gain(items, called, earlier_labels, _key_before(iteration, how.rules.window), how)
     pool = stop_set_figures(
         scores, student.threshold, earlier_labels.get(_key_before(iteration, 1) or ""), resamples=how.resamples,
         seed=how.seed,
@@ -145,7 +145,7 @@ def agreement_report(
         iterations=int(iteration) + 1,
         labels=bought,
         parity=scopes["evaluation"].interval("parity_difference", 0.90),
-        panel_gain=gain.interval(0.80),
+        panel_gain=gain,
         expert_kappa=scopes["loop"].interval("expert_expert_kappa", 0.90),
         population_kappa=scopes["audit"].interval("expert_expert_kappa", 0.90),
         stop_set_agreements=(*_past(AGREEMENT, history, iteration), pool[AGREEMENT].estimate),
@@ -158,7 +158,7 @@ def agreement_report(
     conclusion = conclude(decisions, student_gain)
     figures = (
         *(figure for scope in scopes.values() for figure in scope.figures()),
-        as_figure("panel_gain", "panel", gain.interval(0.95), gain.detail),
+        panel_figure,
         *student.figures(),
         *_probability_figures(items, scores, student, how),
         *pool.values(),
@@ -190,31 +190,20 @@ def _completed(
     return votes, split, scores
 
 
-@dataclass(frozen=True)
-class _PanelGain:
-    distribution: Distribution | None
-    items: int
-    detail: str
-
-    def interval(self, confidence: float) -> Interval:
-        if self.distribution is None:
-            return Interval(None, None, None, self.items, self.detail)
-        return self.distribution.interval(self.items, confidence, "kappa is undefined for one of the two students")
-
-
 def _panel_gain(
     items: LabelledItems, student: Floats, earlier_labels: Mapping[str, pl.DataFrame], key: str | None,
     how: ReportSettings,
-) -> _PanelGain:  # fmt: skip
+) -> tuple[Interval, Figure]:  # fmt: skip
+    """Return the gain since an earlier student as the 80 % interval of the plateau rule and as the report's figure."""
     if key is None or key not in earlier_labels:
-        return _PanelGain(None, 0, "no student that many iterations ago" if key is None else f"no labels of {key}")
+        return _no_gain("no student that many iterations ago" if key is None else f"no labels of {key}")
     panel = (items.split == "panel") & (items.decisive > 0)
     kept = items.where(panel)
     earlier = aligned(earlier_labels[key], kept.item_id)
     known = ~np.isnan(earlier)
     kept, now, earlier = kept.where(known), student[panel][known], earlier[known]
     if not len(kept):
-        return _PanelGain(None, 0, f"no labelled panel item that the student of {key} labelled")
+        return _no_gain(f"no labelled panel item that the student of {key} labelled")
     agreement = Panel(kept.votes, {"now": now, "earlier": earlier})
 
     def statistics(weights: Floats) -> dict[str, Floats]:
@@ -226,7 +215,17 @@ def _panel_gain(
         statistics, kept.group, resamples=how.resamples, seed=how.seed, leverage=leverage
     )["panel_gain"]  # fmt: skip
     shared = int((kept.decisive > 1).sum())
-    return _PanelGain(gain, shared, f"kappa gained since the student of {key}, paired; BCa over groups")
+    narrow, wide = (
+        gain.interval(shared, confidence, "kappa is undefined for one of the two students")
+        for confidence in (0.8, 0.95)
+    )
+    made = f"kappa gained since the student of {key}, paired; BCa over groups"
+    return narrow, as_figure("panel_gain", "panel", wide, made)
+
+
+def _no_gain(why: str) -> tuple[Interval, Figure]:
+    nothing = Interval(None, None, None, 0, why)
+    return nothing, as_figure("panel_gain", "panel", nothing)
 
 
 def _probability_figures(

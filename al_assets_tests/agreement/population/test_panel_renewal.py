@@ -31,7 +31,6 @@ def test_a_large_pool_is_not_called_drifted_for_a_small_significant_change() -> 
     then, now = _scores(0, 100_000), _scores(1, 100_000, shift=0.05)
     found, tested = panel_renewal(then, now), ks_2samp(then, now)
     assert tested.pvalue < 1e-6
-    assert found.distance == pytest.approx(tested.statistic)
     assert not found.due
 
 

@@ -62,10 +62,10 @@ def test_without_two_votes_or_enough_groups_there_is_no_outcome_and_a_reason(ite
 
     nothing, few = compared(0), compared(6)
     assert (nothing.difference.estimate, nothing.outcome) == (None, None)
-    assert nothing.reason == "no labelled item in this scope"
+    assert nothing.difference.reason == "no labelled item in this scope"
     assert few.difference.estimate is not None
     assert (few.difference.low, few.outcome) == (None, None)
-    assert few.reason == f"no interval: {len(set(items.group[:6]))} independent groups; it takes at least 10"
+    assert few.difference.reason == f"no interval: {len(set(items.group[:6]))} independent groups; it takes at least 10"
 
 
 @pytest.mark.parametrize(
