@@ -20,7 +20,6 @@ _NO_FRAME = pl.DataFrame()
 class Explanation:
     """A figure of a report, traced to what it rests on.
 
-    :param stored: the report's row.
     :param basis: whether its value was computed again from items and votes, or from other figures of the report, or
         follows from bounds of other figures, which are no rows of the report, or is only known as stored.
     :param recomputed: the value computed again; None where it is undefined or was not computed.
@@ -72,10 +71,7 @@ _RESULTS = {True: "the same as stored", False: "NOT the stored value", None: ""}
 
 
 def explanation_view(explanation: Explanation, limit: int = 20) -> Group:
-    """Return the definition, the value computed again, and the rows behind it, those with the largest effect first.
-
-    :param limit: at most this many items.
-    """
+    """Return definition, value computed again, and the rows behind it: ``limit`` at most, the largest effects first."""
     stored = explanation.stored
     lines = [
         f"{explanation.title} ({stored.figure}), iteration {explanation.iteration}",

@@ -92,16 +92,14 @@ def _share(numerator: Callable[[Rows], NDArray[Any]], denominator: Callable[[Row
     return recompute
 
 
-def _average_precision(model: str) -> Recompute:
-    return lambda rows, weights: float(average_precision(rows.scores[model], rows.positive_share, weights[None, :])[0])
-
-
 def _called(model: str) -> dict[str, Recompute]:
     return {
         "precision": _share(lambda rows: rows.labels[model] * rows.positive_share, lambda rows: rows.labels[model]),
         "recall": _share(lambda rows: rows.labels[model] * rows.positive_share, lambda rows: rows.positive_share),
         "positive_share": _share(lambda rows: rows.labels[model], lambda rows: np.ones(len(rows))),
-        "average_precision": _average_precision(model),
+        "average_precision": lambda rows, weights: float(
+            average_precision(rows.scores[model], rows.positive_share, weights[None, :])[0]
+        ),
     }
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.report.parity_difference import PSEUDO_ITEMS
+from al_assets.agreement.report.scopes import PSEUDO_ITEMS
 
 NOMINAL = 0.95
 DIFFERENCE = "parity_difference"

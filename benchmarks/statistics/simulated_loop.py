@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, mean_pairwise_kappa
 from al_assets.agreement.population.stop_set import predicted_f_change
-from al_assets.agreement.report.parity_difference import parity_distribution
+from al_assets.agreement.report.scopes import parity_distribution
 from al_assets.agreement.stopping.rules import Evidence
 
 BOUNDARY, CONTROL, AUDIT = 0, 1, 2

@@ -30,11 +30,10 @@ _KAPPAS = (
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made: number of resamples, seed, confidence."""
+    """How intervals are made."""
 
     resamples: int = 2_000
     seed: int = 0
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ class Distribution:
         No interval is given (low and high None, the estimate stays) from fewer than 10 groups, when more than a
         tenth of the resamples leave the figure undefined, or when they do not vary and no leverage is known.
 
-        :param items: items the figure rests on, passed on to the result.
         :param undefined: the reason to give when the estimate is NaN.
         """
         if np.isnan(self.estimate):
@@ -135,7 +133,6 @@ def grouped_distributions(
 
     :param statistics: item weights of shape (batch, items) -> figure name -> shape (batch,).
     :param groups: shape (items,); resampled whole, with replacement, as many as there are.
-    :param leverage: by figure, see ``Distribution``.
     """
     members, count = _members(groups)
     estimates = statistics(np.ones((1, len(groups))))

@@ -58,10 +58,7 @@ def as_figure(
     part: str | None = None,
     against: str | None = None,
 ) -> Figure:
-    """Return an interval as a figure; what could not be computed puts its reason in place of the detail.
-
-    :param part: the slice.
-    """
+    """Return an interval as a figure; what could not be computed puts its reason in place of the detail."""
     bounded = interval.within_unit() if figure in SHARES else interval
     # Rounded, because the last digits of a matrix product depend on the number of threads.
     estimate, low, high = (
@@ -78,7 +75,6 @@ def slice_figure(
     groups: int,
     undefined: str,
     leverage: float = float("nan"),
-    confidence: float = 0.95,
 ) -> Figure:
     """Return a distribution as the figure of a slice; its detail is only the reason, where something is missing.
 
@@ -88,7 +84,7 @@ def slice_figure(
     :param leverage: see ``Distribution``.
     """
     scope, part, against, figure = key
-    interval = replace(distribution, groups=groups, leverage=leverage).interval(items, confidence, undefined)
+    interval = replace(distribution, groups=groups, leverage=leverage).interval(items, undefined=undefined)
     return as_figure(figure, scope, interval, part=part, against=against)
 
 

@@ -21,7 +21,6 @@ from al_assets.formatting import decimal
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
-ASSUMED = "assumed"
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _measured(
     values = {name: value for name, (value, _) in measured.items()}
     used = replace(given, **values)  # type: ignore[arg-type]
     return used, tuple(
-        Assumption(name, float(getattr(used, name)), measured[name][1] if name in measured else ASSUMED)
+        Assumption(name, float(getattr(used, name)), measured[name][1] if name in measured else "assumed")
         for name in PlanSettings.__dataclass_fields__
     )
 

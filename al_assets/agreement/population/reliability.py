@@ -71,19 +71,19 @@ def reliability(
     member = _bins_of_equal_weight(probabilities, weights, bins)
     draws = np.concatenate(list(rao_wu_weights(sample, resamples=resamples, seed=seed)))
     squared = (probabilities - share) ** 2
-    brier = Distribution(float(_mean(squared, weights[None])[0]), _mean(squared, draws), len(share)).interval(
-        len(share)
-    )
+    brier = Distribution(float(_mean(squared, weights[None])[0]), _mean(squared, draws), len(share))
     gaps = probabilities - share
     plain = float(_binned_error(gaps, member, weights[None])[0])
     chance = _error_by_chance(probabilities, gaps, member, weights)
+    error = float(np.sqrt(max(0.0, plain**2 - chance**2)))
+    errors = np.sqrt(np.maximum(0.0, _binned_error(gaps, member, draws) ** 2 - 2 * chance**2))
     mean = float(np.average(share, weights=weights))
     return Reliability(
         _diagram(probabilities, share, weights, member),
-        _without_chance(plain, _binned_error(gaps, member, draws), chance, len(share)),
+        Distribution(error, errors, len(share)).interval(len(share)),
         plain,
         chance,
-        brier.within_unit(),
+        brier.interval(len(share)).within_unit(),
         float(np.average((mean - share) ** 2, weights=weights)),
     )
 
@@ -162,11 +162,6 @@ def _error_by_chance(probabilities: Floats, gaps: Floats, member: NDArray[np.int
     dispersion = freedom * float(weights @ within**2) / max(float(weights @ expected), 1e-12)
     deviation = np.sqrt(np.bincount(member, weights**2 * dispersion * expected, bins))
     return float(np.sqrt(2 / np.pi) * deviation.sum() / total.sum())
-
-
-def _without_chance(plain: float, replicates: Floats, chance: float, items: int) -> Interval:
-    estimate = float(np.sqrt(max(0.0, plain**2 - chance**2)))
-    return Distribution(estimate, np.sqrt(np.maximum(0.0, replicates**2 - 2 * chance**2)), items).interval(items)
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:

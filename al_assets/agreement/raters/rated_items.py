@@ -122,7 +122,7 @@ def quality_rows(rated: RatedItems, how: Resampling) -> list[Figure]:
             distribution = distributions[f"{rater} {figure}"]
             rows.append(
                 slice_figure(
-                    key, distribution, items=items, groups=groups, undefined=undefined, confidence=how.confidence,
+                    key, distribution, items=items, groups=groups, undefined=undefined,
                     leverage=1.0 if "_share" in figure else float("nan"),
                 )
             )  # fmt: skip

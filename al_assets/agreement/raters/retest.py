@@ -48,8 +48,8 @@ def retest(retests: pl.DataFrame, how: Resampling | None = None) -> pl.DataFrame
     rows = []
     for place, rater in enumerate(raters):
         own = {figure: distributions[f"{place} {figure}"] for figure in FIGURES if distributions}
-        rows += _rows(("rater", rater), tables[:, [place]], own, retests.filter(rater=rater), how)
-    return frame_of(rows + _rows(("all", "all"), tables, distributions, retests, how))
+        rows += _rows(("rater", rater), tables[:, [place]], own, retests.filter(rater=rater))
+    return frame_of(rows + _rows(("all", "all"), tables, distributions, retests))
 
 
 def _rows(
@@ -57,7 +57,6 @@ def _rows(
     tables: Floats,
     distributions: Mapping[str, Distribution],
     asked: pl.DataFrame,
-    how: Resampling,
 ) -> list[Figure]:
     """Return the figures of one rater or of all.
 
@@ -73,7 +72,7 @@ def _rows(
         kappa = table_leverage(tables.sum(axis=(0, 1))).get("cohen_kappa", float("nan"))
         rows.append(
             slice_figure(
-                key, distributions[figure], items=items, groups=groups, undefined=undefined, confidence=how.confidence,
+                key, distributions[figure], items=items, groups=groups, undefined=undefined,
                 leverage=1.0 if figure == "retest_agreement" else kappa,
             )
         )  # fmt: skip

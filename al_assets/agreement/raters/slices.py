@@ -35,7 +35,6 @@ def agreement_figures(
     model: pl.DataFrame | None = None,
     resamples: int = 2_000,
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> pl.DataFrame:
     """Return every agreement figure of every slice of the votes with its BCa interval over groups.
 
@@ -54,7 +53,7 @@ def agreement_figures(
     """
     rated = rated_items(votes)
     labels = _model_labels(model, rated.items)
-    how = Resampling(resamples, seed, confidence)
+    how = Resampling(resamples, seed)
     rows = _panel_rows("all", "all", rated.items, labels, how)
     for kind in ("reason", "iteration"):
         values = getattr(rated.items, kind)
@@ -93,7 +92,6 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
                 groups=len(np.unique(labelled.group[basis])),
                 undefined=_why_panel(name, labelled, int(basis.sum())),
                 leverage=leverage.get(name, _NAN),
-                confidence=how.confidence,
             )
         )
     return rows
@@ -154,7 +152,7 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
     rows = []
     for place, (rater, against) in enumerate(pairs):
         for name in TABLE_FIGURES:
-            row = _table_row((rater, against, name), distributions[f"{place} {name}"], tables[:, place], how.confidence)
+            row = _table_row((rater, against, name), distributions[f"{place} {name}"], tables[:, place])
             rows.append(row)
             if against not in (MAJORITY, MODEL):
                 rows.append(replace(row, slice=against, against=rater))
@@ -168,7 +166,6 @@ def comparison_rows(rated: RatedItems, model: Floats | None, how: Resampling) ->
                 groups=len(np.unique(rated.items.group[kept][shared[:, column]])),
                 undefined="kappa is undefined with every other rater",
                 leverage=table_leverage(tables[:, _with(rater, pairs)].sum(axis=(0, 1))).get("cohen_kappa", _NAN),
-                confidence=how.confidence,
             )
         )
     return rows
@@ -191,7 +188,7 @@ def _with(rater: str, pairs: _Pairs) -> list[int]:
     return [place for place, pair in enumerate(pairs) if rater in pair and not {MAJORITY, MODEL} & set(pair)]
 
 
-def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Floats, confidence: float) -> Figure:
+def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Floats) -> Figure:
     items = round(float(table.sum()))
     return slice_figure(
         ("rater", *key),
@@ -200,7 +197,6 @@ def _table_row(key: tuple[str, str, str], distribution: Distribution, table: Flo
         groups=int((table.sum(axis=1) > 0).sum()),
         undefined=_why(key[2], items),
         leverage=table_leverage(table.sum(axis=0)).get(key[2], _NAN),
-        confidence=confidence,
     )
 
 

@@ -68,57 +68,29 @@ def combinations(items: LabelledItems, scores: pl.DataFrame, threshold: float) -
     return Combinations(labels, model_share, incumbent_share)
 
 
-def measured_parts(
-    scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int
-) -> list[Figure]:
-    """Return both parts of the gain on items that count alike, with paired BCa intervals over their groups.
+def gain_parts(scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int) -> list[Figure]:
+    """Return both parts of the gain with paired intervals: of audit items over the whole pool (Rao-Wu), else BCa.
 
     :param models: ``combinations`` of these items.
     """
     kept = items.decisive > 0
-    labelled = items.where(kept)
+    labelled, labels = items.where(kept), models.where(kept).labels
     if not len(labelled):
-        return _none(scope)
-    agreement = Panel(labelled.votes, models.where(kept).labels)
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        return _parts(agreement.kappas(weights))
-
-    kappa = agreement_leverage(labelled.positive_share).get("student_gain", float("nan"))
-    distributions = grouped_distributions(
-        statistics, labelled.group, resamples=resamples, seed=seed, leverage=dict.fromkeys(_PARTS, kappa)
-    )
-    return _figures(scope, labelled, models, distributions)
-
-
-def population_parts(
-    scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int
-) -> list[Figure]:
-    """Return both parts of the gain over the whole pool, from audit items, with paired Rao-Wu intervals.
-
-    :param models: ``combinations`` of these items.
-    """
-    kept = items.decisive > 0
-    labelled = items.where(kept)
-    if not len(labelled):
-        return _none(scope)
-    kappas = audit_distributions(audit_of(labelled), models.where(kept).labels, resamples=resamples, seed=seed)
-    estimates = _parts({name: np.array([kappa.estimate]) for name, kappa in kappas.items()})
-    replicates = _parts({name: kappa.replicates for name, kappa in kappas.items()})
-    groups = kappas["model_expert_kappa"].groups
-    distributions = {name: Distribution(float(estimates[name][0]), replicates[name], groups) for name in _PARTS}
-    return _figures(scope, labelled, models, distributions)
-
-
-def _parts(figures: Mapping[str, Floats]) -> dict[str, Floats]:
-    both = figures["model_expert_kappa"] - figures["incumbent_expert_kappa"]
-    crossed = figures["model_at_incumbent_share_expert_kappa"] - figures["incumbent_at_model_share_expert_kappa"]
-    return {RANKING: (both + crossed) / 2, THRESHOLD: (both - crossed) / 2}
-
-
-def _figures(
-    scope: str, labelled: LabelledItems, models: Combinations, distributions: Mapping[str, Distribution]
-) -> list[Figure]:
+        nothing = Interval(None, None, None, 0, "no labelled item in this scope")
+        return [as_figure(name, scope, nothing) for name in _PARTS]
+    if scope == "audit":
+        kappas = audit_distributions(audit_of(labelled), labels, resamples=resamples, seed=seed)
+        estimates = _parts({name: np.array([kappa.estimate]) for name, kappa in kappas.items()})
+        replicates = _parts({name: kappa.replicates for name, kappa in kappas.items()})
+        groups = kappas["model_expert_kappa"].groups
+        parts = {name: Distribution(float(estimates[name][0]), replicates[name], groups) for name in _PARTS}
+    else:
+        agreement = Panel(labelled.votes, labels)
+        leverage = agreement_leverage(labelled.positive_share).get("student_gain", float("nan"))
+        parts = grouped_distributions(
+            lambda weights: _parts(agreement.kappas(weights)),
+            labelled.group, resamples=resamples, seed=seed, leverage=dict.fromkeys(_PARTS, leverage),
+        )  # fmt: skip
     shared = int((labelled.decisive > 1).sum())
     shares = (
         f"the student calls {percent(models.model_share, 1)} of the pool positive, "
@@ -130,10 +102,11 @@ def _figures(
     }
     return [
         as_figure(name, scope, part.interval(shared, undefined=_UNDEFINED), details[name])
-        for name, part in distributions.items()
+        for name, part in parts.items()
     ]
 
 
-def _none(scope: str) -> list[Figure]:
-    nothing = Interval(None, None, None, 0, "no labelled item in this scope")
-    return [as_figure(name, scope, nothing, None) for name in _PARTS]
+def _parts(figures: Mapping[str, Floats]) -> dict[str, Floats]:
+    both = figures["model_expert_kappa"] - figures["incumbent_expert_kappa"]
+    crossed = figures["model_at_incumbent_share_expert_kappa"] - figures["incumbent_at_model_share_expert_kappa"]
+    return {RANKING: (both + crossed) / 2, THRESHOLD: (both - crossed) / 2}

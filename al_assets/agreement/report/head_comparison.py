@@ -47,7 +47,6 @@ def compare_with_head(
 
     The student's is what ``measured_scope`` gives for the same items.
 
-    :param items: evaluation items.
     :param student: shape (items,), the student's labels, 1 or 0; so the head's.
     """
     kept = items.decisive > 0

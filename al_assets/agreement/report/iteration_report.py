@@ -15,7 +15,7 @@ from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_
 from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
 from al_assets.agreement.report.alt_test import alt_test
-from al_assets.agreement.report.gain_decomposition import combinations, measured_parts, population_parts
+from al_assets.agreement.report.gain_decomposition import combinations, gain_parts
 from al_assets.agreement.report.scopes import all_scopes, scope_masks
 from al_assets.agreement.stopping.ceiling import judge_ceiling
 from al_assets.agreement.stopping.conclusion import Conclusion, conclude
@@ -39,8 +39,6 @@ class ReportSettings:
 
     :param expected_prevalence: the pool's share of positives as thought beforehand; it rules while few audit items are
         labelled, as if it were ``prior_strength`` of them.
-    :param rules: the stopping rules' settings.
-    :param calibration: how probabilities are calibrated and the student's threshold is chosen.
     :param resamples: of every bootstrap; the same seed gives the same report.
     """
 
@@ -59,7 +57,6 @@ class AgreementReport:
     :param figures: one for each (figure, scope). Scopes: boundary, control, evaluation (all evaluation items) and panel
         with BCa intervals over groups; audit, weighted to the pool; pool, the unlabelled stop set; loop, what concerns
         the loop as a whole.
-    :param conclusion: verdict, promotion and their reasons.
     :param student: the student's threshold, and the calibration behind it.
     """
 
@@ -233,19 +230,16 @@ def _probability_figures(
 ) -> list[Figure]:
     """Return the parts of the gain, and how well the probabilities are calibrated."""
     masks = scope_masks(items)
-    audited = items.where(masks["audit"])
     reliability = reliability_figures(
-        "audit", audited, student.calibration, resamples=how.resamples, seed=how.seed
-    )  # fmt: skip
+        "audit", items.where(masks["audit"]), student.calibration, resamples=how.resamples, seed=how.seed
+    )
     if not has_incumbent(scores):
         return reliability
-    models, held_out = combinations(items, scores, student.threshold), items.where(masks["evaluation"])
-    on_held_out, on_audited = (models.where(masks[name]) for name in ("evaluation", "audit"))
-    return [
-        *measured_parts("evaluation", held_out, on_held_out, resamples=how.resamples, seed=how.seed),
-        *population_parts("audit", audited, on_audited, resamples=how.resamples, seed=how.seed),
-        *reliability,
-    ]
+    models, parts = combinations(items, scores, student.threshold), []
+    for scope in ("evaluation", "audit"):
+        here = masks[scope]
+        parts += gain_parts(scope, items.where(here), models.where(here), resamples=how.resamples, seed=how.seed)
+    return parts + reliability
 
 
 def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, margin: float) -> list[Figure]:

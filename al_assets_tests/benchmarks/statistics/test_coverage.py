@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.report.parity_difference import parity_distribution
+from al_assets.agreement.report.scopes import parity_distribution
 from al_assets_tests.support.votes import panel
 from benchmarks.statistics.audit_coverage import audit_coverage, simulated_pool, true_figures
 from benchmarks.statistics.coverage import FULL, QUICK, bench_coverage, half_widths, summarise

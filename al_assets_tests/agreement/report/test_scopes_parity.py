@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.report.parity_difference import discordant_items, parity_distribution
+from al_assets.agreement.report.scopes import discordant_items, parity_distribution
 
 
 def _labels(generator: np.random.Generator, items: int, prevalence: float, skill: float) -> tuple[Floats, Floats]:
