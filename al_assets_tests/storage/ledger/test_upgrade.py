@@ -86,7 +86,11 @@ def read_values(ledger: Ledger) -> Iterator[tuple[str, Any]]:
 def read_desk(url: str, policy: str) -> Iterator[tuple[str, Any]]:
     with PeopleStore(url, policy, DeskSettings(), lambda: AFTERWARDS) as people:
         yield f"{policy}-people", [asdict(member) | {"roles": sorted(member.roles)} for member in people.people()]
-        yield f"{policy}-invitations", [asdict(invitation) for invitation in people.invitations()]
+        invitations = [asdict(invitation) for invitation in people.invitations()]
+        # The roles, which are the person's, were not read with an invitation then.
+        for invitation in invitations:
+            del invitation["roles"]
+        yield f"{policy}-invitations", invitations
         yield f"{policy}-sessions", [asdict(session) for session in people.sessions()]
         yield f"{policy}-audit_log", [asdict(entry) for entry in people.audit_log()]
     with closing(ProposalStore(url, policy)) as proposals:
