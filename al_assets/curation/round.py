@@ -205,7 +205,9 @@ def review_queue(
     :param sides: the vectors, for strategies that look at them.
     :param strategy: what fills the boundary share; None is the settings' strategy.
     """
-    promising = pairs["promising_share"][0] if pairs.height else share_without_pairs(settings.target_positive_share)
+    if strategy is None:
+        promising = pairs["promising_share"][0] if pairs.height else share_without_pairs(settings.target_positive_share)
+        strategy = make_strategy(settings.strategy, settings.exploration, promising)
     queue = build_queue(
         pool=pool,
         scores=scores,
@@ -213,7 +215,7 @@ def review_queue(
         shares=settings.shares,
         budget=settings.budget,
         audit_strata=settings.audit_strata,
-        strategy=strategy or make_strategy(settings.strategy, settings.exploration, promising),
+        strategy=strategy,
         exclude=history.asked,
         seed=seed,
     )
