@@ -17,7 +17,7 @@ from al_assets_tests.support.browser.window import CHROMIUM, chromium
 from al_assets_tests.support.daemon.deployment import Deployment
 from al_assets_tests.support.daemon.services import running
 from al_assets_tests.support.daemon.two_iterations import EVERY_MINUTE, RUN_SECONDS
-from al_assets_tests.support.processes import wait_for
+from al_assets_tests.support.processes import wait_for, wait_until
 from benchmarks.desk.desk_server import running_desk
 
 pytestmark = [pytest.mark.daemon, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -88,8 +88,13 @@ def test_the_last_vote_in_the_browser_brings_the_next_queue_into_it(voted: Voted
         # What the round before asked is counted too.
         window.expect_number(QUEUE + 1)
 
-    runs = {(run.iteration, run.tags["al/job"]): run for run in made.services.webserver.runs() if "al/job" in run.tags}
-    assert [runs["0000", "learn"].status, runs["0001", "curate"].status] == ["SUCCESS", "SUCCESS"]
+    def statuses() -> list[str]:
+        runs = [run for run in made.services.webserver.runs() if "al/job" in run.tags]
+        by_job = {(run.iteration, run.tags["al/job"]): run.status for run in runs}
+        return [by_job["0000", "learn"], by_job["0001", "curate"]]
+
+    # The queue is published before its run ends.
+    assert wait_until(lambda: statuses() == ["SUCCESS", "SUCCESS"], RUN_SECONDS), statuses()
     queued = made.queue("0001")
     assert queued.height == QUEUE
     assert {window.text for window in voted.windows} <= set(queued["text"])
