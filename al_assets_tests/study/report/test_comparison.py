@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from al_assets.study.report import comparison
 from al_assets.study.report.arms import arms_of
 from al_assets.study.report.comparison import compare
+from al_assets_tests.support.known_curves import only
 from al_assets_tests.support.studies import Level, curve, frame, framed, row
 
 against_random, controls = framed(comparison.against_random), framed(comparison.controls)
@@ -27,12 +26,6 @@ def base(seed: int, labels: float) -> float:
 
 def gained(seed: int, labels: float) -> float:
     return base(seed, labels) + float(GAINS[seed]) * labels / 400
-
-
-def only(found: pl.DataFrame, **names: str) -> dict[str, Any]:
-    for name, value in names.items():
-        found = found.filter(pl.col(name) == value)
-    return found.row(0, named=True)
 
 
 def test_differences_from_random_are_paired_by_seed() -> None:

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pytest
@@ -7,30 +5,10 @@ import pytest
 from al_assets.study.report import saving
 from al_assets.study.report.arms import arms_of
 from al_assets.study.report.saving import CROWD_TARGET, HIGHEST_TARGET, RANDOM_TARGET
+from al_assets_tests.support.known_curves import LABELS, SEEDS, SIZES, by_log, only, seeded
 from al_assets_tests.support.studies import crowd, curve, frame, framed
 
 labels_needed, crowd_equivalents = framed(saving.labels_needed), framed(saving.crowd_equivalents)
-
-LABELS = (100, 200, 300, 400)
-SIZES = (100, 1_000, 10_000)
-SEEDS = range(6)
-SHIFT = np.random.default_rng(0).normal(0, 0.02, 6)
-
-
-def seeded(seed: int) -> float:
-    return float(SHIFT[seed] - SHIFT.mean())
-
-
-def by_log(seed: int, labels: float) -> float:
-    """The crowd's kappa: .2, .3, .4 at 100, 1,000, 10,000."""
-    return 0.1 * float(np.log10(labels)) + seeded(seed)
-
-
-def only(found: pl.DataFrame, **names: str) -> dict[str, Any]:
-    for name, value in names.items():
-        found = found.filter(pl.col(name) == value)
-    assert len(found) == 1
-    return found.row(0, named=True)
 
 
 def study(level: float, noise: float = 0.0) -> pl.DataFrame:
