@@ -5,6 +5,8 @@ import hashlib
 import polars as pl
 
 EVALUATION, FINE_TUNING, PANEL = "evaluation", "fine-tuning", "panel"
+CHECK = "check"
+ALWAYS_HELD_OUT = ("audit", CHECK)
 GUIDELINE_GAP = "guideline gap"
 """Adjudicated: the policy as written does not tell what the item is, so no model shall learn it."""
 _POSITIVE, _NEGATIVE = pl.col("positive_votes"), pl.col("negative_votes")
@@ -21,12 +23,13 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
     is judged by the same blind votes as the experts.
 
     An item's split depends on its group and the seed alone, so it never changes when votes or iterations are added.
-    Audit items are always kept for evaluation: a model trained on them could not be judged by them. The evaluation
-    items of ``panel_iteration`` form the frozen panel on which iterations are compared.
+    Audit and check items are always kept for evaluation: a model trained on them could not be judged by them. The
+    evaluation items of ``panel_iteration`` form the frozen panel on which iterations are compared; check items are not
+    of it, as they were chosen where that iteration's own student differs.
 
     :param votes: item_id, iteration, reason, group_id, label (positive, negative, undecided) and, if anything was
         adjudicated, adjudicated (positive, negative, guideline gap or null); a row per item and rater.
-    :param evaluation_share: in (0, 1); the share of groups held out, audit items aside.
+    :param evaluation_share: in (0, 1); the share of groups held out, audit and check items aside.
     :return: one row per item: item_id, iteration, reason, group_id, split, label (null if the votes are tied or all
         undecided, and for a guideline gap in fine-tuning), positive_votes, negative_votes, undecided_votes and
         adjudicated.
@@ -39,7 +42,7 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
     ]
     items = votes.group_by("item_id", "iteration", "reason", "group_id").agg(*counts, pl.col("adjudicated").first())
     items = items.sort("iteration", "item_id")
-    audited = set(items.filter(pl.col("reason") == "audit")["group_id"])
+    audited = set(items.filter(pl.col("reason").is_in(ALWAYS_HELD_OUT))["group_id"])
     held_out = {
         group: group in audited or uniform_hash(group, seed) < evaluation_share for group in items["group_id"].unique()
     }
@@ -48,7 +51,7 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
     return items.with_columns(
         pl.when(~evaluation)
         .then(pl.lit(FINE_TUNING))
-        .when(pl.col("iteration") == panel_iteration)
+        .when((pl.col("iteration") == panel_iteration) & (pl.col("reason") != CHECK))
         .then(pl.lit(PANEL))
         .otherwise(pl.lit(EVALUATION))
         .alias("split"),

@@ -87,7 +87,7 @@ def many(seed: int, items: int = 300) -> pl.DataFrame:
     rows = []
     for number in range(items):
         iteration = f"{chance.integers(3):04d}"
-        reason = str(chance.choice(["boundary", "audit", "control"]))
+        reason = str(chance.choice(["boundary", "audit", "control", "check"]))
         group = f"g{number // 2}" if reason == "boundary" else f"i{number}"
         rows += [(f"i{number}", iteration, reason, group, str(chance.choice(LABELS))) for _ in range(2)]
     return votes_of(rows)
@@ -95,14 +95,15 @@ def many(seed: int, items: int = 300) -> pl.DataFrame:
 
 @given(st.integers(0, 10_000), st.floats(0.05, 0.95))
 @settings(max_examples=25)
-def test_no_group_is_divided_and_no_audited_item_is_trained_on(seed: int, share: float) -> None:
+def test_no_group_is_divided_and_no_audit_or_check_item_is_trained_on(seed: int, share: float) -> None:
     found = split(many(seed), share, seed)
     trained = found.with_columns(trained=pl.col("split") == "fine-tuning")
     assert (trained.group_by("group_id").agg(pl.col("trained").n_unique())["trained"] == 1).all()
-    assert found.filter(reason="audit", split="fine-tuning").is_empty()
+    assert found.filter(pl.col("reason").is_in(["audit", "check"]), split="fine-tuning").is_empty()
     held_out = found.filter(pl.col("split") != "fine-tuning")
-    assert (held_out.filter(iteration="0000")["split"] == "panel").all()
-    assert (held_out.filter(pl.col("iteration") != "0000")["split"] == "evaluation").all()
+    of_panel = (pl.col("iteration") == "0000") & (pl.col("reason") != "check")
+    assert (held_out.filter(of_panel)["split"] == "panel").all()
+    assert (held_out.filter(~of_panel)["split"] == "evaluation").all()
 
 
 def test_a_partner_of_an_audited_item_is_held_out_with_it() -> None:

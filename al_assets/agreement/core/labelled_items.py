@@ -15,7 +15,7 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
-RANDOM_REASONS = ("audit", "control")
+RANDOM_REASONS = ("audit", "control", "check")
 """Reasons of items that were drawn by lot, rather than chosen by rule."""
 VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
 
