@@ -34,15 +34,29 @@ SCOPES = {
 }
 _ENDING = tuple(name.replace(" ", "_") for name in PRECEDENCE)
 _CELLS = "kappa = 2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d)), the same as (Po - Pe) / (1 - Pe)"
+_POOLED = (
+    "1 - sum(b + c) / sum(n (p q' + p' q)) over {pairs}, n the items they share, p and q the shares of positive "
+    "answers of the two over all of their items, p' and q' those of negative ones; of two who answer everything it is "
+    "(Po - Pe) / (1 - Pe)"
+)
 _ON_SHARED = "on the items with two or more decisive votes"
 
 
 def _with_experts(who: str) -> Description:
     return Description(
         f"{who}-expert kappa",
-        f"How far the {who} and an expert agree beyond chance: the mean over experts of Cohen's kappa, {_ON_SHARED}, "
+        f"How far the {who} and an expert agree beyond chance: Cohen's kappa pooled over the experts, {_ON_SHARED}, "
         "so that it compares with expert-expert kappa. 1 is full agreement, 0 what chance would give.",
-        f"mean over experts j of kappa({who}, j); {_CELLS}",
+        _POOLED.format(pairs=f"the pairs of the {who} with an expert"),
+    )
+
+
+def _plain_mean(title: str, pairs: str) -> Description:
+    return Description(
+        f"{title}, plain mean",
+        f"The mean of Cohen's kappa over {pairs}, as it is often reported. It lies too low where they share few items, "
+        "so it stands beside the pooled kappa and decides nothing.",
+        f"mean over {pairs} of kappa; {_CELLS}; pairs without a defined kappa are left out",
     )
 
 
@@ -80,12 +94,15 @@ def _rule(title: str, sentence: str, rests_on: tuple[tuple[str, str], ...]) -> D
 FIGURES = {
     "expert_expert_kappa": Description(
         "expert-expert kappa",
-        "How far two experts agree beyond chance: the mean of Cohen's kappa over all pairs of experts. It is the "
-        "ceiling for a model that is compared with single experts.",
-        f"mean over pairs of experts of kappa; {_CELLS}",
+        "How far two experts agree beyond chance: Cohen's kappa pooled over all pairs of experts. It is the ceiling "
+        "for a model that is compared with single experts.",
+        _POOLED.format(pairs="the pairs of experts"),
     ),
     "model_expert_kappa": _with_experts("student"),
     "incumbent_expert_kappa": _with_experts("incumbent"),
+    "expert_expert_mean_kappa": _plain_mean("expert-expert kappa", "pairs of experts"),
+    "model_expert_mean_kappa": _plain_mean("student-expert kappa", "experts with the student"),
+    "incumbent_expert_mean_kappa": _plain_mean("incumbent-expert kappa", "experts with the incumbent"),
     "krippendorff_alpha": Description(
         "Krippendorff's alpha",
         "Agreement of all experts at once beyond chance, with missing votes allowed. From .667 tentative conclusions, "

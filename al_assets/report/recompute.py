@@ -29,14 +29,33 @@ Recompute = Callable[[Rows, Floats], float]
 NAN = float("nan")
 
 
-def mean_kappa(rows: Rows, weights: Floats, model: str | None = None) -> float:
-    """Return the mean of kappa over pairs of raters, or over raters with a model; undefined pairs are left out."""
-    return _mean([float(kappa_of(weights @ cells)) for _, _, cells in rows.pairs(model)])
+def pooled_kappa(rows: Rows, weights: Floats, model: str | None = None) -> float:
+    """Return kappa pooled over pairs of raters, or over raters with a model."""
+    differing = by_chance = 0.0
+    shares = {name: _answer_shares(labels, weights) for name, labels in rows.answers(model).items()}
+    for first, second, cells in rows.pairs(model):
+        a, b, c, d = (float(cell) for cell in weights @ cells)
+        if a + b + c + d > 0:
+            (p, not_p), (q, not_q) = shares[first], shares[second]
+            differing += b + c
+            by_chance += (a + b + c + d) * (p * not_q + not_p * q)
+    return 1 - differing / by_chance if by_chance > 0 else NAN
+
+
+def _answer_shares(labels: Floats, weights: Floats) -> tuple[float, float]:
+    positive, negative = float(weights @ (labels == 1)), float(weights @ (labels == 0))
+    total = positive + negative
+    return (positive / total, negative / total) if total > 0 else (NAN, NAN)
+
+
+def mean_kappa(model: str | None = None) -> Recompute:
+    """Return the plain mean of kappa over pairs of raters, or over raters with a model, without undefined pairs."""
+    return lambda rows, weights: _mean([float(kappa_of(weights @ cells)) for _, _, cells in rows.pairs(model)])
 
 
 def model_kappa(model: str) -> Recompute:
-    """Return the mean kappa of a model with each rater."""
-    return lambda rows, weights: mean_kappa(rows, weights, model)
+    """Return the pooled kappa of a model with the raters."""
+    return lambda rows, weights: pooled_kappa(rows, weights, model)
 
 
 def difference(first: Recompute, second: Recompute) -> Recompute:
@@ -53,8 +72,8 @@ def gain_part(sign: float) -> Recompute:
     """Return a part of the student's gain: +1 the ranking's, -1 the threshold's (see ``gain_decomposition``)."""
 
     def recompute(rows: Rows, weights: Floats) -> float:
-        both = mean_kappa(rows, weights, "student") - mean_kappa(rows, weights, "incumbent")
-        crossed = mean_kappa(rows, weights, "student_at_incumbent_share") - mean_kappa(
+        both = pooled_kappa(rows, weights, "student") - pooled_kappa(rows, weights, "incumbent")
+        crossed = pooled_kappa(rows, weights, "student_at_incumbent_share") - pooled_kappa(
             rows, weights, "incumbent_at_student_share"
         )
         return (both + sign * crossed) / 2
@@ -104,10 +123,13 @@ def _called(model: str) -> dict[str, Recompute]:
 
 
 FROM_ITEMS: dict[str, Recompute] = {
-    "expert_expert_kappa": mean_kappa,
+    "expert_expert_kappa": pooled_kappa,
+    "expert_expert_mean_kappa": mean_kappa(),
+    "model_expert_mean_kappa": mean_kappa("student"),
+    "incumbent_expert_mean_kappa": mean_kappa("incumbent"),
     "model_expert_kappa": model_kappa("student"),
     "incumbent_expert_kappa": model_kappa("incumbent"),
-    "parity_difference": difference(model_kappa("student"), mean_kappa),
+    "parity_difference": difference(model_kappa("student"), pooled_kappa),
     "student_gain": difference(model_kappa("student"), model_kappa("incumbent")),
     "panel_gain": difference(model_kappa("student"), model_kappa("earlier")),
     "gain_from_ranking": gain_part(1),

@@ -86,8 +86,17 @@ class Rows:
             self._pairs[model] = self._find_pairs(model)
         return self._pairs[model]
 
+    def answers(self, model: str | None = None) -> dict[str, Floats]:
+        """Return each rater's votes, and a model's labels, on the items with two or more decisive votes, else NaN."""
+        answers = {name: self._shared[:, at] for at, name in enumerate(self.raters)}
+        return answers if model is None else {**answers, model: np.where(self.decisive >= 2, self.label(model), np.nan)}
+
+    @cached_property
+    def _shared(self) -> Floats:
+        return np.where((self.decisive >= 2)[:, None], self.votes, np.nan)
+
     def _find_pairs(self, model: str | None) -> list[tuple[str, str, Floats]]:
-        shared = np.where((self.decisive >= 2)[:, None], self.votes, np.nan)
+        shared = self._shared
         if model is None:
             return [
                 (self.raters[i], self.raters[j], pair_cells(shared[:, i], shared[:, j]))

@@ -109,8 +109,8 @@ def _cells(rows: Rows, figure: str) -> pl.DataFrame:
 
 
 _PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
-    "model_expert_kappa": ("student",),
-    "incumbent_expert_kappa": ("incumbent",),
+    **dict.fromkeys(("model_expert_kappa", "model_expert_mean_kappa"), ("student",)),
+    **dict.fromkeys(("incumbent_expert_kappa", "incumbent_expert_mean_kappa"), ("incumbent",)),
     "parity_difference": ("student", None),
     "student_gain": ("student", "incumbent"),
     "panel_gain": ("student", "earlier"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from al_assets.agreement.core.kappa import Floats, cohen_kappa, mean_model_kappa, mean_pairwise_kappa
+from al_assets.agreement.core.kappa import Floats, cohen_kappa, pooled_kappa, pooled_model_kappa
 from al_assets.config import Positive, Section
 from al_assets.study import StudyError
 from al_assets.study.texts import JudgedTexts
@@ -81,7 +81,7 @@ def simulate_panel(texts: JudgedTexts, settings: PanelSettings, seed: int) -> Si
     if settings.expert_kappa is not None:
         # Shared judgements agree with themselves, even those of a single expert.
         pair = experts if settings.raters_per_expert is not None else experts[:, [0, 0]]
-        ratio = _ratio("expert_kappa", settings.expert_kappa, mean_pairwise_kappa(pair), texts.name)
+        ratio = _ratio("expert_kappa", settings.expert_kappa, pooled_kappa(pair), texts.name)
         experts = _noisy(experts, ratio**0.5, texts.item_ids, f"{seed}:experts")
     if settings.crowd_kappa is not None:
         crowd = crowd if texts.has_raters else truth.astype(np.float64)
@@ -98,7 +98,7 @@ def panel_kappas(panel: SimulatedPanel, rows: NDArray[np.int64]) -> tuple[float,
     experts, crowd = panel.experts[rows], panel.crowd[rows]
     if experts.shape[1] < 2:
         return float("nan"), cohen_kappa(crowd, experts[:, 0])
-    return mean_pairwise_kappa(experts), mean_model_kappa(crowd, experts)
+    return pooled_kappa(experts), pooled_model_kappa(crowd, experts)
 
 
 def _shared(texts: JudgedTexts, experts: int, seed: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.core.kappa import mean_model_kappa
+from al_assets.agreement.core.kappa import pooled_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HEAD_AHEAD, STUDENT_AHEAD
@@ -80,10 +80,10 @@ def test_a_head_that_sees_what_the_student_does_not_is_ahead(case: Case) -> None
     threshold = prevalence_threshold(head.probability(matrix(case, STOP_SET)), PREVALENCE)
     votes = labelled_items(case.votes, case.split, case.scores).votes[EVALUATION.start :]
     labels = labels_at(head.probability(matrix(case, EVALUATION)), threshold)
-    assert row["head_kappa"] == pytest.approx(mean_model_kappa(labels, votes))
+    assert row["head_kappa"] == pytest.approx(pooled_model_kappa(labels, votes))
     p_student = case.scores["p_student"].to_numpy()
     by_luck = labels_at(p_student[:120], prevalence_threshold(p_student[120:], PREVALENCE))
-    assert row["student_kappa"] == pytest.approx(mean_model_kappa(by_luck, votes))
+    assert row["student_kappa"] == pytest.approx(pooled_model_kappa(by_luck, votes))
     assert row["difference"] == pytest.approx(row["head_kappa"] - row["student_kappa"])
     assert row["difference_low"] > 0.3
     assert (row["outcome"], row["reason"], row["prevalence"]) == (HEAD_AHEAD, None, PREVALENCE)

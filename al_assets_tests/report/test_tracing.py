@@ -67,18 +67,22 @@ def _decisive(tables: IterationTables) -> pl.Expr:
 
 
 def test_the_kappa_of_the_items_shown_is_scikit_learns(tables: IterationTables) -> None:
-    found = explain_figure(tables, "expert_expert_kappa", "boundary")
+    found = explain_figure(tables, "expert_expert_mean_kappa", "boundary")
     names = [f"vote_{rater}" for rater in tables.raters]
     pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
     kappas = [_sklearn_kappa(found.items, *pair) for pair in pairs]
     assert found.stored.estimate == pytest.approx(np.mean(kappas), abs=1e-9)
+    pooled = explain_figure(tables, "expert_expert_kappa", "boundary")
+    assert pooled.matches
+    assert pooled.cells.equals(found.cells)
     assert found.cells["kappa"].to_list() == pytest.approx(kappas)
     cells = found.cells.select("both_positive", "first_only", "second_only", "both_negative")
     assert cells.sum_horizontal().to_list() == found.cells["items"].to_list()
 
 
 def test_the_models_kappa_rests_on_the_labels_and_votes_shown(tables: IterationTables) -> None:
-    found = explain_figure(tables, "model_expert_kappa", "evaluation")
+    assert explain_figure(tables, "model_expert_kappa", "evaluation").matches
+    found = explain_figure(tables, "model_expert_mean_kappa", "evaluation")
     kappas = [_sklearn_kappa(found.items, "student_label", f"vote_{rater}") for rater in tables.raters]
     assert found.stored.estimate == pytest.approx(np.mean(kappas), abs=1e-9)
 
@@ -102,7 +106,7 @@ def test_the_population_figures_follow_from_the_weights_shown(tables: IterationT
 
 
 def test_an_items_effect_is_what_the_figure_loses_without_it(tables: IterationTables) -> None:
-    found = explain_figure(tables, "model_expert_kappa", "boundary")
+    found = explain_figure(tables, "model_expert_mean_kappa", "boundary")
     without = found.items.slice(1)
     kappas = [_sklearn_kappa(without, "student_label", f"vote_{rater}") for rater in tables.raters]
     assert found.recomputed is not None

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 from sklearn.metrics import cohen_kappa_score
 
+from al_assets.agreement.core.kappa import pooled_kappa, pooled_model_kappa
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
 from al_assets.study.panel import PanelSettings, SimulatedPanel, panel_kappas, simulate_panel
@@ -96,14 +97,15 @@ def test_an_answer_depends_on_seed_and_item_alone(settings: PanelSettings) -> No
     assert np.array_equal(simulate_panel(TEXTS, noisy, 5).crowd, simulate_panel(TEXTS, noisy, 5).crowd)
 
 
-def test_kappas_are_means_over_pairs_on_the_rows_asked_for() -> None:
+def test_kappas_are_pooled_over_pairs_on_the_rows_asked_for() -> None:
     panel = simulate_panel(TEXTS, PanelSettings(experts=4, raters_per_expert=1), seed=0)
     rows = ROWS[::3]
     experts, crowd = panel.experts[rows], panel.crowd[rows]
     found = panel_kappas(panel, rows)
     pairs = [cohen_kappa_score(experts[:, i], experts[:, j]) for i, j in combinations(range(4), 2)]
-    assert found[0] == pytest.approx(np.mean(pairs))
-    assert found[1] == pytest.approx(np.mean([cohen_kappa_score(crowd, experts[:, i]) for i in range(4)]))
+    assert found == (pooled_kappa(experts), pooled_model_kappa(crowd, experts))
+    assert found[0] == pytest.approx(np.mean(pairs), abs=0.01)
+    assert found[1] == pytest.approx(np.mean([cohen_kappa_score(crowd, experts[:, i]) for i in range(4)]), abs=0.01)
 
 
 def test_a_single_expert_has_a_kappa_with_the_crowd_only() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
-from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, mean_pairwise_kappa
+from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, pooled_kappa
 from al_assets.agreement.population.stop_set import predicted_f_change
 from al_assets.agreement.report.scopes import parity_distribution
 from al_assets.agreement.stopping.rules import Evidence
@@ -216,7 +216,7 @@ def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int,
 def _population_kappa(loop: SimulatedLoop, so_far: NDArray[np.bool_]) -> Interval:
     # The audit is drawn uniformly here, so its items weigh alike; the guideline rule reads the estimate only.
     audit = so_far & (loop.kind == AUDIT)
-    kappa = mean_pairwise_kappa(loop.votes[audit])
+    kappa = pooled_kappa(loop.votes[audit])
     return Interval(None if np.isnan(kappa) else kappa, None, None, int(audit.sum()), "estimate only")
 
 

@@ -83,7 +83,7 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
     leverage = agreement_leverage(labelled.positive_share)
     rows = []
     for name in names:
-        basis = compared if name == "model_expert_kappa" else shared
+        basis = compared if name in _OF_MODEL else shared
         rows.append(
             slice_figure(
                 (kind, value, None, name),
@@ -100,7 +100,7 @@ def _panel_rows(kind: str, value: str, items: LabelledItems, model: Floats | Non
 def _why_panel(figure: str, items: LabelledItems, shared: int) -> str:
     if shared and figure in ("positive_agreement", "negative_agreement"):
         return f"no vote is {figure.removesuffix('_agreement')}"
-    if figure == "model_expert_kappa" and not shared:
+    if figure in _OF_MODEL and not shared:
         return "the model labelled no item that has two decisive votes"
     return why_undefined(items)
 
@@ -120,6 +120,7 @@ def _model_labels(model: pl.DataFrame | None, items: LabelledItems) -> Floats | 
     return aligned(model, items.item_id)
 
 
+_OF_MODEL = ("model_expert_kappa", "model_expert_mean_kappa")
 MODEL = "(model)"
 OTHERS = "(each other rater, mean)"
 _Pairs = list[tuple[str, str]]

@@ -31,7 +31,7 @@ class Conclusion:
 def conclude(decisions: Sequence[Decision], gain: Interval) -> Conclusion:
     """Return what follows from the rules' decisions and from the student's gain over the incumbent.
 
-    :param gain: student minus incumbent mean kappa with the experts, paired, as a 95 % interval.
+    :param gain: student minus incumbent kappa with the experts, paired, as a 95 % interval.
     """
     return Conclusion(*verdict(decisions), *promotion(gain))
 
@@ -74,7 +74,7 @@ def promotion(gain: Interval) -> tuple[bool, str]:
     student is significantly worse, so that rule would hand the pool to students that are plainly so. What cannot be
     compared is not promoted.
 
-    :param gain: student minus incumbent mean kappa with the experts, paired, as a 95 % interval.
+    :param gain: student minus incumbent kappa with the experts, paired, as a 95 % interval.
     """
     if gain.estimate is None:
         return False, f"student and incumbent cannot be compared: {gain.reason}"

@@ -14,23 +14,25 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss_kap
 
 from al_assets.agreement.core.kappa import (
     TABLE_FIGURES,
+    Floats,
     Panel,
     cohen_kappa,
     fleiss_kappa,
     gwet_ac1,
     krippendorff_alpha,
-    mean_model_kappa,
     mean_pairwise_kappa,
     negative_of,
     observed_of,
     pair_cells,
+    pooled_kappa,
+    pooled_model_kappa,
     positive_of,
     table_figures,
 )
 from al_assets_tests.support.votes import panel
 
 NAN = float("nan")
-KAPPAS = ("expert_expert_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1")
+KAPPAS = ("expert_expert_kappa", "expert_expert_mean_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1")
 VOTES = arrays(np.float64, st.tuples(st.integers(2, 30), st.integers(2, 4)), elements=st.sampled_from([0.0, 1.0, NAN]))
 
 
@@ -215,9 +217,63 @@ def test_means_are_over_pairs_and_over_raters() -> None:
     model = votes[::-1, 0]
     pairs = [cohen_kappa_score(votes[:, j], votes[:, k]) for j, k in combinations(range(3), 2)]
     assert mean_pairwise_kappa(votes) == pytest.approx(np.mean(pairs))
-    assert mean_model_kappa(model, votes) == pytest.approx(
-        np.mean([cohen_kappa_score(model, votes[:, j]) for j in range(3)])
+    with_raters = [cohen_kappa_score(model, votes[:, j]) for j in range(3)]
+    figures = Panel(votes, {"model": model}).figures(np.ones((1, len(votes))))
+    assert figures["model_expert_mean_kappa"][0] == pytest.approx(np.mean(with_raters))
+
+
+def _pooled_by_definition(pairs: list[tuple[Floats, Floats]], answers: list[tuple[Floats, Floats]]) -> float:
+    """Return sum n (Po - Pe) / sum n (1 - Pe), written out.
+
+    :param pairs: both raters' votes; ``answers`` what each of them answered elsewhere too.
+    """
+    above = below = 0.0
+    for (one, other), (all_one, all_other) in zip(pairs, answers, strict=True):
+        both = ~np.isnan(one) & ~np.isnan(other)
+        p, q = np.nanmean(all_one), np.nanmean(all_other)
+        chance = p * q + (1 - p) * (1 - q)
+        above += both.sum() * ((one[both] == other[both]).mean() - chance) if both.any() else 0.0
+        below += both.sum() * (1 - chance)
+    return float(above / below)
+
+
+def test_pooled_kappas_are_their_definition_for_raters_who_share_some_items() -> None:
+    votes = _noisy_votes(3, raters=5, missing=0.5)
+    model = votes[::-1].mean(axis=1) > 0.5
+    shared = np.where((~np.isnan(votes)).sum(axis=1, keepdims=True) >= 2, votes, NAN)
+    pairs = [(shared[:, j], shared[:, k]) for j, k in combinations(range(5), 2)]
+    assert pooled_kappa(votes) == pytest.approx(_pooled_by_definition(pairs, pairs))
+    counted = np.where(np.isnan(shared).all(axis=1), NAN, model)
+    with_model = [(counted, shared[:, j]) for j in range(5)]
+    assert pooled_model_kappa(model.astype(float), votes) == pytest.approx(
+        _pooled_by_definition(with_model, with_model)
     )
+    twice = np.concatenate([votes, votes[:40]])
+    heavy = np.where(np.arange(len(votes)) < 40, 2.0, 1.0)
+    assert pooled_kappa(votes, heavy) == pytest.approx(pooled_kappa(twice))
+
+
+def test_two_raters_who_answer_everything_pool_to_cohens_kappa() -> None:
+    votes = _noisy_votes(6, missing=0.0)[:, :2]
+    assert pooled_kappa(votes) == pytest.approx(cohen_kappa_score(votes[:, 0], votes[:, 1]))
+
+
+def test_many_raters_who_share_few_items_do_not_lower_kappa() -> None:
+    # 20 raters, 150 items, two votes each: the plain mean of the pairs says .50 where kappa is .80.
+    generator = np.random.default_rng(0)
+    pooled, plain = [], []
+    for _ in range(60):
+        truth = generator.random(150) < 0.1
+        skill = np.sqrt(0.8)
+        chance = np.where(truth, 0.1 + 0.9 * skill, 0.1 * (1 - skill))
+        votes = np.full((150, 20), NAN)
+        for item in range(150):
+            who = generator.choice(20, 2, replace=False)
+            votes[item, who] = generator.random(2) < chance[item]
+        pooled.append(pooled_kappa(votes))
+        plain.append(mean_pairwise_kappa(votes))
+    assert np.nanmean(pooled) == pytest.approx(0.8, abs=0.03)
+    assert np.nanmean(plain) < 0.65
 
 
 def test_the_model_is_compared_on_the_items_the_experts_are_compared_on() -> None:
@@ -226,7 +282,7 @@ def test_the_model_is_compared_on_the_items_the_experts_are_compared_on() -> Non
     alone = np.array([[1.0, NAN, NAN], [NAN, 0.0, NAN], [NAN, NAN, NAN]])
     with_single_votes = np.concatenate([votes, alone])
     model_there = np.concatenate([model, [0.0, 1.0, 1.0]])
-    assert mean_model_kappa(model_there, with_single_votes) == pytest.approx(mean_model_kappa(model, votes))
+    assert pooled_model_kappa(model_there, with_single_votes) == pytest.approx(pooled_model_kappa(model, votes))
 
 
 def test_a_model_that_is_one_of_the_experts_beats_the_majority_comparison_by_nothing() -> None:
@@ -234,8 +290,8 @@ def test_a_model_that_is_one_of_the_experts_beats_the_majority_comparison_by_not
     votes = _noisy_votes(5, items=20_000, raters=4, missing=0.0)
     model, experts = votes[:, 3], votes[:, :3]
     majority = (experts.mean(axis=1) > 0.5).astype(np.float64)
-    assert mean_model_kappa(model, experts) == pytest.approx(mean_pairwise_kappa(experts), abs=0.015)
-    assert cohen_kappa(model, majority) > mean_pairwise_kappa(experts) + 0.05
+    assert pooled_model_kappa(model, experts) == pytest.approx(pooled_kappa(experts), abs=0.015)
+    assert cohen_kappa(model, majority) > pooled_kappa(experts) + 0.05
 
 
 def test_undefined_figures_are_nan_and_never_a_number() -> None:
@@ -248,12 +304,14 @@ def test_undefined_figures_are_nan_and_never_a_number() -> None:
     assert np.isnan(cohen_kappa(np.array([1.0, NAN]), np.array([NAN, 0.0])))
     assert np.isnan(mean_pairwise_kappa(np.array([[1.0, NAN], [NAN, 0.0]])))
     assert np.isnan(mean_pairwise_kappa(np.array([[1.0], [0.0]])))
+    assert np.isnan(pooled_kappa(np.array([[1.0, NAN], [NAN, 0.0]])))
+    assert np.isnan(pooled_kappa(np.array([[1.0, 1.0, NAN], [NAN, 1.0, 1.0]]), np.array([0.3, 0.7])))
     assert np.isnan(gwet_ac1(np.array([[1.0, NAN], [NAN, 0.0]])))
 
 
 def test_a_constant_model_among_disagreeing_raters_scores_zero() -> None:
     votes = _noisy_votes(4, missing=0.0)
-    assert mean_model_kappa(np.zeros(len(votes)), votes) == 0
+    assert pooled_model_kappa(np.zeros(len(votes)), votes) == pytest.approx(0, abs=1e-12)
 
 
 def test_wrong_input_is_refused_with_the_value_named() -> None:
@@ -295,6 +353,7 @@ def test_the_order_of_raters_and_items_and_the_names_of_labels_do_not_matter(vot
 def test_every_figure_stays_in_its_range(votes: NDArray[np.float64]) -> None:
     for figure, value in panel(votes).items():
         low = -1.0 if figure in KAPPAS else 0.0
-        if figure == "fleiss_kappa" and np.isnan(votes).any():
+        if figure in ("fleiss_kappa", "expert_expert_kappa") and np.isnan(votes).any():
+            # Chance is of all a rater's items, agreement of those they share.
             low = -np.inf
         assert np.isnan(value) or low - 1e-9 <= value <= 1 + 1e-9, figure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.kappa import Floats, cohen_kappa, mean_model_kappa
+from al_assets.agreement.core.kappa import Floats, cohen_kappa, pooled_model_kappa
 from al_assets.agreement.population.audit import (
     AuditSample,
     audit_distributions,
@@ -46,14 +46,14 @@ def test_weighting_recovers_the_pool_where_counting_does_not() -> None:
         (model * votes.mean(axis=1)).sum() / votes.mean(axis=1).sum(),
     ]
     assert np.mean(estimates, axis=0) == pytest.approx(truth, rel=0.06)
-    assert np.mean(kappas) == pytest.approx(mean_model_kappa(model, votes), abs=0.03)
+    assert np.mean(kappas) == pytest.approx(pooled_model_kappa(model, votes), abs=0.03)
     assert votes[chosen].mean() > 3 * votes.mean()
 
 
 def test_coverage_of_prevalence_and_kappa() -> None:
     generator = np.random.default_rng(1)
     votes, model, bins = _pool(generator)
-    prevalence, kappa = votes.mean(), mean_model_kappa(model, votes)
+    prevalence, kappa = votes.mean(), pooled_model_kappa(model, votes)
     covered, rounds = np.zeros(2), 120
     for seed in range(rounds):
         chosen, sample = _draw(generator, votes, bins, 80)

@@ -22,8 +22,8 @@ from al_assets_tests.support.votes import noisy_votes, votes_frame
 Row = dict[str, object]
 
 PANEL_FIGURES = (
-    "expert_expert_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1", "observed_agreement", "positive_agreement",
-    "negative_agreement", "prevalence_index", "bias_index",
+    "expert_expert_kappa", "expert_expert_mean_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1",
+    "observed_agreement", "positive_agreement", "negative_agreement", "prevalence_index", "bias_index",
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_every_slice_holds_every_figure_once() -> None:
         ("reason", "margin"),
     ]
     for figures in slices["figure"]:
-        assert set(figures) == {*PANEL_FIGURES, "model_expert_kappa"}
+        assert set(figures) == {*PANEL_FIGURES, "model_expert_kappa", "model_expert_mean_kappa"}
     compared = found.filter((pl.col("scope") == "rater") & (pl.col("slice") == "r1"))
     expected = [(other, figure) for other in ("r0", "r2", MAJORITY, MODEL) for figure in TABLE_FIGURES]
     expected += [(OTHERS, "cohen_kappa")]
@@ -91,11 +91,11 @@ def test_slices_equal_scikit_learn_and_krippendorff_on_their_own_items() -> None
     ):
         part, called = votes[mask], model[mask]
         pairs = [cohen_kappa_score(part[:, a], part[:, b]) for a, b in ((0, 1), (0, 2), (1, 2))]
-        assert _row(found, kind, value, "expert_expert_kappa")["estimate"] == pytest.approx(np.mean(pairs))
+        assert _row(found, kind, value, "expert_expert_mean_kappa")["estimate"] == pytest.approx(np.mean(pairs))
         alpha = krippendorff.alpha(part.T, value_domain=[0.0, 1.0], level_of_measurement="nominal")
         assert _row(found, kind, value, "krippendorff_alpha")["estimate"] == pytest.approx(alpha)
         with_model = [cohen_kappa_score(called, part[:, rater]) for rater in range(3)]
-        assert _row(found, kind, value, "model_expert_kappa")["estimate"] == pytest.approx(np.mean(with_model))
+        assert _row(found, kind, value, "model_expert_mean_kappa")["estimate"] == pytest.approx(np.mean(with_model))
         assert _row(found, kind, value, "observed_agreement")["items"] == int(mask.sum())
     against = cohen_kappa_score(votes[:, 1], votes[:, 2])
     assert _row(found, "rater", "r1", "cohen_kappa", "r2")["estimate"] == pytest.approx(against)
@@ -154,7 +154,7 @@ def test_the_model_is_judged_where_raters_can_be_judged() -> None:
     frame = votes_frame(votes, reason=["audit"] * 8 + ["boundary"] * 52)
     found = agreement_figures(frame, model=model, resamples=100)
     expected = [cohen_kappa_score(called[5:20], votes[5:20, rater]) for rater in (0, 1)]
-    row = _row(found, "all", "all", "model_expert_kappa")
+    row = _row(found, "all", "all", "model_expert_mean_kappa")
     assert (row["estimate"], row["items"]) == (pytest.approx(np.mean(expected)), 15)
     assert _row(found, "all", "all", "expert_expert_kappa")["items"] == 20
     alone = _row(found, "rater", "r0", "cohen_kappa", MODEL)

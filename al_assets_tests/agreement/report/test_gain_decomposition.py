@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.core.kappa import mean_model_kappa
+from al_assets.agreement.core.kappa import pooled_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.report.gain_decomposition import combinations
 from al_assets_tests.support.reports import report_frame, threshold_of
@@ -68,7 +68,7 @@ def test_the_parts_are_the_shapley_values_of_four_kappas(world: Factory) -> None
     models = combinations(items, frames.scores, threshold)
     stop_set = frames.scores.filter(pl.col("role") == "stop_set")
     assert models.incumbent_share == pytest.approx(stop_set["incumbent_label"].mean())
-    k = {name: mean_model_kappa(labels, items.votes) for name, labels in models.labels.items()}
+    k = {name: pooled_model_kappa(labels, items.votes) for name, labels in models.labels.items()}
     by_ranking = (k["model_at_incumbent_share"] - k["incumbent"] + k["model"] - k["incumbent_at_model_share"]) / 2
     found = parts(frames, "evaluation")
     assert found["gain_from_ranking"]["estimate"] == pytest.approx(by_ranking, abs=1e-9)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.core.kappa import Floats, mean_model_kappa
+from al_assets.agreement.core.kappa import Floats, pooled_model_kappa
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
 from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report.head_comparison import (
@@ -40,7 +40,7 @@ def test_both_kappas_are_those_of_the_report_and_the_difference_is_paired(items:
     scope = measured_scope("evaluation", replace(items, incumbent=head), student, resamples=300, seed=3)
     assert found.student == scope.interval("model_expert_kappa")
     assert found.head == scope.interval("incumbent_expert_kappa")
-    assert found.head.estimate == pytest.approx(mean_model_kappa(head, items.votes))
+    assert found.head.estimate == pytest.approx(pooled_model_kappa(head, items.votes))
     gain = scope.interval("student_gain")
     assert found.difference.estimate == pytest.approx(-(gain.estimate or 0))
     assert None not in (found.difference.low, found.difference.high)

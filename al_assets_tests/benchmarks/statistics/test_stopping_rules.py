@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.agreement.core.kappa import cohen_kappa, mean_model_kappa, mean_pairwise_kappa
+from al_assets.agreement.core.kappa import cohen_kappa, pooled_kappa, pooled_model_kappa
 from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets_tests.support.reports import report_frame
 from benchmarks.statistics.simulated_loop import (
@@ -55,9 +55,9 @@ def test_simulated_kappas_are_the_scenarios() -> None:
     loop = simulate_loop(scenario, size, 3, np.random.default_rng(0))
     first = loop.evaluation & (loop.iteration == 0)
     votes = loop.votes[first]
-    assert mean_pairwise_kappa(votes) == pytest.approx(scenario.expert_kappa, abs=0.015)
+    assert pooled_kappa(votes) == pytest.approx(scenario.expert_kappa, abs=0.015)
     for place in range(3):
-        assert mean_model_kappa(loop.students[place, first], votes) == pytest.approx(
+        assert pooled_model_kappa(loop.students[place, first], votes) == pytest.approx(
             scenario.model_kappa[place], abs=0.015
         )
 
