@@ -264,8 +264,9 @@ FIGURES = {
     ),
     "stop_parity": _rule(
         "parity",
-        "Fires when the one-sided 95 % lower bound of the distance to the experts lies above minus the margin.",
-        (("parity_difference", "evaluation"),),
+        "Fires when the one-sided 95 % lower bounds of the distance to the experts, at the boundary and in the pool, "
+        "lie above minus the margin.",
+        (("parity_difference", "boundary"), ("parity_difference", "audit")),
     ),
     "stop_budget_spent": _rule(
         "budget spent", "Fires when the labels or iterations that were granted are used up.", (("labels", "loop"),)

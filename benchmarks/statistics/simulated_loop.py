@@ -7,6 +7,7 @@ negatives, so all call equally many items positive and two raters agree with kap
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, pooled_kappa
+from al_assets.agreement.population.audit import AuditSample, audit_distributions
 from al_assets.agreement.population.stop_set import predicted_f_change
 from al_assets.agreement.report.scopes import parity_distribution
-from al_assets.agreement.stopping.rules import Evidence
+from al_assets.agreement.stopping.rules import Bounds, Evidence
 
 BOUNDARY, CONTROL, AUDIT = 0, 1, 2
 
@@ -169,7 +171,8 @@ def _drifting_places(items: int, iterations: int, churn: float, generator: np.ra
     return places
 
 
-_NOT_YET = Interval(None, None, None, 0, "no student that many iterations ago")
+def _not_yet(confidence: float) -> Interval:
+    return Interval(None, None, None, 0, "no student that many iterations ago")
 
 
 def loop_evidence(
@@ -188,7 +191,8 @@ def loop_evidence(
         evidence = Evidence(
             iterations=now + 1,
             labels=int(so_far.sum()),
-            parity=_parity(loop, so_far & loop.evaluation, now, resamples, seed),
+            boundary_parity=_boundary_parity(loop, so_far, now, resamples, seed),
+            population_parity=_population_parity(loop, so_far, now, resamples, seed),
             expert_kappa=_expert_kappa(loop, so_far, resamples, seed),
             population_kappa=_population_kappa(loop, so_far),
             stop_set_agreements=tuple(agreements),
@@ -197,15 +201,25 @@ def loop_evidence(
         panel = so_far & loop.evaluation & (loop.iteration < size.panel_rounds)
         gains = _panel_gains(loop, panel, now, windows, resamples, seed)
         for window in windows:
-            seen[window].append(replace(evidence, panel_gain=gains.get(window, _NOT_YET)))
+            seen[window].append(replace(evidence, panel_gain=gains.get(window, _not_yet)))
     return seen
 
 
-def _parity(loop: SimulatedLoop, items: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Interval:
+def _boundary_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:
+    items = so_far & loop.evaluation & (loop.kind == BOUNDARY)
     distribution = parity_distribution(
         loop.votes[items], loop.students[now, items], loop.group[items], resamples=resamples, seed=seed
     )
-    return distribution.interval(int(items.sum()), 0.9)
+    return partial(distribution.interval, int(items.sum()))
+
+
+def _population_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:
+    items = so_far & (loop.kind == AUDIT)
+    sample = AuditSample(loop.votes[items], np.ones(int(items.sum())), loop.iteration[items])
+    figures = audit_distributions(sample, {"model": loop.students[now, items]}, resamples=resamples, seed=seed)
+    model, experts = figures["model_expert_kappa"], figures["expert_expert_kappa"]
+    difference = Distribution(model.estimate - experts.estimate, model.replicates - experts.replicates, model.groups)
+    return partial(difference.interval, int(items.sum()))
 
 
 def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int, seed: int) -> Interval:
@@ -222,7 +236,7 @@ def _population_kappa(loop: SimulatedLoop, so_far: NDArray[np.bool_]) -> Interva
 
 def _panel_gains(
     loop: SimulatedLoop, items: NDArray[np.bool_], now: int, windows: tuple[int, ...], resamples: int, seed: int
-) -> dict[int, Interval]:
+) -> dict[int, Bounds]:
     reached = [window for window in windows if window <= now]
     if not reached:
         return {}
@@ -237,7 +251,8 @@ def _panel_gains(
     # The report bounds a panel gain by this leverage where the resamples do not vary; here its name is the window.
     leverage = agreement_leverage(loop.votes[items].mean(axis=1)).get("panel_gain", float("nan"))
     return {
-        step: replace(distributions[str(step)], leverage=leverage).interval(int(items.sum()), 0.8) for step in reached
+        step: partial(replace(distributions[str(step)], leverage=leverage).interval, int(items.sum()))
+        for step in reached
     }
 
 

@@ -306,7 +306,7 @@ def _ending(scenario: str, rules: StoppingRules, loops: Sequence[Sequence[Eviden
 
 
 def _mean_half_width(loops: Sequence[Sequence[Evidence]]) -> float | None:
-    gains = [each.panel_gain for loop in loops for each in loop]
+    gains = [each.panel_gain(0.8) for loop in loops for each in loop]
     widths = [(each.high - each.low) / 2 for each in gains if each.low is not None and each.high is not None]
     return float(np.mean(widths)) if widths else None
 

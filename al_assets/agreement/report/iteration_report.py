@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,13 @@ import polars as pl
 from al_assets.agreement.core.bootstrap import Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.figures import Figure, as_figure, figures_in, frame_of
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.core.labelled_items import LabelledItems, aligned, has_incumbent, labelled_items
+from al_assets.agreement.core.labelled_items import (
+    RANDOM_REASONS,
+    LabelledItems,
+    aligned,
+    has_incumbent,
+    labelled_items,
+)
 from al_assets.agreement.population.reliability import reliability_figures
 from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_figures
 from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
@@ -19,7 +26,7 @@ from al_assets.agreement.report.gain_decomposition import combinations, gain_par
 from al_assets.agreement.report.scopes import all_scopes, scope_masks
 from al_assets.agreement.stopping.ceiling import judge_ceiling
 from al_assets.agreement.stopping.conclusion import Conclusion, conclude
-from al_assets.agreement.stopping.rules import CONTINUE, Decision, Evidence, StoppingRules
+from al_assets.agreement.stopping.rules import CONTINUE, Bounds, Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
 
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
@@ -141,7 +148,8 @@ def agreement_report(
     evidence = Evidence(
         iterations=int(iteration) + 1,
         labels=bought,
-        parity=scopes["evaluation"].interval("parity_difference", 0.90),
+        boundary_parity=partial(scopes["boundary"].interval, "parity_difference") if _has_boundary(items) else None,
+        population_parity=partial(scopes["audit"].interval, "parity_difference"),
         panel_gain=gain,
         expert_kappa=scopes["loop"].interval("expert_expert_kappa", 0.90),
         population_kappa=scopes["audit"].interval("expert_expert_kappa", 0.90),
@@ -159,7 +167,9 @@ def agreement_report(
         *student.figures(),
         *_probability_figures(items, scores, student, how),
         *pool.values(),
-        *_beside_parity(items, called, evidence.parity, how.rules.parity_margin),
+        *_beside_parity(
+            items, called, scopes["evaluation"].interval("parity_difference", 0.90), how.rules.parity_margin
+        ),
         *_loop_figures(decisions, conclusion, bought, student_gain.items),
     )
     return AgreementReport(figures, conclusion, student)
@@ -190,8 +200,8 @@ def _completed(
 def _panel_gain(
     items: LabelledItems, student: Floats, earlier_labels: Mapping[str, pl.DataFrame], key: str | None,
     how: ReportSettings,
-) -> tuple[Interval, Figure]:  # fmt: skip
-    """Return the gain since an earlier student as the 80 % interval of the plateau rule and as the report's figure."""
+) -> tuple[Bounds, Figure]:  # fmt: skip
+    """Return the gain since an earlier student as the plateau rule's bounds and as the report's figure."""
     if key is None or key not in earlier_labels:
         return _no_gain("no student that many iterations ago" if key is None else f"no labels of {key}")
     panel = (items.split == "panel") & (items.decisive > 0)
@@ -212,17 +222,19 @@ def _panel_gain(
         statistics, kept.group, resamples=how.resamples, seed=how.seed, leverage=leverage
     )["panel_gain"]  # fmt: skip
     shared = int((kept.decisive > 1).sum())
-    narrow, wide = (
-        gain.interval(shared, confidence, "kappa is undefined for one of the two students")
-        for confidence in (0.8, 0.95)
-    )
+    bounds = partial(gain.interval, shared, undefined="kappa is undefined for one of the two students")
     made = f"kappa gained since the student of {key}, paired; BCa over groups"
-    return narrow, as_figure("panel_gain", "panel", wide, made)
+    return bounds, as_figure("panel_gain", "panel", bounds(0.95), made)
 
 
-def _no_gain(why: str) -> tuple[Interval, Figure]:
+def _no_gain(why: str) -> tuple[Bounds, Figure]:
     nothing = Interval(None, None, None, 0, why)
-    return nothing, as_figure("panel_gain", "panel", nothing)
+    return lambda _: nothing, as_figure("panel_gain", "panel", nothing)
+
+
+def _has_boundary(items: LabelledItems) -> bool:
+    """Return whether anything was chosen by rule, held out or not."""
+    return bool((~np.isin(items.reason, RANDOM_REASONS)).any())
 
 
 def _probability_figures(
@@ -245,7 +257,7 @@ def _probability_figures(
 def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, margin: float) -> list[Figure]:
     """Return what stands beside the parity rule: the labels that would decide it, and the alternative annotator test.
 
-    :param difference: the evaluation items' parity_difference as a 90 % interval, which the parity rule judges too.
+    :param difference: the evaluation items' parity_difference as a 90 % interval.
     """
     ceiling = judge_ceiling(difference, margin)
     further = None if ceiling.further_labels is None else float(ceiling.further_labels)

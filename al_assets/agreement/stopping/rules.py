@@ -1,5 +1,6 @@
 """When the loop ends: each rule looks at the evidence and says whether it fires, and why; and their settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -19,6 +20,14 @@ PRECEDENCE = (GUIDELINE_PROBLEM, PARITY, BUDGET_SPENT, PLATEAU, STABLE)
 PARITY_ERROR = 0.05
 PLATEAU_ERROR = 0.10
 NOT_MEASURED = Interval(None, None, None, 0, "not measured")
+Bounds = Callable[[float], Interval]
+"""A figure's two-sided interval by its confidence, so that a rule reads bounds of any level: at confidence c each end
+is a one-sided bound at (1 + c) / 2."""
+
+
+def not_measured(confidence: float) -> Interval:
+    """Return the interval of what was not measured, whatever its confidence."""
+    return NOT_MEASURED
 
 
 @dataclass(frozen=True)
@@ -27,10 +36,11 @@ class Evidence:
 
     :param iterations: iterations finished, this one included.
     :param labels: labels bought so far, over all iterations.
-    :param parity: mean model-expert kappa minus mean expert-expert kappa on the same evaluation items, as a 90 %
-        interval: its low end is the one-sided 95 % lower bound.
+    :param boundary_parity: model-expert kappa minus expert-expert kappa on the same held-out items that were chosen by
+        rule; None where nothing was chosen by rule.
+    :param population_parity: the same for the pool as a whole, estimated from random items.
     :param panel_gain: kappa of this student minus that of the student ``window`` iterations before, paired, on the
-        panel, as an 80 % interval: its high end is the one-sided 90 % upper bound.
+        panel.
     :param expert_kappa: mean expert-expert kappa on everything labelled so far, as a 90 % interval.
     :param population_kappa: the same for the pool as a whole, estimated from the audits.
     :param stop_set_agreements: kappa between each student and the one before it on the unlabelled stop set, oldest
@@ -40,8 +50,9 @@ class Evidence:
 
     iterations: int
     labels: int
-    parity: Interval = NOT_MEASURED
-    panel_gain: Interval = NOT_MEASURED
+    boundary_parity: Bounds | None = not_measured
+    population_parity: Bounds = not_measured
+    panel_gain: Bounds = not_measured
     expert_kappa: Interval = NOT_MEASURED
     population_kappa: Interval = NOT_MEASURED
     stop_set_agreements: tuple[float | None, ...] = ()
@@ -113,19 +124,24 @@ class GuidelineProblem:
 class Parity:
     """Fires when the model agrees with the experts as well as they do with each other, up to a margin.
 
-    The ceiling test: the one-sided 95 % lower bound of the difference must lie above -margin.
+    The ceiling test, at the boundary and in the pool: the one-sided 95 % lower bound of both differences must lie above
+    -margin. The pool decides alone where nothing was chosen by rule.
     """
 
     margin: float = 0.05
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Fire when the lower bound of model-expert minus expert-expert kappa is above -margin."""
-        test = ceiling.judge_ceiling(evidence.parity, self.margin)
-        if test.outcome is None:
-            return Decision(PARITY, False, f"parity {test.text}")
-        if test.outcome != ceiling.PARITY:
-            return Decision(PARITY, False, test.text)
-        return Decision(PARITY, True, f"{test.text}; {repeated_looks(evidence.iterations, PARITY_ERROR)}")
+        """Fire when both lower bounds of model-expert minus expert-expert kappa are above -margin."""
+        places = {"boundary": evidence.boundary_parity, "pool": evidence.population_parity}
+        tests = {
+            place: ceiling.judge_ceiling(bounds(ceiling.ONE_SIDED_95), self.margin)
+            for place, bounds in places.items()
+            if bounds is not None
+        }
+        measured = "; ".join(f"{place}: {test.text}" for place, test in tests.items())
+        if any(test.outcome != ceiling.PARITY for test in tests.values()):
+            return Decision(PARITY, False, measured)
+        return Decision(PARITY, True, f"{measured}; {repeated_looks(evidence.iterations, PARITY_ERROR)}")
 
 
 @dataclass(frozen=True)
@@ -143,7 +159,7 @@ class Plateau:
         """Fire when the upper bound of the panel gain is below min_gain."""
         if evidence.iterations < self.min_iterations:
             return Decision(PLATEAU, False, f"{evidence.iterations} of at least {self.min_iterations} iterations done")
-        gain = evidence.panel_gain
+        gain = evidence.panel_gain(1 - 2 * PLATEAU_ERROR)
         if gain.estimate is None or gain.low is None or gain.high is None:
             return Decision(PLATEAU, False, f"panel gain not measured: {gain.reason}")
         measured = (

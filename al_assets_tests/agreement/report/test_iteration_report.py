@@ -325,9 +325,12 @@ def test_the_rules_see_one_sided_bounds_of_the_confidence_they_state(world: Fact
     frames = world(items=800)
     earlier = student_labels(frames.scores.with_columns(p_student=pl.col("p_incumbent")), 0.6)
     report = _report(frames, rules=Recorder(window=2), earlier_labels={"0000": earlier}, resamples=4_000)
+    boundary = seen[0].boundary_parity
+    assert boundary is not None
     for figure, scope, interval, normal_quantile in (
-        ("parity_difference", "evaluation", seen[0].parity, 1.645),
-        ("panel_gain", "panel", seen[0].panel_gain, 1.282),
+        ("parity_difference", "boundary", boundary(0.9), 1.645),
+        ("parity_difference", "audit", seen[0].population_parity(0.9), 1.645),
+        ("panel_gain", "panel", seen[0].panel_gain(0.8), 1.282),
         ("expert_expert_kappa", "loop", seen[0].expert_kappa, 1.645),
         ("expert_expert_kappa", "audit", seen[0].population_kappa, 1.645),
     ):

@@ -5,6 +5,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping.conclusion import verdict
 from al_assets.agreement.stopping.rules import (
+    Bounds,
     BudgetSpent,
     Evidence,
     GuidelineProblem,
@@ -24,6 +25,14 @@ def _evidence(**known: object) -> Evidence:
     return Evidence(**{"iterations": 4, "labels": 400, **known})  # type: ignore[arg-type]
 
 
+def _always(interval: Interval) -> Bounds:
+    return lambda _: interval
+
+
+def _both(interval: Interval) -> dict[str, Bounds]:
+    return {"boundary_parity": _always(interval), "population_parity": _always(interval)}
+
+
 def _between(low: float, estimate: float, high: float, items: int = 200) -> Interval:
     return Interval(estimate, low, high, items)
 
@@ -39,7 +48,7 @@ def _between(low: float, estimate: float, high: float, items: int = 200) -> Inte
     ],
 )
 def test_parity_fires_when_the_lower_bound_is_above_the_margin(low: float, high: float, fires: bool, says: str) -> None:
-    decision = Parity(0.05).decide(_evidence(parity=_between(low, (low + high) / 2, high)))
+    decision = Parity(0.05).decide(_evidence(**_both(_between(low, (low + high) / 2, high))))
     assert decision.fired is fires
     assert says in decision.reason
 
@@ -48,18 +57,33 @@ def test_parity_says_what_repeated_looks_do_to_its_error() -> None:
     fires = _between(0.0, 0.1, 0.2)
     assert (
         Parity()
-        .decide(_evidence(iterations=1, parity=fires))
+        .decide(_evidence(iterations=1, **_both(fires)))
         .reason.endswith("look 1, a false signal has a chance of at most 5 %")
     )
     assert (
-        "look 4, a false signal by now has a chance of at most 20 %" in Parity().decide(_evidence(parity=fires)).reason
+        "look 4, a false signal by now has a chance of at most 20 %"
+        in Parity().decide(_evidence(**_both(fires))).reason
     )
-    assert "look" not in Parity().decide(_evidence(parity=_between(-0.3, -0.2, -0.1))).reason
+    assert "look" not in Parity().decide(_evidence(**_both(_between(-0.3, -0.2, -0.1)))).reason
     assert repeated_looks(30, 0.05).startswith("look 30, a false signal by now has a chance of at most 100 %")
 
 
+def test_parity_takes_boundary_and_pool_and_the_pool_alone_where_nothing_was_chosen() -> None:
+    high, wide = _always(_between(0.0, 0.1, 0.2)), _always(_between(-0.4, 0.1, 0.6))
+    for boundary, population, fires in (
+        (high, wide, False),
+        (wide, high, False),
+        (None, high, True),
+        (None, wide, False),
+    ):
+        assert Parity().decide(_evidence(boundary_parity=boundary, population_parity=population)).fired is fires
+    unknown = Parity().decide(_evidence(boundary_parity=high))
+    assert not unknown.fired
+    assert "pool: not measured" in unknown.reason
+
+
 def test_a_model_better_than_the_experts_is_at_parity() -> None:
-    assert Parity(0.05).decide(_evidence(parity=_between(0.1, 0.2, 0.3))).fired
+    assert Parity(0.05).decide(_evidence(**_both(_between(0.1, 0.2, 0.3)))).fired
 
 
 @pytest.mark.parametrize(
@@ -74,7 +98,7 @@ def test_a_model_better_than_the_experts_is_at_parity() -> None:
     ],
 )
 def test_plateau_fires_when_the_gain_is_surely_small(gain: Interval, fires: bool, says: str) -> None:
-    decision = Plateau(0.03, window=2).decide(_evidence(panel_gain=gain))
+    decision = Plateau(0.03, window=2).decide(_evidence(panel_gain=_always(gain)))
     assert decision.fired is fires
     assert says in decision.reason
 
@@ -82,18 +106,18 @@ def test_plateau_fires_when_the_gain_is_surely_small(gain: Interval, fires: bool
 def test_plateau_counts_its_looks_from_the_first_gain_it_could_see() -> None:
     flat = _between(-0.05, -0.01, 0.02)
     for iterations, looks in ((4, 1), (6, 3)):
-        reason = Plateau(0.03, window=3).decide(_evidence(iterations=iterations, panel_gain=flat)).reason
+        reason = Plateau(0.03, window=3).decide(_evidence(iterations=iterations, panel_gain=_always(flat))).reason
         assert f"look {looks}, a false signal" in reason
 
 
 def test_plateau_names_the_items_it_would_take() -> None:
     # The bound is twice as far from the estimate as it may be: four times the items.
-    decision = Plateau(0.03).decide(_evidence(panel_gain=_between(-0.06, 0.0, 0.06, items=250)))
+    decision = Plateau(0.03).decide(_evidence(panel_gain=_always(_between(-0.06, 0.0, 0.06, items=250))))
     assert "about 1000 panel items" in decision.reason
 
 
 def test_plateau_and_stable_never_fire_before_the_least_iterations() -> None:
-    early = _evidence(iterations=2, panel_gain=_between(-0.3, -0.2, -0.1), stop_set_agreements=(1.0, 1.0, 1.0))
+    early = _evidence(iterations=2, panel_gain=_always(_between(-0.3, -0.2, -0.1)), stop_set_agreements=(1.0, 1.0, 1.0))
     late = _evidence(iterations=3, panel_gain=early.panel_gain, stop_set_agreements=early.stop_set_agreements)
     for rule in (Plateau(min_iterations=3), Stabilised(min_iterations=3)):
         assert not rule.decide(early).fired
@@ -220,8 +244,9 @@ def test_the_settings_reach_their_rules() -> None:
     evidence = Evidence(
         iterations=1,
         labels=7,
-        parity=_between(-0.4, -0.3, -0.2),
-        panel_gain=_between(0.2, 0.3, 0.4),
+        boundary_parity=_always(_between(-0.4, -0.3, -0.2)),
+        population_parity=_always(_between(-0.4, -0.3, -0.2)),
+        panel_gain=_always(_between(0.2, 0.3, 0.4)),
         expert_kappa=_between(0.7, 0.8, 0.85),
         stop_set_agreements=(0.2, 0.2, 0.2),
         stop_set_changes=(0.4, 0.4, 0.4),

@@ -163,8 +163,10 @@ def test_intervals_and_verdicts_are_those_of_the_kappa_report() -> None:
         found = report.filter((pl.col("figure") == figure) & (pl.col("scope") == scope))
         return float(found["estimate"][0])
 
-    assert evidence.parity.estimate == pytest.approx(estimate("parity_difference", "evaluation"))
-    assert evidence.panel_gain.estimate == pytest.approx(estimate("panel_gain", "panel"))
+    assert evidence.boundary_parity is not None
+    assert evidence.boundary_parity(0.9).estimate == pytest.approx(estimate("parity_difference", "boundary"))
+    assert evidence.population_parity(0.9).estimate == pytest.approx(estimate("parity_difference", "audit"))
+    assert evidence.panel_gain(0.8).estimate == pytest.approx(estimate("panel_gain", "panel"))
     assert evidence.expert_kappa.estimate == pytest.approx(estimate("expert_expert_kappa", "loop"))
     assert evidence.population_kappa.estimate == pytest.approx(estimate("expert_expert_kappa", "audit"))
     assert evidence.stop_set_agreements[-1] == pytest.approx(estimate("stop_set_agreement", "pool"))
