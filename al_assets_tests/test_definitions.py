@@ -86,7 +86,7 @@ def test_code_versions_of_the_policy_template() -> None:
         "cluster_assignments": "2-66aa21b39fac",
         "embeddings": "1-0f0af7491148",
         "evaluation_scores": "2-2000",
-        "expert_labels": "2",
+        "expert_labels": "3",
         "incumbent_model": "1-16c8ac2bbfb8",
         "kappa_report": "2-5915f14a5e1c",
         "label_split": "2-ef5187de7aa8",

@@ -28,15 +28,16 @@ class LabelsConfig(dg.Config):
     watermark: int | None = None
 
 
-@loop_asset("experts", {"sqlalchemy"}, Declaration(EXPERT_LABELS, Job.LEARN, algorithm=2), deps=["review_queue"])
+@loop_asset("experts", {"sqlalchemy"}, Declaration(EXPERT_LABELS, Job.LEARN, algorithm=3), deps=["review_queue"])
 def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop: LoopResource) -> TableOutput:
     """Every current vote on the items that this and earlier iterations asked for; answers to hidden items are none.
 
-    What was adjudicated stands beside the votes and changes none.
+    What was adjudicated stands beside the votes and changes none. Answers changed after the loop had read them stand
+    beside the first ones, which agreement rests on.
     """
     key = context.partition_key
     with loop.ledger() as ledger:
-        watermark = ledger.watermark() if config.watermark is None else config.watermark
+        watermark = ledger.note_reading() if config.watermark is None else config.watermark
         iterations = [each for each in ledger.iterations() if each <= key]
         frame = ledger.expert_labels(iterations, watermark)
         asked = ledger.queue().filter((pl.col("iteration") <= key) & ~pl.col("reason").is_in(HIDDEN))
@@ -54,6 +55,7 @@ def expert_labels(context: dg.AssetExecutionContext, config: LabelsConfig, loop:
             "items_labelled": frame["item_id"].n_unique(),
             "items_queued": asked.height,
             "items_adjudicated": frame.drop_nulls("adjudicated")["item_id"].n_unique(),
+            "answers_changed_after_reading": frame.filter(pl.col("label") != pl.col("first_label")).height,
             "watermark": watermark,
             "by_rater": table(by_rater.sort("rater")),
             **quality_metadata(quality),

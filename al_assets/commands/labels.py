@@ -91,7 +91,10 @@ def ask_again(
     most: Annotated[int, typer.Option(min=1, help="Show at most so many votes.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List votes that are more likely wrong than right, judged by the other raters and the newest student."""
+    """List fine-tuning votes that are more likely wrong than right, by the other raters and the newest student.
+
+    Held-out items are never listed: to correct what contradicts a model there would raise every kappa.
+    """
     import polars as pl
 
     from al_assets.agreement.raters.ask_again import votes_to_ask_again
@@ -111,12 +114,23 @@ def ask_again(
         .unique("item_id", maintain_order=True)
     )
     with Ledger.of(settings) as ledger:
-        votes = ledger.expert_labels(ledger.iterations(), ledger.watermark())
-    doubtful = votes_to_ask_again(votes.join(scores, on="item_id", how="semi"), scores)
+        # Whoever sees the list knows what the student makes of the answers.
+        votes = ledger.expert_labels(ledger.iterations(), ledger.note_reading())
+    try:
+        scored = votes.join(scores, on="item_id", how="semi")
+        doubtful, held_out = votes_to_ask_again(scored, scores, root.read_table("label_split", keys[-1]))
+    except ValueError as error:
+        fail(str(error))
     if as_json:
-        print_json(doubtful.to_dicts())
+        print_json({"votes": doubtful.to_dicts(), "held_out": held_out})
         return
     console.print(frame_table(doubtful.head(most), f"{min(most, doubtful.height)} of {doubtful.height} votes"))
+    if held_out:
+        say(
+            f"{held_out} doubtful votes on held-out items are left out: to correct what contradicts the student there "
+            "would raise every kappa, whoever is right"
+        )
+    say("agreement goes on resting on the first answers; what is corrected now counts for training")
 
 
 @labels_app.command("second-look")

@@ -11,7 +11,12 @@ EXPERT_LABELS = Table(
     item_id=Column(pl.String, "the item"),
     iteration=Column(pl.String, "iteration whose queue asked for it"),
     rater=Column(pl.String, "who voted"),
-    label=Column(pl.String, "positive, negative or undecided"),
+    label=Column(pl.String, "positive, negative or undecided; what the student learns from"),
+    first_label=Column(
+        pl.String,
+        "the answer that stood when the loop first read one of this rater's to this item, under the same text of the "
+        "policy; what agreement rests on",
+    ),
     policy_version=Column(pl.String, "policy version the vote was cast under"),
     voted_at=Column(MOMENT, "when the rater answered"),
     comment=optional(pl.String, "the rater's remark"),

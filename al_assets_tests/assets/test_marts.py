@@ -49,7 +49,7 @@ def write(root: RunRoot, name: str, key: str, *found: Mapping[str, Any]) -> None
 
 def votes(*found: tuple[int, str, str, str, str, str], **more: Any) -> list[dict[str, Any]]:
     names = ("seq", "item_id", "iteration", "rater", "label", "reason")
-    return [{**dict(zip(names, each, strict=True)), **more} for each in found]
+    return [{**dict(zip(names, each, strict=True)), "first_label": each[4], **more} for each in found]
 
 
 def mart(name: str, root: RunRoot, given: Mapping[str, pl.DataFrame] | None = None) -> list[dict[str, Any]]:
@@ -151,6 +151,15 @@ def test_rater_agreement_is_cohens_kappa(tmp_path: Path) -> None:
     # 12 items: Po = 10 / 12, 6 of 12 positive each: Pe = .5.
     assert found["0001", "so far"]["items"] == 12
     assert found["0001", "so far"]["cohen_kappa"] == pytest.approx((10 / 12 - 0.5) / 0.5)
+
+
+def test_rater_agreement_rests_on_first_answers(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    corrected = [{**each, "label": "positive"} for each in answers("0000", 0, "pn pn pp nn nn")]
+    write(root, "expert_labels", "0000", *corrected)
+    assert mart("rater_agreement", root)[0]["observed_agreement"] == pytest.approx(3 / 5)
+    assert mart("policy_versions", root)[0]["observed_agreement"] == pytest.approx(3 / 5)
+    assert [each["label"] for each in mart("stg_item_labels", root)] == [True] * 5
 
 
 def test_rater_agreement_tells_who_said_positive(tmp_path: Path) -> None:

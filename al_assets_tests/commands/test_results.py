@@ -3,10 +3,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from al_assets.cli import app
+from al_assets.config import load_policy
+from al_assets.storage.root import RunRoot
 from al_assets_tests.support.command_line import al
 from al_assets_tests.support.loop_journal import Journal
 
@@ -73,10 +76,16 @@ def test_raters_are_shown_with_the_others_majority_and_what_was_not_asked(policy
 
 def test_votes_to_ask_again_are_those_the_others_and_the_student_contradict(policy_file: str) -> None:
     found = al_json("labels", "ask-again", "-p", policy_file)
-    assert all(each["quality"] < 0.5 and each["why"] for each in found)
-    assert [each["quality"] for each in found] == sorted(each["quality"] for each in found)
+    votes = found["votes"]
+    assert all(each["quality"] < 0.5 and each["why"] for each in votes)
+    assert [each["quality"] for each in votes] == sorted(each["quality"] for each in votes)
+    split = RunRoot(load_policy(policy_file).root).read_table("label_split", "0001")
+    taught = split.filter(pl.col("split") == "fine-tuning")["item_id"].to_list()
+    assert {each["item_id"] for each in votes} <= set(taught)
+    assert found["held_out"] > 0
     shown = al("labels", "ask-again", "-p", policy_file, "--most", "1")
-    assert f"{min(1, len(found))} of {len(found)} votes" in shown
+    assert f"{min(1, len(votes))} of {len(votes)} votes" in shown
+    assert f"{found['held_out']} doubtful votes on held-out items are left out" in shown
 
 
 def test_no_vote_needs_a_second_look_under_an_unchanged_policy(policy_file: str) -> None:

@@ -109,6 +109,7 @@ def _votes(world: World, key: str) -> pl.DataFrame:
         voted_at=pl.Series([start + timedelta(minutes=at) for at in range(kept.height)]),
         comment=pl.when(pl.col("label") == "undecided").then(pl.lit(f"unclear {SCRIPT}")).otherwise(None),
         pair_id=pl.lit(None, dtype=pl.String),
+        first_label=pl.col("label"),
         adjudicated=pl.lit(None, dtype=pl.String),
         as_of=pl.lit(kept.height, dtype=pl.Int64),
     )

@@ -8,7 +8,7 @@
 -- column positive_share: share of the decisive votes that are positive; null without one
 -- column undecided_share: share of the votes that are 'cannot decide'
 -- column shared_items: items that two raters or more decided under this version
--- column observed_agreement: share of the pairs of decisive votes on one item that agree; null without a pair
+-- column observed_agreement: share of the pairs of decisive first answers to one item that agree; null without a pair
 -- column cohen_kappa: mean over pairs of raters of their kappa under this version; null if undefined for all of them
 -- column first_voted_at: when the first of the votes was cast
 -- column last_voted_at: when the last was
@@ -19,14 +19,14 @@ with answered as (
         first.item_id,
         first.rater as rater_a,
         second.rater as rater_b,
-        first.positive as a,
-        second.positive as b
+        first.first_positive as a,
+        second.first_positive as b
     from stg_votes as first
     inner join stg_votes as second
         on first.item_id = second.item_id
         and first.policy_version = second.policy_version
         and first.rater < second.rater
-    where first.positive is not null and second.positive is not null
+    where first.first_positive is not null and second.first_positive is not null
 ),
 
 pairs as (

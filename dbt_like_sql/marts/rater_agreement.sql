@@ -1,5 +1,5 @@
 -- description: How well each two raters agree, per iteration and over all iterations up to it.
--- source stg_votes: the current votes
+-- source stg_votes: the first answers of the current votes
 -- source stg_item_labels: which iteration first asked for an item
 -- column iteration: the iteration
 -- column scope: iteration (items first asked for in it) or so far (items of all iterations up to it)
@@ -20,11 +20,16 @@
 -- column bias_index: |only_a_positive - only_b_positive| / items
 
 with answered as (
-    select asked.iteration, first.rater as rater_a, second.rater as rater_b, first.positive as a, second.positive as b
+    select
+        asked.iteration,
+        first.rater as rater_a,
+        second.rater as rater_b,
+        first.first_positive as a,
+        second.first_positive as b
     from stg_votes as first
     inner join stg_votes as second on first.item_id = second.item_id and first.rater < second.rater
     inner join stg_item_labels as asked on first.item_id = asked.item_id
-    where first.positive is not null and second.positive is not null
+    where first.first_positive is not null and second.first_positive is not null
 ),
 
 scoped as (

@@ -6,6 +6,7 @@
 -- column reason: why the item was queued
 -- column label: positive, negative or undecided
 -- column positive: true or false; null if undecided
+-- column first_positive: the same of the answer that agreement rests on, see first_label of expert_labels
 -- column stratum: audit stratum, null if the item was not drawn for the audit
 -- column stratum_size: items of the pool in that stratum
 -- column policy_version: policy version the vote was cast under
@@ -21,6 +22,7 @@ select
     reason,
     label,
     case label when 'positive' then true when 'negative' then false end as positive,
+    case first_label when 'positive' then true when 'negative' then false end as first_positive,
     stratum,
     stratum_size,
     policy_version,

@@ -15,6 +15,8 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
+EVALUATION_SPLITS = ("evaluation", "panel")
+FINE_TUNING = "fine-tuning"
 RANDOM_REASONS = ("audit", "control", "check")
 """Reasons of items that were drawn by lot, rather than chosen by rule."""
 VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
@@ -25,14 +27,14 @@ class LabelledItems:
     """The items somebody voted on, in order of item id; every array has one entry (or row) for each.
 
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN no vote or undecided.
-    :param undecided: "cannot decide" answers.
+    :param undecided_by: the shape of votes, whether the rater answered "cannot decide".
     :param split: evaluation, fine-tuning or panel; "" where the split does not know the item.
     :param p_student: the student's score, NaN where not scored; so p_incumbent and the label incumbent.
     """
 
     item_id: NDArray[np.str_]
     votes: Floats
-    undecided: NDArray[np.int64]
+    undecided_by: NDArray[np.bool_]
     group: NDArray[np.str_]
     reason: NDArray[np.str_]
     split: NDArray[np.str_]
@@ -56,6 +58,11 @@ class LabelledItems:
     def decisive(self) -> NDArray[np.int64]:
         """Positive and negative votes of each item."""
         return np.asarray((~np.isnan(self.votes)).sum(axis=1), dtype=np.int64)
+
+    @property
+    def undecided(self) -> NDArray[np.int64]:
+        """Answers "cannot decide" to each item."""
+        return np.asarray(self.undecided_by.sum(axis=1), dtype=np.int64)
 
     @property
     def positive_share(self) -> Floats:
@@ -96,7 +103,8 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
     """Return the labelled items of all iterations so far, whatever the order of the frames' rows.
 
     :param votes: current votes, columns item_id, rater, label, iteration, reason, group_id, stratum, stratum_size,
-        inclusion_probability; one row for each item and rater.
+        inclusion_probability; one row for each item and rater. A column first_label takes the place of label: agreement
+        rests on what raters said before anybody could pick which answers to ask for again.
     :param split: columns item_id, split, reason, iteration; one row for each item. Its reason counts before the
         votes' reason.
     :param scores: columns item_id, role, p_student, p_incumbent, incumbent_label; the rows of role ``evaluation``.
@@ -105,6 +113,8 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
     _require(votes, "votes", VOTE_COLUMNS, ("item_id", "rater"))
     _require(split, "split", SPLIT_COLUMNS, ("item_id",))
     _require(scores, "scores", SCORE_COLUMNS, ("item_id", "role"))
+    if "first_label" in votes.columns:
+        votes = votes.with_columns(label=pl.col("first_label"))
     unknown = votes.filter(~pl.col("label").is_in(list(VOTE_VALUES)))
     if unknown.height:
         raise ValueError(f"votes.label: {unknown['label'][0]!r}; expected one of {', '.join(VOTE_VALUES)}")
@@ -113,17 +123,17 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
         .group_by("item_id", maintain_order=True)
         .agg(
             pl.col("group_id", "iteration", "reason", "stratum", "stratum_size", "inclusion_probability").first(),
-            (pl.col("label") == "undecided").sum().alias("undecided"),
         )
         .join(split.select("item_id", "split", pl.col("reason").alias("split_reason")), on="item_id", how="left")
         .join(scores.filter(pl.col("role") == "evaluation").drop("role"), on="item_id", how="left")
         .with_columns(pl.coalesce("split_reason", "reason").alias("reason"))
         .sort("item_id")
     )
+    matrix, undecided_by = _vote_matrices(votes, items["item_id"])
     labelled = LabelledItems(
         item_id=_texts(items["item_id"]),
-        votes=_vote_matrix(votes, items["item_id"]),
-        undecided=items["undecided"].cast(pl.Int64).to_numpy(),
+        votes=matrix,
+        undecided_by=undecided_by,
         group=_texts(items["group_id"].fill_null(items["item_id"])),
         reason=_texts(items["reason"]),
         split=_texts(items["split"]),
@@ -147,13 +157,16 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
     return labelled
 
 
-def _vote_matrix(votes: pl.DataFrame, item_ids: pl.Series) -> Floats:
+def _vote_matrices(votes: pl.DataFrame, item_ids: pl.Series) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the decisive votes and who could not decide, shape (items, raters) each."""
     raters = votes["rater"].unique().sort()
     matrix = np.full((len(item_ids), len(raters)), np.nan)
     rows = item_ids.search_sorted(votes["item_id"]).to_numpy()
     columns = raters.search_sorted(votes["rater"]).to_numpy()
     matrix[rows, columns] = [VOTE_VALUES[label] for label in votes["label"]]
-    return matrix
+    undecided_by = np.zeros(matrix.shape, dtype=np.bool_)
+    undecided_by[rows, columns] = (votes["label"] == "undecided").to_numpy()
+    return matrix, undecided_by
 
 
 def require_columns(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ import polars as pl
 
 from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
+from al_assets.agreement.core.labelled_items import FINE_TUNING, LabelledItems, aligned, floats
 from al_assets.agreement.population.audit import audit_of
 from al_assets.agreement.population.calibration import Calibration, CalibrationError, Method, fit_calibration
 from al_assets.agreement.population.thresholds import (
@@ -31,7 +31,6 @@ from al_assets.agreement.population.thresholds import (
 from al_assets.formatting import decimal
 
 OUT_OF_FOLD = "out_of_fold"
-FINE_TUNING = "fine-tuning"
 LOG_ODDS = "log-odds of P(positive) in the pool = calibration_slope * logit(p_student) + this"
 Rule = Literal["prevalence", "kappa", "half"]
 

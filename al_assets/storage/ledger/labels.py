@@ -1,6 +1,6 @@
-"""What votes and adjudications make: labels, whether those changed, and answers to repeats beside the first ones."""
+"""What votes and adjudications make: labels, first answers, whether those changed, and answers to repeats."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from sqlalchemy import Connection, func, select
@@ -9,15 +9,19 @@ from al_assets import tables
 from al_assets.curation.queue.hidden import HIDDEN, REPEAT
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import adjudications_query
+from al_assets.storage.ledger.registers import label_readings, policy_text_names
 from al_assets.storage.ledger.sql_tables import ADJUDICATIONS, QUEUE, VOTES
 from al_assets.storage.ledger.votes import WITHDRAWN
 
-_OF_VOTES = [name for name in tables.EXPERT_LABELS.columns if name not in ("adjudicated", "as_of")]
+_OF_VOTES = [name for name in tables.EXPERT_LABELS.columns if name not in ("first_label", "adjudicated", "as_of")]
+_OF_HISTORY = (
+    "seq", "iteration", "item_id", "rater", "label", "policy_version", "policy_fingerprint", "reason",
+)  # fmt: skip
 _FIRST = ("seq", "recorded_at", "iteration", "label", "voted_at", "policy_version", "policy_fingerprint")
 
 
 def read_labels(connection: Connection, part: queries.Part) -> pl.DataFrame:
-    """Return the votes that count with the queue row that asked for each and the adjudication of its item.
+    """Return the votes that count with the queue row that asked for each, their first labels and adjudications.
 
     :return: an EXPERT_LABELS frame.
     """
@@ -26,8 +30,60 @@ def read_labels(connection: Connection, part: queries.Part) -> pl.DataFrame:
     counted = queries.to_frame(connection, votes, pl.Schema({name: schema[name] for name in _OF_VOTES}))
     decided = queries.to_frame(connection, adjudications_query(part), tables.ADJUDICATIONS.schema)
     adjudicated = decided.select("iteration", "item_id", adjudicated="label")
+    kinds = {**tables.VOTES.schema, "reason": pl.String()}
+    history = queries.votes_query(_OF_HISTORY, queries.every(part))
+    first = first_answers(
+        queries.to_frame(connection, history, pl.Schema({name: kinds[name] for name in _OF_HISTORY})),
+        counted["seq"],
+        label_readings(connection, part.policy, part.watermark),
+        policy_text_names(connection, part.policy),
+    )
     joined = counted.join(adjudicated, on=["iteration", "item_id"], how="left", maintain_order="left")
+    joined = joined.join(first, on=["item_id", "rater"], maintain_order="left")
     return joined.with_columns(as_of=pl.lit(_last_change(connection, part), dtype=pl.Int64)).select(schema.names())
+
+
+def first_answers(
+    history: pl.DataFrame, counting: pl.Series, readings: Sequence[int], texts: Mapping[str, str]
+) -> pl.DataFrame:
+    """Return for each vote that counts the answer that agreement rests on.
+
+    It is the answer that stood when the loop first read one of the rater's to the item. A slip corrected before that
+    was corrected blind. After it somebody may have picked what to ask again by what a model or the other raters said,
+    and if only such answers are corrected, agreement rises whoever is right: so a later answer is learnt from and not
+    measured. Two things are otherwise: answers under another text of the policy are answers to another question, so
+    the first under the text of the vote that counts is taken; and an answer withdrawn for good counts nowhere.
+
+    :param history: every vote up to a moment, withdrawals too, with the reason of the queue row that asked: columns of
+        ``_OF_HISTORY``. Answers to hidden items are left out.
+    :param counting: ``seq`` of the votes that count then.
+    :param readings: the watermarks up to which the loop has read the labels, in order.
+    :param texts: policy fingerprint -> fingerprint of what raters read. Where one of two votes has none, the same
+        policy version stands for the same text.
+    :return: item_id, rater, first_label; a row for each vote that counts.
+    """
+    read_at = pl.DataFrame({"read_at": readings}, schema={"read_at": pl.Int64})
+    known = history.sort("seq").with_columns(
+        text=pl.col("policy_fingerprint").replace_strict(texts, default=pl.col("policy_fingerprint"))
+    )
+    stood = (
+        known.filter(~pl.col("reason").is_in(HIDDEN))
+        .join_asof(read_at, left_on="seq", right_on="read_at", strategy="forward", coalesce=False)
+        .unique(["iteration", "item_id", "rater", "read_at"], keep="last", maintain_order=True)
+        .filter(pl.col("label") != WITHDRAWN)
+        .unique(["item_id", "rater", "read_at"], keep="last", maintain_order=True)
+        .select("item_id", "rater", "policy_version", "text", first_label="label")
+    )
+    now = known.filter(pl.col("seq").is_in(counting.implode())).select("item_id", "rater", "policy_version", "text")
+    same_text = pl.coalesce(
+        pl.col("text") == pl.col("text_right"), pl.col("policy_version") == pl.col("policy_version_right")
+    )
+    return (
+        now.join(stood, on=["item_id", "rater"], maintain_order="left_right")
+        .filter(same_text)
+        .unique(["item_id", "rater"], keep="first", maintain_order=True)
+        .select("item_id", "rater", "first_label")
+    )
 
 
 def changed_labels(connection: Connection, policy: str, since: int, watermark: int) -> int:

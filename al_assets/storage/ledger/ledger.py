@@ -14,7 +14,7 @@ from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import Adjudication, record_adjudication
 from al_assets.storage.ledger.queue import checked_queue, read_queue
 from al_assets.storage.ledger.reader import LedgerReader
-from al_assets.storage.ledger.registers import Change, note_import, note_text, record_change
+from al_assets.storage.ledger.registers import Change, note_import, note_reading, note_text, record_change
 from al_assets.storage.ledger.sql_tables import QUEUE, VOTES
 from al_assets.storage.ledger.votes import Receipt, RecordResult, Vote, VoteError, plan_votes
 from al_assets.tables import REVIEW_QUEUE
@@ -147,6 +147,19 @@ class Ledger(LedgerReader):
         with self._store.write() as connection:
             self._note_text(connection)
             return record_adjudication(connection, self.policy_name, decision, seen)
+
+    def note_reading(self) -> int:
+        """Put on record that the loop reads the labels now, and return the watermark up to which it does.
+
+        From then on somebody may know what the models make of these answers, so that an answer changed later counts
+        for training and not for agreement: see ``labels.first_answers``.
+
+        :raises LedgerError: the database could not be written.
+        """
+        with self._store.write() as connection:
+            watermark = queries.watermark_of(connection, self.policy_name)
+            note_reading(connection, self.policy_name, watermark)
+        return watermark
 
     def change_rater(self, name: str, change: Change, by: str) -> None:
         """Let somebody vote from now on ("joined"), or no more ("left"); what is so already is not recorded again.

@@ -1,4 +1,4 @@
-"""The registers beside the votes: who may vote, which texts of the policy raters read, which files were imported."""
+"""The registers beside the votes: who may vote, what raters read, which files came, when the loop read the labels."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, insert, select
 
 from al_assets import tables
 from al_assets.config import PolicyText
-from al_assets.storage.ledger.sql_tables import IMPORTS, POLICY_TEXTS, RATER_CHANGES
+from al_assets.storage.ledger.sql_tables import IMPORTS, LABEL_READINGS, POLICY_TEXTS, RATER_CHANGES
 from al_assets.storage.ledger.votes import Plan, Receipt, is_storable
 
 Change = Literal["joined", "left"]
@@ -71,6 +71,27 @@ def texts_query(policy: str) -> Select[Any]:
     columns = (POLICY_TEXTS.c[name] for name in tables.POLICY_TEXTS.columns)
     query = select(*columns).where(POLICY_TEXTS.c.policy == policy)
     return query.order_by(POLICY_TEXTS.c.recorded_at, POLICY_TEXTS.c.fingerprint)
+
+
+def policy_text_names(connection: Connection, policy: str) -> dict[str, str]:
+    """Return policy fingerprint -> fingerprint of what raters read, of the texts on record."""
+    rows = POLICY_TEXTS.c
+    query = select(rows.fingerprint, rows.text_fingerprint).where(rows.policy == policy)
+    return {fingerprint: text for fingerprint, text in connection.execute(query)}
+
+
+def note_reading(connection: Connection, policy: str, watermark: int) -> None:
+    """Record that the loop read the labels up to a watermark, unless it did; the connection holds the write lock."""
+    if watermark > max(label_readings(connection, policy, watermark), default=0):
+        row = {"policy": policy, "seq": watermark, "read_at": datetime.now(UTC)}
+        connection.execute(insert(LABEL_READINGS), [row])
+
+
+def label_readings(connection: Connection, policy: str, watermark: int) -> list[int]:
+    """Return the watermarks, none above the given one, up to which the loop read the labels, in order."""
+    rows = LABEL_READINGS.c
+    query = select(rows.seq).where(rows.policy == policy, rows.seq <= watermark).order_by(rows.seq)
+    return list(connection.execute(query).scalars())
 
 
 def note_import(connection: Connection, policy: str, plan: Plan, receipt: Receipt) -> None:

@@ -146,6 +146,15 @@ POLICY_TEXTS = sa.Table(
     *filled(UtcDateTime, "recorded_at"),
 )
 
+LABEL_READINGS = sa.Table(
+    "label_readings",
+    METADATA,
+    *keys("policy"),
+    # The watermark up to which the loop read the votes.
+    sa.Column("seq", ROW_NUMBER, primary_key=True, autoincrement=False),
+    *filled(UtcDateTime, "read_at"),
+)
+
 IMPORTS = sa.Table(
     "imports",
     METADATA,

@@ -46,6 +46,7 @@ def test_rows_become_aligned_arrays() -> None:
     found = labelled_items(**_frames())
     assert found.item_id.tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(found.votes, [[0, 1], [np.nan, 1], [1, np.nan]])
+    assert found.undecided_by.tolist() == [[False, False], [True, False], [False, False]]
     assert found.undecided.tolist() == [0, 1, 0]
     assert found.decisive.tolist() == [2, 1, 1]
     assert found.positive_share.tolist() == [0.5, 1, 1]
@@ -82,3 +83,13 @@ def test_frames_that_do_not_fit_are_refused(frame: str, change: Callable[[pl.Dat
     frames = _frames()
     with pytest.raises(ValueError, match=message):
         labelled_items(**{**frames, frame: change(frames[frame])})
+
+
+def test_agreement_rests_on_first_answers_where_they_are_known() -> None:
+    frames = _frames()
+    first = pl.Series("first_label", ["undecided", "negative", "positive", "positive", "positive"])
+    found = labelled_items(frames["votes"].with_columns(first), frames["split"], frames["scores"])
+    np.testing.assert_array_equal(found.votes, [[1, 1], [0, np.nan], [1, np.nan]])
+    assert found.undecided_by.tolist() == [[False, False], [False, True], [False, False]]
+    with pytest.raises(ValueError, match=r"votes.label: 'withdrawn'"):
+        labelled_items(frames["votes"].with_columns(first_label=pl.lit("withdrawn")), frames["split"], frames["scores"])

@@ -1,0 +1,2 @@
+CREATE TRIGGER label_readings_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON label_readings
+FOR EACH STATEMENT EXECUTE FUNCTION al_append_only()
