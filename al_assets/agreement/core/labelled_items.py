@@ -15,7 +15,6 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
-EVALUATION_SPLITS = ("evaluation", "panel")
 FINE_TUNING = "fine-tuning"
 RANDOM_REASONS = ("audit", "control", "check")
 """Reasons of items that were drawn by lot, rather than chosen by rule."""

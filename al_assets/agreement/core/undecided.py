@@ -107,7 +107,7 @@ def alpha_of_three(sums: Floats) -> Floats:
     """Return Krippendorff's nominal alpha, 1 - Do / De, from sums of ``answer_counts``; NaN where it is undefined."""
     total = sums[..., :_THREE].sum(axis=-1)
     expected = ratio(2 * _unlike_pairs(sums), total * (total - 1))
-    return 1 - ratio(ratio(sums[..., _THREE], total), expected)
+    return np.asarray(1 - ratio(ratio(sums[..., _THREE], total), expected))
 
 
 def _unlike_pairs(counts: Floats) -> Floats:
