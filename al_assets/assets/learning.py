@@ -27,12 +27,13 @@ ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
 @loop_asset(
     "learning",
     {"polars"},
-    Declaration(LABEL_SPLIT, Job.LEARN, algorithm=2, depends_on=lambda policy: [policy.split.fingerprint()]),
+    Declaration(LABEL_SPLIT, Job.LEARN, algorithm=3, depends_on=lambda policy: [policy.split.fingerprint()]),
 )
 def label_split(loop: LoopResource, expert_labels: pl.DataFrame) -> TableOutput:
     """Each labelled item's label and its split; pair partners and near-duplicates are never divided.
 
-    The label is the majority of the votes; in fine-tuning what an adjudicator decided takes its place.
+    The label is the majority of the votes, the positive share what a student learns; in fine-tuning what an adjudicator
+    decided takes the place of both.
     """
     settings = loop.policy.split
     frame = split_labels(
@@ -59,14 +60,15 @@ def sft_checkpoint(context: dg.AssetExecutionContext, loop: LoopResource, label_
 
 def fine_tuning_items(label_split: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the items the student learns from, in the order of their ids."""
-    return label_split.filter((pl.col("split") == FINE_TUNING) & pl.col("label").is_not_null()).sort("item_id")
+    return label_split.filter(pl.col("split") == FINE_TUNING).drop_nulls("positive_share").sort("item_id")
 
 
 def lesson_of(loop: LoopResource, items: pl.DataFrame) -> Lesson:
-    """Return labelled items (item_id, label) with the texts that the experts were shown."""
+    """Return labelled items (item_id, positive_share) with the texts that the experts were shown."""
     with loop.ledger() as ledger:
         texts = dict(ledger.queue().select("item_id", "text").iter_rows())
-    return Lesson(tuple(items["item_id"]), tuple(texts[item] for item in items["item_id"]), tuple(items["label"]))
+    ids, shares = items["item_id"], items["positive_share"]
+    return Lesson(tuple(ids), tuple(texts[item] for item in ids), tuple(shares))
 
 
 def _settings(policy: Policy) -> list[str]:

@@ -74,7 +74,7 @@ def _history(root: RunRoot, key: str, frame: pl.DataFrame) -> pl.DataFrame:
 def _probe(
     loop: LoopResource, votes: pl.DataFrame, split: pl.DataFrame, embeddings: pl.LazyFrame, scores: pl.DataFrame
 ) -> Probe:
-    lesson, stopping = fine_tuning_items(split).select("item_id", "label"), loop.policy.stopping
+    lesson, stopping = fine_tuning_items(split).select("item_id", "positive_share"), loop.policy.stopping
     needed = pl.concat([lesson["item_id"], scores["item_id"]]).unique()
     return probing.representation_probe(
         embeddings.filter(pl.col("item_id").is_in(needed.implode())).collect(),

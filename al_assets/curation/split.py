@@ -13,14 +13,16 @@ _POSITIVE, _NEGATIVE = pl.col("positive_votes"), pl.col("negative_votes")
 MAJORITY = pl.when(_POSITIVE != _NEGATIVE).then(_POSITIVE > _NEGATIVE)
 """What most decisive votes on an item say: true for positive, null if tied or all undecided."""
 _DECIDED = pl.when(pl.col("adjudicated") != GUIDELINE_GAP).then(pl.col("adjudicated") == "positive")
+_SHARE = pl.when(_POSITIVE + _NEGATIVE > 0).then(_POSITIVE / (_POSITIVE + _NEGATIVE))
 
 
 def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, panel_iteration: str) -> pl.DataFrame:
     """Give every labelled item its label and assign it to a split.
 
-    The label is the majority of the votes. In fine-tuning what an adjudicator decided takes its place, and a guideline
-    gap takes the item out. Evaluation and panel keep the majority: nobody sees the others' votes there, so that a model
-    is judged by the same blind votes as the experts.
+    The label is the majority of the votes, and the positive share, which students learn, says how many agree: a tie is
+    a half. In fine-tuning what an adjudicator decided takes the place of both, and a guideline gap takes the item out.
+    Evaluation and panel keep the votes: nobody sees the others' there, so that a model is judged by the same blind
+    votes as the experts.
 
     An item's split depends on its group and the seed alone, so it never changes when votes or iterations are added.
     Audit and check items are always kept for evaluation: a model trained on them could not be judged by them. The
@@ -31,8 +33,9 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
         adjudicated, adjudicated (positive, negative, guideline gap or null); a row per item and rater.
     :param evaluation_share: in (0, 1); the share of groups held out, audit and check items aside.
     :return: one row per item: item_id, iteration, reason, group_id, split, label (null if the votes are tied or all
-        undecided, and for a guideline gap in fine-tuning), positive_votes, negative_votes, undecided_votes and
-        adjudicated.
+        undecided, and for a guideline gap in fine-tuning), positive_share (of the decisive votes, 0 to 1, null without
+        one; in fine-tuning 0 or 1 where adjudicated, null for a guideline gap), positive_votes, negative_votes,
+        undecided_votes and adjudicated.
     """
     if "adjudicated" not in votes.columns:
         votes = votes.with_columns(pl.lit(None, dtype=pl.String).alias("adjudicated"))
@@ -56,8 +59,9 @@ def split_labels(votes: pl.DataFrame, *, evaluation_share: float, seed: int, pan
         .otherwise(pl.lit(EVALUATION))
         .alias("split"),
         pl.when(taught).then(_DECIDED).otherwise(MAJORITY).alias("label"),
+        pl.when(taught).then(_DECIDED.cast(pl.Float64)).otherwise(_SHARE).alias("positive_share"),
     ).select(
-        "item_id", "iteration", "reason", "group_id", "split", "label",
+        "item_id", "iteration", "reason", "group_id", "split", "label", "positive_share",
         "positive_votes", "negative_votes", "undecided_votes", "adjudicated",
     )  # fmt: skip
 

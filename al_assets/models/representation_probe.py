@@ -16,6 +16,7 @@ from al_assets.agreement.population.thresholds import labels_at, prevalence_thre
 from al_assets.agreement.report.head_comparison import HeadComparison, compare_with_head, comparison_sentence
 from al_assets.config import LinearStudent, Policy
 from al_assets.models.students.linear import fit_linear
+from al_assets.models.students.record import one_sided
 from al_assets.tables import REPRESENTATION_PROBE
 
 ITSELF = "The student is itself a linear head on this embedding."
@@ -91,17 +92,17 @@ def representation_probe(
     sets for the student's, so that the difference is one of ranking. By default that is the student's own threshold.
 
     :param vectors: item_id and vector, of the fine-tuning, evaluation and stop-set items; those without are left out.
-    :param lesson: item_id and label (boolean) of the items that the student learnt from.
+    :param lesson: item_id and positive_share of the items that the student learnt from.
     :param items: all labelled items, with the student's scores.
     :param scores: item_id, role, p_student; rows of role ``stop_set`` count.
     :raises ValueError: no stop set, or none of its items has a vector.
     """
     taught = lesson.join(vectors, on="item_id", maintain_order="left")
     learnt, missing = taught.height, lesson.height - taught.height
-    if taught["label"].n_unique() < 2:
+    if one_sided(taught["positive_share"]):
         return Probe.unknown(_why_no_head(taught, missing), learnt, missing)
     choice = choose_threshold(items, scores, expected_prevalence)
-    head = fit_linear(taught["vector"].to_numpy(), taught["label"].to_numpy())
+    head = fit_linear(taught["vector"].to_numpy(), taught["positive_share"].to_numpy())
     p_head = vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
     stop_set = scores.filter(pl.col("role") == "stop_set").join(p_head, on="item_id")
     threshold = prevalence_threshold(floats(stop_set["p_head"]), choice.prevalence)
@@ -124,8 +125,7 @@ def is_itself_a_head(policy: Policy) -> bool:
 def _why_no_head(taught: pl.DataFrame, missing: int) -> str:
     if not taught.height:
         return f"none of {missing} fine-tuning items has a vector" if missing else "no fine-tuning item has a label yet"
-    label = "positive" if taught["label"][0] else "negative"
-    return f"all {taught.height} fine-tuning labels are {label}; a linear head learns from both classes"
+    return f"{one_sided(taught['positive_share'])}; a linear head learns from both kinds"
 
 
 def _rounded(value: float | None) -> float | None:

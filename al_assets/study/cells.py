@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent, fingerprint_of
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import make_strategy, needs_reference
+from al_assets.models.students.record import one_sided
 from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Situation, lesson_of
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
@@ -21,7 +23,7 @@ from al_assets.study.settings import ALL, LoopSection, Study, updated
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop
 
-METHOD = 1
+METHOD = 2
 """Raised when the same study file would give other figures than before: older cells are then run again."""
 CROWD, LLM0 = "crowd", "llm0"
 StudyRow = dict[str, Any]
@@ -143,11 +145,11 @@ def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[Stud
     for number, size in enumerate(sizes):
         started = time.perf_counter()
         sample = np.sort(order[:size])
-        labels = votes[sample] == 1
+        labels = votes[sample]
         row: StudyRow = {"round": number, "labels": size, "votes": size, "training_items": size}
         row["positive_share"] = float(labels.mean()) if size else None
         student = None
-        if labels.any() and not labels.all():
+        if not one_sided(labels):
             scores = learn(sample, labels)
             student = RoundLabeler(scores, prevalence_threshold(scores.pool, trial.prevalence))
         row |= student_figures(trial, student)
@@ -246,11 +248,12 @@ def _ceiling(workshop: Workshop, dataset: str, seed: int, embedding: EmbeddingSe
     truth = trial.panel.truth[: len(trial.pool)]
     if truth.all() or not truth.any():
         return None
-    return _head_kappa(trial, workshop.vectors(dataset, embedding), np.arange(len(truth)), truth, trial.prevalence)
+    labels = truth.astype(np.float64)
+    return _head_kappa(trial, workshop.vectors(dataset, embedding), np.arange(len(truth)), labels, trial.prevalence)
 
 
 def _head_kappa(
-    trial: Trial, vectors: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.bool_], prevalence: float
+    trial: Trial, vectors: NDArray[np.float32], rows: NDArray[np.int64], labels: Floats, prevalence: float
 ) -> float | None:
     pool = vectors[trial.pool]
     scores = linear_scores(pool[rows], labels, pool, vectors[trial.held_out])

@@ -19,6 +19,7 @@ from al_assets.curation.runner import Threads
 from al_assets.curation.settings import DEFAULTS, ClusterSettings, RoundSettings
 from al_assets.curation.split import FINE_TUNING, split_labels
 from al_assets.curation.strategies.base import Candidates, Strategy
+from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
 
 # Loops run side by side in processes, and their pools are small.
@@ -97,9 +98,9 @@ class Scores:
     probe: "Scores | None" = None
 
 
-Learn = Callable[[NDArray[np.int64], NDArray[np.bool_]], Scores]
+Learn = Callable[[NDArray[np.int64], Floats], Scores]
 """Trains a student: what it says that learnt from these rows (the pool's, then those that only a baseline learns from)
-and their labels, among which both classes occur."""
+and their labels, shares of positive votes, some above and some below a half."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class LoopRound:
 
     :param candidates: what could be picked; ``queue`` what was.
     :param split: all labelled items so far, as ``split_labels`` returns them.
-    :param student: None if all it could learn from was of one class.
+    :param student: None if all it could learn from was of one kind.
     :param incumbent: who labels the next round: the student, if it is no worse.
     :param prevalence: the pool's positive share by what is known so far, which thresholds are matched to.
     """
@@ -231,9 +232,9 @@ class OfflineLoop:
         )
 
     def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> RoundLabeler | None:
-        """Return the round's student, None if it was shown one class only; promote it if it is no worse."""
+        """Return the round's student, None if it was shown one kind only; promote it if it is no worse."""
         lesson, labels = lesson_of(split)
-        if labels.all() or not labels.any():
+        if one_sided(labels):
             return None
         scores = self._learn(lesson, labels)
         student = RoundLabeler(scores, prevalence_threshold(scores.pool, prevalence), number)
@@ -261,10 +262,10 @@ def scored(ids: pl.Series, scores: Floats, threshold: float) -> pl.DataFrame:
     return pl.DataFrame({"item_id": ids, "p_positive": scores, "label": scores >= threshold})
 
 
-def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return what a student learns from: rows of the pool and their adjudicated labels."""
-    lesson = split.drop_nulls("label").filter(pl.col("split") == FINE_TUNING)
-    return rows_of(lesson), np.asarray(lesson["label"].to_numpy(), dtype=np.bool_)
+def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], Floats]:
+    """Return what a student learns from: rows of the pool and the share of positive among their votes."""
+    lesson = split.drop_nulls("positive_share").filter(pl.col("split") == FINE_TUNING)
+    return rows_of(lesson), lesson["positive_share"].to_numpy()
 
 
 def rows_of(items: pl.DataFrame) -> NDArray[np.int64]:

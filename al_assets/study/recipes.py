@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from upath import UPath
 
 from al_assets.agreement.core.kappa import Floats
@@ -73,7 +73,7 @@ class SFTRecipe:
         self._base_dir, self._kept, self._say = base_dir, kept, say
         self._scored = fingerprint_of(asked)
 
-    def __call__(self, rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
+    def __call__(self, rows: NDArray[np.int64], labels: Floats) -> Scores:
         """Return what a student says that learnt from these lessons."""
         texts = [self._lessons[row] for row in rows]
         # Whatever their order, the same texts give the same student.
@@ -85,7 +85,7 @@ class SFTRecipe:
             probe = Scores(kept["probe_pool"], kept["probe_held_out"]) if "probe_pool" in kept else None
             return Scores(kept["pool"], kept["held_out"], probe)
 
-    def _train(self, path: Path, rows: NDArray[np.int64], labels: NDArray[np.bool_], texts: list[str]) -> None:
+    def _train(self, path: Path, rows: NDArray[np.int64], labels: Floats, texts: list[str]) -> None:
         located = model_location(self._settings.base_model, self._base_dir)
         settings = self._settings.model_copy(update={"base_model": located})
         # Training looks at where models are alone, and they are located already.
@@ -121,11 +121,12 @@ class SFTRecipe:
 
 
 def linear_scores(
-    lessons: NDArray[Any], labels: NDArray[np.bool_], pool: NDArray[Any], held_out: NDArray[Any], **settings: Any
+    lessons: NDArray[Any], labels: ArrayLike, pool: NDArray[Any], held_out: NDArray[Any], **settings: Any
 ) -> Scores:
     """Return what a linear head says of pool and held-out items.
 
-    :param lessons: features it learns from, shape (lessons, features); both classes occur among their labels.
+    :param lessons: features it learns from, shape (lessons, features).
+    :param labels: shares of positive votes, some above and some below a half.
     :param pool: features of the pool, shape (items, features), and of the held-out items.
     :param settings: see ``fit_linear``.
     """

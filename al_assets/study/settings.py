@@ -67,6 +67,7 @@ class DatasetSettings(Section):
     """Texts whose labels are known but hidden, who plays the experts, and what labels first.
 
     :param kind: ``vader``: the demo's texts, fetched from PyPI; ``file``: JSONL of id, text and judgments, or label.
+    :param positive_source: of ``sources``: texts of this source are positive; None asks for strongly negative remarks.
     :param pool: items of the pool; None is all that are left when the held-out items have been drawn. What is left
         beside the pool only the crowd's baseline learns from.
     :param held_out: items that are never in the pool: the population that kappa is measured on.
@@ -78,6 +79,7 @@ class DatasetSettings(Section):
     kind: Literal["vader", "file"]
     path: Text | None = None
     sources: tuple[Text, ...] = ("tweet", "product_review")
+    positive_source: Text | None = None
     question: Text = "Does this text violate the policy?"
     guideline: Text = "See the question."
     near_duplicate_similarity: Annotated[float, Field(gt=0.3, le=1)] = 0.8

@@ -80,17 +80,21 @@ def read_texts(path: Path, name: str | None = None) -> JudgedTexts:
     return JudgedTexts(name or path.stem, tuple(given), texts, _padded(judged))
 
 
-def vader_texts(sources: Sequence[str] = DEMO_SOURCES) -> JudgedTexts:
+def vader_texts(sources: Sequence[str] = DEMO_SOURCES, positive_source: str | None = None) -> JudgedTexts:
     """Return the demo's texts; a judgement is 1 where a rater said -1.5 or less, 0 otherwise.
 
     The demo's experts are medians of five ratings. The median is at or below the threshold exactly where at least three
     of the five are, so the mean of five such judgements is above .5 exactly where the demo's expert says positive.
 
     :param sources: of ``demo.vader.SOURCES``; others than the demo's become part of the data set's name.
+    :param positive_source: texts of this source are positive and no others, whatever the raters said: an easy policy.
     :raises ValueError: a source is unknown, or the texts are not in the cache and cannot be fetched.
     """
     rated = load_texts(sources)
-    said = [(np.array(ratings) <= THRESHOLD).astype(np.float64) for ratings in rated["ratings"].to_list()]
+    if positive_source is None:
+        said = [(np.array(ratings) <= THRESHOLD).astype(np.float64) for ratings in rated["ratings"].to_list()]
+    else:
+        said = [np.array([float(source == positive_source)]) for source in rated["source"]]
     name = "vader" if tuple(sources) == DEMO_SOURCES else "-".join(("vader", *sources))
     return JudgedTexts(name, tuple(rated["item_id"].to_list()), tuple(rated["text"].to_list()), _padded(said))
 

@@ -51,7 +51,7 @@ class Workshop:
         if dataset not in self._texts:
             settings = self.study.datasets[dataset]
             if settings.kind == "vader":
-                read = vader_texts(settings.sources)
+                read = vader_texts(settings.sources, settings.positive_source)
             else:
                 read = read_texts(self.study.base_dir / str(settings.path), dataset)
             self._texts[dataset] = without_near_duplicates(read, settings.near_duplicate_similarity)

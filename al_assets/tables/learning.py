@@ -49,6 +49,11 @@ LABEL_SPLIT = Table(
         "majority of decisive votes, null if tied or undecided; in fine-tuning the adjudicated label where there "
         "is one, null for a guideline gap",
     ),
+    positive_share=optional(
+        pl.Float64,
+        "what a student learns: the share of decisive votes that say positive, a tie one half, null without a "
+        "decisive vote; in fine-tuning 1 or 0 where adjudicated, null for a guideline gap",
+    ),
     positive_votes=Column(pl.Int64, "decisive votes for positive"),
     negative_votes=Column(pl.Int64, "decisive votes for negative"),
     undecided_votes=Column(pl.Int64, "answers 'cannot decide'"),
@@ -66,7 +71,7 @@ SFT_CHECKPOINT = Table(
     method=Column(pl.String, "full, lora or linear"),
     data_fingerprint=Column(pl.String, "of the labelled texts it was trained on"),
     training_items=Column(pl.Int64, "labelled texts it was trained on"),
-    positive_items=Column(pl.Int64, "of them positive"),
+    positive_items=Column(pl.Int64, "of them those that more than half of the votes call positive"),
     steps=Column(pl.List(pl.Int64), "optimiser steps at which the loss was logged"),
     losses=Column(pl.List(pl.Float64), "training loss at those steps"),
     seconds=Column(pl.Float64, "training time; that of the first training if the checkpoint was reused"),

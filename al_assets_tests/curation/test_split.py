@@ -25,20 +25,23 @@ def one(*labels: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("labels", "majority"),
+    ("labels", "majority", "share"),
     [
-        (["positive", "positive"], True),
-        (["positive", "negative", "negative"], False),
-        (["positive", "negative"], None),
-        (["positive", "undecided"], True),
-        (["undecided", "undecided"], None),
-        (["negative", "undecided", "undecided"], False),
-        (["positive", "negative", "undecided"], None),
+        (["positive", "positive"], True, 1),
+        (["positive", "negative", "negative"], False, 1 / 3),
+        (["positive", "negative"], None, 0.5),
+        (["positive", "undecided"], True, 1),
+        (["undecided", "undecided"], None, None),
+        (["negative", "undecided", "undecided"], False, 0),
+        (["positive", "negative", "undecided"], None, 0.5),
     ],
 )
-def test_the_majority_of_decisive_votes_counts(labels: list[str], majority: bool | None) -> None:
+def test_the_majority_and_the_share_are_of_decisive_votes(
+    labels: list[str], majority: bool | None, share: float | None
+) -> None:
     found = one(*labels)
     assert found["label"] is majority
+    assert found["positive_share"] == share
     for name in LABELS:
         assert found[f"{name}_votes"] == labels.count(name)
 
@@ -65,6 +68,7 @@ def test_in_fine_tuning_an_adjudicated_label_takes_the_majoritys_place(
     found = decided(adjudicated, *labels)
     row = found.row(0, named=True)
     assert (row["split"], row["label"], row["adjudicated"]) == ("fine-tuning", label, adjudicated)
+    assert row["positive_share"] == (None if label is None else float(label))
     assert [row[f"{name}_votes"] for name in LABELS] == [labels.count(name) for name in LABELS]
     assert adjudication_counts(found) == {
         "adjudicated": int(adjudicated is not None),
@@ -78,6 +82,7 @@ def test_in_fine_tuning_an_adjudicated_label_takes_the_majoritys_place(
 def test_in_evaluation_the_majority_stays(adjudicated: str) -> None:
     found = decided(adjudicated, "positive", "positive", reason="audit")
     assert found.select("split", "label", "adjudicated").row(0) == ("evaluation", True, adjudicated)
+    assert found["positive_share"].to_list() == [1]
     counts = adjudication_counts(found)
     assert (counts.pop("adjudicated_in_evaluation"), set(counts.values())) == (1, {0})
 

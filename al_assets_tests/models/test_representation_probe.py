@@ -51,7 +51,7 @@ def case() -> Case:
     luck = generator.random(len(roles))
     return Case(
         pl.DataFrame({"item_id": ids(range(400)), "vector": pl.Series(unit)}),
-        pl.DataFrame({"item_id": ids(LESSON), "label": truth[:40]}),
+        pl.DataFrame({"item_id": ids(LESSON), "positive_share": truth[:40].astype(np.float64)}),
         votes_frame(opinions.astype(np.float64)),
         pl.DataFrame(
             {
@@ -76,7 +76,7 @@ def case() -> Case:
 def test_a_head_that_sees_what_the_student_does_not_is_ahead(case: Case) -> None:
     found = case.probe()
     row = found.frame().row(0, named=True)
-    head = fit_linear(matrix(case, LESSON), case.lesson["label"].to_numpy())
+    head = fit_linear(matrix(case, LESSON), case.lesson["positive_share"].to_numpy())
     threshold = prevalence_threshold(head.probability(matrix(case, STOP_SET)), PREVALENCE)
     votes = labelled_items(case.votes, case.split, case.scores).votes[EVALUATION.start :]
     labels = labels_at(head.probability(matrix(case, EVALUATION)), threshold)
@@ -113,8 +113,8 @@ def test_items_without_a_vector_are_left_out_and_counted(case: Case) -> None:
 def test_what_cannot_be_learnt_or_measured_is_empty_and_says_why(case: Case) -> None:
     cases = {
         "no fine-tuning item has a label yet": replace(case, lesson=case.lesson.clear()),
-        "all 40 fine-tuning labels are negative; a linear head learns from both classes": replace(
-            case, lesson=case.lesson.with_columns(label=False)
+        "all 40 labelled texts are negative; a linear head learns from both kinds": replace(
+            case, lesson=case.lesson.with_columns(positive_share=0.0)
         ),
         "none of 40 fine-tuning items has a vector": replace(case, vectors=case.vectors[40:]),
         "no labelled item in this scope": replace(case, split=case.split.with_columns(split=pl.lit("fine-tuning"))),

@@ -37,18 +37,18 @@ __all__ = [
 
 
 class Lesson(NamedTuple):
-    """What a student learns from, in one order."""
+    """What a student learns from, in one order; a label is the share of positive among the item's votes."""
 
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
-    labels: tuple[bool, ...]
+    labels: tuple[float, ...]
 
 
 def train_student(
     settings: StudentSettings,
     policy: Policy,
     texts: Sequence[str],
-    labels: Sequence[bool],
+    labels: Sequence[float],
     directory: Path,
     progress: Progress | None = None,
     *,
@@ -58,11 +58,11 @@ def train_student(
 
     The same settings and the same labelled texts, in whatever order, give the same student on the same machine.
 
-    :param labels: True for positive.
+    :param labels: the share of positive among each text's votes, 0 to 1: True for positive, a half for a tie.
     :param directory: made if missing; it holds a student once ``student.json`` is there, written last.
     :param progress: called with (optimiser steps done, steps in all).
     :param fingerprint: what the student is called as a labeler; ``student_fingerprint`` of the data by default.
-    :raises StudentError: labels of one class only, or the training failed.
+    :raises StudentError: no text leans to positive or none to negative, or the training failed.
     """
     ordered_texts, ordered_labels = in_order(texts, labels)
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy) -> 
 def trained_checkpoint(policy: Policy, root: RunRoot, lesson: Lesson, progress: Progress) -> pl.DataFrame:
     """Return the one row of ``sft_checkpoint`` for a lesson, training the student unless it was trained before.
 
-    :raises ValueError: no labels, or labels of one class only.
+    :raises ValueError: no labels, or labels of one kind only.
     """
     data = fingerprint_of(sorted(zip(*lesson, strict=True)))
     fingerprint = fingerprint_of([policy.student.fingerprint(), data])

@@ -28,28 +28,34 @@ class TooFewGroups(StudentError):
     """There are too few labelled groups for cross-fitting; the message says how many and what to do."""
 
 
-def assign_folds(groups: Sequence[str], labels: Sequence[bool], folds: int, seed: int) -> NDArray[np.int64]:
+def assign_folds(groups: Sequence[str], labels: Sequence[float], folds: int, seed: int) -> NDArray[np.int64]:
     """Return each item's fold, 0 to folds - 1: groups stay whole, and folds are alike in size and positive share.
 
-    Groups are dealt out like cards in the order of their share of positives, equal shares in the order of their hash,
-    so the given order changes nothing.
+    Groups are dealt out like cards, those that hold labels of one kind side by side, else in the order of their share
+    of positives, equal shares in the order of their hash, so the given order changes nothing.
 
     :param groups: shape (items,), items that must not be parted: pair partners, near-duplicates.
-    :raises TooFewGroups: fewer than ``folds`` groups, or a class found in one group only, so that some student would
-        learn from one class alone.
+    :param labels: shape (items,), shares of positive votes.
+    :raises TooFewGroups: fewer than ``folds`` groups, or labels that lean one way found in one group only, so that some
+        student would learn from one kind alone.
     """
     names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    truth = np.asarray(labels, dtype=np.float64)
-    sizes = np.bincount(members, minlength=len(names))
-    share = np.bincount(members, weights=truth, minlength=len(names)) / np.maximum(sizes, 1)
-    with_positive, with_negative = int((share > 0).sum()), int((share < 1).sum())
-    if folds < 2 or len(names) < folds or min(with_positive, with_negative) < 2:
+    shares = np.asarray(labels, dtype=np.float64)
+
+    def summed(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(members, weights=values, minlength=len(names))
+
+    share = summed(shares) / np.maximum(summed(np.ones(len(shares))), 1)
+    positive, negative = summed(shares > 0.5) > 0, summed(shares < 0.5) > 0
+    # Ties alone, negative alone, both, positive alone: neighbours fall into different folds.
+    kind = np.where(positive, 3 - negative.astype(np.int64), negative)
+    if folds < 2 or len(names) < folds or min(positive.sum(), negative.sum()) < 2:
         raise TooFewGroups(
-            f"calibration.folds: {folds} folds of {len(names)} groups, {with_positive} of them with positive and "
-            f"{with_negative} with negative labels; it takes 2 or more folds, as many groups, and both labels in 2 "
+            f"calibration.folds: {folds} folds of {len(names)} groups, {positive.sum()} of them with positive and "
+            f"{negative.sum()} with negative labels; it takes 2 or more folds, as many groups, and both labels in 2 "
             "groups each. Have more items labelled, or set calibration.folds to 0"
         )
-    order = sorted(range(len(names)), key=lambda each: (share[each], uniform_hash(str(names[each]), seed)))
+    order = sorted(range(len(names)), key=lambda each: (kind[each], share[each], uniform_hash(str(names[each]), seed)))
     fold = np.empty(len(names), dtype=np.int64)
     fold[order] = np.arange(len(names)) % folds
     return fold[members]
@@ -59,7 +65,7 @@ def out_of_fold_scores(
     policy: Policy,
     root: RunRoot,
     texts: Sequence[str],
-    labels: Sequence[bool],
+    labels: Sequence[float],
     fold_of: NDArray[np.int64],
     *,
     watch: Watch | None = None,
@@ -83,7 +89,7 @@ def out_of_fold_scores(
 
 
 def _scores_of_fold(
-    policy: Policy, root: RunRoot, taught: tuple[list[str], list[bool]], asked: list[str], watch: Watch
+    policy: Policy, root: RunRoot, taught: tuple[list[str], list[float]], asked: list[str], watch: Watch
 ) -> NDArray[np.float64]:
     fingerprint = student_fingerprint(policy.student, *taught)
     hashes, store = [text_hash(text) for text in asked], root.scores(fingerprint)

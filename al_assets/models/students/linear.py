@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from al_assets.config import LinearStudent, Policy
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers.protocol import Labeler, probability
-from al_assets.models.students.record import Progress, StudentError, TrainingResult
+from al_assets.models.students.record import Progress, StudentError, TrainingResult, one_sided
 
 _WEIGHTS = "weights.npz"
 
@@ -35,23 +35,41 @@ class LinearHead:
 def fit_linear(
     vectors: NDArray[Any], labels: ArrayLike, *, regularisation: float = 1.0, balanced: bool = True, seed: int = 0
 ) -> LinearHead:
-    """Fit L2-regularised logistic regression.
+    """Fit L2-regularised logistic regression to soft labels.
+
+    Each item enters with both answers, each weighted by its share of the votes, and so counts once. Of labels that are
+    all 0 or 1 this is plain logistic regression, to the last bit.
 
     :param vectors: shape (n, dimensions).
-    :param labels: booleans of both classes, shape (n,).
-    :param balanced: both classes weigh alike, however rare one of them is.
-    :raises ValueError: labels of one class only.
+    :param labels: booleans, or shares of positive votes from 0 to 1, shape (n,).
+    :param balanced: both answers weigh alike, however rare one of them is.
+    :raises ValueError: no label leans to positive, or none to negative.
     """
     from sklearn.linear_model import LogisticRegression
 
-    weights = "balanced" if balanced else None
-    model = LogisticRegression(C=1 / regularisation, class_weight=weights, max_iter=1000, random_state=seed)
-    model.fit(vectors.astype(np.float64), labels)
+    problem = one_sided(labels)
+    if problem:
+        raise ValueError(f"labels: {problem}; a linear head learns from both kinds")
+    rows, answers, weights = _both_answers(labels)
+    if balanced:
+        mass = np.bincount(answers, weights)
+        weights = weights * (len(vectors) / (2 * mass))[answers.astype(np.int64)]
+    model = LogisticRegression(C=1 / regularisation, max_iter=1000, random_state=seed)
+    model.fit(vectors.astype(np.float64)[rows], answers, weights)
     return LinearHead(np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]))
 
 
+def _both_answers(labels: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return rows, their answers and weights above 0, in the order of the items; of a unanimous item one row."""
+    share = np.asarray(labels, dtype=np.float64)
+    weights = np.stack([share, 1 - share], axis=1).ravel()
+    rows, answers = np.repeat(np.arange(len(share)), 2), np.tile([True, False], len(share))
+    given = weights > 0
+    return rows[given], answers[given], weights[given]
+
+
 def train_linear(
-    settings: LinearStudent, texts: Sequence[str], labels: Sequence[bool], directory: Path, policy: Policy,
+    settings: LinearStudent, texts: Sequence[str], labels: Sequence[float], directory: Path, policy: Policy,
     progress: Progress,
 ) -> TrainingResult:  # fmt: skip
     """Fit a linear head on the embedding and write its weights into a directory."""
@@ -64,11 +82,13 @@ def train_linear(
     head = fit_linear(
         vectors, labels, regularisation=settings.regularisation, balanced=settings.balanced, seed=settings.seed
     )
-    loss = float(log_loss(labels, head.probability(vectors), labels=[False, True]))
+    rows, answers, weights = _both_answers(labels)
+    loss = float(log_loss(answers, head.probability(vectors)[rows], sample_weight=weights, labels=[False, True]))
     with (directory / _WEIGHTS).open("wb") as stream:
         np.savez(stream, coefficients=head.coefficients, intercept=head.intercept)
     progress(1, 1)
-    return TrainingResult([loss], [1], time.monotonic() - started, len(texts), sum(labels))
+    positive = sum(label > 0.5 for label in labels)
+    return TrainingResult([loss], [1], time.monotonic() - started, len(texts), positive)
 
 
 class LinearLabeler(Labeler):

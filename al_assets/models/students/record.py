@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import TypeAdapter, ValidationError
 
 from al_assets.config import OPERATIONAL, StudentSettings, fingerprint_of
@@ -26,6 +28,7 @@ class TrainingResult:
     :param losses: training loss at each of ``steps``, in nats per answer; the model's own loss, without any penalty.
     :param steps: optimiser steps, from 1.
     :param seconds: wall time, loading and saving included.
+    :param positive_items: those that more than half of the votes call positive; a tie is none of them.
     """
 
     losses: list[float]
@@ -69,26 +72,44 @@ class StudentRecord:
             raise StudentError(f"{file}: cannot be read as a student's record ({error}); train it again") from error
 
 
-def student_fingerprint(settings: StudentSettings, texts: Sequence[str], labels: Sequence[bool]) -> str:
+def student_fingerprint(settings: StudentSettings, texts: Sequence[str], labels: Sequence[float]) -> str:
     """Return 12 hex digits of the recipe and the labelled texts, whatever their order."""
-    return fingerprint_of([settings.fingerprint(), sorted([text, bool(label)] for text, label in _pair(texts, labels))])
+    pairs = sorted([text, float(label)] for text, label in _pair(texts, labels))
+    return fingerprint_of([settings.fingerprint(), pairs])
 
 
-def in_order(texts: Sequence[str], labels: Sequence[bool]) -> tuple[list[str], list[bool]]:
+def in_order(texts: Sequence[str], labels: Sequence[float]) -> tuple[list[str], list[float]]:
     """Return labelled texts in the one order that students learn from, so that the given order changes nothing.
 
-    :raises StudentError: not one label a text, no texts, or labels of one class only.
+    :param labels: the share of positive among each text's votes, 0 to 1.
+    :raises StudentError: not one label a text, a label that is no share, or see ``one_sided``.
     """
-    pairs = sorted((text, bool(label)) for text, label in _pair(texts, labels))
-    positive = sum(label for _, label in pairs)
-    if positive in (0, len(pairs)):
-        kind = "positive" if positive else "negative"
-        problem = f"all {len(pairs)} labelled texts are {kind}" if pairs else "there are no labelled texts"
+    pairs = sorted((text, float(label)) for text, label in _pair(texts, labels))
+    for text, label in pairs:
+        if not 0 <= label <= 1:
+            raise StudentError(f"labels: {label} for the text {text[:60]!r}; expected a share of votes from 0 to 1")
+    problem = one_sided([label for _, label in pairs])
+    if problem:
         raise StudentError(
             f"labels: {problem}; a student needs texts of both labels. Have more items labelled, or give the labeler a "
             "start that finds some of the other kind"
         )
     return [text for text, _ in pairs], [label for _, label in pairs]
+
+
+def one_sided(labels: ArrayLike) -> str:
+    """Return why no student can learn from labels, "" if one can: some lean to positive and some to negative.
+
+    :param labels: shares of positive votes, 0 to 1, shape (texts,); ties lean to neither side.
+    """
+    shares = np.asarray(labels, dtype=np.float64)
+    if not len(shares):
+        return "there are no labelled texts"
+    positive, negative, tied = (int(mask.sum()) for mask in (shares > 0.5, shares < 0.5, shares == 0.5))
+    if positive and negative:
+        return ""
+    kinds = {"positive": positive, "negative": negative, "ties": tied}
+    return f"all {len(shares)} labelled texts are {' or '.join(name for name, count in kinds.items() if count)}"
 
 
 def with_operational(trained: StudentSettings, current: StudentSettings) -> StudentSettings:
@@ -100,7 +121,7 @@ def with_operational(trained: StudentSettings, current: StudentSettings) -> Stud
     return trained.model_copy(update=here)
 
 
-def _pair(texts: Sequence[str], labels: Sequence[bool]) -> list[tuple[str, Any]]:
+def _pair(texts: Sequence[str], labels: Sequence[float]) -> list[tuple[str, Any]]:
     if len(texts) != len(labels):
         raise StudentError(f"labels: {len(labels)} labels for {len(texts)} texts; give one label for each text")
     return list(zip(texts, labels, strict=True))

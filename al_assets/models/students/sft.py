@@ -25,7 +25,7 @@ _SECONDS_TO_STOP = 10
 
 
 def train_sft(
-    settings: SFTStudent, texts: Sequence[str], labels: Sequence[bool], directory: Path, policy: Policy,
+    settings: SFTStudent, texts: Sequence[str], labels: Sequence[float], directory: Path, policy: Policy,
     progress: Progress,
 ) -> TrainingResult:  # fmt: skip
     """Fine-tune in a subprocess, which gives all its memory back, and write a plain transformers directory.
@@ -40,7 +40,7 @@ def train_sft(
         "settings": settings.model_dump(mode="json"),
         "base_model": base_model,
         "texts": list(texts),
-        "labels": [bool(label) for label in labels],
+        "labels": list(labels),
         "directory": str(directory),
         "parent": os.getpid(),
     }
@@ -60,8 +60,8 @@ def train_sft(
             if code or error:
                 log.seek(0)
                 raise StudentError(_explain(settings, code, error, log.read()))
-    steps = sorted(losses)
-    return TrainingResult([losses[step] for step in steps], steps, time.monotonic() - started, len(texts), sum(labels))
+    steps, positive = sorted(losses), sum(label > 0.5 for label in labels)
+    return TrainingResult([losses[step] for step in steps], steps, time.monotonic() - started, len(texts), positive)
 
 
 class SFTLabeler(CausalLMLabeler):

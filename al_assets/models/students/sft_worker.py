@@ -58,11 +58,12 @@ def main(spec_file: str) -> int:
 
 
 def train(
-    settings: SFTStudent, base_model: str, texts: Sequence[str], labels: Sequence[bool], directory: Path,
+    settings: SFTStudent, base_model: str, texts: Sequence[str], labels: Sequence[float], directory: Path,
     report: Report, parent: int,
 ) -> None:  # fmt: skip
     """Fine-tune the base model on prompt + yes/no and save it, LoRA merged, as a plain transformers directory.
 
+    :param labels: share of yes among the votes of each text, 0 to 1.
     :param parent: process whose end ends the training.
     :raises ModelError: the base model cannot be used.
     :raises TrainingError: the loss is no longer a number.
@@ -86,6 +87,7 @@ def train(
             _arguments(settings, scratch, model.num_parameters()),
             _dataset(settings, tokenizer, texts, labels),
             tokenizer,
+            sum(yes_no_tokens(tokenizer, settings.yes, settings.no)),
             _lora(settings) if settings.method == "lora" else None,
             _callback(report, parent),
         )
@@ -112,21 +114,27 @@ def _load_model(settings: SFTStudent, base_model: str) -> Any:
     return model
 
 
-def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels: Sequence[bool]) -> "Dataset":
-    """Tokenise as the scorer does, repeat rows in training order; the answer is the only token that is learnt."""
+def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels: Sequence[float]) -> "Dataset":
+    """Tokenise as the scorer does, repeat rows in training order; the answer is the only token that is learnt.
+
+    The answer is what most votes say, and ``doubt`` the share of those that say otherwise: 0 to a half.
+    """
     from datasets import Dataset
 
     yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
     prompts = PromptTemplate.parse(settings.prompt).fit(tokenizer, texts, settings.max_tokens)
-    rows = [[*ids, yes if label else no] for ids, label in zip(tokenizer(prompts)["input_ids"], labels, strict=True)]
+    ids = tokenizer(prompts)["input_ids"]
+    rows = [[*prompt, yes if label > 0.5 else no] for prompt, label in zip(ids, labels, strict=True)]
     order = training_order(
         labels, [len(row) for row in rows], epochs=settings.epochs, batch_size=settings.batch_size,
         minority_share=settings.minority_share, seed=settings.seed,
     ).ravel()  # fmt: skip
+    doubts = [float(min(label, 1 - label)) for label in labels]
     return Dataset.from_dict(
         {
             "input_ids": [rows[index] for index in order],
             "completion_mask": [[0] * (len(rows[index]) - 1) + [1] for index in order],
+            "doubt": [doubts[index] for index in order],
         }
     )
 
@@ -179,13 +187,29 @@ def _lora(settings: SFTStudent) -> Any:
 
 
 def _make_trainer(
-    model: Any, arguments: "SFTConfig", dataset: "Dataset", tokenizer: Any, lora: Any, callback: "TrainerCallback"
-) -> "SFTTrainer":
+    model: Any, arguments: "SFTConfig", dataset: "Dataset", tokenizer: Any, both: int, lora: Any,
+    callback: "TrainerCallback",
+) -> "SFTTrainer":  # fmt: skip
+    """Return a trainer that teaches each answer as far as the votes agree on it.
+
+    :param both: the sum of the ids of yes and no, so that either tells the other.
+    """
     import torch
-    from trl.trainer.sft_trainer import SFTTrainer
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
+
+    class DoubtCollator(DataCollatorForLanguageModeling):
+        def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+            return {**super().torch_call(examples), "doubt": torch.tensor([each["doubt"] for each in examples])}
 
     class AnswerTrainer(SFTTrainer):
-        """SFTTrainer with the same loss, but without the logits of the prompt's tokens, a third of the work."""
+        """SFTTrainer with soft labels, and without the logits of the prompt's tokens, a third of the work.
+
+        With p the share of votes for yes the loss is p CE(yes) + (1 - p) CE(no): SFTTrainer's own, to the last bit,
+        where the votes are unanimous.
+        """
+
+        def _set_signature_columns_if_needed(self) -> None:
+            self._signature_columns: list[str] = ["input_ids", "labels", "doubt"]
 
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -198,13 +222,15 @@ def _make_trainer(
                 output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
             finally:
                 hook.remove()
-            total = torch.nn.functional.cross_entropy(output.logits[:, 0].float(), labels[learnt], reduction="sum")
+            logits, answer, entropy = output.logits[:, 0].float(), labels[learnt], torch.nn.functional.cross_entropy
+            other = entropy(logits, both - answer, reduction="none") - entropy(logits, answer, reduction="none")
+            total = entropy(logits, answer, reduction="sum") + (inputs["doubt"] * other).sum()
             loss = total / (learnt.sum() if num_items_in_batch is None else num_items_in_batch)
             return (loss, output) if return_outputs else loss
 
     return AnswerTrainer(
         model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=lora,
-        callbacks=[callback],
+        data_collator=DoubtCollator(tokenizer.pad_token_id), callbacks=[callback],
     )  # fmt: skip
 
 
@@ -234,23 +260,24 @@ def _callback(report: Report, parent: int) -> "TrainerCallback":
 
 
 def training_order(
-    labels: Sequence[bool], lengths: Sequence[int], *, epochs: float, batch_size: int, minority_share: float, seed: int
+    labels: Sequence[float], lengths: Sequence[int], *, epochs: float, batch_size: int, minority_share: float, seed: int
 ) -> NDArray[np.int64]:
     """Return indices of texts, batch after batch, shape (batches, batch_size).
 
-    An epoch holds every text at least once. Those of the rarer class are repeated until they make up
-    ``minority_share``, if they do not by themselves; which texts are repeated once more than others is drawn anew each
-    epoch. Batches hold texts of like length, which halves the padding; their order is random.
+    An epoch holds every text at least once. Those that lean to the rarer answer are repeated until they make up
+    ``minority_share`` of those that lean to either, if they do not by themselves; which texts are repeated once more
+    than others is drawn anew each epoch. Batches hold texts of like length, which halves the padding; their order is
+    random.
 
-    :param labels: at least one of each class.
+    :param labels: shares of yes; at least one above and one below a half. A tie leans to neither.
     :param lengths: tokens of each text.
     :param epochs: may be fractional; at least one batch is returned.
     """
     rng = np.random.default_rng(seed)
-    truth = np.asarray(labels, dtype=bool)
-    epoch = len(_balanced(truth, minority_share, np.random.default_rng(seed)))
+    shares = np.asarray(labels, dtype=np.float64)
+    epoch = len(_balanced(shares, minority_share, np.random.default_rng(seed)))
     batches = max(1, round(epochs * epoch / batch_size))
-    stream = [rng.permutation(_balanced(truth, minority_share, rng)) for _ in range(-(-batches * batch_size // epoch))]
+    stream = [rng.permutation(_balanced(shares, minority_share, rng)) for _ in range(-(-batches * batch_size // epoch))]
     flat = np.concatenate(stream)[: batches * batch_size]
     tokens = np.asarray(lengths)
     ordered = np.empty((batches, batch_size), dtype=np.int64)
@@ -261,10 +288,10 @@ def training_order(
     return ordered
 
 
-def _balanced(truth: NDArray[np.bool_], minority_share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    rarer, other = sorted((np.flatnonzero(truth), np.flatnonzero(~truth)), key=len)
+def _balanced(shares: NDArray[np.float64], minority_share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    rarer, other = sorted((np.flatnonzero(shares > 0.5), np.flatnonzero(shares < 0.5)), key=len)
     wanted = round(len(other) * minority_share / (1 - minority_share))
-    return np.concatenate([_repeated(rarer, max(wanted, len(rarer)), rng), other])
+    return np.concatenate([_repeated(rarer, max(wanted, len(rarer)), rng), other, np.flatnonzero(shares == 0.5)])
 
 
 def _repeated(indices: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from al_assets.models.students.record import (
     StudentRecord,
     TrainingResult,
     in_order,
+    one_sided,
     student_fingerprint,
     with_operational,
 )
@@ -37,22 +38,37 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
 def test_the_fingerprint_is_of_recipe_and_data_but_not_of_their_order() -> None:
     name = student_fingerprint(SETTINGS, ["a", "b"], [True, False])
     assert student_fingerprint(SETTINGS, ["b", "a"], [False, True]) == name
+    assert student_fingerprint(SETTINGS, ["a", "b"], [1.0, 0.0]) == name
+    assert student_fingerprint(SETTINGS, ["a", "b"], [2 / 3, 0.0]) != name
     assert student_fingerprint(SETTINGS, ["b", "a"], [True, False]) != name
     assert student_fingerprint(SETTINGS.model_copy(update={"seed": 1}), ["a", "b"], [True, False]) != name
     assert student_fingerprint(SETTINGS.model_copy(update={"device": "cuda"}), ["a", "b"], [True, False]) == name
 
 
 def test_labelled_texts_are_put_in_one_order() -> None:
-    assert in_order(["b", "a", "c"], [True, False, False]) == (["a", "b", "c"], [False, True, False])
+    assert in_order(["b", "a", "c"], [True, False, 0.5]) == (["a", "b", "c"], [0, 1, 0.5])
 
 
 @pytest.mark.parametrize(
     ("labels", "found"),
-    [([True, True], "all 2 labelled texts are positive"), ([False, False], "all 2 labelled texts are negative")],
+    [
+        ([True, True], "positive"),
+        ([False, False], "negative"),
+        ([0.5, 0.5], "ties"),
+        ([0.5, 1], "positive or ties"),
+        ([1 / 3, 0.5], "negative or ties"),
+    ],
 )
-def test_one_class_is_not_enough(labels: list[bool], found: str) -> None:
-    with pytest.raises(StudentError, match=f"{found}; a student needs texts of both labels"):
+def test_one_kind_is_not_enough(labels: list[float], found: str) -> None:
+    with pytest.raises(StudentError, match=f"all 2 labelled texts are {found}; a student needs texts of both labels"):
         in_order(["a", "b"], labels)
+    assert not one_sided([*labels, 0.4, 0.6])
+
+
+@pytest.mark.parametrize("label", [float("nan"), -0.1, 1.5])
+def test_a_label_that_is_no_share_is_refused(label: float) -> None:
+    with pytest.raises(StudentError, match="labels: .* for the text 'b'; expected a share of votes from 0 to 1"):
+        in_order(["a", "b", "c"], [True, label, False])
 
 
 def test_no_labels_and_uneven_labels_are_refused() -> None:

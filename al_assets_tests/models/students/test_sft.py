@@ -1,5 +1,6 @@
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from al_assets.config import Policy, SFTStudent
 from al_assets.demo import vader
 from al_assets.demo.fetch import smollm2_directory
 from al_assets.models.labelers.prompts import PromptError
+from al_assets.models.labelers.yes_no import yes_no_tokens
 from al_assets.models.students import StudentError, load_student, sft, sft_worker, train_student
 from al_assets_tests.models.students.conftest import PROMPT
 
@@ -23,7 +25,7 @@ def recipe(base_model: Path | str, **changes: Any) -> SFTStudent:
 
 
 def train_here(
-    settings: SFTStudent, lesson: Lesson, directory: Path, parent: int | None = None
+    settings: SFTStudent, lesson: tuple[Sequence[str], Sequence[float]], directory: Path, parent: int | None = None
 ) -> list[dict[str, Any]]:
     """Train in this process, which has imported everything already; return the events."""
     import torch
@@ -153,15 +155,21 @@ def test_the_loss_is_that_of_trl_on_the_answer_alone(tiny_model: Path, lesson: L
         sft_worker._arguments(settings, str(tmp_path), 1),
         sft_worker._dataset(settings, tokenizer, *lesson),
         tokenizer,
+        _both(settings, tokenizer),
         None,
         sft_worker._callback(lambda event: None, 0),
     )
     model: Any = trainer.model
     batch = next(iter(trainer.get_train_dataloader()))
+    doubt = batch.pop("doubt")
+    assert doubt.tolist() == [0] * 8
     answers = batch["labels"][batch["labels"] != -100]
     assert {tokenizer.decode([token]) for token in answers.tolist()} == {" yes", " no"}
     assert len(answers) == 8
-    losses = [compute(model, dict(batch)) for compute in (trainer.compute_loss, _trl_loss(trainer, SFTTrainer))]
+    losses = [
+        trainer.compute_loss(model, {**batch, "doubt": doubt}),
+        SFTTrainer.compute_loss(trainer, model, dict(batch)),
+    ]
     assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-5)
     gradients = []
     for loss in losses:
@@ -169,10 +177,32 @@ def test_the_loss_is_that_of_trl_on_the_answer_alone(tiny_model: Path, lesson: L
         loss.backward()
         gradients.append(model.model.layers[0].mlp.up_proj.weight.grad.clone())
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+    # Of two to one the loss is a third of the way to that of the other answer; a tie has the mean of both.
+    other = {
+        **batch,
+        "labels": torch.where(batch["labels"] == -100, -100, _both(settings, tokenizer) - batch["labels"]),
+    }
+    ends = [trainer.compute_loss(model, {**each, "doubt": doubt}).item() for each in (batch, other)]
+    for share in (1 / 3, 0.5):
+        soft = trainer.compute_loss(model, {**batch, "doubt": doubt + share}).item()
+        assert soft == pytest.approx((1 - share) * ends[0] + share * ends[1], abs=1e-5)
 
 
-def _trl_loss(trainer: Any, parent: Any) -> Any:
-    return lambda model, batch: parent.compute_loss(trainer, model, batch)
+def _both(settings: SFTStudent, tokenizer: Any) -> int:
+    return sum(yes_no_tokens(tokenizer, settings.yes, settings.no))
+
+
+def test_a_tie_teaches_a_half(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    texts, labels = lesson
+    tied = [0.5 if text.startswith("fine") else float(label) for text, label in zip(texts, labels, strict=True)]
+    settings = recipe(tiny_model, epochs=30)
+    events = train_here(settings, (texts, tied), tmp_path)
+    scores, shares = sft.SFTLabeler(settings, "name", tmp_path).score(texts), np.array(tied)
+    assert scores[shares == 0].max() < 0.1
+    assert scores[shares == 0.5] == pytest.approx(0.5, abs=0.2)
+    assert scores[shares == 1].min() > 0.9
+    # No student gets below the entropy of the ties.
+    assert np.mean([event["loss"] for event in events[-10:]]) > 0.1
 
 
 def test_long_texts_are_cut_but_the_question_stays(tiny_model: Path) -> None:

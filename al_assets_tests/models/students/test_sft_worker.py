@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from al_assets.models.students.sft_worker import training_order
 
 
-def order_of(labels: list[bool], lengths: list[int] | None = None, **changes: float) -> np.ndarray:
+def order_of(labels: Sequence[float], lengths: list[int] | None = None, **changes: float) -> np.ndarray:
     values = {"epochs": 1.0, "batch_size": 4, "minority_share": 0.4, "seed": 0, **changes}
     return training_order(
         labels, lengths or [1] * len(labels), epochs=values["epochs"], batch_size=int(values["batch_size"]),
@@ -34,6 +35,14 @@ def test_the_rarer_kind_is_repeated_up_to_its_share(positives: int) -> None:
     # The last batch may need a few of an eleventh epoch; and of the rarer kind none is repeated much more than another.
     assert common <= {10, 11}
     assert max(rare) - min(rare) <= 0.3 * max(rare)
+
+
+def test_ties_are_there_once_an_epoch_and_take_no_side() -> None:
+    labels = [*[1.0] * 6, *[0.0] * 54, *[0.5] * 20]
+    times = Counter(order_of(labels, epochs=10, batch_size=1).ravel().tolist())
+    assert {times[index] for index in range(60, 80)} == {10}
+    unanimous = Counter(order_of(labels[:60], epochs=10, batch_size=1).ravel().tolist())
+    assert sum(times[index] for index in range(6)) == sum(unanimous[index] for index in range(6))
 
 
 def test_batches_hold_texts_of_like_length() -> None:
