@@ -66,7 +66,8 @@ def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop) -> None
     changed = changed.filter(~pl.col("label").eq_missing(pl.col("label_right")))
     assert dict(changed.select("item_id", "label_right").iter_rows()) == {overturned: not taught["label"][0], gap: None}
     learned = [each["sft_checkpoint"]["training_items"][0] for each in (before, after)]
-    assert learned == [taught.height, taught.height - 1]
+    lessons = before["label_split"].filter(split="fine-tuning")["positive_share"].count()
+    assert learned == [lessons, lessons - 1]
 
     votes = [each["expert_labels"].drop("adjudicated", "as_of") for each in (before, after)]
     assert votes[0].equals(votes[1])

@@ -66,10 +66,10 @@ def test_audited_items_are_never_trained_on_and_the_panel_is_of_the_first_iterat
 def test_the_student_learns_from_decided_training_items_only(journal: Journal) -> None:
     for key in KEYS:
         split = journal.loop.root.read_table("label_split", key)
-        lessons = split.filter((pl.col("split") == "fine-tuning") & pl.col("label").is_not_null())
+        lessons = split.filter(pl.col("split") == "fine-tuning").drop_nulls("positive_share")
         checkpoint = journal.loop.root.read_table("sft_checkpoint", key).row(0, named=True)
         assert checkpoint["training_items"] == lessons.height
-        assert checkpoint["positive_items"] == lessons["label"].sum()
+        assert checkpoint["positive_items"] == (lessons["positive_share"] > 0.5).sum()
         assert (Path(checkpoint["uri"]) / "student.json").exists()
 
 
@@ -77,7 +77,7 @@ def test_each_training_item_is_scored_by_a_student_that_did_not_see_it(journal: 
     for key in KEYS:
         split = journal.loop.root.read_table("label_split", key)
         scores = journal.loop.root.read_table("evaluation_scores", key)
-        lessons = split.filter((pl.col("split") == "fine-tuning") & pl.col("label").is_not_null())
+        lessons = split.filter(pl.col("split") == "fine-tuning").drop_nulls("positive_share")
         held_out = scores.filter(pl.col("role") == "out_of_fold")
         assert sorted(held_out["item_id"]) == sorted(lessons["item_id"])
         assert held_out["p_incumbent"].null_count() == held_out.height
