@@ -1,4 +1,4 @@
-"""Iterations: their two halves, and their keys, zero-padded because Dagster backfills run in lexical order."""
+"""Iterations: the jobs that make them, and their keys, zero-padded because Dagster backfills run in lexical order."""
 
 import re
 from enum import StrEnum
@@ -8,10 +8,11 @@ FIRST_KEY = "0000"
 
 
 class Job(StrEnum):
-    """The two halves of an iteration."""
+    """What an iteration is made by: ``report`` is a job of its own only where check items are asked in between."""
 
     CURATE = "curate"
     LEARN = "learn"
+    REPORT = "report"
 
 
 _KEY = re.compile(r"[0-9]{4}")

@@ -11,13 +11,13 @@ import al_assets
 from al_assets.assets.loop_assets import code_versions
 from al_assets.config import PolicyError, load_policy
 from al_assets.definitions import build
-from al_assets_tests.support.small_loop import HALVES, LOOP_ASSETS, write_policy
+from al_assets_tests.support.small_loop import JOB_TABLES, LOOP_ASSETS, write_policy
 
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "hdbscan", "sklearn", "scipy",
     "matplotlib", "vllm", "model2vec",
 )  # fmt: skip
-TABLE_NAMES = {name for half in HALVES.values() for name in half}
+TABLE_NAMES = {name for names in JOB_TABLES.values() for name in names}
 LOAD = """
 import json, sys, time
 started = time.perf_counter()
@@ -88,7 +88,7 @@ def test_code_versions_of_the_policy_template() -> None:
         "evaluation_scores": "2-2000",
         "expert_labels": "3",
         "incumbent_model": "1-16c8ac2bbfb8",
-        "kappa_report": "2-5915f14a5e1c",
+        "kappa_report": "2-bf5e6bbef910",
         "label_split": "2-ef5187de7aa8",
         "overlap_map": "1",
         "pool": "1-fa8812385273",

@@ -31,16 +31,18 @@ TableOutput = dg.Output[pl.DataFrame]
 class Declaration:
     """What is declared of a table together with the asset that makes it.
 
-    :param job: the half of an iteration that makes it.
+    :param job: the job of an iteration that makes it.
     :param algorithm: raise it when a change of the code changes what the table holds.
     :param depends_on: fingerprints or values of what, in the policy, the table depends on; what other tables bring
         along is left out.
+    :param wanted: whether a policy asks for it; else it is not in the graph.
     """
 
     table: Table
     job: Job
     algorithm: int = 1
     depends_on: Callable[[Policy], Sequence[str]] = lambda _: ()
+    wanted: Callable[[Policy], bool] = lambda _: True
 
     def code_version(self, policy: Policy) -> str:
         """Return the algorithm's number and a fingerprint of what the table depends on, such as ``2-9fd4ad1c2a42``."""
@@ -96,6 +98,11 @@ def loop_assets(*packages: ModuleType) -> list[dg.AssetsDefinition]:
     return list(dict.fromkeys(each for each in values if isinstance(each, dg.AssetsDefinition) and each in _DECLARED))
 
 
+def wanted_assets(assets: Iterable[dg.AssetsDefinition], policy: Policy) -> list[dg.AssetsDefinition]:
+    """Return the assets of which the policy asks for a table."""
+    return [asset for asset in assets if any(each.wanted(policy) for each in _DECLARED[asset])]
+
+
 def declarations_of(assets: Iterable[dg.AssetsDefinition]) -> dict[str, Declaration]:
     """Return what is declared of the assets' tables, by their names."""
     return {each.table.name: each for asset in assets for each in _DECLARED[asset]}
@@ -138,7 +145,7 @@ def require_previous_iteration(context: dg.AssetExecutionContext, root: RunRoot)
     if not root.has_table("kappa_report", previous):
         raise dg.Failure(
             f"iteration {context.partition_key}: iteration {previous} has no kappa report yet; "
-            f"finish it first (its labels, then the job 'learn' for {previous})",
+            f"finish it first (its labels, then the job 'learn' for {previous}, and 'report' where there is one)",
             allow_retries=False,
         )
     records = context.instance.get_run_records(

@@ -1,6 +1,6 @@
 """The SQL models as assets: one for each file of ``dbt_like_sql/``, recomputed over all iterations."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 import polars as pl
@@ -14,13 +14,16 @@ GROUP = "marts"
 PREVIEW_ROWS = 20
 
 
-def build_marts(models: Mapping[str, Model] | None = None) -> list[dg.AssetsDefinition]:
+def build_marts(
+    models: Mapping[str, Model] | None = None, *, absent: Collection[str] = ()
+) -> list[dg.AssetsDefinition]:
     """Return an asset for each model, downstream of the tables it reads.
 
     :param models: those of the project by default.
+    :param absent: tables that no asset of the graph makes; a model reads them as they are, empty if they never were.
     :raises WarehouseError: a SQL file is declared wrongly.
     """
-    return [_mart(model) for model in (load_models() if models is None else models).values()]
+    return [_mart(model, absent) for model in (load_models() if models is None else models).values()]
 
 
 def column_schema(frame: pl.DataFrame, meanings: Mapping[str, str]) -> dg.TableSchema:
@@ -30,11 +33,11 @@ def column_schema(frame: pl.DataFrame, meanings: Mapping[str, str]) -> dg.TableS
     )
 
 
-def _mart(model: Model) -> dg.AssetsDefinition:
+def _mart(model: Model, absent: Collection[str]) -> dg.AssetsDefinition:
     @dg.asset(
         name=model.name,
         description=model.description,
-        deps=sorted(model.sources),
+        deps=sorted(set(model.sources) - set(absent)),
         group_name=GROUP,
         kinds={"duckdb", "sql"},
         owners=OWNERS,

@@ -22,7 +22,7 @@ FIGURES = ("head_kappa", "student_kappa", "difference", "difference_low", "diffe
     {"scikitlearn", "statistics"},
     Declaration(
         REPRESENTATION_PROBE,
-        Job.LEARN,
+        Job.REPORT,
         depends_on=lambda policy: [
             f"{policy.stopping.resamples} resamples, seed {policy.stopping.seed}",
             str(policy.policy.expected_prevalence),

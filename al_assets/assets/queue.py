@@ -15,6 +15,7 @@ from al_assets.config import SelectionSettings
 from al_assets.curation import round as curation
 from al_assets.curation.queue.explain import why_table
 from al_assets.curation.queue.hidden import GOLD, HIDDEN, REPEAT, draw_gold, draw_repeats, hidden_count, mix_hidden
+from al_assets.curation.split import CHECK
 from al_assets.curation.strategies.registry import needs_reference, needs_vectors
 from al_assets.partitions import Job
 from al_assets.review.hidden_items import load_gold
@@ -81,6 +82,7 @@ def review_queue(
     questions = mix_hidden(chosen, hidden_items(loop, key, chosen.height), seed)
     with loop.ledger() as ledger:
         published = ledger.publish(key, questions, selected_by, append=config.mode is RerunMode.RESELECT)
+    published = published.filter(pl.col("reason") != CHECK)
     mix = published.join(pseudo_labels.select("item_id", "label"), on="item_id", how="left").group_by("reason").agg(
         pl.len().alias("items"), pl.col("label").mean().alias("called positive by the incumbent")
     )  # fmt: skip

@@ -11,6 +11,7 @@ from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.report import ReportSettings, agreement_report
 from al_assets.agreement.stopping.conclusion import Conclusion
 from al_assets.agreement.stopping.rules import StoppingRules
+from al_assets.assets.check_items import require_check_votes
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.resource import LoopResource
@@ -37,10 +38,11 @@ SAME_IN_EVERY_ROW = [field.name for field in fields(Conclusion)]
     {"statistics"},
     Declaration(
         KAPPA_REPORT,
-        Job.LEARN,
+        Job.REPORT,
         algorithm=2,
         depends_on=lambda policy: [
-            policy.stopping.fingerprint(),
+            # How many check items are asked for changes what is asked next, and no report of what was asked.
+            policy.stopping.model_copy(update={"check_items": 0}).fingerprint(),
             str(policy.policy.expected_prevalence),
             policy.calibration.fingerprint(),
         ],
@@ -56,6 +58,7 @@ def kappa_report(
 ) -> TableOutput:
     """Every figure with its interval, the verdict and its reason; tells the next iteration who labels it."""
     require_previous_iteration(context, loop.root)
+    require_check_votes(loop, context.partition_key, expert_labels)
     key, stopping = context.partition_key, loop.policy.stopping
     earlier = [each for each in loop.root.table_keys("kappa_report") if each < key]
     history = {each: loop.root.read_table("kappa_report", each) for each in earlier}

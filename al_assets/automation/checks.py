@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.figures import figure_of
+from al_assets.assets.check_items import share_needed
 from al_assets.assets.loop_assets import ITERATIONS
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.geometry.duplicates import near_duplicates
@@ -40,8 +41,9 @@ def votes_are_complete(context: dg.AssetCheckExecutionContext, loop: LoopResourc
     """Pass when this iteration's items have enough votes to learn from."""
     review = loop.policy.review
     with loop.ledger() as ledger:
-        progress = ledger.progress(context.partition_key, review.votes_per_item)
-    needed = 1.0 if review.deadline_hours is None else review.deadline_coverage
+        # Check items are asked for later, and the report waits for them by itself.
+        progress = ledger.progress(context.partition_key, review.votes_per_item, check=False)
+    needed = share_needed(review)
     return dg.AssetCheckResult(
         passed=progress.queued > 0 and progress.coverage >= needed,
         metadata={"queued": progress.queued, "complete": progress.complete, "share_needed": needed},

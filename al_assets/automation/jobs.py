@@ -1,4 +1,4 @@
-"""The two jobs of an iteration: curate, up to the published queue; learn, from the votes to report and marts."""
+"""The jobs of an iteration: curate, learn and, where check items are asked in between, report."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -8,28 +8,41 @@ import dagster as dg
 from al_assets.assets.loop_assets import declarations_of
 from al_assets.automation.observe import JOB_TAG, POLICY_TAG
 from al_assets.partitions import Job
+from al_assets.tables import CHECK_QUEUE
 
 if TYPE_CHECKING:
     # Dagster gives what define_asset_job returns no public name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
 _DESCRIPTIONS = {
-    Job.CURATE: "First half of an iteration: from the pool to the queue that the experts see.",
-    Job.LEARN: "Second half of an iteration: from the votes to the student, the kappa report and the marts.",
+    Job.CURATE: "From the pool to the queue that the experts see.",
+    Job.LEARN: "From the votes to the student, and on to the kappa report or to the check items that come before it.",
+    Job.REPORT: "From the votes on queue and check items to the kappa report; the student is found again.",
 }
 
 
-def halves_of(assets: Iterable[dg.AssetsDefinition], marts: Iterable[str]) -> dict[Job, list[str]]:
-    """Return what each half of an iteration makes; both end by bringing the unpartitioned marts up to date.
+def tables_of_jobs(assets: Iterable[dg.AssetsDefinition], marts: Iterable[str]) -> dict[Job, list[str]]:
+    """Return what each job of an iteration makes; all end by bringing the unpartitioned marts up to date.
 
-    :param assets: those of the loop, each of which declares its half.
+    Without check items among the assets ``learn`` makes the report too, and there is no job ``report``. With them,
+    ``report`` makes what ``learn`` made again, from all votes, but for the draw.
+
+    :param assets: those of the loop, each of which declares its job.
     """
     declared = declarations_of(assets)
-    return {job: [*(name for name, each in declared.items() if each.job is job), *marts] for job in Job}
+    curated, learnt, reported = ([name for name, each in declared.items() if each.job is job] for job in Job)
+    if CHECK_QUEUE.name not in declared:
+        return {Job.CURATE: [*curated, *marts], Job.LEARN: [*learnt, *reported, *marts]}
+    again = [name for name in learnt if name != CHECK_QUEUE.name]
+    return {
+        Job.CURATE: [*curated, *marts],
+        Job.LEARN: [*learnt, *marts],
+        Job.REPORT: [*again, *reported, *marts],
+    }
 
 
-def loop_jobs(policy_name: str, halves: Mapping[Job, list[str]]) -> list["AssetJob"]:
-    """Return the jobs ``curate`` and ``learn``, tagged so that the loop recognises its own runs."""
+def loop_jobs(policy_name: str, tables: Mapping[Job, list[str]]) -> list["AssetJob"]:
+    """Return the jobs, tagged so that the loop recognises its own runs."""
     return [
         dg.define_asset_job(
             job.value,
@@ -37,5 +50,5 @@ def loop_jobs(policy_name: str, halves: Mapping[Job, list[str]]) -> list["AssetJ
             description=_DESCRIPTIONS[job],
             tags={JOB_TAG: job.value, POLICY_TAG: policy_name},
         )
-        for job, names in halves.items()
+        for job, names in tables.items()
     ]

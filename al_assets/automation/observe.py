@@ -1,6 +1,7 @@
 """What is stored, read into the state machine's terms. Nothing else keeps the state of the loop."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -39,6 +40,7 @@ def observe(instance: dg.DagsterInstance, loop: LoopResource, *, look_at_pool: b
         max_attempts=policy.automation.max_attempts,
         deadline_hours=policy.review.deadline_hours,
         deadline_coverage=policy.review.deadline_coverage,
+        checking=policy.stopping.check_items > 0,
         items_left=_items_left(loop, current.key) if current is not None and current.verdict == CONTINUE else None,
         pool_growth=_pool_growth(loop, key) if look_at_pool and key is not None else 0.0,
         reopen_growth=policy.stopping.reopen_growth,
@@ -73,26 +75,32 @@ def _iteration_state(instance: dg.DagsterInstance, loop: LoopResource, key: str)
     reported = loop.root.has_table("kappa_report", key)
     conclusion = conclusion_of(loop.root.read_table("kappa_report", key)) if reported else None
     with loop.ledger() as ledger:
-        labels, published = _label_progress(ledger, loop, key, conclusion.watermark if conclusion else None)
-    learn = _history(instance, loop, key, Job.LEARN)
+        # Answers to hidden items change no report, and would call for another one every night.
+        late = 0 if conclusion is None or conclusion.watermark is None else ledger.changed_labels(conclusion.watermark)
+        labels = replace(_label_progress(ledger, loop, key, check=False), late=late)
+        check = _label_progress(ledger, loop, key, check=True)
+    curate, learn, report = (_history(instance, loop, key, job) for job in (Job.CURATE, Job.LEARN, Job.REPORT))
+    # A report whose run failed a blocking check is no ground to go on, nor are check items of such a run. Without check
+    # items to ask the job report is not there any more, and what became of it once says nothing.
+    failed = learn.failures or (report.failures and loop.policy.stopping.check_items)
     return IterationState(
         key=key,
-        queue_published=published and loop.root.has_table("review_queue", key),
+        queue_published=labels.queued > 0 and loop.root.has_table("review_queue", key),
         labels=labels,
-        # A report whose run failed a blocking check is no ground to go on.
-        verdict=None if learn.failures or conclusion is None else conclusion.verdict,
-        curate=_history(instance, loop, key, Job.CURATE),
+        check_drawn=loop.root.has_table("check_queue", key) and not learn.failures,
+        check=check,
+        verdict=None if failed or conclusion is None else conclusion.verdict,
+        curate=curate,
         learn=learn,
+        report=report,
     )
 
 
-def _label_progress(ledger: Ledger, loop: LoopResource, key: str, watermark: int | None) -> tuple[LabelProgress, bool]:
-    progress = ledger.progress(key, loop.policy.review.votes_per_item)
+def _label_progress(ledger: Ledger, loop: LoopResource, key: str, *, check: bool) -> LabelProgress:
+    progress = ledger.progress(key, loop.policy.review.votes_per_item, check=check)
     opened = progress.last_published_at
     hours = (datetime.now(UTC) - opened).total_seconds() / 3600 if opened else 0.0
-    # Answers to hidden items change no report, and would call for another one every night.
-    late = 0 if watermark is None else ledger.changed_labels(watermark)
-    return LabelProgress(progress.queued, progress.complete, hours, late), progress.queued > 0
+    return LabelProgress(progress.queued, progress.complete, hours)
 
 
 def _history(instance: dg.DagsterInstance, loop: LoopResource, key: str, job: Job) -> RunHistory:

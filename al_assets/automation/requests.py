@@ -24,20 +24,26 @@ _REQUEST_SECONDS = 120.0
 _TURN = threading.Lock()
 
 
-def loop_sensor(jobs: list["AssetJob"], interval_seconds: int) -> dg.SensorDefinition:
-    """Return the sensor ``loop_sensor``, on by default."""
+def loop_sensor(jobs: list["AssetJob"], tables: Mapping[Job, list[str]], interval_seconds: int) -> dg.SensorDefinition:
+    """Return the sensor ``loop_sensor``, on by default.
+
+    :param tables: what each job makes.
+    """
 
     @dg.sensor(
         name="loop_sensor",
         jobs=jobs,
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Votes complete: learn. Report says continue: open the next iteration. Reads the drop folder too.",
+        description="Votes complete: learn, or report. Report says continue: open the next iteration. Reads the drop "
+        "folder too.",
     )
     def sensor(context: dg.SensorEvaluationContext, loop: LoopResource) -> dg.SensorResult | dg.SkipReason:
         with loop.ledger() as ledger:
             for report in collect(loop.root.inbox, ledger, loop.policy):
                 context.log.info(str(report))
+        if outdated := jobs_outdated(tables, loop):
+            return dg.SkipReason(outdated)
         step = decide(context.instance, loop, Occasion.SENSOR)
         if step.action is not Action.RUN:
             return dg.SkipReason(explained(step))
@@ -51,31 +57,48 @@ def loop_sensor(jobs: list["AssetJob"], interval_seconds: int) -> dg.SensorDefin
     return sensor
 
 
-def nightly_schedule(halves: Mapping[Job, list[str]], cron: str, timezone: str) -> dg.ScheduleDefinition:
+def nightly_schedule(tables: Mapping[Job, list[str]], cron: str, timezone: str) -> dg.ScheduleDefinition:
     """Return the schedule ``nightly``, on by default.
 
-    A schedule has one target, so this one targets all assets of the loop and each request names those of its half.
+    A schedule has one target, so this one targets all assets of the loop and each request names those of its job.
+
+    :param tables: what each job makes.
     """
 
     @dg.schedule(
         name="nightly",
         cron_schedule=cron,
         execution_timezone=timezone,
-        target=dg.AssetSelection.assets(*sorted({name for half in halves.values() for name in half})),
+        target=dg.AssetSelection.assets(*sorted({name for names in tables.values() for name in names})),
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Once a night: start iteration 0000, learn from late votes, reopen when the pool has grown.",
     )
     def nightly(context: dg.ScheduleEvaluationContext, loop: LoopResource) -> dg.RunRequest | dg.SkipReason:
+        if outdated := jobs_outdated(tables, loop):
+            return dg.SkipReason(outdated)
         step = decide(context.instance, loop, Occasion.NIGHTLY)
         if step.action is not Action.RUN or step.job is None:
             return dg.SkipReason(explained(step))
         if step.new_partition:
             context.instance.add_dynamic_partitions(PARTITIONS_NAME, [str(step.iteration)])
         context.log.info(explained(step))
-        keys = [dg.AssetKey(name) for name in halves[step.job]]
+        keys = [dg.AssetKey(name) for name in tables[step.job]]
         return run_request(step, loop.policy.policy.name, asset_selection=keys)
 
     return nightly
+
+
+def jobs_outdated(tables: Mapping[Job, list[str]], loop: LoopResource) -> str | None:
+    """Return why the jobs are not those of the policy file as it is now; None if they are.
+
+    Whether there is a job ``report`` is decided when the definitions are loaded, and the policy is read at every tick.
+
+    :param tables: what each job makes.
+    """
+    items = loop.policy.stopping.check_items
+    if (Job.REPORT in tables) == (items > 0):
+        return None
+    return f"stopping.check_items is {items} now, which changes the loop's jobs: reload the code location"
 
 
 def decide(instance: dg.DagsterInstance, loop: LoopResource, occasion: Occasion) -> Step:

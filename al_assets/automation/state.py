@@ -1,7 +1,9 @@
 """The loop's state machine: a pure function from what is stored to what happens next.
 
-    open -> curated (queue published) -> waiting for labels -> labelled -> learned -> one of
+    open -> curated (queue published) -> waiting for labels -> labelled -> learned -> checking -> reported: one of
         continue | parity | plateau | stable | budget spent | guideline problem
+
+Where the policy asks for no check items, learning and the report are one run, and nothing lies between them.
 
 The sensor and the nightly schedule both call :func:`next_step`, so they cannot disagree.
 """
@@ -32,7 +34,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class RunHistory:
-    """The runs of one half of an iteration.
+    """The runs of one job of an iteration.
 
     :param attempts: runs that ended, well or not.
     :param failures: runs that failed since the last success.
@@ -45,10 +47,10 @@ class RunHistory:
 
 @dataclass(frozen=True)
 class LabelProgress:
-    """How far the experts are with an iteration's queue.
+    """How far the experts are with an iteration's queue, or with its check items.
 
     :param complete: queued items with enough votes.
-    :param hours_open: since the queue was published.
+    :param hours_open: since they were published.
     :param late: answers and adjudications that came in or changed after the report was made.
     """
 
@@ -62,7 +64,10 @@ class LabelProgress:
 class IterationState:
     """What is stored of the newest iteration.
 
+    :param labels: of its queue, check items aside.
     :param verdict: of its kappa report; None before there is one.
+    :param check_drawn: whether its check items were drawn, even if there were none to draw.
+    :param check: of its check items.
     """
 
     key: str
@@ -71,6 +76,9 @@ class IterationState:
     verdict: str | None = None
     curate: RunHistory = RunHistory()
     learn: RunHistory = RunHistory()
+    check_drawn: bool = False
+    check: LabelProgress = LabelProgress()
+    report: RunHistory = RunHistory()
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class LoopState:
     """Everything the decision rests on.
 
     :param current: the newest iteration; None before the first.
+    :param checking: whether the policy asks for check items between learning and the report.
     :param items_left: items of the pool that the next iteration may ask about; None unless the report says continue.
     :param pool_growth: items that came into the pool since the newest snapshot, as a share of it.
     """
@@ -86,6 +95,7 @@ class LoopState:
     max_attempts: int
     deadline_hours: float | None
     deadline_coverage: float
+    checking: bool = False
     items_left: int | None = None
     pool_growth: float = 0.0
     reopen_growth: float = 0.2
@@ -127,13 +137,13 @@ def next_step(state: LoopState, occasion: Occasion) -> Step:
         return Step(
             Action.REST, "the loop has not started; materialize iteration 0000 or wait for the nightly schedule"
         )
-    for job, history in ((Job.CURATE, current.curate), (Job.LEARN, current.learn)):
+    for job, history in ((Job.CURATE, current.curate), (Job.LEARN, current.learn), (Job.REPORT, current.report)):
         if history.in_flight:
             return Step(Action.WAIT, f"{job} is running", current.key, job)
     if not current.queue_published:
         return _run(current.key, Job.CURATE, current.curate, state, "its queue is not published yet")
     if current.verdict is None:
-        return _learn_when_labelled(current, state)
+        return _towards_the_report(current, state)
     if current.verdict == CONTINUE and state.items_left != 0:
         following = next_key(current.key)
         return _run(
@@ -142,27 +152,44 @@ def next_step(state: LoopState, occasion: Occasion) -> Step:
     return _after_the_end(current, state, occasion)
 
 
-def _learn_when_labelled(current: IterationState, state: LoopState) -> Step:
-    labels = current.labels
-    if labels.queued and labels.complete >= labels.queued:
-        return _run(current.key, Job.LEARN, current.learn, state, f"all {labels.queued} items are labelled")
-    coverage = labels.complete / labels.queued if labels.queued else 0.0
-    overdue = state.deadline_hours is not None and labels.hours_open >= state.deadline_hours
-    if overdue and coverage >= state.deadline_coverage:
-        reason = f"the deadline passed with {labels.complete} of {labels.queued} items labelled"
+def _towards_the_report(current: IterationState, state: LoopState) -> Step:
+    labels, check = current.labels, current.check
+    reason = _why_enough(labels, "items", state)
+    if reason is None:
+        return _waiting("waiting for labels", labels, "items", Job.LEARN, current, state)
+    if not state.checking or not current.check_drawn:
         return _run(current.key, Job.LEARN, current.learn, state, reason)
-    late = f"; the deadline passed, {state.deadline_coverage:.0%} would do" if overdue else ""
-    return Step(
-        Action.WAIT,
-        f"waiting for labels: {labels.complete} of {labels.queued} items complete{late}",
-        current.key,
-        Job.LEARN,
-    )
+    reason = _why_enough(check, "check items", state) if check.queued else "no item of the stop set was left to check"
+    if reason is None:
+        return _waiting("checking", check, "check items", Job.REPORT, current, state)
+    return _run(current.key, Job.REPORT, current.report, state, reason)
+
+
+def _why_enough(labels: LabelProgress, items: str, state: LoopState) -> str | None:
+    """Return why the labels suffice; None if they do not."""
+    if labels.queued and labels.complete >= labels.queued:
+        return f"all {labels.queued} {items} are labelled"
+    if _overdue(labels, state) and labels.queued and labels.complete / labels.queued >= state.deadline_coverage:
+        return f"the deadline passed with {labels.complete} of {labels.queued} {items} labelled"
+    return None
+
+
+def _overdue(labels: LabelProgress, state: LoopState) -> bool:
+    return state.deadline_hours is not None and labels.hours_open >= state.deadline_hours
+
+
+def _waiting(
+    doing: str, labels: LabelProgress, items: str, job: Job, current: IterationState, state: LoopState
+) -> Step:
+    late = f"; the deadline passed, {state.deadline_coverage:.0%} would do" if _overdue(labels, state) else ""
+    return Step(Action.WAIT, f"{doing}: {labels.complete} of {labels.queued} {items} complete{late}", current.key, job)
 
 
 def _after_the_end(current: IterationState, state: LoopState, occasion: Occasion) -> Step:
     if occasion is Occasion.NIGHTLY and current.labels.late:
         reason = f"{current.labels.late} answers or adjudications came in or changed after the report"
+        if state.checking:
+            return _run(current.key, Job.REPORT, current.report, state, reason)
         return _run(current.key, Job.LEARN, current.learn, state, reason)
     if occasion is Occasion.NIGHTLY and state.pool_growth > state.reopen_growth:
         reason = f"the pool has grown by {state.pool_growth:.0%} since {current.key}"

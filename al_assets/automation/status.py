@@ -18,6 +18,8 @@ from al_assets.automation.state import Occasion, next_step
 class Status:
     """The loop's state.
 
+    :param queued: items of the newest iteration, check items among them.
+    :param check_items: of them check items, asked after training; ``check_complete`` of them have enough votes.
     :param open_items: for each rater how many items wait for this rater's vote.
     :param reports: for each finished iteration its labels, kappas and verdict.
     """
@@ -28,6 +30,8 @@ class Status:
     next: str
     queued: int = 0
     complete: int = 0
+    check_items: int = 0
+    check_complete: int = 0
     votes: int = 0
     open_items: dict[str, int] = field(default_factory=dict)
     reports: list[dict[str, object]] = field(default_factory=list)
@@ -46,6 +50,7 @@ def loop_status(loop: LoopResource) -> Status:
         return Status(policy.policy.name, None, step.action.value, explained(step), instance=instance_name)
     with loop.ledger() as ledger:
         progress = ledger.progress(state.current.key, policy.review.votes_per_item)
+    check = state.current.check
     return Status(
         policy.policy.name,
         state.current.key,
@@ -53,6 +58,8 @@ def loop_status(loop: LoopResource) -> Status:
         explained(step),
         queued=progress.queued,
         complete=progress.complete,
+        check_items=check.queued,
+        check_complete=check.complete,
         votes=progress.votes,
         open_items={rater: len(items) for rater, items in progress.open_items.items()},
         reports=[

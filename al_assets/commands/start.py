@@ -55,7 +55,9 @@ def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
     console.print(f"{loop.policy}: {loop.next}", highlight=False)
     if loop.queued:
         waiting = ", ".join(f"{rater} {count}" for rater, count in loop.open_items.items() if count)
-        console.print(f"queue of {loop.iteration}: {loop.complete} of {loop.queued} items complete, {loop.votes} votes")
+        check = f" ({loop.check_complete} of {loop.check_items} check items)" if loop.check_items else ""
+        done = f"{loop.complete} of {loop.queued} items complete{check}"
+        console.print(f"queue of {loop.iteration}: {done}, {loop.votes} votes", highlight=False)
         console.print(f"still to vote: {waiting or 'nobody'}")
     if loop.reports:
         console.print(_report_table(loop.reports))

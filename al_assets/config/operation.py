@@ -1,14 +1,20 @@
 """When the loop ends, how often it looks around, and where its work is done and kept."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from al_assets.config.section import OPERATIONAL, Positive, Section, Share, Text
+from al_assets.curation.settings import LEAST_CHECK_ITEMS
 
 
 class StoppingSettings(Section):
-    """When the loop ends, and how sure it has to be."""
+    """When the loop ends, and how sure it has to be.
+
+    ``check_items`` is a second, smaller draw of each iteration, on top of ``selection.budget``: made after training
+    where student and incumbent differ, and answered before the report. It costs ``review.votes_per_item`` votes an
+    item; 0 leaves it out.
+    """
 
     parity_margin: Annotated[float, Field(ge=0)] = 0.05
     min_gain: Annotated[float, Field(ge=0)] = 0.05
@@ -20,9 +26,19 @@ class StoppingSettings(Section):
     stable_agreement: Share = 0.97
     predicted_change: Share = 0.05
     stop_set_size: Positive = 2_000
+    check_items: Annotated[int, Field(ge=0)] = 0
     resamples: Annotated[int, Field(ge=200)] = 2_000
     reopen_growth: Annotated[float, Field(gt=0)] = 0.2
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_fits_the_stop_set(self) -> Self:
+        if self.check_items and not LEAST_CHECK_ITEMS <= self.check_items <= self.stop_set_size:
+            raise ValueError(
+                f"check_items: {self.check_items}; expected 0 for none, or {LEAST_CHECK_ITEMS} to {self.stop_set_size} "
+                "(two in each of four strata, and no more than stop_set_size, from which they are drawn)"
+            )
+        return self
 
 
 class AutomationSettings(Section):

@@ -19,6 +19,10 @@ class ClusterSettings:
     seed: int | None = None
 
 
+LEAST_CHECK_ITEMS = 8
+"""Two items in each of the four strata of student and incumbent, or their variances could not be estimated."""
+
+
 @dataclass(frozen=True)
 class RoundSettings:
     """How a round is curated.

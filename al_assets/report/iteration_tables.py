@@ -19,7 +19,7 @@ from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
-from al_assets.curation.split import MAJORITY
+from al_assets.curation.split import CHECK, MAJORITY
 from al_assets.partitions import iteration_number
 from al_assets.storage.root import RunRoot
 
@@ -163,7 +163,12 @@ def _probe(root: RunRoot, key: str) -> str:
 
 
 def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame:
-    queued = [root.read_table("review_queue", past_key).select("item_id", "text") for past_key in keys]
+    checked = set(root.table_keys("check_queue"))
+    queued = [
+        root.read_table(name, past_key).select("item_id", "text")
+        for past_key in keys
+        for name in ("review_queue", *(["check_queue"] if past_key in checked else []))
+    ]
     stop_set = scores.filter(pl.col("role") == "stop_set").select("item_id")
     pool = root.read_table("pool", keys[-1]).select("item_id", "text").join(stop_set, on="item_id", how="semi")
     # What the raters were shown comes first: a text of the pool may have been edited since.
@@ -171,11 +176,14 @@ def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame
 
 
 def _yield(root: RunRoot, key: str) -> pl.DataFrame:
-    """Return the positive share of pool and queue by the incumbent's word and of the new labels by the experts'."""
+    """Return the positive share of pool and queue by the incumbent's word and of the new labels by the experts'.
+
+    Check items are asked to measure, after the queue is answered, and are left out.
+    """
     called = root.read_table("pseudo_labels", key).select("item_id", "label")
     asked = root.read_table("review_queue", key).filter(~pl.col("reason").is_in(HIDDEN))
     queue = asked.select("item_id").join(called, on="item_id")
-    answered = root.read_table("label_split", key).filter(pl.col("iteration") == key)
+    answered = root.read_table("label_split", key).filter(pl.col("iteration") == key, pl.col("reason") != CHECK)
     # Majorities throughout, as in the mart of the same name, whatever was adjudicated for the student.
     majorities = answered.select(MAJORITY.alias("label"))["label"].drop_nulls()
     stages = {"pool": called["label"], "queue": queue["label"], "labels": majorities}

@@ -99,15 +99,16 @@ REVIEW_QUEUE = Table(
     ("item_id",),
     item_id=Column(pl.String, "the item to label"),
     text=Column(pl.String, "as shown to raters"),
-    reason=Column(pl.String, "boundary or the name of another strategy, audit, control, gold or repeat"),
+    reason=Column(pl.String, "boundary or the name of another strategy, audit, control, check, gold or repeat"),
     pair_id=optional(pl.String, "the boundary pair it belongs to"),
     group_id=Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
-    stratum=optional(pl.String, "audit stratum"),
+    stratum=optional(pl.String, "stratum of the audit or the check"),
     stratum_size=optional(pl.Int64, "items of the pool in that stratum"),
     inclusion_probability=optional(
         pl.Float64,
-        "audit: n_h / N_h; control: chance over both draws; others: chance to be drawn, given the strategy's order "
-        "and what earlier parts of the queue had taken, 1 is certain; null: not recorded",
+        "audit: n_h / N_h; control: chance over both draws; check: chance to be in the stop set and drawn; others: "
+        "chance to be drawn, given the strategy's order and what earlier parts of the queue had taken, 1 is certain; "
+        "null: not recorded",
     ),
     rank=optional(pl.Int64, "place in the strategy's own order, from 0; null where chance decides"),
     p_positive=optional(pl.Float64, "the incumbent's score when it was chosen"),
@@ -119,6 +120,17 @@ REVIEW_QUEUE = Table(
     similarity=optional(pl.Float64, "cosine to the partner, -1 to 1"),
     mixing=optional(pl.Float64, "0 (one label only) to 1 (half and half) in the pair's joint neighbourhood"),
     revision=Column(pl.Int64, "0 when the iteration was first curated, +1 with each reselect"),
+)
+CHECK_QUEUE = Table(
+    "check_queue",
+    ("item_id",),
+    item_id=Column(pl.String, "the item to label, of the stop set"),
+    text=Column(pl.String, "as shown to raters"),
+    stratum=Column(pl.String, "what student and incumbent call it"),
+    stratum_size=Column(pl.Int64, "items of the pool that the stratum stands for: its share of the stop set, scaled"),
+    inclusion_probability=Column(pl.Float64, "chance to be in the stop set and then to be drawn from the stratum"),
+    p_positive=Column(pl.Float64, "the incumbent's score when it was drawn"),
+    called=Column(pl.String, "positive or negative: the incumbent's label then"),
 )
 WHY_QUEUED = (
     "rank", "p_positive", "called", "cluster", "cell", "partner_item", "partner_cluster", "similarity", "mixing",

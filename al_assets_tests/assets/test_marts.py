@@ -182,6 +182,8 @@ def test_curation_yield_follows_positives_from_the_pool_to_the_labels(tmp_path: 
         (1, "a", "0000", "ann", "positive", "boundary"),
         (2, "c", "0000", "ann", "positive", "boundary"),
         (3, "c", "0000", "ben", "negative", "boundary"),
+        # Asked to measure, which is no yield of curation.
+        (8, "f", "0000", "ann", "positive", "check"),
     ]
     top = votes((4, "b", "0000", "ann", "positive", "audit"), stratum="top", stratum_size=2)
     rest = votes(
@@ -322,6 +324,7 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     hidden = [{"item_id": "e", "reason": "gold"}, {"item_id": "f", "reason": "repeat"}]
     write(root, "review_queue", "0000", {"item_id": "a"}, {"item_id": "b"}, {"item_id": "c"}, *hidden)
     write(root, "review_queue", "0001", {"item_id": "d"})
+    write(root, "check_queue", "0000", {"item_id": "g"})
     cast = votes(
         (1, "a", "0000", "ann", "positive", "audit"),
         (2, "a", "0000", "ben", "positive", "audit"),
@@ -348,7 +351,8 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     first, second = mart("loop_history", root)
     assert first == {
         "iteration": "0000", "incumbent": "llm0", "incumbent_from": None,
-        "queued_items": 3, "hidden_items": 2, "labelled_items": 1, "labelled_so_far": 1, "votes_so_far": 3,
+        "queued_items": 4, "check_items": 1, "hidden_items": 2,
+        "labelled_items": 1, "labelled_so_far": 1, "votes_so_far": 3,
         "expert_kappa": 0.8, "expert_kappa_low": 0.7, "expert_kappa_high": 0.9,
         "student_kappa": 0.4, "student_kappa_low": 0.3, "student_kappa_high": 0.5,
         "parity_difference": -0.4, "parity_difference_low": -0.5, "parity_difference_high": -0.3,
@@ -361,7 +365,8 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     known = {name: value for name, value in second.items() if value is not None}
     assert known == {
         "iteration": "0001", "incumbent": "checkpoint", "incumbent_from": "0000",
-        "queued_items": 1, "hidden_items": 0, "labelled_items": 1, "labelled_so_far": 2, "votes_so_far": 4,
+        "queued_items": 1, "check_items": 0, "hidden_items": 0,
+        "labelled_items": 1, "labelled_so_far": 2, "votes_so_far": 4,
     }  # fmt: skip
 
 

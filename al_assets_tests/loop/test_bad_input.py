@@ -14,7 +14,7 @@ import pytest
 from al_assets.automation.requests import decide, explained
 from al_assets.automation.state import Action, Occasion
 from al_assets.partitions import Job
-from al_assets_tests.support.small_loop import HALVES, RATERS, MakeLoop, SmallLoop, failure, pool_rows
+from al_assets_tests.support.small_loop import JOB_TABLES, RATERS, MakeLoop, SmallLoop, failure, pool_rows
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ NOWHERE = "models/nowhere"
 
 def curate(loop: SmallLoop) -> dg.ExecuteInProcessResult:
     # Without the marts, which have nothing to do with it and take half the time.
-    return loop.run("curate", "0000", selection=HALVES[Job.CURATE])
+    return loop.run("curate", "0000", selection=JOB_TABLES[Job.CURATE])
 
 
 def materialized(loop: SmallLoop) -> set[str]:

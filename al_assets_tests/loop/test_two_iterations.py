@@ -14,7 +14,7 @@ from al_assets.report.iteration_tables import read_tables
 from al_assets.storage.root import data_version
 from al_assets.tables import TABLES
 from al_assets_tests.support.loop_journal import Journal
-from al_assets_tests.support.small_loop import HALVES, MakeLoop, SmallLoop, failure
+from al_assets_tests.support.small_loop import JOB_TABLES, MakeLoop, SmallLoop, failure
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ GAINS = ("student_gain", "gain_from_ranking", "gain_from_threshold")
 
 
 def test_every_table_is_there_for_both_iterations_and_as_declared(journal: Journal) -> None:
-    for name in (*HALVES[Job.CURATE], *HALVES[Job.LEARN]):
+    for name in (*JOB_TABLES[Job.CURATE], *JOB_TABLES[Job.LEARN]):
         assert journal.loop.root.table_keys(name) == list(KEYS)
         for key in KEYS:
             TABLES[name].check(journal.loop.root.read_table(name, key))
@@ -129,9 +129,9 @@ def test_the_same_start_gives_the_same_queue_bit_for_bit(
     roots = [RunRoot(str(curated_folder / "runs" / "strongly_negative"))]
     for name in ("second", "third"):
         loop = make_loop(name)
-        assert loop.run("curate", "0000", selection=HALVES[Job.CURATE]).success
+        assert loop.run("curate", "0000", selection=JOB_TABLES[Job.CURATE]).success
         roots.append(loop.root)
-    for name in HALVES[Job.CURATE]:
+    for name in JOB_TABLES[Job.CURATE]:
         files = [Path(root.table_path(name, "0000").path).read_bytes() for root in roots]
         assert files[0] == files[1] == files[2], name
     assert roots[0].read_table("review_queue", "0000").height == 40

@@ -1,7 +1,7 @@
 -- description: How curation enriches positives: their share in the pool, in the queue and among the labels, by reason.
 -- source pseudo_labels: what the incumbent calls each item of the pool
 -- source review_queue: what was asked, and why; hidden gold and repeats are left out, curation did not choose them
--- source stg_item_labels: what the experts answered
+-- source stg_item_labels: what the experts answered; check items are left out, they are asked to measure
 -- column iteration: the iteration
 -- column stage: pool, queue or labels
 -- column basis: whose word it is: pseudo-labels, audit estimate (experts' votes on the audit of this iteration,
@@ -73,7 +73,7 @@ labelled as (
         count(*) as items,
         count_if(label) as positives
     from stg_item_labels
-    where label is not null
+    where label is not null and reason <> 'check'
     group by grouping sets ((iteration), (iteration, reason))
 ),
 

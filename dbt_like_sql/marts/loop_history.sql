@@ -1,12 +1,14 @@
 -- description: The course of the loop: one row per iteration with its labels, agreement, threshold and verdict.
 -- source incumbent_model: who labelled the pool in the iteration
 -- source review_queue: what the experts were asked
+-- source check_queue: what they were asked after training, before the report; empty without check items
 -- source stg_item_labels: what they answered, counted as of now
 -- source kappa_report: what the report found when it was made
 -- column iteration: the iteration
 -- column incumbent: who labelled the pool: llm0 or checkpoint
 -- column incumbent_from: iteration whose student that is; null for LLM-0
 -- column queued_items: items asked for in the iteration, hidden gold and repeats aside
+-- column check_items: of them, check items, asked after training
 -- column hidden_items: gold and repeats hidden in its queue
 -- column labelled_items: of them, items with a decisive vote
 -- column labelled_so_far: items with a decisive vote, all iterations up to this one
@@ -52,6 +54,10 @@ queued as (
     group by iteration
 ),
 
+checked as (
+    select iteration, count(*) as items from check_queue group by iteration
+),
+
 labelled as (
     select
         iteration,
@@ -83,7 +89,8 @@ select
     iterations.iteration,
     incumbent_model.kind as incumbent,
     incumbent_model.promoted_from as incumbent_from,
-    coalesce(queued.items, 0)::bigint as queued_items,
+    (coalesce(queued.items, 0) + coalesce(checked.items, 0))::bigint as queued_items,
+    coalesce(checked.items, 0)::bigint as check_items,
     coalesce(queued.hidden, 0)::bigint as hidden_items,
     coalesce(labelled.items, 0) as labelled_items,
     coalesce(sum(labelled.items) over so_far, 0)::bigint as labelled_so_far,
@@ -114,6 +121,7 @@ select
 from iterations
 left join incumbent_model using (iteration)
 left join queued using (iteration)
+left join checked using (iteration)
 left join labelled using (iteration)
 left join intervals using (iteration)
 window so_far as (order by iterations.iteration)

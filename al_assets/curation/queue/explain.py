@@ -8,6 +8,7 @@ import polars as pl
 
 from al_assets.curation.checks import CurationError, check_at_least, check_columns, check_item_ids
 from al_assets.curation.queue.hidden import GOLD, REPEAT
+from al_assets.curation.split import CHECK
 from al_assets.curation.strategies.registry import declared_of_reason
 from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
@@ -17,6 +18,8 @@ EXPLANATION = pl.Schema({name: REVIEW_QUEUE.schema[name] for name in WHY_QUEUED 
 _RANDOM = {
     "audit": "Audit: drawn by chance within strata of score and label, so that labels speak for the pool.",
     "control": "Control: drawn by chance alone, to compare the other picks with.",
+    CHECK: "Check: drawn by chance after training, most often where student and incumbent differ, to tell which is "
+    "better.",
     GOLD: "Hidden gold: its answer is known. The raters' answers show how well they apply the policy; none is a label.",
     REPEAT: "Hidden repeat: raters answered it before, and whether they agree with themselves shows now; no second "
     "answer is a label.",
@@ -58,8 +61,8 @@ def why_sentences(row: Mapping[str, Any]) -> list[str]:
     """Return why an item was queued, in short sentences; ranks count from 1.
 
     The chance that is named has a meaning of its own for each reason: in the audit it is n_h / N_h, in the control that
-    of both draws together; for all others it holds given the strategy's order and what earlier parts of the queue had
-    taken, so it says nothing about the pool.
+    of both draws together, in the check that of being in the stop set and drawn from it; for all others it holds given
+    the strategy's order and what earlier parts of the queue had taken, so it says nothing about the pool.
 
     :param row: a row of ``review_queue``; a column that is missing counts as null, which is said where it matters:
         queues of earlier releases have no explanation.
@@ -71,6 +74,8 @@ def why_sentences(row: Mapping[str, Any]) -> list[str]:
         said += _audit(row)
     elif reason == "control":
         said += _chance(row, "Counting the audit's draw and its own, its chance to become a control item was {}.")
+    elif reason == CHECK:
+        said += _check(row)
     elif reason == REPEAT:
         said += _chance(row, "Of the items whose answers were old enough, each had a chance of {}.")
     elif reason == "random":
@@ -167,6 +172,15 @@ def _audit(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"{drawn}, so each was certain to be drawn."
         return
     yield f"{drawn}, so each had a chance of {_number(chance)}."
+    yield f"Its label stands for {_number(1 / chance)} of the items that could be asked then."
+
+
+def _check(row: Mapping[str, Any]) -> Iterator[str]:
+    chance, size, stratum = (row.get(name) for name in ("inclusion_probability", "stratum_size", "stratum"))
+    if chance is None or size is None:
+        yield from _chance(row, "Its chance to be drawn was {}.")
+        return
+    yield f"Its stratum '{stratum}' stands for {size} items of the pool; each had a chance of {_number(chance)}."
     yield f"Its label stands for {_number(1 / chance)} of the items that could be asked then."
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, Select, select
 
 from al_assets import tables
+from al_assets.curation.split import CHECK
 from al_assets.storage.ledger import queries
 from al_assets.storage.ledger.adjudications import adjudications_query
 from al_assets.storage.ledger.labels import changed_labels, join_retests, read_labels
@@ -181,15 +182,21 @@ class LedgerReader:
         with self._store.read() as connection:
             return queries.watermark_of(connection, self.policy_name)
 
-    def progress(self, iteration: str, votes_per_item: int) -> Progress:
-        """Count how far the labelling of an iteration has come; an unpublished one has nothing queued."""
+    def progress(self, iteration: str, votes_per_item: int, *, check: bool | None = None) -> Progress:
+        """Count how far the labelling of an iteration has come; an unpublished one has nothing queued.
+
+        :param check: True counts its check items alone, False all others.
+        """
         queued = select(QUEUE.c.item_id, QUEUE.c.published_at).where(
             QUEUE.c.policy == self.policy_name, QUEUE.c.iteration == iteration
         )
+        if check is not None:
+            queued = queued.where((QUEUE.c.reason == CHECK) == check)
         with self._as_of([iteration], None) as (connection, part):
             items = [tuple(row) for row in connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position))]
             given = queries.votes_query(("item_id", "rater", "label", "recorded_at"), queries.given(part))
-            answers = [tuple(row) for row in connection.execute(given)]
+            counted = {item_id for item_id, _ in items}
+            answers = [tuple(row) for row in connection.execute(given) if row.item_id in counted]
             repeats = queries.repeat_raters(connection, self.policy_name, iteration)
             raters = self._raters(connection)
         return count_progress(iteration, votes_per_item, items, answers, raters, part.watermark, repeats)
