@@ -121,7 +121,7 @@ def test_a_figure_without_a_scope_is_that_of_the_evaluation_items(tables: Iterat
 
 def test_votes_that_changed_since_the_report_are_noticed(tables: IterationTables) -> None:
     flipped = tables.votes.with_columns(
-        label=pl.when(pl.col("seq") % 5 == 0).then(pl.lit("positive")).otherwise("label")
+        first_label=pl.when(pl.col("seq") % 5 == 0).then(pl.lit("positive")).otherwise("first_label")
     )
     found = explain_figure(replace(tables, votes=flipped), "expert_expert_kappa", "loop")
     assert found.matches is False

@@ -14,13 +14,16 @@ to .81. Two answers to that stand beside kappa:
 """
 
 from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.kappa import Floats, Panel, ratio
+from al_assets.agreement.core.kappa import Floats, ratio
 
 ALPHA = "alpha_with_undecided"
+EXPERTS = "expert_expert_kappa"
 WORST, BEST = "worst", "best"
 _THREE = 3
 
@@ -31,27 +34,35 @@ class UndecidedPanel:
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN missing or undecided.
     :param undecided_by: the same shape, whether a rater could not decide.
     :param models: name -> shape (items,) labels of a model, 1 or 0; each adds <name>_expert_kappa_worst and _best.
-    :raises ValueError: the shapes differ, or a rater both decided an item and did not.
+    :raises ValueError: the shapes differ, a rater both decided an item and did not, or a model lacks a label.
     """
 
     def __init__(
         self, votes: Floats, undecided_by: NDArray[np.bool_], models: Mapping[str, Floats] | None = None
     ) -> None:
-        _check(votes, undecided_by)
-        self._kinds = answer_counts(votes, undecided_by)
-        # Of votes that nobody decided no way to decide them is nearer than another.
+        _check(votes, undecided_by, models or {})
+        # Of answers that nobody decided no way to decide them is nearer than another.
         self._decided = not bool(np.isnan(votes).all())
-        self._bounds: dict[str, tuple[str, Panel]] = {}
+        answered = ~np.isnan(votes) | undecided_by
+        shared = answered & (answered.sum(axis=1) >= 2)[:, None]
+        pairs = list(combinations(range(votes.shape[1]), 2))
+        self._left, self._right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        parts: dict[str, Floats] = {"pairs": (shared[:, self._left] & shared[:, self._right]).astype(np.float64)}
         for end in (WORST, BEST):
-            self._bounds[f"expert_expert_kappa_{end}"] = (
-                "expert_expert_kappa",
-                Panel(filled(votes, undecided_by, end)),
-            )
+            decided = np.where(shared, filled(votes, undecided_by, end), np.nan)
+            positive, negative = (decided == 1).sum(axis=1), (decided == 0).sum(axis=1)
+            parts[f"{EXPERTS}_{end}"] = _sides(decided, positive * negative)
             for name, labels in (models or {}).items():
                 said = labels if end == BEST else 1 - labels
-                decided = np.where(undecided_by, said[:, None], votes)
-                kappa = f"{name}_expert_kappa"
-                self._bounds[f"{kappa}_{end}"] = (kappa, Panel(decided, {name: labels}))
+                decided = np.where(shared, np.where(undecided_by, said[:, None], votes), np.nan)
+                differing = np.abs(decided - labels[:, None])
+                parts[f"{name}_expert_kappa_{end}"] = _sides(decided, np.nansum(differing, axis=1))
+        for name, labels in (models or {}).items():
+            parts[name] = np.where(shared.any(axis=1)[:, None], np.stack([labels, 1 - labels], axis=1), 0.0)
+        parts[ALPHA] = answer_counts(votes, undecided_by)
+        self._models = tuple(models or {})
+        self._widths = {name: part.shape[1] for name, part in parts.items()}
+        self._features = np.concatenate(list(parts.values()), axis=1)
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
         """Return each figure for each weighting.
@@ -60,10 +71,38 @@ class UndecidedPanel:
         :return: alpha_with_undecided, expert_expert_kappa_worst, ..._best and those of each model -> shape (batch,);
             NaN where a figure is undefined, as every bound is while nobody decided an item.
         """
-        figures = {ALPHA: alpha_of_three(weights @ self._kinds)}
-        for name, (kappa, panel) in self._bounds.items():
-            figures[name] = panel.kappas(weights)[kappa] if self._decided else np.full(len(weights), np.nan)
+        ends = np.cumsum(list(self._widths.values()))[:-1]
+        sums = dict(zip(self._widths, np.split(weights @ self._features, ends, axis=1), strict=True))
+        figures = {ALPHA: alpha_of_three(sums[ALPHA])}
+        for end in (WORST, BEST):
+            differing, positive, negative = _of_sides(sums[f"{EXPERTS}_{end}"])
+            p, q = ratio(positive, positive + negative), ratio(negative, positive + negative)
+            chance = p[:, self._left] * q[:, self._right] + q[:, self._left] * p[:, self._right]
+            figures[f"{EXPERTS}_{end}"] = self._kappa(differing, sums["pairs"], chance)
+            for name in self._models:
+                differing, positive, negative = _of_sides(sums[f"{name}_expert_kappa_{end}"])
+                called = ratio(sums[name], sums[name].sum(axis=1, keepdims=True))
+                shares = called[:, :1] * negative + called[:, 1:] * positive
+                items = positive + negative
+                figures[f"{name}_expert_kappa_{end}"] = self._kappa(differing, items, ratio(shares, items))
         return figures
+
+    def _kappa(self, differing: Floats, items: Floats, chance: Floats) -> Floats:
+        """Return kappa pooled over pairs, 1 - differing / sum n (1 - Pe), as in ``kappa.Panel``."""
+        if not self._decided:
+            return np.full(len(differing), np.nan)
+        # Who answered nothing shares no item with anybody.
+        return 1 - ratio(differing, (items * np.nan_to_num(chance)).sum(axis=1))
+
+
+def _sides(decided: Floats, differing: NDArray[Any]) -> Floats:
+    """Return pairs that differ, and each rater's positive and negative answers: shape (items, 1 + 2 raters)."""
+    return np.concatenate([differing[:, None], decided == 1, decided == 0], axis=1).astype(np.float64)
+
+
+def _of_sides(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    raters = (sums.shape[1] - 1) // 2
+    return sums[:, 0], sums[:, 1 : 1 + raters], sums[:, 1 + raters :]
 
 
 def filled(votes: Floats, undecided_by: NDArray[np.bool_], end: str) -> Floats:
@@ -100,7 +139,7 @@ def answer_counts(votes: Floats, undecided_by: NDArray[np.bool_]) -> Floats:
     counts = np.stack([(votes == 1).sum(axis=1), (votes == 0).sum(axis=1), undecided_by.sum(axis=1)], axis=1)
     total = counts.sum(axis=1)
     discordance = 2 * _unlike_pairs(counts.astype(np.float64)) / np.maximum(total - 1, 1)
-    return np.concatenate([counts, discordance[:, None]], axis=1) * (total >= 2)[:, None]
+    return np.asarray(np.concatenate([counts, discordance[:, None]], axis=1) * (total >= 2)[:, None])
 
 
 def alpha_of_three(sums: Floats) -> Floats:
@@ -116,10 +155,13 @@ def _unlike_pairs(counts: Floats) -> Floats:
     return np.asarray(positive * negative + positive * undecided + negative * undecided)
 
 
-def _check(votes: Floats, undecided_by: NDArray[np.bool_]) -> None:
+def _check(votes: Floats, undecided_by: NDArray[np.bool_], models: Mapping[str, Floats]) -> None:
     if undecided_by.shape != votes.shape:
         raise ValueError(f"undecided_by: shape {undecided_by.shape}; expected that of the votes, {votes.shape}")
     both = undecided_by & ~np.isnan(votes)
     if both.any():
         item, rater = (int(place) for place in np.argwhere(both)[0])
         raise ValueError(f"undecided_by: rater {rater} decided item {item} and could not; give one answer for each")
+    for name, labels in models.items():
+        if labels.shape != votes.shape[:1] or not bool(np.isin(labels, (0.0, 1.0)).all()):
+            raise ValueError(f"models[{name!r}]: expected a label, 1 or 0, for each of {len(votes)} items")

@@ -87,7 +87,7 @@ def test_whatever_was_meant_lies_between_the_bounds(raters: int, share: float) -
         model = (np.nanmean(np.where(np.isnan(whole), 0.5, whole), axis=1) > 0.5).astype(np.float64)
         truth, found = panel(whole, {"model": model}), _figures(votes, undecided_by, model)
         for kappa in (EXPERTS, MODEL):
-            assert found[f"{kappa}_worst"] <= truth[kappa] <= found[f"{kappa}_best"]
+            assert found[f"{kappa}_worst"] - 1e-12 <= truth[kappa] <= found[f"{kappa}_best"] + 1e-12
 
 
 def test_cannot_decide_on_hard_items_flatters_and_the_bounds_hold_the_truth() -> None:
@@ -104,7 +104,7 @@ def test_cannot_decide_on_hard_items_flatters_and_the_bounds_hold_the_truth() ->
         truth, decisive = panel(whole, {"model": model}), panel(votes, {"model": model})
         found = _figures(votes, undecided_by, model)
         for kappa in (EXPERTS, MODEL):
-            assert found[f"{kappa}_worst"] <= truth[kappa] <= found[f"{kappa}_best"]
+            assert found[f"{kappa}_worst"] - 1e-12 <= truth[kappa] <= found[f"{kappa}_best"] + 1e-12
             lifted.append(decisive[kappa] - truth[kappa])
         assert 0.04 < undecided_by.mean() < 0.12
         assert found["alpha_with_undecided"] < decisive["krippendorff_alpha"]
@@ -159,3 +159,16 @@ def test_answers_that_contradict_themselves_are_refused() -> None:
         UndecidedPanel(votes, np.zeros((2, 1), dtype=np.bool_))
     with pytest.raises(ValueError, match="undecided_by: rater 0 decided item 1 and could not"):
         UndecidedPanel(votes, np.array([[False, True], [True, False]]))
+    with pytest.raises(ValueError, match=r"models\['llm'\]: expected a label, 1 or 0, for each of 2 items"):
+        UndecidedPanel(votes, np.isnan(votes), {"llm": np.array([1.0, NAN])})
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_bounds_are_the_kappas_of_the_votes_filled_in(seed: int) -> None:
+    _, votes, undecided_by, model = _hidden(seed, items=60, raters=4, missing=0.4)
+    found = _figures(votes, undecided_by, model)
+    for end, said in ((BEST, model), (WORST, 1 - model)):
+        among = panel(filled(votes, undecided_by, end))
+        assert found[f"{EXPERTS}_{end}"] == pytest.approx(among[EXPERTS], abs=1e-12)
+        against = panel(np.where(undecided_by, said[:, None], votes), {"model": model})
+        assert found[f"{MODEL}_{end}"] == pytest.approx(against[MODEL], abs=1e-12)
