@@ -1,25 +1,36 @@
-"""review_queue: what the experts are asked in this iteration, published once and never taken back."""
+"""What the experts are asked in an iteration, published once and never taken back.
+
+review_queue is asked before training, check_queue after it and before the report, where the policy wants that.
+"""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS, labelled_items
+from al_assets.agreement.population.student_threshold import choose_threshold
+from al_assets.agreement.population.thresholds import labels_at
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
 from al_assets.assets.resource import LoopResource
-from al_assets.assets.round_inputs import draw_seed, history_of, reference_scores, round_settings, sides_of
+from al_assets.assets.round_inputs import draw_seed, history_of, not_to_ask, reference_scores, round_settings, sides_of
 from al_assets.config import SelectionSettings
+from al_assets.config.review import ReviewSettings
 from al_assets.curation import round as curation
+from al_assets.curation.queue.check import draw_check
 from al_assets.curation.queue.explain import why_table
 from al_assets.curation.queue.hidden import GOLD, HIDDEN, REPEAT, draw_gold, draw_repeats, hidden_count, mix_hidden
+from al_assets.curation.queue.review_queue import askable
 from al_assets.curation.split import CHECK
 from al_assets.curation.strategies.registry import needs_reference, needs_vectors
-from al_assets.partitions import Job
+from al_assets.partitions import Job, next_key
+from al_assets.report.iteration_tables import calibration_rules
 from al_assets.review.hidden_items import load_gold
-from al_assets.tables import REVIEW_QUEUE
+from al_assets.tables import CHECK_QUEUE, REVIEW_QUEUE
 
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
@@ -146,3 +157,122 @@ def _hidden_metadata(published: pl.DataFrame, settings: SelectionSettings) -> di
         if count:
             said[f"hidden_{reason}"] = f"{found} of {count} wanted{_SHORT[reason] if found < count else ''}"
     return said
+
+
+@loop_asset(
+    "experts",
+    {"sqlalchemy"},
+    Declaration(
+        CHECK_QUEUE,
+        Job.LEARN,
+        depends_on=lambda policy: [str(policy.stopping.check_items)],
+        wanted=lambda policy: policy.stopping.check_items > 0,
+    ),
+)
+def check_queue(
+    context: dg.AssetExecutionContext,
+    loop: LoopResource,
+    pool: pl.DataFrame,
+    incumbent_model: pl.DataFrame,
+    expert_labels: pl.DataFrame,
+    label_split: pl.DataFrame,
+    sft_checkpoint: pl.DataFrame,
+    evaluation_scores: pl.DataFrame,
+) -> TableOutput:
+    """Items asked after training where student and incumbent differ, to measure there which of them is better.
+
+    They join the iteration's published queue, once: made again it holds those published, and an iteration that was
+    reported without any gets none afterwards.
+    """
+    key = context.partition_key
+    with loop.ledger() as ledger:
+        published = ledger.queue(key).filter(reason=CHECK)
+        overtaken = max(ledger.iterations()) > key
+    said = "published before"
+    if published.is_empty() and (overtaken or loop.root.has_table("kappa_report", key)):
+        said = "none: the iteration was reported without"
+    elif published.is_empty():
+        stop_set, items_askable = _stop_set(loop, key, pool, evaluation_scores)
+        stop_set, known = _called(loop, stop_set, expert_labels, label_split, evaluation_scores)
+        wanted = loop.policy.stopping.check_items
+        drawn = draw_check(stop_set, known, wanted=wanted, askable=items_askable, seed=draw_seed(loop.policy, key))
+        said = f"drawn now, of {stop_set.height} items of the stop set that were not asked before"
+        if not drawn.is_empty():
+            selected_by = {
+                "labeler": incumbent_model["fingerprint"][0],
+                "student": sft_checkpoint["fingerprint"][0],
+            }
+            with loop.ledger() as ledger:
+                published = ledger.publish(key, _questions(drawn), selected_by, append=True).filter(reason=CHECK)
+    frame = CHECK_QUEUE.check(published.select(CHECK_QUEUE.schema.names()))
+    strata = frame.group_by("stratum").agg(
+        pl.len().alias("items"),
+        pl.col("stratum_size").first().alias("items of the pool"),
+        pl.col("inclusion_probability").first().alias("chance"),
+    )
+    return table_output(frame, {"items": frame.height, "draw": said, "strata": table(strata.sort("stratum"))})
+
+
+def _stop_set(loop: LoopResource, key: str, pool: pl.DataFrame, scores: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return the scored items of the stop set that may be asked, and how many of the pool may be."""
+    left = askable(pool, not_to_ask(loop, next_key(key), pool))
+    scored = scores.filter(role="stop_set").select("item_id", "p_student", "p_incumbent", incumbent="incumbent_label")
+    return left.select("item_id", "text").join(scored, on="item_id"), left.height
+
+
+def _called(
+    loop: LoopResource, stop_set: pl.DataFrame, votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the stop set with what the student calls each item, as the report would, and the answers so far.
+
+    :return: the stop set with the column student; student, incumbent, positive_share of the items drawn at random.
+    """
+    items = labelled_items(votes, split, scores)
+    expected = loop.policy.policy.expected_prevalence
+    threshold = choose_threshold(items, scores, expected, rules=calibration_rules(loop.policy)).threshold
+    known = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS) & (items.decisive > 0))
+    answers = {
+        "student": labels_at(known.p_student, threshold) == 1,
+        "incumbent": known.incumbent == 1,
+        "positive_share": known.positive_share,
+    }
+    return stop_set.with_columns(student=pl.col("p_student") >= threshold), pl.DataFrame(answers)
+
+
+def _questions(drawn: pl.DataFrame) -> pl.DataFrame:
+    """Return the items as rows of a queue."""
+    rows = drawn.with_columns(reason=pl.lit(CHECK), group_id=pl.col("item_id"))
+    return pl.concat([REVIEW_QUEUE.empty().drop("revision"), rows], how="diagonal")
+
+
+def share_needed(review: ReviewSettings) -> float:
+    """Return which share of the items has to be answered before a round may be learnt from or reported."""
+    return 1.0 if review.deadline_hours is None else review.deadline_coverage
+
+
+def require_check_votes(loop: LoopResource, key: str, votes: pl.DataFrame) -> None:
+    """Refuse to report an iteration whose check items are not answered in the votes that the report would rest on.
+
+    An iteration that has a report already may be reported again as it is.
+
+    :param votes: expert_labels of the iteration.
+    :raises dagster.Failure: check items are asked for and were not drawn, or too few are answered in ``votes``.
+    """
+    wanted, review = loop.policy.stopping.check_items, loop.policy.review
+    if not wanted or loop.root.has_table("kappa_report", key):
+        return
+    if not loop.root.has_table(CHECK_QUEUE.name, key):
+        raise dg.Failure(
+            f"kappa_report of {key}: stopping.check_items is {wanted}, and no check items were drawn yet; "
+            f"run the job 'learn' for {key}, have the items answered, then run 'report'",
+            allow_retries=False,
+        )
+    asked = loop.root.read_table(CHECK_QUEUE.name, key)["item_id"]
+    answers = votes.filter(pl.col("item_id").is_in(asked.implode())).group_by("item_id").agg(pl.n_unique("rater"))
+    complete = answers.filter(pl.col("rater") >= review.votes_per_item).height
+    if complete < share_needed(review) * len(asked):
+        raise dg.Failure(
+            f"kappa_report of {key}: {complete} of {len(asked)} check items have {review.votes_per_item} votes in "
+            "expert_labels; wait for the raters, then run the job 'report', which reads their votes first",
+            allow_retries=False,
+        )

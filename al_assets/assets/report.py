@@ -11,9 +11,9 @@ from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.report import ReportSettings, agreement_report
 from al_assets.agreement.stopping.conclusion import Conclusion
 from al_assets.agreement.stopping.rules import StoppingRules
-from al_assets.assets.check_items import require_check_votes
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
+from al_assets.assets.queue import require_check_votes
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import successor
 from al_assets.partitions import FIRST_KEY, Job, next_key

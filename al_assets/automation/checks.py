@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.figures import figure_of
-from al_assets.assets.check_items import share_needed
 from al_assets.assets.loop_assets import ITERATIONS
+from al_assets.assets.queue import share_needed
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.split import FINE_TUNING

@@ -14,8 +14,8 @@ import yaml
 from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 import al_assets.assets
-from al_assets.assets.check_items import check_queue
 from al_assets.assets.loop_assets import loop_assets
+from al_assets.assets.queue import check_queue
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.jobs import tables_of_jobs
 from al_assets.automation.requests import run_request
