@@ -50,7 +50,6 @@ def loop_status(loop: LoopResource) -> Status:
         return Status(policy.policy.name, None, step.action.value, explained(step), instance=instance_name)
     with loop.ledger() as ledger:
         progress = ledger.progress(state.current.key, policy.review.votes_per_item)
-    check = state.current.check
     return Status(
         policy.policy.name,
         state.current.key,
@@ -58,8 +57,8 @@ def loop_status(loop: LoopResource) -> Status:
         explained(step),
         queued=progress.queued,
         complete=progress.complete,
-        check_items=check.queued,
-        check_complete=check.complete,
+        check_items=progress.check_queued,
+        check_complete=progress.check_complete,
         votes=progress.votes,
         open_items={rater: len(items) for rater, items in progress.open_items.items()},
         reports=[

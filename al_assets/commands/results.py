@@ -78,6 +78,7 @@ def plan(
         budget=selection.budget,
         audit=selection.shares.audit,
         evaluation_share=settings.split.evaluation_share,
+        check_items=settings.stopping.check_items,
         hidden_share=selection.gold_share + selection.repeat_share,
         parity_margin=settings.stopping.parity_margin,
         min_gain=settings.stopping.min_gain,

@@ -131,6 +131,7 @@ CHECK_QUEUE = Table(
     inclusion_probability=Column(pl.Float64, "chance to be in the stop set and then to be drawn from the stratum"),
     p_positive=Column(pl.Float64, "the incumbent's score when it was drawn"),
     called=Column(pl.String, "positive or negative: the incumbent's label then"),
+    revision=Column(pl.Int64, "the revision of the iteration's queue with which it was published"),
 )
 WHY_QUEUED = (
     "rank", "p_positive", "called", "cluster", "cell", "partner_item", "partner_cluster", "similarity", "mixing",

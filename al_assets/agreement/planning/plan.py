@@ -35,6 +35,7 @@ class PlanSettings:
     :param raters: experts who share the work; each item gets ``votes_per_item`` of their votes.
     :param budget: items a round; ``audit`` is the share of it drawn at random and always held out.
     :param evaluation_share: share of the other items that is held out.
+    :param check_items: asked after training, on top of the budget.
     :param hidden_share: hidden gold and repeats on top of the budget, as a share of it; they cost votes too.
     :param seconds_per_vote: reading and answering one item, pauses included.
     :param price_per_hour: of an expert, in any currency.
@@ -52,6 +53,7 @@ class PlanSettings:
     budget: int = 120
     audit: float = 0.25
     evaluation_share: float = 0.3
+    check_items: int = 0
     hidden_share: float = 0.0
     parity_margin: float = 0.05
     min_gain: float = 0.05
@@ -121,9 +123,13 @@ class PanelPlan:
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """What the next round costs."""
+    """What the next round costs.
+
+    :param items: of them ``check_items`` asked after training; hidden ones are not among them, but their votes are.
+    """
 
     items: int
+    check_items: int
     votes: int
     hours: float
     hours_per_rater: float
@@ -153,18 +159,23 @@ def plan(settings: PlanSettings | None = None, reports: Mapping[str, pl.DataFram
     _check(given)
     history = [(key, (reports or {})[key]) for key in sorted(reports or {})]
     used, assumptions = _measured(given, history)
-    # Rounded first, because 1.1 of 120 items is a hair above 132 in binary.
-    votes = ceil(round(used.budget * (1 + used.hidden_share), 6)) * used.votes_per_item
-    hours = votes * used.seconds_per_vote / 3_600
     return LabelPlan(
         _evaluation(used, history),
         _audit(used, history),
         _parity(used, history),
         _panel(used, history),
-        RoundPlan(used.budget, votes, hours, hours / used.raters, hours * used.price_per_hour),
+        _round(used),
         expected_gain(history, used.budget),
         assumptions,
     )
+
+
+def _round(used: PlanSettings) -> RoundPlan:
+    # Rounded first, because 1.1 of 120 items is a hair above 132 in binary.
+    votes = (ceil(round(used.budget * (1 + used.hidden_share), 6)) + used.check_items) * used.votes_per_item
+    hours = votes * used.seconds_per_vote / 3_600
+    items, price = used.budget + used.check_items, hours * used.price_per_hour
+    return RoundPlan(items, used.check_items, votes, hours, hours / used.raters, price)
 
 
 def _measured(
@@ -284,7 +295,7 @@ def _check(given: PlanSettings) -> None:
     for name, lowest in least.items():
         if getattr(given, name) < lowest:
             raise ValueError(f"{name}: {getattr(given, name)}; expected at least {lowest}")
-    for name in ("seconds_per_vote", "price_per_hour", "hidden_share"):
+    for name in ("seconds_per_vote", "price_per_hour", "hidden_share", "check_items"):
         if getattr(given, name) < 0:
             raise ValueError(f"{name}: {getattr(given, name):g}; expected a number of at least 0")
     if given.raters < given.votes_per_item:
@@ -298,6 +309,7 @@ def plan_lines(answers: LabelPlan) -> list[str]:
     """Return a plan as plain lines: answers first, then what they rest on."""
     evaluation, audit, work = answers.evaluation, answers.audit, answers.next_round
     now = "no interval yet" if evaluation.half_width_now is None else f"now ±{decimal(evaluation.half_width_now, 3)}"
+    check = f" ({work.check_items} of them check items)" if work.check_items else ""
     lines = [
         f"Evaluation: {evaluation.items} items ({evaluation.votes} votes) give expert-expert kappa to "
         f"±{evaluation.half_width:g}; {evaluation.labelled} are labelled ({now}), {evaluation.further} more take about "
@@ -307,7 +319,7 @@ def plan_lines(answers: LabelPlan) -> list[str]:
         + f"; {audit.labelled} are labelled.",
         f"Parity: {answers.parity.text}.",
         f"Plateau: {answers.panel.text}.",
-        f"Next round: {work.items} items, {work.votes} votes, {decimal(work.hours, 1)} hours of experts' time "
+        f"Next round: {work.items} items{check}, {work.votes} votes, {decimal(work.hours, 1)} hours of experts' time "
         f"({decimal(work.hours_per_rater, 1)} each), cost {work.cost:.0f}.",
         f"Expected gain of the next round: {answers.gain.text}.",
         *_price_of_gain(answers),

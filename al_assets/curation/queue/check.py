@@ -39,8 +39,8 @@ def draw_check(
     :param known: student, incumbent, positive_share: items drawn at random that experts have answered.
     :param wanted: items to draw; all are drawn if there are no more.
     :param askable: items of the pool that may be asked, which the stop set stands for.
-    :return: columns of ``check_queue``. A stratum's size is scaled from the stop set to the pool, and the chance of an
-        item is that of being in the stop set times that of being drawn from it.
+    :return: columns of ``check_queue`` but the revision. The size of a stratum is scaled from the stop set to the pool,
+        and the chance of an item is that of being in the stop set times that of being drawn from it.
     :raises CurationError: a column or label is missing, an item repeats, or a number is out of range.
     """
     check_columns(stop_set, "stop_set", ("item_id", "text", "student", "incumbent", "p_incumbent"))
@@ -55,12 +55,12 @@ def draw_check(
         )
     items = stop_set.sort("item_id")
     if items.is_empty():
-        return CHECK_QUEUE.empty()
+        return CHECK_QUEUE.empty().drop("revision")
     plan = _plan(items, known, min(wanted, items.height))
     generator = np.random.default_rng((seed, 5))
     rows = generator.permutation(plan.draw(generator))
     scale = askable / items.height
-    drawn = items[rows].select(
+    return items[rows].select(
         "item_id",
         "text",
         pl.Series("stratum", plan.names[plan.member[rows]].tolist()),
@@ -69,7 +69,6 @@ def draw_check(
         p_positive="p_incumbent",
         called=pl.when("incumbent").then(pl.lit("positive")).otherwise(pl.lit("negative")),
     )
-    return CHECK_QUEUE.check(drawn)
 
 
 def _plan(items: pl.DataFrame, known: pl.DataFrame, budget: int) -> StrataPlan:

@@ -180,7 +180,8 @@ def _check(row: Mapping[str, Any]) -> Iterator[str]:
     if chance is None or size is None:
         yield from _chance(row, "Its chance to be drawn was {}.")
         return
-    yield f"Its stratum '{stratum}' stands for {size} items of the pool; each had a chance of {_number(chance)}."
+    yield f"Its stratum '{stratum}' stands for {size} items of the pool."
+    yield f"Each of them had a chance of {_number(chance)}."
     yield f"Its label stands for {_number(1 / chance)} of the items that could be asked then."
 
 

@@ -11,6 +11,7 @@ class Progress:
     """The labelling of one iteration at one watermark.
 
     :param queued: items in the queue; 0 when the iteration has not been published.
+    :param check_queued: of them check items, which are asked after training; ``check_complete`` of them are complete.
     :param complete: items with at least ``votes_per_item`` current votes by distinct raters; "undecided" is an answer.
         A repeat is asked of those only who answered the item before, so it may need fewer.
     :param decisive: items with at least ``votes_per_item`` votes that are positive or negative, repeats likewise.
@@ -26,6 +27,8 @@ class Progress:
     votes_per_item: int
     queued: int
     complete: int
+    check_queued: int
+    check_complete: int
     decisive: int
     missing: int
     votes: int
@@ -60,6 +63,7 @@ def count_progress(
     raters: Collection[str],
     watermark: int,
     repeats: Mapping[str, Collection[str]] | None = None,
+    check_items: Collection[str] = (),
 ) -> Progress:
     """Count an iteration's progress.
 
@@ -70,6 +74,7 @@ def count_progress(
     :param votes: (item_id, rater, label, recorded_at), one per item and rater, of this iteration only; none withdrawn.
     :param raters: who may vote: their open items are listed; votes of raters who have left still count.
     :param repeats: for each repeat the raters who answered it before: nobody else is asked, and no other vote counts.
+    :param check_items: which of the queue are check items.
     :raises ValueError: ``votes_per_item`` is below 1.
     """
     if votes_per_item < 1:
@@ -86,12 +91,15 @@ def count_progress(
         needed[item_id] = min(votes_per_item, len({*answers[item_id], *(set(before) & set(raters))}))
     lacking = {item_id: needed[item_id] - len(answers[item_id]) for item_id in items}
     waiting = [item_id for item_id in items if lacking[item_id] > 0]
+    check = [item_id for item_id in items if item_id in check_items]
     published = [moment for _, moment in queue]
     return Progress(
         iteration=iteration,
         votes_per_item=votes_per_item,
         queued=len(items),
         complete=len(items) - len(waiting),
+        check_queued=len(check),
+        check_complete=sum(lacking[item_id] <= 0 for item_id in check),
         decisive=sum(_decisive(answers[item_id].values()) >= needed[item_id] for item_id in items),
         missing=sum(lacking[item_id] for item_id in waiting),
         votes=len(votes),

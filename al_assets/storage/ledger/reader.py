@@ -187,19 +187,21 @@ class LedgerReader:
 
         :param check: True counts its check items alone, False all others.
         """
-        queued = select(QUEUE.c.item_id, QUEUE.c.published_at).where(
+        queued = select(QUEUE.c.item_id, QUEUE.c.published_at, QUEUE.c.reason).where(
             QUEUE.c.policy == self.policy_name, QUEUE.c.iteration == iteration
         )
         if check is not None:
             queued = queued.where((QUEUE.c.reason == CHECK) == check)
         with self._as_of([iteration], None) as (connection, part):
-            items = [tuple(row) for row in connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position))]
+            rows = connection.execute(queued.order_by(QUEUE.c.revision, QUEUE.c.position)).all()
             given = queries.votes_query(("item_id", "rater", "label", "recorded_at"), queries.given(part))
-            counted = {item_id for item_id, _ in items}
+            counted = {row.item_id for row in rows}
             answers = [tuple(row) for row in connection.execute(given) if row.item_id in counted]
             repeats = queries.repeat_raters(connection, self.policy_name, iteration)
             raters = self._raters(connection)
-        return count_progress(iteration, votes_per_item, items, answers, raters, part.watermark, repeats)
+        items = [(row.item_id, row.published_at) for row in rows]
+        of_check = {row.item_id for row in rows if row.reason == CHECK}
+        return count_progress(iteration, votes_per_item, items, answers, raters, part.watermark, repeats, of_check)
 
     def _raters(self, connection: Connection) -> tuple[str, ...]:
         return raters_of(connection, self.policy_name, self._named_raters)

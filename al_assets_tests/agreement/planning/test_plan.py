@@ -49,6 +49,9 @@ def test_cost_and_hours_are_votes_times_their_price() -> None:
     assert found.hours_per_rater == pytest.approx(0.75)
     assert found.cost == pytest.approx(225.0)
     assert plan(PlanSettings(budget=120, hidden_share=0.1)).next_round.votes == 264
+    checked = plan(PlanSettings(budget=120, hidden_share=0.1, check_items=90))
+    assert (checked.next_round.items, checked.next_round.votes) == (210, 264 + 180)
+    assert "210 items (90 of them check items), 444 votes" in _line(plan_lines(checked), "Next round")
     line = _line(
         plan_lines(plan(PlanSettings(budget=90, votes_per_item=3, raters=4, seconds_per_vote=40))), "Next round"
     )

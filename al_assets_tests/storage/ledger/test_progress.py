@@ -55,6 +55,23 @@ def test_all_complete_then_a_reselect_opens_it_again(ledger_url: str) -> None:
     assert reopened.open_items["anna"] == ("more",)
 
 
+def test_check_items_are_counted_among_all_and_alone(ledger_url: str) -> None:
+    ledger = open_ledger(ledger_url, 3)
+    ledger.record([vote(item, rater) for item in ("item000", "item001") for rater in ("anna", "ben")])
+    queue = ledger.progress("0000", 2)
+    ledger.publish("0000", queue_frame(["check0", "check1"], reason="check"), SELECTED_BY, append=True)
+    ledger.record([vote("check0", rater) for rater in ("anna", "ben")] + [vote("check1", "cleo")])
+    every, check, others = (ledger.progress("0000", 2, check=part) for part in (None, True, False))
+    assert (every.queued, every.complete, every.check_queued, every.check_complete) == (5, 3, 2, 1)
+    assert (check.queued, check.complete, check.votes, check.open_items["cleo"]) == (2, 1, 3, ())
+    assert (others.queued, others.complete, others.votes, others.check_queued) == (3, 2, 4, 0)
+    # Each has a deadline of its own.
+    assert others.last_published_at == queue.last_published_at
+    assert others.last_published_at is not None
+    assert check.first_published_at is not None
+    assert check.first_published_at > others.last_published_at
+
+
 def test_votes_of_a_rater_who_left_still_count(ledger_url: str) -> None:
     ledger = open_ledger(ledger_url, 1)
     ledger.record([vote("item000", "anna"), vote("item000", "cleo")])

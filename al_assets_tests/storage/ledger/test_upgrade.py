@@ -75,7 +75,10 @@ def read_frames(ledger: Ledger) -> Iterator[tuple[str, pl.DataFrame]]:
 def read_values(ledger: Ledger) -> Iterator[tuple[str, Any]]:
     policy, last = ledger.policy_name, ledger.watermark()
     for iteration in ledger.iterations():
-        yield f"{policy}-{iteration}-progress", asdict(ledger.progress(iteration, 2))
+        progress = asdict(ledger.progress(iteration, 2))
+        # No check items were asked then.
+        assert (progress.pop("check_queued"), progress.pop("check_complete")) == (0, 0)
+        yield f"{policy}-{iteration}-progress", progress
         repeats = ledger.repeat_raters(iteration)
         yield f"{policy}-{iteration}-repeat_raters", {item_id: sorted(asked) for item_id, asked in repeats.items()}
     yield f"{policy}-raters", ledger.raters
