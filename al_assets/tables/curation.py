@@ -102,11 +102,11 @@ REVIEW_QUEUE = Table(
     reason=Column(pl.String, "boundary or the name of another strategy, audit, control, check, gold or repeat"),
     pair_id=optional(pl.String, "the boundary pair it belongs to"),
     group_id=Column(pl.String, "pair partners and near-duplicates share it; it is never split"),
-    stratum=optional(pl.String, "stratum of the audit or the check"),
-    stratum_size=optional(pl.Int64, "items of the pool in that stratum"),
+    stratum=optional(pl.String, "stratum of the random draw: audit, control and check items have one"),
+    stratum_size=optional(pl.Int64, "items in that stratum that were not asked before"),
     inclusion_probability=optional(
         pl.Float64,
-        "audit: n_h / N_h; control: chance over both draws; check: chance to be in the stop set and drawn; others: "
+        "audit and control: the chance to be drawn for either; check: chance to be in the stop set and drawn; others: "
         "chance to be drawn, given the strategy's order and what earlier parts of the queue had taken, 1 is certain; "
         "null: not recorded",
     ),

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.budget import divide_budget
+from al_assets.curation.budget import Budget, divide_budget
 from al_assets.curation.checks import CurationError, check_columns, check_item_ids
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.strata import plan_strata
@@ -50,8 +50,9 @@ def build_queue(
     """Return what experts are asked next: the columns of ``review_queue`` without revision, each item once.
 
     Eligible are the pool's items that are no near-duplicate, not excluded, and not the original of an excluded copy.
-    The audit is drawn from all of them, stratified by score and pseudo-label: n_h / N_h is exact. The control is drawn
-    uniformly from the rest; its recorded chance allows for items the audit took: (1 - n_h / N_h) n_c / (N - n_a).
+    The audit is drawn from all of them, stratified by score and pseudo-label; the control uniformly from the rest. Both
+    record the chance of their stratum to be drawn by either, 1 - (1 - n_h / N_h) (1 - n_c / (N - n_a)), as both
+    together are one stratified sample.
     The boundary share is what the strategy picks from the others; the chances it records hold given what audit and
     control took, so its picks weighted by one over them speak for its own short list, and not for the pool.
 
@@ -69,9 +70,7 @@ def build_queue(
     """
     items = _eligible(pool, scores, exclude)
     wanted = divide_budget(min(budget, items.height), shares)
-    audit = _audit(items, wanted.audit, audit_strata, seed)
-    control = _control(audit, wanted.control, seed)
-    random = pl.concat([audit.filter("drawn"), control], how="diagonal")
+    random = _random(items, wanted, audit_strata, seed)
     candidates = _candidates(items, random["item_id"], scores, sources)
     picks = (strategy or BoundaryShare()).pick(candidates, wanted.boundary, seed)
     # Members of a pair are one group, all others stand alone.
@@ -112,34 +111,23 @@ def _eligible(pool: pl.DataFrame, scores: pl.DataFrame, exclude: Collection[str]
     return items
 
 
-def _audit(items: pl.DataFrame, budget: int, strata: int, seed: int) -> pl.DataFrame:
-    """Return all items as audit rows, with a column that says which were drawn."""
-    plan = plan_strata(items["p_positive"].to_numpy(), items["label"].to_numpy(), budget=budget, bins=strata)
-    drawn = np.zeros(items.height, dtype=np.bool_)
-    drawn[plan.draw(seed)] = True
-    return items.select(
+def _random(items: pl.DataFrame, wanted: Budget, strata: int, seed: int) -> pl.DataFrame:
+    """Return the audit and the control items, the audit first."""
+    plan = plan_strata(items["p_positive"].to_numpy(), items["label"].to_numpy(), budget=wanted.audit, bins=strata)
+    audit = plan.draw(seed)
+    free = np.setdiff1d(np.arange(items.height), audit)
+    # Its own stream, or the lots of the audit would be drawn again.
+    control = np.random.default_rng((seed, 1)).choice(free, min(wanted.control, len(free)), replace=False)
+    chance = 1 - (1 - plan.inclusion_probability) * (1 - len(control) / max(len(free), 1))
+    drawn = np.concatenate([audit, control])
+    return items[drawn].select(
         "item_id",
-        pl.lit("audit").alias("reason"),
+        pl.Series("reason", ["audit"] * len(audit) + ["control"] * len(control), dtype=pl.String),
         pl.lit(None, dtype=pl.String).alias("pair_id"),
         pl.col("item_id").alias("group_id"),
-        pl.Series("stratum", plan.names[plan.member].tolist(), dtype=pl.String),
-        pl.Series("stratum_size", plan.sizes[plan.member], dtype=pl.Int64),
-        pl.Series("inclusion_probability", plan.inclusion_probability, dtype=pl.Float64),
-        pl.Series("drawn", drawn),
-    )
-
-
-def _control(audit: pl.DataFrame, budget: int, seed: int) -> pl.DataFrame:
-    free = audit.filter(~pl.col("drawn"))
-    # Its own stream, or the lots of the audit would be drawn again.
-    rows = np.random.default_rng((seed, 1)).choice(free.height, min(budget, free.height), replace=False)
-    chance = len(rows) / max(free.height, 1)
-    return free[rows].select(
-        "item_id",
-        pl.lit("control").alias("reason"),
-        "pair_id",
-        "group_id",
-        ((1 - pl.col("inclusion_probability")) * chance).alias("inclusion_probability"),
+        pl.Series("stratum", plan.names[plan.member[drawn]].tolist(), dtype=pl.String),
+        pl.Series("stratum_size", plan.sizes[plan.member[drawn]], dtype=pl.Int64),
+        pl.Series("inclusion_probability", chance[drawn], dtype=pl.Float64),
     )
 
 
