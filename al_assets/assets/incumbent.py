@@ -16,7 +16,7 @@ from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.models.incumbent import Incumbent, incumbent_of, open_incumbent
 from al_assets.models.opinions import Opinions, opinions_on_pool
-from al_assets.partitions import Job
+from al_assets.partitions import Job, previous_key
 from al_assets.pictures import score_histogram
 from al_assets.tables import INCUMBENT_MODEL, PSEUDO_LABELS
 
@@ -70,7 +70,7 @@ def pseudo_labels(
             "threshold": threshold,
             "threshold_from": "expected prevalence"
             if incumbent.threshold is None
-            else f"report of {incumbent.promoted_from}",
+            else f"report of {previous_key(context.partition_key)}",
             "score_histogram": picture(score_histogram(scores, threshold)),
         },
     )

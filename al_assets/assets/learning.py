@@ -12,7 +12,7 @@ from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
 from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
-from al_assets.models.incumbent import Incumbent, open_incumbent
+from al_assets.models.incumbent import Incumbent, open_incumbent, recommended_of
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import Lesson, load_student, trained_checkpoint
 from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
@@ -82,7 +82,7 @@ def _settings(policy: Policy) -> list[str]:
 @loop_asset(
     "learning",
     {"model", "polars"},
-    Declaration(EVALUATION_SCORES, Job.LEARN, algorithm=2, depends_on=_settings),
+    Declaration(EVALUATION_SCORES, Job.LEARN, algorithm=3, depends_on=_settings),
 )
 def evaluation_scores(
     context: dg.AssetExecutionContext,
@@ -109,9 +109,17 @@ def evaluation_scores(
     with open_incumbent(incumbent, policy, root) as labeler:
         store = root.scores(incumbent.fingerprint)
         p_incumbent = score_texts(labeler, hashes, texts, store, watch("scored by the incumbent"))
+    p_recommended = [None] * items.height
+    _, recommended = recommended_of(root, context.partition_key)
+    if recommended.fingerprint != incumbent.fingerprint:
+        with open_incumbent(recommended, policy, root) as labeler:
+            store = root.scores(recommended.fingerprint)
+            scores = score_texts(labeler, hashes, texts, store, watch("scored by the model recommended so far"))
+            p_recommended = scores.tolist()
     frame = items.select("item_id", "role").with_columns(
         pl.Series("p_student", p_student),
         pl.Series("p_incumbent", p_incumbent),
+        pl.Series("p_recommended", p_recommended, dtype=pl.Float64),
         pl.Series("incumbent_label", p_incumbent >= pseudo_labels["threshold"][0]),
     )
     frame = pl.concat([frame, _out_of_fold(context, loop, label_split)], how="diagonal")

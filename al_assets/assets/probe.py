@@ -4,6 +4,8 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.agreement.population.pool_design import pool_design
+from al_assets.agreement.population.student_threshold import choose_threshold
 from al_assets.assets.learning import fine_tuning_items
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
@@ -11,6 +13,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.models import representation_probe as probing
 from al_assets.models.representation_probe import Probe
 from al_assets.partitions import Job
+from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.storage.root import RunRoot
 from al_assets.tables import REPRESENTATION_PROBE
 
@@ -43,7 +46,7 @@ def representation_probe(
     head makes of the student's own hidden states takes a second pass over the model: that is left to a study.
     """
     try:
-        found = _probe(loop, expert_labels, label_split, embeddings, evaluation_scores)
+        found = _probe(loop, context.partition_key, expert_labels, label_split, embeddings, evaluation_scores)
     except Exception as error:
         # A failed run holds up the loop, and no probe is worth that.
         context.log.warning(f"no representation probe: {error}")
@@ -72,16 +75,18 @@ def _history(root: RunRoot, key: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _probe(
-    loop: LoopResource, votes: pl.DataFrame, split: pl.DataFrame, embeddings: pl.LazyFrame, scores: pl.DataFrame
+    loop: LoopResource, key: str, votes: pl.DataFrame, split: pl.DataFrame, embeddings: pl.LazyFrame, scores: pl.DataFrame
 ) -> Probe:
     lesson, stopping = fine_tuning_items(split).select("item_id", "positive_share"), loop.policy.stopping
     needed = pl.concat([lesson["item_id"], scores["item_id"]]).unique()
+    items = labelled_items(votes, split, scores)
+    design = pool_design(asked_so_far(loop.root, key), pool_frame(loop.root, key))
     return probing.representation_probe(
         embeddings.filter(pl.col("item_id").is_in(needed.implode())).collect(),
         lesson,
-        labelled_items(votes, split, scores),
+        items,
         scores,
-        loop.policy.policy.expected_prevalence,
+        choose_threshold(items, scores, design, loop.policy.policy.expected_prevalence),
         resamples=stopping.resamples,
         seed=stopping.seed,
     )

@@ -9,16 +9,17 @@ from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.population.panel_renewal import panel_renewal
 from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.report import ReportSettings, agreement_report
-from al_assets.agreement.stopping.conclusion import Conclusion
+from al_assets.agreement.stopping.conclusion import Conclusion, name_of
 from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, require_previous_iteration, table_output
 from al_assets.assets.metadata import picture, table
 from al_assets.assets.queue import require_check_votes
 from al_assets.assets.resource import LoopResource
-from al_assets.models.incumbent import successor
+from al_assets.models.incumbent import recommended_of, successor
 from al_assets.partitions import FIRST_KEY, Job, next_key
 from al_assets.report.drawing import report_pictures
 from al_assets.report.iteration_tables import calibration_rules, last_change, read_tables
+from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.storage.root import RunRoot, data_version
 from al_assets.tables import KAPPA_REPORT
 
@@ -39,7 +40,7 @@ SAME_IN_EVERY_ROW = [field.name for field in fields(Conclusion)]
     Declaration(
         KAPPA_REPORT,
         Job.REPORT,
-        algorithm=2,
+        algorithm=3,
         depends_on=lambda policy: [
             # How many check items are asked for changes what is asked next, and no report of what was asked.
             policy.stopping.model_copy(update={"check_items": 0}).fingerprint(),
@@ -68,6 +69,9 @@ def kappa_report(
         split=label_split,
         iteration=key,
         labels=label_split.height,
+        asked=asked_so_far(loop.root, key),
+        frame=pool_frame(loop.root, key),
+        recommended=recommended_of(loop.root, key)[0],
         history=history,
         earlier_labels={past: _labels_of(loop.root, past, report) for past, report in history.items()},
         settings=ReportSettings(
@@ -87,6 +91,8 @@ def kappa_report(
         {
             "verdict": made.conclusion.verdict,
             "reason": made.conclusion.verdict_reason,
+            "recommended": name_of(made.conclusion.recommended),
+            "better": made.conclusion.better_reason,
             "labels": label_split.height,
             "panel": _panel_state(loop.root, key),
             "kappas": table(figures.filter(pl.col("figure").str.ends_with("_kappa")).drop("detail")),

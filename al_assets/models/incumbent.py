@@ -1,17 +1,17 @@
 """The labeler of an iteration: LLM-0 at first, then whichever student was last promoted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import polars as pl
 
 from al_assets.agreement.core.figures import estimate_of
-from al_assets.agreement.stopping.conclusion import conclusion_of
+from al_assets.agreement.stopping.conclusion import LLM_0, conclusion_of
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
 from al_assets.models.students import load_student
-from al_assets.partitions import previous_key
+from al_assets.partitions import FIRST_KEY, previous_key
 from al_assets.storage.root import RunRoot
 
 
@@ -59,12 +59,33 @@ def incumbent_of(policy: Policy, root: RunRoot, key: str) -> Incumbent:
 
 
 def successor(root: RunRoot, key: str, report: pl.DataFrame) -> Incumbent:
-    """Return who labels the iteration after ``key``: its student if the report promotes it, else the same as before."""
-    if not conclusion_of(report).promoted:
-        return Incumbent.of(root.read_table("incumbent_model", key))
+    """Return who labels the iteration after ``key``: its student if the report promotes it, else the same as before.
+
+    Either at the threshold that the report matched to the prevalence as it is known now.
+    """
+    if conclusion_of(report).promoted:
+        return replace(student_of(root, key), threshold=estimate_of(report, "threshold", "pool"))
+    # Whoever labels next decides by what is known now, LLM-0 too.
+    threshold = estimate_of(report, "incumbent_threshold", "pool")
+    return replace(Incumbent.of(root.read_table("incumbent_model", key)), threshold=threshold)
+
+
+def student_of(root: RunRoot, key: str) -> Incumbent:
+    """Return an iteration's student as a labeler; its threshold is left open."""
     checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
-    threshold = estimate_of(report, "threshold", "pool")
-    return Incumbent("checkpoint", checkpoint["uri"], checkpoint["fingerprint"], threshold, key)
+    return Incumbent("checkpoint", checkpoint["uri"], checkpoint["fingerprint"], None, key)
+
+
+def recommended_of(root: RunRoot, key: str) -> tuple[str, Incumbent]:
+    """Return the model that was recommended before an iteration's student was judged, and what it is called.
+
+    :return: LLM-0, or the iteration whose student it is; and the model as a labeler.
+    """
+    before = previous_key(key)
+    name = LLM_0 if before is None else conclusion_of(root.read_table("kappa_report", before)).recommended
+    if name == LLM_0:
+        return name, Incumbent.of(root.read_table("incumbent_model", FIRST_KEY))
+    return name, student_of(root, name)
 
 
 def open_incumbent(incumbent: Incumbent, policy: Policy, root: RunRoot) -> Labeler:

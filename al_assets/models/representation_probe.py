@@ -11,7 +11,7 @@ import polars as pl
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
-from al_assets.agreement.population.student_threshold import choose_threshold
+from al_assets.agreement.population.student_threshold import StudentThreshold
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HeadComparison, compare_with_head, comparison_sentence
 from al_assets.config import LinearStudent, Policy
@@ -81,27 +81,27 @@ def representation_probe(
     lesson: pl.DataFrame,
     items: LabelledItems,
     scores: pl.DataFrame,
-    expected_prevalence: float,
+    choice: StudentThreshold,
     *,
     resamples: int = 2_000,
     seed: int = 0,
 ) -> Probe:
     """Train a linear head, both classes weighted alike, on the student's labels and compare it with the student.
 
-    Both thresholds are the stop-set quantile that matches the prevalence which the audit suggests, whatever the policy
-    sets for the student's, so that the difference is one of ranking. By default that is the student's own threshold.
+    Both thresholds are the stop-set quantile that matches the prevalence which the labels suggest, so that the
+    difference is one of ranking.
 
     :param vectors: item_id and vector, of the fine-tuning, evaluation and stop-set items; those without are left out.
     :param lesson: item_id and positive_share of the items that the student learnt from.
     :param items: all labelled items, with the student's scores.
     :param scores: item_id, role, p_student; rows of role ``stop_set`` count.
+    :param choice: the student's threshold as the report chooses it by the prevalence.
     :raises ValueError: no stop set, or none of its items has a vector.
     """
     taught = lesson.join(vectors, on="item_id", maintain_order="left")
     learnt, missing = taught.height, lesson.height - taught.height
     if one_sided(taught["positive_share"]):
         return Probe.unknown(_why_no_head(taught, missing), learnt, missing)
-    choice = choose_threshold(items, scores, expected_prevalence)
     head = fit_linear(taught["vector"].to_numpy(), taught["positive_share"].to_numpy())
     p_head = vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
     stop_set = scores.filter(pl.col("role") == "stop_set").join(p_head, on="item_id")

@@ -4,7 +4,7 @@ import polars as pl
 
 from al_assets import pictures
 from al_assets.agreement.core.figures import figure_of, interval_of
-from al_assets.agreement.population.reliability import audit_reliability
+from al_assets.agreement.population.reliability import pool_reliability
 from al_assets.agreement.report.scopes import scope_masks
 from al_assets.pictures import Form, Point
 from al_assets.report import page_tables
@@ -58,10 +58,8 @@ def _stages(tables: IterationTables) -> dict[str, list[float | None]]:
 
 
 def _reliability(tables: IterationTables, form: Form) -> bytes | None:
-    items = tables.items
-    audit = items.where(scope_masks(items)["audit"])
     # The bins take no resamples; only the summaries' intervals do.
-    bins = audit_reliability(audit, tables.choice.calibration, resamples=2).bins
+    bins = pool_reliability(tables.items, tables.design, tables.choice.calibration, resamples=2).bins
     if not bins.height:
         return None
     return pictures.reliability_diagram(

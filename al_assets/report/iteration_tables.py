@@ -9,18 +9,20 @@ import polars as pl
 from al_assets.agreement.core.figures import Figure, estimate_of, figures_in
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
+from al_assets.agreement.population.pool_design import PoolDesign, pool_design
 from al_assets.agreement.population.student_threshold import (
     CalibrationRules,
     StudentThreshold,
     choose_threshold,
     student_labels,
 )
-from al_assets.agreement.population.thresholds import labels_at
+from al_assets.agreement.report.iteration_report import models_of
 from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import CHECK, MAJORITY
 from al_assets.partitions import iteration_number
+from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.storage.root import RunRoot
 
 WATERMARK = "last answer, withdrawal or adjudication in the ledger that this report rests on"
@@ -36,6 +38,7 @@ class IterationTables:
     :param earlier_labels: the earlier students' labels by key: item_id, role, label.
     :param texts: item_id and text of the items that were queued or are in the stop set.
     :param yields: iteration, stage (pool, queue, labels) and positive_share of this and the earlier iterations.
+    :param asked: every item asked so far; ``frame`` every item of the pool: see ``pool_design``.
     :param probe: what the representation probe says in a sentence; "" where there is none.
     """
 
@@ -50,6 +53,8 @@ class IterationTables:
     yields: pl.DataFrame
     incumbent: pl.DataFrame
     checkpoint: pl.DataFrame
+    asked: pl.DataFrame
+    frame: pl.DataFrame
     probe: str = ""
 
     @property
@@ -73,14 +78,20 @@ class IterationTables:
         return labelled_items(self.votes, self.split, self.scores)
 
     @cached_property
+    def design(self) -> PoolDesign:
+        """How the labelled items came to be asked."""
+        return pool_design(self.asked, self.frame)
+
+    @cached_property
     def choice(self) -> StudentThreshold:
         """Choose the student's threshold and calibration again, as the policy says now."""
-        rules = calibration_rules(self.policy)
-        return choose_threshold(self.items, self.scores, self.policy.policy.expected_prevalence, rules=rules)
+        expected, rules = self.policy.policy.expected_prevalence, calibration_rules(self.policy)
+        return choose_threshold(self.items, self.scores, self.design, expected, rules=rules)
 
-    def student(self, items: LabelledItems) -> Floats:
-        """Return the student's labels of some items: 1, 0, or NaN where it did not score one."""
-        return labels_at(items.p_student, self.threshold)
+    @cached_property
+    def models(self) -> dict[str, Floats]:
+        """The labels of the compared models on ``items``, as the report's figures saw them."""
+        return models_of(self.items, self.choice)
 
 
 def calibration_rules(policy: Policy) -> CalibrationRules:
@@ -152,6 +163,8 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
         yields=pl.concat([_yield(root, past_key) for past_key in past]),
         incumbent=root.read_table("incumbent_model", key),
         checkpoint=root.read_table("sft_checkpoint", key),
+        asked=asked_so_far(root, key),
+        frame=pool_frame(root, key),
         probe=_probe(root, key),
     )
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from al_assets.agreement.core.figures import Figure, figure_of
 from al_assets.agreement.core.kappa import Floats, pair_cells
-from al_assets.agreement.population.reliability import audit_reliability
+from al_assets.agreement.population.reliability import pool_reliability
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.scopes import scope_masks
 from al_assets.partitions import iteration_key, iteration_number, previous_key
@@ -144,7 +144,7 @@ def _calibration_error(tables: IterationTables, blank: Explanation) -> Explanati
     items = tables.items
     audit = items.where(scope_masks(items)["audit"])
     # The estimate takes no resamples; only its interval does.
-    error = audit_reliability(audit, tables.choice.calibration, resamples=2).error
+    error = pool_reliability(audit, tables.choice.calibration, resamples=2).error
     rows = with_probability(tables, labelled_rows(tables, "audit"))
     return replace(blank, basis="items", recomputed=error.estimate, items=rows.where(rows.decisive > 0).frame())
 

@@ -86,6 +86,9 @@ EVALUATION_SCORES = Table(
     ),
     p_student=Column(pl.Float64, "the new student's score; out_of_fold: that of a student trained on the other folds"),
     p_incumbent=optional(pl.Float64, "the incumbent's score; null for out_of_fold"),
+    p_recommended=optional(
+        pl.Float64, "the score of the model recommended so far; null where that is the incumbent, and for out_of_fold"
+    ),
     incumbent_label=optional(pl.Boolean, "the incumbent's label at its own threshold; null for out_of_fold"),
 )
 _FIGURE = {
@@ -111,8 +114,11 @@ KAPPA_REPORT = Table(
         "columns after it",
     ),
     verdict_reason=Column(pl.String, "which rule gave the verdict and by what figures"),
-    promoted=Column(pl.Boolean, "whether the student becomes the incumbent"),
+    promoted=Column(pl.Boolean, "whether the student selects next, as the incumbent"),
     promotion_reason=Column(pl.String, "by what figures"),
+    better=Column(pl.String, "which is surely better in the pool: student, recommended (the model before), undecided"),
+    better_reason=Column(pl.String, "by what figures"),
+    recommended=Column(pl.String, "the model to take: the iteration whose student it is, or LLM-0"),
     watermark=optional(
         pl.Int64,
         "place in the ledger of the last answer, withdrawal or adjudication the report rests on; null where the "

@@ -11,7 +11,9 @@ from al_assets.tables import AGREEMENT_FIGURES
 _POPULATION = tuple(
     f"{who}{what}" for who in ("", "incumbent_", "model_") for what in ("precision", "recall", "positive_share")
 )
-NEEDS_ONE_VOTE = frozenset(("prevalence", "average_precision", "incumbent_average_precision", *_POPULATION))
+NEEDS_ONE_VOTE = frozenset(
+    ("prevalence", "average_precision", "incumbent_average_precision", "model_average_precision", *_POPULATION)
+)
 """Figures that rest on items with one decisive vote; the others take two."""
 SHARES = NEEDS_ONE_VOTE | {
     "observed_agreement", "positive_agreement", "negative_agreement", "prevalence_index", "bias_index",

@@ -28,7 +28,8 @@ class LabelledItems:
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN no vote or undecided.
     :param undecided_by: the shape of votes, whether the rater answered "cannot decide".
     :param split: evaluation, fine-tuning or panel; "" where the split does not know the item.
-    :param p_student: the student's score, NaN where not scored; so p_incumbent and the label incumbent.
+    :param p_student: the student's score, NaN where not scored; so p_incumbent and the label incumbent; p_recommended
+        is NaN throughout where the model recommended so far is the incumbent.
     """
 
     item_id: NDArray[np.str_]
@@ -43,6 +44,7 @@ class LabelledItems:
     inclusion_probability: Floats
     p_student: Floats
     p_incumbent: Floats
+    p_recommended: Floats
     incumbent: Floats
 
     def __len__(self) -> int:
@@ -114,6 +116,8 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
     _require(scores, "scores", SCORE_COLUMNS, ("item_id", "role"))
     if "first_label" in votes.columns:
         votes = votes.with_columns(label=pl.col("first_label"))
+    if "p_recommended" not in scores.columns:
+        scores = scores.with_columns(p_recommended=pl.lit(None, dtype=pl.Float64))
     unknown = votes.filter(~pl.col("label").is_in(list(VOTE_VALUES)))
     if unknown.height:
         raise ValueError(f"votes.label: {unknown['label'][0]!r}; expected one of {', '.join(VOTE_VALUES)}")
@@ -142,6 +146,7 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
         inclusion_probability=floats(items["inclusion_probability"]),
         p_student=floats(items["p_student"]),
         p_incumbent=floats(items["p_incumbent"]),
+        p_recommended=floats(items["p_recommended"]),
         incumbent=floats(items["incumbent_label"]),
     )
     needed = labelled.p_student

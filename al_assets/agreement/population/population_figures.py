@@ -11,7 +11,7 @@ import numpy as np
 
 from al_assets.agreement.core.bootstrap import Distribution, collect_replicates
 from al_assets.agreement.core.kappa import Floats, Panel, ratio
-from al_assets.agreement.population.pool_design import PoolSample
+from al_assets.agreement.population.pool_sample import PoolSample
 from al_assets.agreement.population.thresholds import average_precision
 
 # Half a pseudo-item of the sample at large in each stratum, as a stratum of a few items without a positive shows no
@@ -20,6 +20,7 @@ _PSEUDO_ITEMS = 0.5
 DIFFERENCES = {
     "parity_difference": ("model_expert_kappa", "expert_expert_kappa"),
     "student_gain": ("model_expert_kappa", "incumbent_expert_kappa"),
+    "gain_over_recommended": ("model_expert_kappa", "recommended_expert_kappa"),
 }
 
 

@@ -11,8 +11,9 @@ from al_assets.agreement.core.bootstrap import Distribution, Interval
 from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems
-from al_assets.agreement.population.audit import AuditSample, audit_of, rao_wu_weights
 from al_assets.agreement.population.calibration import Calibration
+from al_assets.agreement.population.pool_design import PoolDesign
+from al_assets.agreement.population.pool_sample import PoolSample
 from al_assets.formatting import decimal
 
 ITEMS_A_BIN = 20
@@ -52,7 +53,7 @@ class Reliability:
 
 
 def reliability(
-    probabilities: Floats, sample: AuditSample, *, bins: int = 10, resamples: int = 2_000, seed: int = 0
+    probabilities: Floats, share: Floats, sample: PoolSample, *, bins: int = 10, resamples: int = 2_000, seed: int = 0
 ) -> Reliability:
     """Compare probabilities with what experts said of a weighted sample of the pool.
 
@@ -63,13 +64,14 @@ def reliability(
     and basic intervals of the plain error as little as 0 and 52 times.
 
     :param probabilities: shape (items,), calibrated P(positive) of the sample's items.
+    :param share: shape (items,), their shares of positive votes.
     """
-    share, weights = sample.positive_share, sample.weights
-    if not len(weights):
-        nothing = Interval(None, None, None, 0, "no labelled audit item")
+    weights = sample.weights
+    if not sample.random.any():
+        nothing = Interval(None, None, None, 0, "no labelled random item")
         return Reliability(pl.DataFrame(schema=_BINS), nothing, None, None, nothing, None)
     member = _bins_of_equal_weight(probabilities, weights, bins)
-    draws = np.concatenate(list(rao_wu_weights(sample, resamples=resamples, seed=seed)))
+    draws = np.concatenate(list(sample.replicates(resamples=resamples, seed=seed)))
     squared = (probabilities - share) ** 2
     brier = Distribution(float(_mean(squared, weights[None])[0]), _mean(squared, draws), len(share))
     gaps = probabilities - share
@@ -89,13 +91,10 @@ def reliability(
 
 
 def reliability_figures(
-    scope: str, items: LabelledItems, calibration: Calibration, *, resamples: int, seed: int
+    scope: str, items: LabelledItems, design: PoolDesign, calibration: Calibration, *, resamples: int, seed: int
 ) -> list[Figure]:
-    """Return calibration_error and brier_score of audit items.
-
-    :param items: audit items, scored by the student.
-    """
-    measured = audit_reliability(items, calibration, resamples=resamples, seed=seed)
+    """Return calibration_error and brier_score of the student's probabilities in the pool."""
+    measured = pool_reliability(items, design, calibration, resamples=resamples, seed=seed)
     if measured.plain_error is None or measured.chance_error is None or measured.constant_brier is None:
         return [as_figure(name, scope, measured.error, None) for name in ("calibration_error", "brier_score")]
     error = (
@@ -110,13 +109,15 @@ def reliability_figures(
     ]
 
 
-def audit_reliability(
-    items: LabelledItems, calibration: Calibration, *, resamples: int = 2_000, seed: int = 0
+def pool_reliability(
+    items: LabelledItems, design: PoolDesign, calibration: Calibration, *, resamples: int = 2_000, seed: int = 0
 ) -> Reliability:
-    """Return the reliability of the student's calibrated probabilities on audit items."""
-    labelled = items.where(items.decisive > 0)
-    probabilities = calibration.probability(labelled.p_student)
-    return reliability(probabilities, audit_of(labelled), resamples=resamples, seed=seed)
+    """Return the reliability of the student's calibrated probabilities in the pool, from its held-out items."""
+    usable = items.evaluation & (items.decisive > 0)
+    held_out = items.where(usable)
+    probabilities = calibration.probability(held_out.p_student)
+    sample = design.sample(items.item_id, usable)
+    return reliability(probabilities, held_out.positive_share, sample, resamples=resamples, seed=seed)
 
 
 def wilson_interval(share: Floats, items: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, ratio
+from al_assets.agreement.population.pool_sample import PoolSample
 
 PRIOR_STRENGTH = 30.0
 
@@ -69,28 +70,33 @@ def labels_at(scores: Floats, threshold: float) -> Floats:
 
 
 def estimate_prevalence(
-    labels: Floats, weights: Floats, prior_prevalence: float, prior_strength: float = PRIOR_STRENGTH
+    sample: PoolSample, share: Floats, prior_prevalence: float, prior_strength: float = PRIOR_STRENGTH
 ) -> float:
-    """Return the weighted share of positives (Hajek 1971), shrunk towards what was expected.
+    """Return the pool's share of positives, shrunk towards what was expected.
 
-    (n_eff * mean + strength * prior) / (n_eff + strength), with n_eff = (sum w)^2 / sum w^2 (Kish 1965): the prior
-    counts as that many labelled items, so it rules while there are few labels and fades as they come in.
+    (n * mean + strength * prior) / (n + strength): the prior counts as that many items of a simple random sample, so it
+    rules while there are few labels and fades as they come in. n is how many such items the sample is worth, by its
+    information: p (1 - p) / V with V the variance of the mean by the design. Kish's (sum w)^2 / sum w^2 would not do:
+    it takes unequal weights for a loss where strata make them a gain, and leaves the prior twice its weight.
 
-    :param labels: shape (items,), 0 to 1 (a share where votes differ), NaN is left out.
-    :param weights: shape (items,), inverse inclusion probabilities up to a factor.
+    :param share: shape (items,), each item's share of positive votes.
     :param prior_strength: items the prior is worth, > 0.
     """
     if prior_strength <= 0 or not 0 <= prior_prevalence <= 1:
         raise ValueError(
             f"prior_prevalence {prior_prevalence}, prior_strength {prior_strength}: expected a share and a number > 0"
         )
-    known = ~np.isnan(labels)
-    weight = weights[known]
-    if not len(weight):
+    random = int(sample.random.sum())
+    if not random:
         return prior_prevalence
-    effective = weight.sum() ** 2 / (weight**2).sum()
-    mean = (weight * labels[known]).sum() / weight.sum()
-    return float((effective * mean + prior_strength * prior_prevalence) / (effective + prior_strength))
+    mean = sample.mean(share)
+    # A first guess, never 0 or 1 unless the prior is, for the variance of strata that show none.
+    guess = (random * mean + prior_strength * prior_prevalence) / (random + prior_strength)
+    variance = sample.variance_of_mean(share, towards=guess)
+    if variance <= 0:
+        return mean
+    worth = guess * (1 - guess) / variance
+    return float((worth * mean + prior_strength * prior_prevalence) / (worth + prior_strength))
 
 
 def average_precision(scores: Floats, labels: Floats, weights: Floats) -> Floats:

@@ -22,8 +22,11 @@ from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement
 from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import LabelledItems, floats
-from al_assets.agreement.population.audit import audit_distributions, audit_of
+from al_assets.agreement.population.pool_design import PoolDesign
+from al_assets.agreement.population.population_figures import population_distributions
+from al_assets.agreement.population.student_threshold import StudentThreshold
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
+from al_assets.agreement.report.scopes import model_sample, scope_masks
 from al_assets.formatting import percent
 
 RANKING, THRESHOLD = "gain_from_ranking", "gain_from_threshold"
@@ -49,37 +52,42 @@ class Combinations:
         return replace(self, labels={name: labels[mask] for name, labels in self.labels.items()})
 
 
-def combinations(items: LabelledItems, scores: pl.DataFrame, threshold: float) -> Combinations:
+def combinations(items: LabelledItems, scores: pl.DataFrame, chosen: StudentThreshold) -> Combinations:
     """Return the four models' labels; the thresholds of the mixed two are quantiles of the stop set.
 
     :param scores: item_id, role, p_student, p_incumbent, incumbent_label; rows of role ``stop_set`` count.
-    :param threshold: the student's.
     """
     stop_set = scores.filter(pl.col("role") == "stop_set")
     student, incumbent = floats(stop_set["p_student"]), floats(stop_set["p_incumbent"])
-    model_share = float((student >= threshold).mean())
-    incumbent_share = float(floats(stop_set["incumbent_label"]).mean())
+    model_share = float((student >= chosen.threshold).mean())
+    incumbent_share = float(floats(chosen.matched(stop_set)["incumbent_label"]).mean())
     labels = {
-        "model": labels_at(items.p_student, threshold),
-        "incumbent": items.incumbent,
+        "model": chosen.labels(items),
+        "incumbent": chosen.labels(items, "incumbent"),
         "model_at_incumbent_share": labels_at(items.p_student, prevalence_threshold(student, incumbent_share)),
         "incumbent_at_model_share": labels_at(items.p_incumbent, prevalence_threshold(incumbent, model_share)),
     }
     return Combinations(labels, model_share, incumbent_share)
 
 
-def gain_parts(scope: str, items: LabelledItems, models: Combinations, *, resamples: int, seed: int) -> list[Figure]:
-    """Return both parts of the gain with paired intervals: of audit items over the whole pool (Rao-Wu), else BCa.
+def gain_parts(
+    scope: str, items: LabelledItems, models: Combinations, design: PoolDesign, *, resamples: int, seed: int
+) -> list[Figure]:
+    """Return both parts of the gain with paired intervals: in the audit's scope over the whole pool, else BCa.
 
-    :param models: ``combinations`` of these items.
+    :param items: all labelled items; those of the scope count.
+    :param models: ``combinations`` of them.
     """
-    kept = items.decisive > 0
-    labelled, labels = items.where(kept), models.where(kept).labels
-    if not len(labelled):
+    if scope == "audit":
+        sample, usable = model_sample(items, models.labels, design, 2)
+    else:
+        usable = scope_masks(items)[scope] & (items.decisive > 0)
+    labelled, labels = items.where(usable), models.where(usable).labels
+    if not len(labelled) or (scope == "audit" and not sample.random.any()):
         nothing = Interval(None, None, None, 0, "no labelled item in this scope")
         return [as_figure(name, scope, nothing) for name in _PARTS]
     if scope == "audit":
-        kappas = audit_distributions(audit_of(labelled), labels, resamples=resamples, seed=seed)
+        kappas = population_distributions(sample, labelled.votes, labels, resamples=resamples, seed=seed)
         estimates = _parts({name: np.array([kappa.estimate]) for name, kappa in kappas.items()})
         replicates = _parts({name: kappa.replicates for name, kappa in kappas.items()})
         groups = kappas["model_expert_kappa"].groups
@@ -91,7 +99,7 @@ def gain_parts(scope: str, items: LabelledItems, models: Combinations, *, resamp
             lambda weights: _parts(agreement.kappas(weights)),
             labelled.group, resamples=resamples, seed=seed, leverage=dict.fromkeys(_PARTS, leverage),
         )  # fmt: skip
-    shared = int((labelled.decisive > 1).sum())
+    shared = int(sample.random.sum()) if scope == "audit" else int((labelled.decisive > 1).sum())
     shares = (
         f"the student calls {percent(models.model_share, 1)} of the pool positive, "
         f"the incumbent {percent(models.incumbent_share, 1)}"

@@ -7,37 +7,31 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.bootstrap import Interval, agreement_leverage, grouped_distributions
-from al_assets.agreement.core.figures import Figure, as_figure, figures_in, frame_of
-from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.core.figures import Figure, figures_in, frame_of
+from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import (
     RANDOM_REASONS,
     LabelledItems,
-    aligned,
     has_incumbent,
     labelled_items,
 )
+from al_assets.agreement.population.pool_design import PoolDesign, pool_design
 from al_assets.agreement.population.reliability import reliability_figures
 from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_figures
 from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.gain_decomposition import combinations, gain_parts
-from al_assets.agreement.report.scopes import all_scopes, scope_masks
+from al_assets.agreement.report.inputs import asked_items, completed
+from al_assets.agreement.report.panel_gain import panel_gain
+from al_assets.agreement.report.scopes import all_scopes
 from al_assets.agreement.stopping.ceiling import judge_ceiling
-from al_assets.agreement.stopping.conclusion import Conclusion, conclude
-from al_assets.agreement.stopping.rules import CONTINUE, Bounds, Decision, Evidence, StoppingRules
+from al_assets.agreement.stopping.conclusion import LLM_0, Conclusion, conclude
+from al_assets.agreement.stopping.rules import CONTINUE, Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
 
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
-_UNKNOWN_OF_VOTES: Mapping[str, pl.Expr] = {
-    "iteration": pl.lit("0000"),
-    "reason": pl.lit("control"),
-    "group_id": pl.col("item_id"),
-    "stratum": pl.lit(None, dtype=pl.String),
-    "stratum_size": pl.lit(None, dtype=pl.Int64),
-    "inclusion_probability": pl.lit(None, dtype=pl.Float64),
-}
 
 
 @dataclass(frozen=True)
@@ -102,6 +96,9 @@ def agreement_report(
     split: pl.DataFrame | None = None,
     iteration: str = "0000",
     labels: int | None = None,
+    asked: pl.DataFrame | None = None,
+    frame: pl.DataFrame | None = None,
+    recommended: str = LLM_0,
     history: Mapping[str, pl.DataFrame] = _NO_FRAMES,
     earlier_labels: Mapping[str, pl.DataFrame] = _NO_FRAMES,
     settings: ReportSettings | None = None,
@@ -123,6 +120,10 @@ def agreement_report(
         None: every voted item is held out for evaluation.
     :param iteration: this iteration's key, such as ``"0003"``.
     :param labels: labels bought so far, compared with ``rules.max_labels``; None: the voted items.
+    :param asked: every item asked so far, labelled or not, see ``pool_design``; None: the voted items.
+    :param frame: every item now in the pool, see ``pool_design``; None: a pool without end.
+    :param recommended: the model recommended so far: LLM-0, or the iteration whose student it is. Where it is not the
+        incumbent, the scores hold p_recommended.
     :param history: earlier iterations' reports by key, as ``AgreementReport.frame`` gave them; used: their
         stop_set_agreement and predicted_f_change.
     :param earlier_labels: earlier students' labels by key: item_id, label (boolean), on panel and stop set, as
@@ -132,14 +133,21 @@ def agreement_report(
     if not iteration.isdigit():
         raise ValueError(f"iteration: {iteration!r}; expected a key of digits, such as '0003'")
     how = settings or ReportSettings()
-    votes, split, scores = _completed(votes, split, scores)
+    votes, split, scores = completed(votes, split, scores)
     items = labelled_items(votes, split, scores)
+    design = pool_design(asked_items(votes) if asked is None else asked, frame)
     student = choose_threshold(
-        items, scores, how.expected_prevalence, prior_strength=how.prior_strength, rules=how.calibration
+        items, scores, design, how.expected_prevalence, prior_strength=how.prior_strength, rules=how.calibration
     )
-    called = labels_at(items.p_student, student.threshold)
-    scopes = all_scopes(items, called, resamples=how.resamples, seed=how.seed)
-    gain, panel_figure = _panel_gain(items, called, earlier_labels, _key_before(iteration, how.rules.window), how)
+    scores = student.matched(scores)
+    models = models_of(items, student)
+    scopes = all_scopes(items, models, design, resamples=how.resamples, seed=how.seed)
+    # At the threshold itself, as the earlier student's labels are.
+    now = labels_at(items.p_student, student.threshold)
+    past = _key_before(iteration, how.rules.window)
+    gain, panel_figure = panel_gain(
+        items, now, earlier_labels.get(past or ""), past, resamples=how.resamples, seed=how.seed
+    )
     pool = stop_set_figures(
         scores, student.threshold, earlier_labels.get(_key_before(iteration, 1) or ""), resamples=how.resamples,
         seed=how.seed,
@@ -160,76 +168,35 @@ def agreement_report(
     student_gain = scopes["evaluation"].interval("student_gain")
     if not has_incumbent(scores):
         student_gain = replace(student_gain, reason="no incumbent was scored")
-    conclusion = conclude(decisions, student_gain)
+    conclusion = conclude(
+        decisions,
+        student_gain,
+        scopes["audit"].interval("gain_over_recommended"),
+        iteration=iteration,
+        recommended=recommended,
+    )
     figures = (
         *(figure for scope in scopes.values() for figure in scope.figures()),
         panel_figure,
         *student.figures(),
-        *_probability_figures(items, scores, student, how),
+        *_probability_figures(items, scores, student, design, how),
         *pool.values(),
         *_beside_parity(
-            items, called, scopes["evaluation"].interval("parity_difference", 0.90), how.rules.parity_margin
+            items, models["model"], scopes["evaluation"].interval("parity_difference", 0.90), how.rules.parity_margin
         ),
         *_loop_figures(decisions, conclusion, bought, student_gain.items),
     )
     return AgreementReport(figures, conclusion, student)
 
 
-def _completed(
-    votes: pl.DataFrame, split: pl.DataFrame | None, scores: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return the frames with the columns that a caller outside the loop need not know."""
-    if "item_id" in votes.columns:
-        votes = votes.with_columns(
-            value.alias(name) for name, value in _UNKNOWN_OF_VOTES.items() if name not in votes.columns
-        )
-    if split is None:
-        known = ("item_id", "reason", "iteration")
-        split = votes.select(name for name in known if name in votes.columns).with_columns(split=pl.lit("evaluation"))
-        split = split.unique("item_id", keep="first", maintain_order=True)
-    if "role" not in scores.columns and "item_id" in scores.columns:
-        voted = pl.col("item_id").is_in(votes["item_id"].unique().to_list())
-        scores = scores.with_columns(role=pl.when(voted).then(pl.lit("evaluation")).otherwise(pl.lit("stop_set")))
-    if not {"p_incumbent", "incumbent_label"} & set(scores.columns):
-        scores = scores.with_columns(
-            p_incumbent=pl.lit(None, dtype=pl.Float64), incumbent_label=pl.lit(None, dtype=pl.Boolean)
-        )
-    return votes, split, scores
-
-
-def _panel_gain(
-    items: LabelledItems, student: Floats, earlier_labels: Mapping[str, pl.DataFrame], key: str | None,
-    how: ReportSettings,
-) -> tuple[Bounds, Figure]:  # fmt: skip
-    """Return the gain since an earlier student as the plateau rule's bounds and as the report's figure."""
-    if key is None or key not in earlier_labels:
-        return _no_gain("no student that many iterations ago" if key is None else f"no labels of {key}")
-    panel = (items.split == "panel") & (items.decisive > 0)
-    kept = items.where(panel)
-    earlier = aligned(earlier_labels[key], kept.item_id)
-    known = ~np.isnan(earlier)
-    kept, now, earlier = kept.where(known), student[panel][known], earlier[known]
-    if not len(kept):
-        return _no_gain(f"no labelled panel item that the student of {key} labelled")
-    agreement = Panel(kept.votes, {"now": now, "earlier": earlier})
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        kappas = agreement.kappas(weights)
-        return {"panel_gain": kappas["now_expert_kappa"] - kappas["earlier_expert_kappa"]}
-
-    leverage = agreement_leverage(kept.positive_share)
-    gain = grouped_distributions(
-        statistics, kept.group, resamples=how.resamples, seed=how.seed, leverage=leverage
-    )["panel_gain"]  # fmt: skip
-    shared = int((kept.decisive > 1).sum())
-    bounds = partial(gain.interval, shared, undefined="kappa is undefined for one of the two students")
-    made = f"kappa gained since the student of {key}, paired; BCa over groups"
-    return bounds, as_figure("panel_gain", "panel", bounds(0.95), made)
-
-
-def _no_gain(why: str) -> tuple[Bounds, Figure]:
-    nothing = Interval(None, None, None, 0, why)
-    return lambda _: nothing, as_figure("panel_gain", "panel", nothing)
+def models_of(items: LabelledItems, student: StudentThreshold) -> dict[str, Floats]:
+    """Return the labels of the models that a report compares, each at its own threshold."""
+    models = {"model": student.labels(items)}
+    if items.has_incumbent:
+        models["incumbent"] = student.labels(items, "incumbent")
+    if "recommended" in student.cuts:
+        models["recommended"] = student.labels(items, "recommended")
+    return models
 
 
 def _has_boundary(items: LabelledItems) -> bool:
@@ -238,19 +205,17 @@ def _has_boundary(items: LabelledItems) -> bool:
 
 
 def _probability_figures(
-    items: LabelledItems, scores: pl.DataFrame, student: StudentThreshold, how: ReportSettings
+    items: LabelledItems, scores: pl.DataFrame, student: StudentThreshold, design: PoolDesign, how: ReportSettings
 ) -> list[Figure]:
     """Return the parts of the gain, and how well the probabilities are calibrated."""
-    masks = scope_masks(items)
     reliability = reliability_figures(
-        "audit", items.where(masks["audit"]), student.calibration, resamples=how.resamples, seed=how.seed
+        "audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed
     )
     if not has_incumbent(scores):
         return reliability
-    models, parts = combinations(items, scores, student.threshold), []
+    models, parts = combinations(items, scores, student), []
     for scope in ("evaluation", "audit"):
-        here = masks[scope]
-        parts += gain_parts(scope, items.where(here), models.where(here), resamples=how.resamples, seed=how.seed)
+        parts += gain_parts(scope, items, models, design, resamples=how.resamples, seed=how.seed)
     return parts + reliability
 
 

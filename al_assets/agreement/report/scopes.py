@@ -18,7 +18,13 @@ from al_assets.agreement.core.bootstrap import (
 from al_assets.agreement.core.figures import NEEDS_ONE_VOTE, Figure, as_figure
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS, LabelledItems, why_undefined
-from al_assets.agreement.population.audit import audit_distributions, audit_of
+from al_assets.agreement.population.pool_design import PoolDesign
+from al_assets.agreement.population.pool_sample import PoolSample
+from al_assets.agreement.population.population_figures import (
+    DIFFERENCES,
+    population_distributions,
+    prevalence_distribution,
+)
 from al_assets.agreement.population.thresholds import average_precision
 
 PSEUDO_ITEMS = 2.0
@@ -32,11 +38,9 @@ _HEADLINES = (
     "parity_difference",
     "student_gain",
 )
-_DISPLAY = {name: name.removeprefix("model_") for name in _POPULATION if name.startswith("model_")}
-_DIFFERENCES = {
-    "parity_difference": ("model_expert_kappa", "expert_expert_kappa"),
-    "student_gain": ("model_expert_kappa", "incumbent_expert_kappa"),
-}
+RECOMMENDED = "recommended"
+_OF_ONE_VOTE = {*_POPULATION, "model_average_precision", "incumbent_average_precision"}
+_DISPLAY = {name: name.removeprefix("model_") for name in _OF_ONE_VOTE if name.startswith("model_")}
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Scope:
     :param undefined: why kappa is undefined here, if it is.
     :param expected: figures to give as undefined when there is no labelled item.
     :param methods: of figures whose interval is made otherwise than by ``method``.
+    :param counts: items of figures that rest on others than the rest of the scope.
     """
 
     name: str
@@ -60,10 +65,11 @@ class Scope:
     undefined: str
     expected: tuple[str, ...] = _HEADLINES
     methods: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def interval(self, figure: str, confidence: float = 0.95) -> Interval:
         """Return a figure's interval, or the reason why it has none."""
-        items = self.items if figure in NEEDS_ONE_VOTE else self.shared
+        items = self.counts.get(figure, self.items if figure in NEEDS_ONE_VOTE else self.shared)
         if figure not in self.distributions:
             return Interval(None, None, None, items, self.undefined)
         reason = "nothing positive to measure it on" if figure in NEEDS_ONE_VOTE else self.undefined
@@ -93,36 +99,39 @@ def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def all_scopes(items: LabelledItems, student: Floats, *, resamples: int, seed: int) -> dict[str, Scope]:
+def all_scopes(
+    items: LabelledItems, models: Mapping[str, Floats], design: PoolDesign, *, resamples: int, seed: int
+) -> dict[str, Scope]:
     """Return every scope of labelled items, each with the intervals that fit it.
 
-    :param student: shape (items,), the student's labels, 1 or 0.
+    :param models: model, and incumbent and recommended where there are such -> shape (items,) labels, 1 or 0.
+    :param design: how the items came to be asked.
     """
     masks = scope_masks(items)
-    audit = masks.pop("audit")
-    del masks["loop"]
     scopes = {
-        name: measured_scope(name, items.where(mask), student[mask], resamples=resamples, seed=seed)
-        for name, mask in masks.items()
+        name: measured_scope(name, items.where(masks[name]), _of(models, masks[name]), resamples=resamples, seed=seed)
+        for name in ("boundary", "control", "evaluation", "panel")
     }
-    scopes["audit"] = population_scope("audit", items.where(audit), student[audit], resamples=resamples, seed=seed)
+    scopes["audit"] = population_scope("audit", items, models, design, resamples=resamples, seed=seed)
     scopes["loop"] = expert_scope("loop", items, resamples=resamples, seed=seed)
     return scopes
 
 
-def measured_scope(name: str, items: LabelledItems, student: Floats, *, resamples: int, seed: int) -> Scope:
+def measured_scope(
+    name: str, items: LabelledItems, models: Mapping[str, Floats], *, resamples: int, seed: int
+) -> Scope:
     """Return the figures of items that count alike, with BCa intervals over their groups.
 
-    :param student: shape (items,), the student's labels, 1 or 0.
+    :param models: model, and incumbent where there is one -> shape (items,) labels, 1 or 0.
     """
     kept = items.decisive > 0
-    labelled, model = items.where(kept), student[kept]
+    labelled, models = items.where(kept), {who: labels[kept] for who, labels in models.items() if who != RECOMMENDED}
     if not len(labelled):
         return _scope(name, items, {}, "no interval")
-    agreement = Panel(labelled.votes, _models(labelled, model))
+    agreement = Panel(labelled.votes, models)
     share = labelled.positive_share
     scores = {"average_precision": labelled.p_student}
-    if labelled.has_incumbent:
+    if "incumbent" in models:
         scores["incumbent_average_precision"] = labelled.p_incumbent
 
     def statistics(weights: Floats) -> dict[str, Floats]:
@@ -135,7 +144,7 @@ def measured_scope(name: str, items: LabelledItems, student: Floats, *, resample
         statistics, labelled.group, resamples=resamples, seed=seed, leverage=agreement_leverage(share)
     )
     distributions["parity_difference"] = parity_distribution(
-        labelled.votes, model, labelled.group, resamples=resamples, seed=seed
+        labelled.votes, models["model"], labelled.group, resamples=resamples, seed=seed
     )
     drawn = f"{resamples} resamples of {distributions['model_expert_kappa'].groups} groups"
     methods = {"parity_difference": f"percentile, {drawn} and {PSEUDO_ITEMS:g} pseudo-items"}
@@ -155,32 +164,80 @@ def expert_scope(name: str, items: LabelledItems, *, resamples: int, seed: int) 
     return _scope(name, items, distributions, f"BCa, {resamples} resamples of {groups} groups")
 
 
-def population_scope(name: str, items: LabelledItems, student: Floats, *, resamples: int, seed: int) -> Scope:
-    """Return what audit items say about the whole pool: weighted figures with Rao-Wu bootstrap intervals."""
-    kept = items.decisive > 0
-    labelled = items.where(kept)
-    if not len(labelled):
-        return replace(_scope(name, items, {}, "no interval"), expected=("prevalence", *_HEADLINES, *_POPULATION))
-    sample = audit_of(labelled)
-    distributions = audit_distributions(sample, _models(labelled, student[kept]), resamples=resamples, seed=seed)
-    for difference, (first, second) in _DIFFERENCES.items():
-        if second not in distributions:
-            continue
-        one, other = distributions[first], distributions[second]
-        distributions[difference] = Distribution(
-            one.estimate - other.estimate, one.replicates - other.replicates, one.groups
+def population_scope(
+    name: str,
+    items: LabelledItems,
+    models: Mapping[str, Floats],
+    design: PoolDesign,
+    *,
+    resamples: int,
+    seed: int,
+) -> Scope:
+    """Return what labelled items say about the whole pool: weighted figures with Rao-Wu bootstrap intervals.
+
+    Every labelled item tells of the prevalence; of the models, those that no student is trained on.
+
+    :param items: all labelled items.
+    :param models: see ``all_scopes``; NaN for fine-tuning items.
+    """
+    decided = items.decisive > 0
+    everything = design.sample(items.item_id, decided)
+    (one, with_one), (two, with_two) = (model_sample(items, models, design, votes) for votes in (1, 2))
+    described = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS))
+    if not two.random.any():
+        return replace(_scope(name, described, {}, "no interval"), expected=("prevalence", *_HEADLINES, *_POPULATION))
+
+    def figures_of(sample: PoolSample, usable: NDArray[np.bool_]) -> dict[str, Distribution]:
+        held_out = items.where(usable)
+        scores = {"model": held_out.p_student, **({"incumbent": held_out.p_incumbent} if "incumbent" in models else {})}
+        return population_distributions(
+            sample, held_out.votes, _of(models, usable), scores=scores, resamples=resamples, seed=seed
         )
-    strata = len(np.unique(sample.strata))
-    method = f"weighted to the pool; Rao-Wu, {resamples} resamples within {strata} strata"
-    return _scope(name, items, distributions, method)
+
+    distributions = figures_of(two, with_two)
+    if bool((with_one != with_two).any()):
+        on_one = figures_of(one, with_one)
+        distributions |= {figure: on_one[figure] for figure in _OF_ONE_VOTE if figure in on_one}
+    distributions["prevalence"] = prevalence_distribution(
+        everything, items.positive_share[decided], resamples=resamples, seed=seed
+    )
+    if "student_gain" in distributions:
+        distributions.setdefault("gain_over_recommended", distributions["student_gain"])
+    kept = {figure: each for figure, each in distributions.items() if not figure.startswith(f"{RECOMMENDED}_")}
+    by_rule = int((~two.random & (two.known > 0)).sum())
+    gone = f"; {design.gone} asked items have left the pool and count no more" if design.gone else ""
+    method = (
+        f"weighted to the pool, {by_rule} items chosen by rule counting for themselves{gone}; Rao-Wu, {resamples} "
+        f"resamples within {len(np.unique(two.stratum[two.random]))} strata"
+    )
+    return replace(
+        _scope(name, described, kept, method),
+        items=int(one.random.sum()),
+        shared=int(two.random.sum()),
+        counts={"prevalence": int(everything.random.sum())},
+    )
+
+
+def model_sample(
+    items: LabelledItems, models: Mapping[str, Floats], design: PoolDesign, votes: int
+) -> tuple[PoolSample, NDArray[np.bool_]]:
+    """Return the held-out items with so many decisive votes as a weighted sample of the pool, and which they are.
+
+    Where check items were drawn by where student and incumbent differ, rounds count by how much they tell of that.
+    """
+    usable = items.evaluation & (items.decisive >= votes)
+    differs = None
+    if "incumbent" in models and bool((items.reason == "check").any()):
+        differs = np.abs(models["model"] - models["incumbent"])
+    return design.sample(items.item_id, usable, differs), usable
+
+
+def _of(models: Mapping[str, Floats], mask: NDArray[np.bool_]) -> dict[str, Floats]:
+    return {name: labels[mask] for name, labels in models.items()}
 
 
 def _with_differences(figures: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {**figures, **{name: figures[a] - figures[b] for name, (a, b) in _DIFFERENCES.items() if b in figures}}
-
-
-def _models(labelled: LabelledItems, student: Floats) -> dict[str, Floats]:
-    return {"model": student, **({"incumbent": labelled.incumbent} if labelled.has_incumbent else {})}
+    return {**figures, **{name: figures[a] - figures[b] for name, (a, b) in DIFFERENCES.items() if b in figures}}
 
 
 def _scope(name: str, items: LabelledItems, distributions: Mapping[str, Distribution], method: str) -> Scope:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from al_assets.agreement.core.bootstrap import Interval
+from al_assets.agreement.stopping.ceiling import items_until
 from al_assets.agreement.stopping.rules import CONTINUE, PRECEDENCE, Decision
 from al_assets.formatting import decimal, interval
 
+LLM_0 = "LLM-0"
+STUDENT, RECOMMENDED, UNDECIDED = "student", "recommended", "undecided"
 NO_RULE_FIRED = "no stopping rule fired"
 
 
@@ -17,7 +20,10 @@ class Conclusion:
     """What a report concludes, as the columns of the table kappa_report that are the same in every row.
 
     :param verdict: continue, parity, plateau, stable, budget spent or guideline problem.
-    :param promoted: whether the student becomes the incumbent.
+    :param promoted: whether the student selects next, as the incumbent.
+    :param better: which of student and the model recommended before is surely better in the pool: student,
+        recommended, or undecided.
+    :param recommended: whom to take: the iteration whose student it is, or LLM-0.
     :param watermark: place in the ledger of the last change the report rests on; None where votes came from no ledger.
     """
 
@@ -25,15 +31,21 @@ class Conclusion:
     verdict_reason: str
     promoted: bool
     promotion_reason: str
+    better: str
+    better_reason: str
+    recommended: str
     watermark: int | None = None
 
 
-def conclude(decisions: Sequence[Decision], gain: Interval) -> Conclusion:
-    """Return what follows from the rules' decisions and from the student's gain over the incumbent.
+def conclude(
+    decisions: Sequence[Decision], gain: Interval, over_recommended: Interval, *, iteration: str, recommended: str
+) -> Conclusion:
+    """Return what follows from the rules' decisions and from the student's gains.
 
     :param gain: student minus incumbent kappa with the experts, paired, as a 95 % interval.
+    :param over_recommended: the same in the pool over the model recommended so far, ``recommended``.
     """
-    return Conclusion(*verdict(decisions), *promotion(gain))
+    return Conclusion(*verdict(decisions), *promotion(gain), *better(over_recommended, iteration, recommended))
 
 
 def conclusion_of(report: pl.DataFrame) -> Conclusion:
@@ -68,7 +80,10 @@ def verdict(decisions: Sequence[Decision]) -> tuple[str, str]:
 
 
 def promotion(gain: Interval) -> tuple[bool, str]:
-    """Return whether a student becomes the incumbent, and why: it does if it agrees with the experts no less.
+    """Return whether a student selects next, and why: it does if it agrees with the experts no less.
+
+    This is not whether it is better, see ``better``: the held-out items are mostly boundary items, no sample of the
+    pool.
 
     The paired estimate decides, not its significance: with the few dozen evaluation items of early rounds hardly any
     student is significantly worse, so that rule would hand the pool to students that are plainly so. What cannot be
@@ -84,3 +99,34 @@ def promotion(gain: Interval) -> tuple[bool, str]:
     sureness = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not significantly different"
     ends = interval(gain.low, gain.high, sign=True)
     return gain.estimate >= 0, f"{compared}, 95 % interval {ends}: {sureness}"
+
+
+def better(gain: Interval, iteration: str, recommended: str) -> tuple[str, str, str]:
+    """Return which model is better in the pool, why, and which to take.
+
+    The student is taken if its gain is surely above 0. Else the model recommended so far stays, better or not told
+    apart: it was sure once.
+
+    :param gain: student minus recommended model, kappa with the experts in the pool, paired, as a 95 % interval.
+    :param recommended: ``LLM_0`` or the iteration whose student has been recommended so far.
+    """
+    other = name_of(recommended)
+    if gain.estimate is None or gain.low is None or gain.high is None:
+        return UNDECIDED, f"student and {other} cannot be compared in the pool: {gain.reason}", recommended
+    ends = interval(gain.low, gain.high, sign=True)
+    compared = (
+        f"student minus {other}, kappa in the pool {decimal(gain.estimate, sign=True)}, 95 % interval {ends}, "
+        f"{gain.items} random items"
+    )
+    if gain.low > 0:
+        return STUDENT, f"{compared}: the student is better", iteration
+    if gain.high < 0:
+        return RECOMMENDED, f"{compared}: the student is worse", recommended
+    total = items_until(gain.estimate, gain.low if gain.estimate > 0 else gain.high, 0.0, gain.items)
+    outlook = "" if total is None else f"; about {max(total - gain.items, 1)} more random items would tell"
+    return UNDECIDED, f"{compared}: not told apart{outlook}", recommended
+
+
+def name_of(recommended: str) -> str:
+    """Return what a recommended model is called in a sentence."""
+    return LLM_0 if recommended == LLM_0 else f"the student of {recommended}"

@@ -1,0 +1,184 @@
+"""Labelled items as a weighted sample of the pool, and its resamples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.bootstrap import batch_sizes
+from al_assets.agreement.core.kappa import Floats
+
+# No item is weighted down to nothing, or below it, by what is known of the pool.
+_LEAST_FACTOR = 0.2
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PoolSample:
+    """Labelled items as a weighted sample of the pool.
+
+    Arrays have one entry for each item. A weight has two parts with errors of their own: ``drawn`` counts what the item
+    stands for in the round that drew it, ``known`` in all rounds after that, as one of the items asked before.
+
+    :param drawn: 0 for items chosen by rule. With ``known`` it averages 1 over the items.
+    :param stratum: stratum of the draw, numbered from 0 over all rounds, each with at least 2 items where there are 2.
+    :param block: what the item stands for among those asked before: items asked alike, numbered from 0.
+    :param stratum_unseen: share of its stratum that is not in the sample, 0 to 1; ``block_unseen`` likewise.
+    :param scale: pool items that a weight of 1 stands for; NaN where the pool's size is not known.
+    """
+
+    drawn: Floats
+    known: Floats
+    stratum: Codes
+    block: Codes
+    stratum_unseen: Floats
+    block_unseen: Floats
+    scale: float = float("nan")
+    known_of_pool: "KnownOfPool | None" = None
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.drawn)
+
+    def informed(self, known_of_pool: "KnownOfPool") -> "PoolSample":
+        """Return the sample with weights that meet what is known of every item of the pool, such as a model's labels.
+
+        Calibration by regression (Deville and Sarndal 1992): w_i (1 + x_i' A (t - sum w x / sum w)), A the inverse of
+        the weighted mean of x x'. Right for any x, and the surer the more of a figure x explains.
+        """
+        return replace(self, known_of_pool=known_of_pool)
+
+    def _calibrated(self, weights: Floats) -> Floats:
+        return weights if self.known_of_pool is None else self.known_of_pool.calibrated(weights)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """How many pool items each stands for, up to a common factor; they average 1."""
+        return np.asarray(self._calibrated((self.drawn + self.known)[None, :])[0])
+
+    @property
+    def random(self) -> NDArray[np.bool_]:
+        """Whether an item was drawn by lot."""
+        return self.drawn > 0
+
+    def replicates(self, *, resamples: int = 2_000, seed: int = 0) -> Iterator[Floats]:
+        """Yield bootstrap weights, shape (batch, items), ``resamples`` rows in all (Rao and Wu 1988, rescaled).
+
+        In each stratum n - 1 items are drawn with replacement and weigh n / (n - 1) times what they did, which makes
+        the bootstrap variance the usual stratified one even for strata of two; where part of a stratum is in the
+        sample, the deviations shrink by the square root of the part that is not.
+        """
+        generator = np.random.default_rng(seed)
+        for rows in batch_sizes(resamples, len(self)):
+            drawn = _factors(generator, self.stratum, self.stratum_unseen, self.drawn > 0, rows)
+            known = _factors(generator, self.block, self.block_unseen, self.known > 0, rows)
+            yield self._calibrated(drawn * self.drawn + known * self.known)
+
+    def without_each_item(self) -> Iterator[Floats]:
+        """Yield the weights with each item left out in turn, shape (batch, items), as many rows as items in all.
+
+        The others of its stratum stand for the item that is left out.
+        """
+        members = [np.bincount(codes)[codes] for codes in (self.stratum, self.block)] if len(self) else []
+        start = 0
+        for rows in batch_sizes(len(self), len(self)):
+            left_out = np.arange(start, start + rows)
+            weights = np.zeros((rows, len(self)))
+            for codes, part, size in zip((self.stratum, self.block), (self.drawn, self.known), members, strict=True):
+                same = codes[left_out][:, None] == codes[None, :]
+                scale = (size / np.maximum(size - 1, 1))[left_out]
+                weights += np.where(same, scale[:, None], 1.0) * part
+            weights[np.arange(rows), left_out] = 0.0
+            yield self._calibrated(weights)
+            start += rows
+
+    def jackknife(self, estimate: float, without: Floats) -> Floats:
+        """Return what ``Distribution`` takes for its jackknife, from a figure's values without each item.
+
+        :param without: shape (items,), NaN where undefined, see ``without_each_item``.
+        :return: shape (items,); its mean is the estimate.
+        """
+        # Shifted and scaled so that their skewness, which BCa calls the acceleration, is that of the stratified
+        # estimate: an item's part in it is (n_h - 1) / n_h times the distance from the mean of its own stratum.
+        values = np.full(len(without), estimate)
+        for stratum in np.unique(self.stratum[self.random]):
+            here = (self.stratum == stratum) & self.random & ~np.isnan(without)
+            if here.sum() > 1:
+                distance = without[here].mean() - without[here]
+                values[here] -= distance * (1 - 1 / here.sum())
+        return values
+
+    def mean(self, values: Floats) -> float:
+        """Return the weighted mean; NaN without an item.
+
+        :param values: shape (items,).
+        """
+        return float(self.weights @ values / self.weights.sum()) if len(self) else float("nan")
+
+    def variance_of_mean(self, values: Floats, towards: float | None = None) -> float:
+        """Return the variance of the weighted mean of shares by the stratified design.
+
+        :param values: shape (items,), 0 to 1.
+        :param towards: a share that half a pseudo-item of each stratum shows, so that a stratum whose few items agree
+            is not taken to be sure; None adds none.
+        """
+        total = float(self.weights.sum())
+        variance = 0.0
+        for stratum in np.unique(self.stratum[self.random]):
+            here = (self.stratum == stratum) & self.random
+            items = int(here.sum())
+            pseudo = 0.0 if towards is None else 0.5
+            mean = (values[here].sum() + pseudo * (towards or 0.0)) / (items + pseudo)
+            spread = mean * (1 - mean) * float(self.stratum_unseen[here].mean())
+            variance += (float(self.drawn[here].sum()) / total) ** 2 * spread / max(items - 1, 1)
+        return variance
+
+
+@dataclass(frozen=True)
+class KnownOfPool:
+    """What is known of a sample's items and, on average, of the whole pool.
+
+    :param values: shape (items, k).
+    :param means: shape (k,), over the pool.
+    """
+
+    values: Floats
+    means: Floats
+
+    def calibrated(self, weights: Floats) -> Floats:
+        """Return weights whose weighted means of the values are those of the pool; their sums stay.
+
+        :param weights: shape (batch, items).
+        """
+        x = np.concatenate([np.ones((len(self.values), 1)), self.values], axis=1)
+        wanted = np.concatenate([[1.0], self.means])
+        total = weights.sum(axis=1, keepdims=True)
+        share = weights / np.where(total > 0, total, 1.0)
+        products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+        moments = (share @ products).reshape(len(share), x.shape[1], x.shape[1])
+        # A value that no item of a resample has cannot be calibrated to; the ridge leaves it alone.
+        moments = moments + np.eye(x.shape[1]) / max(len(x), 1)
+        shift = np.linalg.solve(moments, (wanted - share @ x)[:, :, None])[:, :, 0]
+        return np.asarray(weights * np.maximum(1 + shift @ x.T, _LEAST_FACTOR))
+
+    def residuals(self, values: Floats, weights: Floats) -> Floats:
+        """Return what a weighted regression on the known values leaves of others, shape (items,)."""
+        x = np.concatenate([np.ones((len(self.values), 1)), self.values], axis=1)
+        root = np.sqrt(weights)
+        slope = np.linalg.lstsq(x * root[:, None], values * root, rcond=None)[0]
+        return np.asarray(values - x @ slope)
+
+
+def _factors(
+    generator: np.random.Generator, codes: Codes, unseen: Floats, taking_part: NDArray[np.bool_], rows: int
+) -> Floats:
+    factors = np.ones((rows, len(codes)))
+    for code in np.unique(codes[taking_part]):
+        items = np.flatnonzero((codes == code) & taking_part)
+        spread = float(np.sqrt(unseen[items[0]]))
+        if len(items) > 1 and spread > 0:
+            draws = generator.multinomial(len(items) - 1, np.full(len(items), 1 / len(items)), size=rows)
+            factors[:, items] = 1 + spread * (draws * (len(items) / (len(items) - 1)) - 1)
+    return factors
