@@ -75,7 +75,12 @@ def _history(root: RunRoot, key: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _probe(
-    loop: LoopResource, key: str, votes: pl.DataFrame, split: pl.DataFrame, embeddings: pl.LazyFrame, scores: pl.DataFrame
+    loop: LoopResource,
+    key: str,
+    votes: pl.DataFrame,
+    split: pl.DataFrame,
+    embeddings: pl.LazyFrame,
+    scores: pl.DataFrame,
 ) -> Probe:
     lesson, stopping = fine_tuning_items(split).select("item_id", "positive_share"), loop.policy.stopping
     needed = pl.concat([lesson["item_id"], scores["item_id"]]).unique()

@@ -159,17 +159,11 @@ FIGURES = {
         "student-expert kappa - incumbent-expert kappa, both from the same resamples",
         (("model_expert_kappa", ""), ("incumbent_expert_kappa", "")),
     ),
-    "gain_from_ranking": Description(
-        "gain from ranking",
-        "The part of the student's gain over the incumbent that comes from which items it puts first. With the gain "
-        "from the threshold it adds up to the gain.",
-        "((k(1,0) - k(0,0)) + (k(1,1) - k(0,1))) / 2; k(r,s) the kappa with the experts of ranking r (0 incumbent, 1 "
-        "student) when as much of the pool is called positive as s (0 incumbent, 1 student) does",
-    ),
-    "gain_from_threshold": Description(
-        "gain from the threshold",
-        "The part of the student's gain over the incumbent that comes from how many items it calls positive.",
-        "((k(0,1) - k(0,0)) + (k(1,1) - k(1,0))) / 2; k as in the gain from ranking",
+    "gain_over_recommended": Description(
+        "gain of the student over the model recommended so far",
+        "How much better the new student agrees with the experts, in the whole pool, than the model that was to be "
+        "taken so far. The student takes its place if the whole interval lies above 0.",
+        "student-expert kappa - the same of the model recommended so far, both from the same resamples",
     ),
     "panel_gain": Description(
         "gain on the panel",
@@ -190,8 +184,8 @@ FIGURES = {
     ),
     "threshold": Description(
         "threshold of the student",
-        "The score from which the student calls an item positive. Evaluation labels have a part in it only through the "
-        "pool's estimated prevalence.",
+        "The score from which the student calls an item positive. Votes on held-out items have a part in it through "
+        "the pool's estimated prevalence, so a random item is judged by one that its own fold's votes have no part in.",
         "by rule: the score that calls threshold_prevalence of the stop set positive; or where the calibrated "
         "probabilities expect the largest kappa there; or a probability of one half",
     ),
@@ -287,9 +281,26 @@ FIGURES = {
         "nothing.",
         (("predicted_f_change", "pool"),),
     ),
+    **{
+        f"{model}_threshold": Description(
+            f"threshold of the {name}",
+            "The score from which it calls an item positive, matched to the same prevalence as the student's, so that "
+            "a gain is not one over an old guess.",
+            "the score that calls threshold_prevalence of the stop set positive",
+        )
+        for model, name in (("incumbent", "incumbent"), ("recommended", "model recommended so far"))
+    },
+    "better": Description(
+        "better in the pool",
+        "1 if the student is surely better than the model recommended so far, -1 if it is surely worse, 0 if they are "
+        "not told apart. It decides which model to take; the promotion decides who selects next.",
+        "the sign of the gain over the model recommended so far where its 95 % interval lies on one side of 0, else 0",
+        (("gain_over_recommended", "audit"),),
+    ),
     "promotion": Description(
         "promotion",
-        "1 if the student becomes the incumbent: it does if it agrees with the experts no less than the incumbent.",
+        "1 if the student selects next, as the incumbent: it does if it agrees with the experts no less on the "
+        "held-out items. Whether it is better in the pool is another question.",
         "1 if the gain of the student over the incumbent is known and not below 0, else 0",
         (("student_gain", "evaluation"),),
     ),

@@ -5,7 +5,6 @@ import polars as pl
 from al_assets import pictures
 from al_assets.agreement.core.figures import figure_of, interval_of
 from al_assets.agreement.population.reliability import pool_reliability
-from al_assets.agreement.report.scopes import scope_masks
 from al_assets.pictures import Form, Point
 from al_assets.report import page_tables
 from al_assets.report.iteration_tables import IterationTables

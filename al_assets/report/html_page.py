@@ -19,8 +19,8 @@ from al_assets.report.drawing import report_pictures
 from al_assets.report.iteration_tables import IterationTables, figures_of, read_tables
 from al_assets.report.sentences import (
     figure_text,
-    gain_sentence,
     population_sentence,
+    recommended_sentence,
     standing_sentence,
     verdict_reason,
     verdict_sentence,
@@ -68,7 +68,7 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "pictures": {name: _inline(svg, name) for name, svg in report_pictures(tables, "svg").items()},
         "course": page_tables.course(tables),
         "population": population_sentence(report, _positive_share(labelled_rows(tables, "boundary"))),
-        "gain": gain_sentence(report),
+        "recommended": recommended_sentence(report),
         "curve": _detail(report, "calibration_slope", "pool"),
         "pool_figures": [
             (figure.figure, figure, figure_text(figure, 3))

@@ -17,7 +17,7 @@ from al_assets.agreement.population.student_threshold import (
     student_labels,
 )
 from al_assets.agreement.report.iteration_report import models_of
-from al_assets.agreement.stopping.conclusion import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import CHECK, MAJORITY
@@ -116,6 +116,7 @@ def figures_of(report: pl.DataFrame) -> list[Figure]:
     conclusion = conclusion_of(report)
     said = {
         "verdict": f"{conclusion.verdict}: {conclusion.verdict_reason}",
+        "better": f"{conclusion.better}: {conclusion.better_reason}; take {name_of(conclusion.recommended)}",
         "promotion": f"{'promote' if conclusion.promoted else 'keep'}: {conclusion.promotion_reason}",
     }
     figures = [replace(figure, detail=said.get(figure.figure, figure.detail)) for figure in figures_in(report)]

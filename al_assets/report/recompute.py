@@ -68,19 +68,6 @@ def labels_kappa(first: str, second: str) -> Recompute:
     return lambda rows, weights: float(kappa_of(weights @ pair_cells(rows.label(first), rows.label(second))))
 
 
-def gain_part(sign: float) -> Recompute:
-    """Return a part of the student's gain: +1 the ranking's, -1 the threshold's (see ``gain_decomposition``)."""
-
-    def recompute(rows: Rows, weights: Floats) -> float:
-        both = pooled_kappa(rows, weights, "student") - pooled_kappa(rows, weights, "incumbent")
-        crossed = pooled_kappa(rows, weights, "student_at_incumbent_share") - pooled_kappa(
-            rows, weights, "incumbent_at_student_share"
-        )
-        return (both + sign * crossed) / 2
-
-    return recompute
-
-
 def f_change(rows: Rows, weights: Floats) -> float:
     """Return 1 - 2a / (2a + b + c) of the student's and the student before's labels."""
     return 1 - float(positive_of(weights @ pair_cells(rows.label("student"), rows.label("earlier"))))
@@ -131,9 +118,8 @@ FROM_ITEMS: dict[str, Recompute] = {
     "incumbent_expert_kappa": model_kappa("incumbent"),
     "parity_difference": difference(model_kappa("student"), pooled_kappa),
     "student_gain": difference(model_kappa("student"), model_kappa("incumbent")),
+    "gain_over_recommended": difference(model_kappa("student"), model_kappa("recommended")),
     "panel_gain": difference(model_kappa("student"), model_kappa("earlier")),
-    "gain_from_ranking": gain_part(1),
-    "gain_from_threshold": gain_part(-1),
     "krippendorff_alpha": lambda rows, weights: krippendorff_alpha(rows.votes, weights),
     "fleiss_kappa": lambda rows, weights: fleiss_kappa(rows.votes, weights),
     "gwet_ac1": lambda rows, weights: gwet_ac1(rows.votes, weights),

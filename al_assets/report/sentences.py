@@ -7,7 +7,7 @@ import polars as pl
 
 from al_assets.agreement.core.figures import Figure, figure_of, interval_of
 from al_assets.agreement.core.kappa import kappa_of
-from al_assets.agreement.stopping.conclusion import NO_RULE_FIRED, conclusion_of
+from al_assets.agreement.stopping.conclusion import NO_RULE_FIRED, conclusion_of, name_of
 from al_assets.formatting import capital, decimal, interval, percent
 
 VERDICTS = {
@@ -167,18 +167,10 @@ def population_sentence(report: pl.DataFrame, boundary_share: float | None) -> s
     )
 
 
-def gain_sentence(report: pl.DataFrame) -> str:
-    """Return how the student's gain over the incumbent divides, on the evaluation items; "" where that is not known."""
-    names = ("student_gain", "gain_from_ranking", "gain_from_threshold")
-    gain, ranking, threshold = (figure_of(report, name, "evaluation") for name in names)
-    if gain is None or ranking is None or threshold is None:
-        return ""
-    if gain.estimate is None or ranking.estimate is None or threshold.estimate is None:
-        return ""
-    return (
-        f"Of the difference of {decimal(gain.estimate, sign=True)}, {decimal(ranking.estimate, sign=True)} comes from "
-        f"which items are put first and {decimal(threshold.estimate, sign=True)} from how many are called positive."
-    )
+def recommended_sentence(report: pl.DataFrame) -> str:
+    """Return which model to take, and why: not who selects next, but who is better in the pool."""
+    said = conclusion_of(report)
+    return f"The model to take is {name_of(said.recommended)}. {capital(said.better_reason)}."
 
 
 def _scopes(report: pl.DataFrame, boundary_share: float | None) -> tuple[ScopeFigures, ScopeFigures]:

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
-from al_assets.agreement.population.audit import audit_of
 from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
 from al_assets.agreement.population.thresholds import labels_at
-from al_assets.agreement.report.gain_decomposition import combinations as combinations_of
-from al_assets.agreement.report.scopes import scope_masks
+from al_assets.agreement.report.scopes import model_sample, scope_masks
 from al_assets.report.iteration_tables import IterationTables
 
 CELLS = ("both_positive", "first_only", "second_only", "both_negative")
@@ -131,24 +129,37 @@ def cells_frame(pairs: list[tuple[str, str, Floats]], weights: Floats) -> pl.Dat
 
 
 def labelled_rows(tables: IterationTables, scope: str) -> Rows:
-    """Return the labelled items of a scope, those with undecided votes only included.
-
-    Audit items weigh as many pool items as each stands for, averaging 1 over the items with a decisive vote; items
-    that nobody decided weigh nothing there.
+    """Return the labelled items of a scope, those with undecided votes only included, each counting once.
 
     :raises ValueError: the scope is none of labelled items.
     """
-    items = tables.items
-    masks = scope_masks(items)
+    masks = scope_masks(tables.items)
     if scope not in masks:
         raise ValueError(f"scope: {scope!r} holds no labelled items; expected one of {', '.join(masks)}")
-    kept = items.where(masks[scope])
-    weights = np.ones(len(kept))
-    if scope == "audit" and len(kept):
-        decided = kept.decisive > 0
-        weights[~decided] = 0.0
-        weights[decided] = audit_of(kept.where(decided)).weights
-    labels = {"student": tables.student(kept), "incumbent": kept.incumbent}
+    return _rows(tables, masks[scope], np.ones(int(masks[scope].sum())))
+
+
+def pool_rows(tables: IterationTables, figure: str, votes: int) -> Rows:
+    """Return the labelled items that a figure of the whole pool rests on, each with its weight.
+
+    :param votes: decisive votes that an item needs. Of the prevalence fine-tuning items tell as well.
+    """
+    items, design = tables.items, tables.design
+    if figure in ("prevalence", "threshold_prevalence"):
+        usable = items.decisive > 0
+        sample = design.sample(items.item_id, usable)
+    elif figure in ("brier_score", "calibration_error"):
+        usable = items.evaluation & (items.decisive > 0)
+        sample = design.sample(items.item_id, usable)
+    else:
+        sample, usable = model_sample(items, tables.models, design, votes)
+    return _rows(tables, usable, sample.weights)
+
+
+def _rows(tables: IterationTables, mask: NDArray[np.bool_], weights: Floats) -> Rows:
+    kept, models = tables.items.where(mask), tables.models
+    labels = {"student": models["model"][mask], "incumbent": models.get("incumbent", tables.items.incumbent)[mask]}
+    labels["recommended"] = models["recommended"][mask] if "recommended" in models else labels["incumbent"]
     scores = {"student": kept.p_student, "incumbent": kept.p_incumbent}
     facts = _facts(tables, kept)
     return Rows(kept.item_id, kept.votes, tuple(tables.raters), labels, scores, weights, kept.undecided, facts)
@@ -159,7 +170,7 @@ def stop_set_rows(tables: IterationTables, earlier: pl.DataFrame | None) -> Rows
 
     :param earlier: item_id and label of the earlier student; None without one.
     """
-    rows = tables.scores.filter(pl.col("role") == "stop_set").sort("item_id")
+    rows = tables.choice.matched(tables.scores).filter(pl.col("role") == "stop_set").sort("item_id")
     ids = np.array(rows["item_id"].to_list(), dtype=np.str_)
     scores = {"student": floats(rows["p_student"]), "incumbent": floats(rows["p_incumbent"])}
     labels = {"student": labels_at(scores["student"], tables.threshold), "incumbent": floats(rows["incumbent_label"])}
@@ -178,17 +189,6 @@ def out_of_fold_rows(tables: IterationTables) -> Rows:
     return replace(kept, scores={"out_of_fold": aligned(scored, kept.item_id, "p_student")}, labels={})
 
 
-def with_combinations(tables: IterationTables, scope: str, rows: Rows) -> Rows:
-    """Return a scope's items with the labels of either ranking at either positive share of the pool."""
-    items = tables.items
-    crossed = combinations_of(items, tables.scores, tables.threshold).where(scope_masks(items)[scope]).labels
-    added = {
-        "student_at_incumbent_share": crossed["model_at_incumbent_share"],
-        "incumbent_at_student_share": crossed["incumbent_at_model_share"],
-    }
-    return replace(rows, labels={**rows.labels, **added})
-
-
 def with_probability(tables: IterationTables, rows: Rows) -> Rows:
     """Return items with the student's calibrated probability."""
     probability = tables.choice.calibration.probability(rows.scores["student"])
@@ -199,7 +199,9 @@ def with_earlier(tables: IterationTables, rows: Rows, key: str) -> Rows:
     """Return the items that an earlier student labelled, with its labels."""
     labels = aligned(tables.earlier_labels[key], rows.item_id)
     known = rows.where(~np.isnan(labels))
-    return replace(known, labels={**known.labels, "earlier": labels[~np.isnan(labels)]})
+    # At the threshold itself, as the earlier student's labels are.
+    now = labels_at(known.scores["student"], tables.threshold)
+    return replace(known, labels={**known.labels, "student": now, "earlier": labels[~np.isnan(labels)]})
 
 
 def _facts(tables: IterationTables, items: LabelledItems) -> pl.DataFrame:

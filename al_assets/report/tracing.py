@@ -11,7 +11,6 @@ from al_assets.agreement.core.figures import Figure, figure_of
 from al_assets.agreement.core.kappa import Floats, pair_cells
 from al_assets.agreement.population.reliability import pool_reliability
 from al_assets.agreement.report.alt_test import alt_test
-from al_assets.agreement.report.scopes import scope_masks
 from al_assets.partitions import iteration_key, iteration_number, previous_key
 from al_assets.report.descriptions import FIGURES, SCOPES, Description, is_rule, title_of
 from al_assets.report.explanation import Explanation
@@ -22,8 +21,8 @@ from al_assets.report.traced_items import (
     cells_frame,
     labelled_rows,
     out_of_fold_rows,
+    pool_rows,
     stop_set_rows,
-    with_combinations,
     with_earlier,
     with_probability,
 )
@@ -34,7 +33,6 @@ ONE_VOTE = frozenset(
         "brier_score", "calibration_error",
     )
 )  # fmt: skip
-GAIN_PARTS = ("gain_from_ranking", "gain_from_threshold")
 WITH_STUDENT_BEFORE = ("stop_set_agreement", "predicted_f_change")
 MOST_EFFECTS = 5_000
 """Of more items no effects are computed: their time grows with the square of the items, and each is tiny."""
@@ -66,16 +64,17 @@ def _rows(tables: IterationTables, figure: str, scope: str) -> Rows:
         before = previous_key(tables.iteration)
         rows = stop_set_rows(tables, tables.earlier_labels.get(before or ""))
         return rows.where(~np.isnan(rows.label("earlier"))) if figure in WITH_STUDENT_BEFORE else rows
-    rows = labelled_rows(tables, scope)
+    least = 1 if figure.removeprefix("incumbent_") in ONE_VOTE else 2
+    if figure == "undecided_share" or scope != "audit":
+        rows = labelled_rows(tables, scope)
+    else:
+        rows = pool_rows(tables, figure, least)
     if figure == "undecided_share":
-        return replace(rows, weights=np.ones(len(rows)))
+        return rows
     if figure == "panel_gain":
         rows = _with_earlier(tables, rows)
-    if figure in GAIN_PARTS:
-        rows = with_combinations(tables, scope, rows)
     if figure == "brier_score":
         rows = with_probability(tables, rows)
-    least = 1 if figure.removeprefix("incumbent_") in ONE_VOTE else 2
     return rows.where(rows.decisive >= least)
 
 
@@ -113,8 +112,8 @@ _PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
     **dict.fromkeys(("incumbent_expert_kappa", "incumbent_expert_mean_kappa"), ("incumbent",)),
     "parity_difference": ("student", None),
     "student_gain": ("student", "incumbent"),
+    "gain_over_recommended": ("student", "recommended"),
     "panel_gain": ("student", "earlier"),
-    **dict.fromkeys(GAIN_PARTS, ("student", "incumbent", "student_at_incumbent_share", "incumbent_at_student_share")),
 }
 
 
@@ -129,9 +128,8 @@ def _from_stop_set(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _threshold_prevalence(tables: IterationTables, blank: Explanation) -> Explanation:
-    rows = labelled_rows(tables, "audit")
-    explained = _chosen(tables, blank, rows.where(rows.decisive > 0))
-    return replace(explained, scope=f"{blank.scope}; the items are those of the audit")
+    explained = _chosen(tables, blank, pool_rows(tables, "threshold_prevalence", 1))
+    return replace(explained, scope=f"{blank.scope}; the items are all that were labelled, weighted to the pool")
 
 
 def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
@@ -141,12 +139,10 @@ def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _calibration_error(tables: IterationTables, blank: Explanation) -> Explanation:
-    items = tables.items
-    audit = items.where(scope_masks(items)["audit"])
     # The estimate takes no resamples; only its interval does.
-    error = pool_reliability(audit, tables.choice.calibration, resamples=2).error
-    rows = with_probability(tables, labelled_rows(tables, "audit"))
-    return replace(blank, basis="items", recomputed=error.estimate, items=rows.where(rows.decisive > 0).frame())
+    error = pool_reliability(tables.items, tables.design, tables.choice.calibration, resamples=2).error
+    rows = with_probability(tables, pool_rows(tables, "calibration_error", 1))
+    return replace(blank, basis="items", recomputed=error.estimate, items=rows.frame())
 
 
 def _labels(tables: IterationTables, blank: Explanation) -> Explanation:
@@ -176,6 +172,12 @@ def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
     return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
 
 
+def _better(tables: IterationTables, blank: Explanation) -> Explanation:
+    (gain,) = blank.rests_on
+    value = float((gain.low or 0.0) > 0) - float((gain.high or 0.0) < 0)
+    return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
+
+
 def _verdict(tables: IterationTables, blank: Explanation) -> Explanation:
     value = float(any(rule.estimate for rule in blank.rests_on))
     return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
@@ -194,7 +196,7 @@ def _known(value: float) -> float | None:
 
 
 _SPECIAL: dict[str, Callable[[IterationTables, Explanation], Explanation]] = {
-    "threshold": _from_stop_set,
+    **dict.fromkeys(("threshold", "incumbent_threshold", "recommended_threshold"), _from_stop_set),
     "calibration_intercept": _calibration,
     "threshold_prevalence": _threshold_prevalence,
     "calibration_slope": _calibration,
@@ -205,6 +207,7 @@ _SPECIAL: dict[str, Callable[[IterationTables, Explanation], Explanation]] = {
     "alt_test_advantage": _alt_test,
     "ceiling_further_labels": lambda _, blank: _rule(blank),
     "promotion": _promotion,
+    "better": _better,
     "verdict": _verdict,
 }
 

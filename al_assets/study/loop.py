@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS
+from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import ColdStartEvidence
@@ -203,12 +204,14 @@ class OfflineLoop:
         expected, strength = self._pool.prevalence, self._settings.prior_strength
         if not self._asked or np.isinf(strength):
             return expected
-        chances = pl.concat([queue.filter(pl.col("reason") == "audit") for queue in self._asked])
-        audit = split.filter(pl.col("reason") == "audit").join(
-            chances.select("item_id", "inclusion_probability"), on="item_id", maintain_order="left"
-        )
-        labels = audit["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return estimate_prevalence(labels, 1 / audit["inclusion_probability"].to_numpy(), expected, strength)
+        asked = [queue.with_columns(iteration=pl.lit(iteration_key(n))) for n, queue in enumerate(self._asked)]
+        frame = self._ids.to_frame("item_id").with_columns(joined=pl.lit(FIRST_KEY))
+        design = pool_design(pl.concat(asked), frame)
+        votes = split["positive_votes"] + split["negative_votes"]
+        decided = (votes > 0).to_numpy()
+        sample = design.sample(split["item_id"].to_numpy().astype(np.str_), decided)
+        share = (split["positive_votes"] / votes).to_numpy()[decided]
+        return estimate_prevalence(sample, share, expected, strength)
 
     def _curate(self, choose: ChooseStrategy, seed: int) -> CuratedRound:
         split, incumbent = self._split, self._incumbent

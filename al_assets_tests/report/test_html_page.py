@@ -114,7 +114,7 @@ def test_a_figure_added_later_appears_and_a_missing_one_is_absent(tables: Iterat
     text = Page(report_page(_reported(tables, report))).text
     assert "something new something_new undefined too few <votes>" in text
     assert "Gwet" not in text
-    assert "gain_from_ranking" in text
+    assert "parity_difference" in text
 
 
 def test_an_earlier_iteration_has_a_page_of_its_own(run_policy: Policy, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from al_assets.agreement.core.kappa import cohen_kappa
 from al_assets.report.iteration_tables import IterationTables
 from al_assets.report.sentences import (
     ScopeFigures,
-    gain_sentence,
     kappa_at,
     population_sentence,
+    recommended_sentence,
     standing_sentence,
     verdict_reason,
     verdict_sentence,
@@ -79,15 +79,10 @@ def test_population_and_boundary_are_compared_by_their_intervals(
     assert says in population_sentence(report, 0.5)
 
 
-def test_the_gain_is_divided_into_ranking_and_threshold(tables: IterationTables) -> None:
-    report = tables.report
-    for figure, estimate in (("student_gain", 0.1), ("gain_from_ranking", 0.1), ("gain_from_threshold", -0.001)):
-        report = _edited(report, figure, "evaluation", estimate=estimate)
-    assert gain_sentence(report) == (
-        "Of the difference of +0.10, +0.10 comes from which items are put first and +0.00 from how many are called "
-        "positive."
-    )
-    assert gain_sentence(report.filter(pl.col("figure") != "gain_from_ranking")) == ""
+def test_the_model_to_take_is_named_with_its_reason(tables: IterationTables) -> None:
+    apart = tables.report.with_columns(recommended=pl.lit("0001"), better_reason=pl.lit("student minus LLM-0 +0.2"))
+    assert recommended_sentence(apart) == "The model to take is the student of 0001. Student minus LLM-0 +0.2."
+    assert recommended_sentence(tables.report).startswith("The model to take is LLM-0. ")
 
 
 POOL = ScopeFigures(kappa=0.45, prevalence=0.05, expert_kappa=0.8, precision=0.48, recall=0.48)

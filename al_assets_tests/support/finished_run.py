@@ -11,6 +11,7 @@ from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.population.student_threshold import student_labels
 from al_assets.agreement.stopping.rules import StoppingRules
 from al_assets.config import Policy, load_policy
+from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets.tables import REVIEW_QUEUE, TABLES, WHY_QUEUED
 from al_assets_tests.support.reports import report_frame
@@ -64,6 +65,8 @@ def write_run(folder: Path, world: World) -> Policy:
     for key in KEYS:
         votes = _votes(world, key)
         split = _split(world.split.filter(pl.col("iteration") <= key), votes)
+        root = RunRoot(policy.root)
+        _write(root, key, _others(world, key, texts))
         report = report_frame(
             iteration=key,
             votes=votes,
@@ -76,14 +79,16 @@ def write_run(folder: Path, world: World) -> Policy:
             earlier_labels=earlier,
             resamples=200,
             watermark=int(str(votes["seq"].max())),
+            asked=asked_so_far(root, key),
+            frame=pool_frame(root, key),
         )
         frames = {
             "kappa_report": report,
             "expert_labels": votes,
             "label_split": split,
-            "evaluation_scores": world.scores,
+            "evaluation_scores": world.scores.with_columns(p_recommended=pl.lit(None, dtype=pl.Float64)),
         }
-        _write(RunRoot(policy.root), key, {**frames, **_others(world, key, texts)})
+        _write(root, key, frames)
         history[key] = report
         earlier[key] = student_labels(world.scores, estimate_of(report, "threshold", "pool"))
     return policy
@@ -124,7 +129,10 @@ def _split(split: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     )
     majority = pl.col("positive_votes") - pl.col("negative_votes")
     label = pl.when(majority > 0).then(True).when(majority < 0).then(False)
-    return split.join(counted, on="item_id").with_columns(label=label, adjudicated=pl.lit(None, dtype=pl.String))
+    share = pl.col("positive_votes") / (pl.col("positive_votes") + pl.col("negative_votes"))
+    return split.join(counted, on="item_id").with_columns(
+        label=label, positive_share=share.fill_nan(None), adjudicated=pl.lit(None, dtype=pl.String)
+    )
 
 
 def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -39,6 +39,7 @@ def make_world(
     near = rest[np.argsort(np.abs(latent[rest] - cut))]
     boundary = near[~np.isin(near, control)][: items - len(audit) - len(control)]
     rows = []
+    chance = (audit_each + items // 20) / (size // 5) / 3
     for reason, chosen in (("audit", audit), ("control", control), ("boundary", boundary)):
         for place, item in enumerate(chosen):
             rows.append(
@@ -48,9 +49,9 @@ def make_world(
                     "iteration": f"{place % 3:04d}",
                     "reason": reason,
                     "group_id": f"p{place // 2:04d}" if reason == "boundary" else f"i{item:05d}",
-                    "stratum": f"s{strata[item]}" if reason == "audit" else None,
-                    "stratum_size": size // 5 if reason == "audit" else None,
-                    "inclusion_probability": audit_each / (size // 5) / 3 if reason == "audit" else None,
+                    "stratum": f"s{strata[item]}" if reason != "boundary" else None,
+                    "stratum_size": size // 5 if reason != "boundary" else None,
+                    "inclusion_probability": chance if reason != "boundary" else None,
                 }
             )
     queue = pl.DataFrame(rows, infer_schema_length=None)

@@ -9,8 +9,6 @@ Boundary items are chosen by rule. They weigh what they are, from the round afte
 no other item; forgetting them is what makes a pool that is used up look poorer than it is.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np

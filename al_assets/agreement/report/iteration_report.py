@@ -16,21 +16,28 @@ from al_assets.agreement.core.labelled_items import (
     has_incumbent,
     labelled_items,
 )
-from al_assets.agreement.population.pool_design import PoolDesign, pool_design
+from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.reliability import reliability_figures
 from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_figures
 from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
 from al_assets.agreement.report.alt_test import alt_test
-from al_assets.agreement.report.gain_decomposition import combinations, gain_parts
 from al_assets.agreement.report.inputs import asked_items, completed
 from al_assets.agreement.report.panel_gain import panel_gain
 from al_assets.agreement.report.scopes import all_scopes
 from al_assets.agreement.stopping.ceiling import judge_ceiling
-from al_assets.agreement.stopping.conclusion import LLM_0, Conclusion, conclude
+from al_assets.agreement.stopping.conclusion import (
+    LLM_0,
+    RECOMMENDED,
+    STUDENT,
+    UNDECIDED,
+    Conclusion,
+    conclude,
+)
 from al_assets.agreement.stopping.rules import CONTINUE, Decision, Evidence, StoppingRules
 from al_assets.tables import KAPPA_REPORT
 
+_SIGNS = {STUDENT: 1.0, UNDECIDED: 0.0, RECOMMENDED: -1.0}
 _NO_FRAMES: Mapping[str, pl.DataFrame] = {}
 
 
@@ -168,23 +175,20 @@ def agreement_report(
     student_gain = scopes["evaluation"].interval("student_gain")
     if not has_incumbent(scores):
         student_gain = replace(student_gain, reason="no incumbent was scored")
-    conclusion = conclude(
-        decisions,
-        student_gain,
-        scopes["audit"].interval("gain_over_recommended"),
-        iteration=iteration,
-        recommended=recommended,
-    )
+    over_recommended = scopes["audit"].interval("gain_over_recommended")
+    if not has_incumbent(scores):
+        over_recommended = replace(over_recommended, reason="no other model was scored")
+    conclusion = conclude(decisions, student_gain, over_recommended, iteration=iteration, recommended=recommended)
     figures = (
         *(figure for scope in scopes.values() for figure in scope.figures()),
         panel_figure,
         *student.figures(),
-        *_probability_figures(items, scores, student, design, how),
+        *reliability_figures("audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed),
         *pool.values(),
         *_beside_parity(
             items, models["model"], scopes["evaluation"].interval("parity_difference", 0.90), how.rules.parity_margin
         ),
-        *_loop_figures(decisions, conclusion, bought, student_gain.items),
+        *_loop_figures(decisions, conclusion, bought, student_gain.items, over_recommended.items),
     )
     return AgreementReport(figures, conclusion, student)
 
@@ -204,21 +208,6 @@ def _has_boundary(items: LabelledItems) -> bool:
     return bool((~np.isin(items.reason, RANDOM_REASONS)).any())
 
 
-def _probability_figures(
-    items: LabelledItems, scores: pl.DataFrame, student: StudentThreshold, design: PoolDesign, how: ReportSettings
-) -> list[Figure]:
-    """Return the parts of the gain, and how well the probabilities are calibrated."""
-    reliability = reliability_figures(
-        "audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed
-    )
-    if not has_incumbent(scores):
-        return reliability
-    models, parts = combinations(items, scores, student), []
-    for scope in ("evaluation", "audit"):
-        parts += gain_parts(scope, items, models, design, resamples=how.resamples, seed=how.seed)
-    return parts + reliability
-
-
 def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, margin: float) -> list[Figure]:
     """Return what stands beside the parity rule: the labels that would decide it, and the alternative annotator test.
 
@@ -235,14 +224,18 @@ def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, 
     ]
 
 
-def _loop_figures(decisions: list[Decision], conclusion: Conclusion, labels: int, gain_items: int) -> list[Figure]:
+def _loop_figures(
+    decisions: list[Decision], conclusion: Conclusion, labels: int, gain_items: int, pool_items: int
+) -> list[Figure]:
+    better, promoted = _SIGNS[conclusion.better], float(conclusion.promoted)
     return [
         Figure("labels", "loop", float(labels), detail="labels bought so far"),
         *(
             Figure(f"stop_{decision.name.replace(' ', '_')}", "loop", float(decision.fired), detail=decision.reason)
             for decision in decisions
         ),
-        Figure("promotion", "loop", float(conclusion.promoted), items=gain_items, detail=conclusion.promotion_reason),
+        Figure("promotion", "loop", promoted, items=gain_items, detail=conclusion.promotion_reason),
+        Figure("better", "loop", better, items=pool_items, detail=conclusion.better_reason),
         Figure("verdict", "loop", float(conclusion.verdict != CONTINUE), detail=conclusion.verdict_reason),
     ]
 

@@ -94,7 +94,7 @@ def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
         "control": evaluation & (items.reason == "control"),
         "evaluation": evaluation,
         "panel": items.split == "panel",
-        "audit": evaluation & (items.reason == "audit"),
+        "audit": evaluation & np.isin(items.reason, RANDOM_REASONS),
         "loop": np.ones(len(items), dtype=np.bool_),
     }
 
@@ -183,8 +183,8 @@ def population_scope(
     decided = items.decisive > 0
     everything = design.sample(items.item_id, decided)
     (one, with_one), (two, with_two) = (model_sample(items, models, design, votes) for votes in (1, 2))
-    described = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS))
-    if not two.random.any():
+    described = items.where(scope_masks(items)["audit"])
+    if not everything.random.any():
         return replace(_scope(name, described, {}, "no interval"), expected=("prevalence", *_HEADLINES, *_POPULATION))
 
     def figures_of(sample: PoolSample, usable: NDArray[np.bool_]) -> dict[str, Distribution]:
@@ -194,8 +194,8 @@ def population_scope(
             sample, held_out.votes, _of(models, usable), scores=scores, resamples=resamples, seed=seed
         )
 
-    distributions = figures_of(two, with_two)
-    if bool((with_one != with_two).any()):
+    distributions = figures_of(two, with_two) if two.random.any() else {}
+    if one.random.any() and bool((with_one != with_two).any()):
         on_one = figures_of(one, with_one)
         distributions |= {figure: on_one[figure] for figure in _OF_ONE_VOTE if figure in on_one}
     distributions["prevalence"] = prevalence_distribution(
@@ -203,6 +203,8 @@ def population_scope(
     )
     if "student_gain" in distributions:
         distributions.setdefault("gain_over_recommended", distributions["student_gain"])
+    for figure in _HEADLINES if not two.random.any() else ():
+        distributions[figure] = Distribution(float("nan"), np.full(resamples, np.nan), 0)
     kept = {figure: each for figure, each in distributions.items() if not figure.startswith(f"{RECOMMENDED}_")}
     by_rule = int((~two.random & (two.known > 0)).sum())
     gone = f"; {design.gone} asked items have left the pool and count no more" if design.gone else ""

@@ -5,19 +5,33 @@ from scipy.special import expit
 from statsmodels.stats.proportion import proportion_confint
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.audit import AuditSample, audit_sample
 from al_assets.agreement.population.calibration import logit
-from al_assets.agreement.population.reliability import reliability, wilson_interval
+from al_assets.agreement.population.pool_sample import PoolSample
+from al_assets.agreement.population.reliability import Reliability, wilson_interval
+from al_assets.agreement.population.reliability import reliability as measured
 
 SIZE, STRATA = 4_000, 4
 
 
-def uniform(votes: Floats) -> AuditSample:
-    items = len(votes)
-    return AuditSample(votes, np.ones(items), np.zeros(items, dtype=np.int64))
+Drawn = tuple[Floats, PoolSample]
 
 
-def drawn(truth: Floats, scores: Floats, seed: int, items: int = 120) -> tuple[NDArray[np.int64], AuditSample]:
+def sampled(votes: Floats, weights: Floats, strata: NDArray[np.int64]) -> Drawn:
+    """Return votes with a sample whose items have these weights, drawn from a pool without end."""
+    ones, nothing = np.ones(len(votes)), np.zeros(len(votes))
+    return votes, PoolSample(weights, nothing, strata, strata, ones, ones)
+
+
+def uniform(votes: Floats) -> Drawn:
+    return sampled(votes, np.ones(len(votes)), np.zeros(len(votes), dtype=np.int64))
+
+
+def reliability(probabilities: Floats, drawn: Drawn, **how: int) -> Reliability:
+    votes, sample = drawn
+    return measured(probabilities, votes.mean(axis=1), sample, **how)
+
+
+def drawn(truth: Floats, scores: Floats, seed: int, items: int = 120) -> tuple[NDArray[np.int64], Drawn]:
     """Draw an audit of a pool, most of it from where the scores are high, and ask three experts."""
     generator = np.random.default_rng(seed)
     stratum = scores.argsort().argsort() * STRATA // SIZE
@@ -27,8 +41,8 @@ def drawn(truth: Floats, scores: Floats, seed: int, items: int = 120) -> tuple[N
     )
     votes = (generator.random((len(chosen), 3)) < truth[chosen, None]).astype(np.float64)
     of = stratum[chosen]
-    size = np.full(len(chosen), SIZE / STRATA)
-    return chosen, audit_sample(votes, np.zeros(len(chosen)), of, counts[of] / size, size)
+    weights = (SIZE / STRATA) / counts[of]
+    return chosen, sampled(votes, weights / weights.mean(), of)
 
 
 def test_wilsons_interval_is_statsmodels() -> None:
@@ -58,7 +72,7 @@ def test_weights_count_items_as_often_as_they_stand_for() -> None:
     generator = np.random.default_rng(0)
     probabilities, times = generator.random(60), generator.integers(1, 4, 60)
     votes = (generator.random((60, 1)) < probabilities[:, None]).astype(np.float64)
-    weighted = AuditSample(votes, times.astype(np.float64), np.zeros(60, dtype=np.int64))
+    weighted = sampled(votes, times.astype(np.float64), np.zeros(60, dtype=np.int64))
     once = reliability(probabilities, weighted)
     repeated = reliability(np.repeat(probabilities, times), uniform(np.repeat(votes, times, axis=0)), bins=3)
     assert once.brier.estimate == pytest.approx(repeated.brier.estimate)
@@ -80,7 +94,7 @@ def test_few_items_have_no_interval_and_none_have_no_figure() -> None:
     assert "independent groups" in str(few.brier.reason)
     none = reliability(np.empty(0), uniform(np.empty((0, 1))))
     assert (none.error.estimate, none.brier.estimate, none.bins.height) == (None, None, 0)
-    assert none.error.reason == "no labelled audit item"
+    assert none.error.reason == "no labelled random item"
 
 
 @pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (0.5, -0.8), (1.0, 0.7)])
@@ -114,7 +128,7 @@ def test_the_brier_interval_holds_the_pools_brier_score() -> None:
     held = []
     for seed in range(80):
         chosen, sample = drawn(scores, scores, seed, items=200)
-        one = AuditSample(sample.votes[:, :1], sample.weights, sample.strata)
+        one = (sample[0][:, :1], sample[1])
         found = reliability(scores[chosen], one, resamples=200, seed=seed).brier
         held.append(found.low <= true <= found.high)  # type: ignore[operator]
     assert np.mean(held) >= 0.88

@@ -6,7 +6,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from al_assets.agreement.core.kappa import cohen_kappa
+from al_assets.agreement.core.kappa import Floats, cohen_kappa
+from al_assets.agreement.population.pool_sample import PoolSample
 from al_assets.agreement.population.thresholds import (
     agreement_threshold,
     average_precision,
@@ -81,24 +82,40 @@ def test_no_other_cut_expects_more_agreement(scores: NDArray[np.float64], expone
         assert expected_kappa(found) == pytest.approx(np.nanmax(kappas), abs=1e-9)
 
 
+def _sample(drawn: Floats, strata: list[int], unseen: float = 1.0) -> PoolSample:
+    items = len(drawn)
+    codes, rest = np.array(strata, dtype=np.int64), np.full(items, unseen)
+    return PoolSample(drawn / max(drawn.mean(), 1e-9) if items else drawn, np.zeros(items), codes, codes, rest, rest)
+
+
 def test_the_prior_rules_without_labels_and_fades_with_them() -> None:
-    assert estimate_prevalence(np.array([]), np.array([]), 0.1) == 0.1
-    few = estimate_prevalence(np.ones(3), np.ones(3), 0.1, 30)
-    many = estimate_prevalence(np.ones(3_000), np.ones(3_000), 0.1, 30)
-    assert few == pytest.approx((3 + 3) / 33)
+    assert estimate_prevalence(_sample(np.ones(0), []), np.ones(0), 0.1) == 0.1
+    few = estimate_prevalence(_sample(np.ones(3), [0] * 3), np.ones(3), 0.1, 30)
+    many = estimate_prevalence(_sample(np.ones(3_000), [0] * 3_000), np.ones(3_000), 0.1, 30)
+    assert 0.1 < few < 0.3
     assert many > 0.98
-    assert estimate_prevalence(np.array([1.0, np.nan]), np.ones(2), 0.1, 1) == pytest.approx(0.55)
-
-
-def test_uneven_weights_are_worth_fewer_items() -> None:
-    labels = np.array([1.0, 0.0, 0.0, 0.0])
-    even = estimate_prevalence(labels, np.ones(4), 0.5, 4)
-    uneven = estimate_prevalence(labels, np.array([1.0, 1.0, 1.0, 9.0]), 0.5, 4)
-    assert even == pytest.approx((4 * 0.25 + 2) / 8)
-    effective = 144 / 84
-    assert uneven == pytest.approx((effective / 12 + 2) / (effective + 4))
     with pytest.raises(ValueError, match="prior_strength 0"):
-        estimate_prevalence(labels, np.ones(4), 0.5, 0)
+        estimate_prevalence(_sample(np.ones(4), [0] * 4), np.ones(4), 0.5, 0)
+
+
+def test_a_simple_random_sample_is_worth_the_items_it_has() -> None:
+    share = np.repeat([1.0, 0.0], [50, 450])
+    found = estimate_prevalence(_sample(np.ones(500), [0] * 500), share, 0.2, 30)
+    assert found == pytest.approx((500 * 0.1 + 30 * 0.2) / 530, abs=0.0005)
+
+
+def test_strata_make_a_sample_worth_more_and_the_prior_less() -> None:
+    # 60 items: half of them from a tenth of the pool, where the positives are. By Kish's formula they are worth 22.
+    weights = np.repeat([0.1, 0.9], [30, 30])
+    share = np.concatenate([np.repeat([1.0, 0.0], [24, 6]), np.zeros(30)])
+    stratified = estimate_prevalence(_sample(weights, [0] * 30 + [1] * 30), share, 0.2, 30)
+    kish = weights.sum() ** 2 / (weights**2).sum()
+    assert abs(stratified - 0.08) < abs((kish * 0.08 + 30 * 0.2) / (kish + 30) - 0.08) / 1.5
+
+
+def test_what_is_known_of_the_whole_pool_leaves_the_prior_no_say() -> None:
+    share = np.repeat([1.0, 0.0], [5, 95])
+    assert estimate_prevalence(_sample(np.ones(100), [0] * 100, unseen=0.0), share, 0.3, 30) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("levels", [5, 1_000])

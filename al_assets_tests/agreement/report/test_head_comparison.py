@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +36,8 @@ def every_second(items: LabelledItems) -> Floats:
 def test_both_kappas_are_those_of_the_report_and_the_difference_is_paired(items: LabelledItems) -> None:
     student, head = labels_at(items.p_student, 0.5), labels_at(items.p_incumbent, 0.5)
     found = compare_with_head(items, student, head, resamples=300, seed=3)
-    scope = measured_scope("evaluation", replace(items, incumbent=head), student, resamples=300, seed=3)
+    models = {"model": student, "incumbent": head}
+    scope = measured_scope("evaluation", items, models, resamples=300, seed=3)
     assert found.student == scope.interval("model_expert_kappa")
     assert found.head == scope.interval("incumbent_expert_kappa")
     assert found.head.estimate == pytest.approx(pooled_model_kappa(head, items.votes))

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, cohen_kappa_score
 
 from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.core.labelled_items import labelled_items
-from al_assets.agreement.population.student_threshold import student_labels
+from al_assets.agreement.population.student_threshold import FOLDS, folds_of, student_labels
 from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report import ReportSettings, agreement_report
 from al_assets.agreement.report.alt_test import alt_test
@@ -118,16 +118,18 @@ def test_row_order_changes_nothing_and_the_same_input_gives_the_same_report(worl
     assert not _report(frames).equals(_report(frames, seed=1))
 
 
-def test_the_threshold_matches_the_stop_set_to_the_audits_prevalence(world: Factory) -> None:
+def test_the_thresholds_match_the_stop_set_to_the_pools_prevalence(world: Factory) -> None:
     frames = world(prevalence=0.3)
     found = threshold_of(frames, 0.05)
-    assert found.audit_items == 100
+    assert found.random_items == 200
     assert found.observed is not None
     assert found.observed > found.prevalence > 0.05
     stop_set = frames.scores.filter(pl.col("role") == "stop_set")
     assert (stop_set["p_student"] >= found.threshold).mean() == pytest.approx(found.prevalence, abs=1e-3)
     report = _report(frames, expected_prevalence=0.05)
+    assert (stop_set["p_incumbent"] >= found.cuts["incumbent"][0]).mean() == pytest.approx(found.prevalence, abs=1e-3)
     assert _row(report, "threshold", "pool")["estimate"] == found.threshold
+    assert _row(report, "incumbent_threshold", "pool")["estimate"] == found.cuts["incumbent"][0]
     labels = student_labels(stop_set, found.threshold)
     assert labels.columns == ["item_id", "role", "label"]
     assert labels["label"].mean() == _row(report, "positive_share", "pool")["estimate"]
@@ -144,18 +146,32 @@ def test_evaluation_labels_touch_the_threshold_through_the_prevalence_alone(worl
         .when(pl.col("label") == "negative").then(pl.lit("positive"))
         .otherwise("label")
     )  # fmt: skip
-    audit = pl.col("reason") == "audit"
-    others = frames.votes.with_columns(label=pl.when(audit).then("label").otherwise(flipped))
-    audits = frames.votes.with_columns(label=pl.when(audit).then(flipped).otherwise("label"))
+    random = pl.col("reason") != "boundary"
+    others = frames.votes.with_columns(label=pl.when(random).then("label").otherwise(flipped))
+    drawn = frames.votes.with_columns(label=pl.when(random).then(flipped).otherwise("label"))
     assert threshold(others) == threshold(frames.votes)
-    assert threshold(audits) < threshold(frames.votes)
+    assert threshold(drawn) < threshold(frames.votes)
 
 
-def test_without_an_audit_the_threshold_follows_the_policys_prevalence(world: Factory) -> None:
+def test_no_random_item_is_judged_by_a_threshold_that_its_own_votes_set(world: Factory) -> None:
     frames = world()
-    votes = frames.votes.filter(pl.col("reason") != "audit")
+    items = labelled_items(frames.votes, frames.split, frames.scores)
+    found, random = threshold_of(frames, 0.1), items.reason != "boundary"
+    fold = np.where(random, folds_of(items.group), -1)
+    for number in range(FOLDS):
+        own = set(items.item_id[fold == number])
+        positive = pl.when(pl.col("item_id").is_in(list(own))).then(pl.lit("positive")).otherwise("label")
+        changed = threshold_of(replace(frames, votes=frames.votes.with_columns(label=positive)), 0.1)
+        assert changed.threshold < found.threshold
+        assert np.array_equal(changed.labels(items)[fold == number], found.labels(items)[fold == number])
+    assert np.array_equal(found.labels(items)[~random], labels_at(items.p_student[~random], found.threshold))
+
+
+def test_without_a_random_item_the_threshold_follows_the_policys_prevalence(world: Factory) -> None:
+    frames = world()
+    votes = frames.votes.filter(pl.col("reason") == "boundary")
     found = threshold_of(replace(frames, votes=votes), 0.07)
-    assert (found.prevalence, found.observed, found.audit_items) == (0.07, None, 0)
+    assert (found.prevalence, found.observed, found.random_items) == (0.07, None, 0)
     report = _report(replace(frames, votes=votes))
     row = _row(report, "prevalence", "audit")
     assert (row["estimate"], row["detail"]) == (None, "no labelled item in this scope")
@@ -179,7 +195,7 @@ def test_a_much_worse_student_is_not_promoted(world: Factory) -> None:
 
 def test_a_student_equal_to_the_incumbent_is_promoted(world: Factory) -> None:
     frames = world()
-    report = _report(_with_student(frames, pl.col("incumbent_label").cast(pl.Float64)))
+    report = _report(_with_student(frames, pl.col("p_incumbent")))
     assert _row(report, "student_gain", "evaluation")["estimate"] == 0
     assert conclusion_of(report).promoted
 
@@ -301,7 +317,7 @@ def test_what_cannot_be_reported_is_refused(world: Factory) -> None:
         _report(replace(frames, scores=frames.scores.filter(pl.col("role") == "evaluation")))
     with pytest.raises(ValueError, match="iteration: 'two'"):
         _report(frames, iteration="two")
-    with pytest.raises(ValueError, match="inclusion_probability: 100 of 100"):
+    with pytest.raises(ValueError, match="inclusion_probability: 200 of 200"):
         _report(replace(frames, votes=frames.votes.with_columns(inclusion_probability=pl.lit(None, pl.Float64))))
     with pytest.raises(ValueError, match="report: no row"):
         conclusion_of(pl.DataFrame(schema=KAPPA_REPORT.schema))

@@ -2,7 +2,15 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.stopping.conclusion import Conclusion, conclude, conclusion_of, promotion, verdict
+from al_assets.agreement.stopping.conclusion import (
+    LLM_0,
+    Conclusion,
+    better,
+    conclude,
+    conclusion_of,
+    promotion,
+    verdict,
+)
 from al_assets.agreement.stopping.rules import PARITY, PRECEDENCE, Decision
 from al_assets.tables import KAPPA_REPORT
 from al_assets_tests.support.reports import stored_report
@@ -44,15 +52,48 @@ def test_a_student_is_promoted_unless_it_agrees_less(gain: Interval, promoted: b
 
 def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
     decisions = [Decision(PARITY, True, "close enough: by .01")]
-    assert conclude(decisions, _between(0.02, 0.1, 0.2)) == Conclusion(
+    gain, in_pool = _between(0.02, 0.1, 0.2), _between(-0.1, 0.05, 0.2)
+    assert conclude(decisions, gain, in_pool, iteration="0003", recommended="0001") == Conclusion(
         "parity", "close enough: by .01", True,
         "student minus incumbent kappa +0.10 on 200 evaluation items, 95 % interval +0.02 to +0.20: better",
+        "undecided",
+        "student minus the student of 0001, kappa in the pool +0.05, 95 % interval -0.10 to +0.20, 200 random items: "
+        "not told apart; about 1600 more random items would tell",
+        "0001",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gain", "who", "take", "says"),
+    [
+        (_between(0.01, 0.1, 0.2), "student", "0003", "the student is better"),
+        (_between(-0.2, -0.1, -0.01), "recommended", "LLM-0", "the student is worse"),
+        (
+            _between(-0.1, 0.0, 0.1),
+            "undecided",
+            "LLM-0",
+            "-0.10 to +0.10, 200 random items: not told apart",
+        ),
+        (
+            Interval(0.1, None, None, 12, "few groups"),
+            "undecided",
+            "LLM-0",
+            "cannot be compared in the pool: few groups",
+        ),
+        (UNKNOWN, "undecided", "LLM-0", "cannot be compared"),
+    ],
+)
+def test_the_model_to_take_is_the_one_that_is_surely_better_in_the_pool(
+    gain: Interval, who: str, take: str, says: str
+) -> None:
+    decided, reason, recommended = better(gain, "0003", LLM_0)
+    assert (decided, recommended) == (who, take)
+    assert says in reason
 
 
 def test_a_stored_report_gives_its_conclusion_back() -> None:
     row = {"figure": "labels", "scope": "loop", "estimate": 3.0}
-    said = Conclusion("parity", "close enough: by .01", True, "better: by .2", 17)
+    said = Conclusion("parity", "close enough: by .01", True, "better: by .2", "student", "surely", "0002", 17)
     assert conclusion_of(stored_report([row, {**row, "figure": "prevalence"}], **vars(said))) == said
     with pytest.raises(ValueError, match="report: no row; expected a frame of the table kappa_report"):
         conclusion_of(KAPPA_REPORT.empty())
