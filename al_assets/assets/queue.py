@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS, labelled_items
+from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.student_threshold import choose_threshold
-from al_assets.agreement.population.thresholds import labels_at
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
 from al_assets.assets.resource import LoopResource
@@ -30,6 +30,7 @@ from al_assets.curation.strategies.registry import needs_reference, needs_vector
 from al_assets.partitions import Job, next_key
 from al_assets.report.iteration_tables import calibration_rules
 from al_assets.review.hidden_items import load_gold
+from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.tables import CHECK_QUEUE, REVIEW_QUEUE
 
 _SHORT = {
@@ -193,7 +194,7 @@ def check_queue(
         said = "none: the iteration was reported without"
     elif published.is_empty():
         stop_set, items_askable = _stop_set(loop, key, pool, evaluation_scores)
-        stop_set, known = _called(loop, stop_set, expert_labels, label_split, evaluation_scores)
+        stop_set, known = _called(loop, key, stop_set, expert_labels, label_split, evaluation_scores)
         wanted = loop.policy.stopping.check_items
         drawn = draw_check(stop_set, known, wanted=wanted, askable=items_askable, seed=draw_seed(loop.policy, key))
         said = f"drawn now, of {stop_set.height} items of the stop set that were not asked before"
@@ -216,27 +217,36 @@ def check_queue(
 def _stop_set(loop: LoopResource, key: str, pool: pl.DataFrame, scores: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the scored items of the stop set that may be asked, and how many of the pool may be."""
     left = askable(pool, not_to_ask(loop, next_key(key), pool))
-    scored = scores.filter(role="stop_set").select("item_id", "p_student", "p_incumbent", incumbent="incumbent_label")
+    scored = scores.filter(role="stop_set").select("item_id", "p_student", "p_incumbent", "incumbent_label")
     return left.select("item_id", "text").join(scored, on="item_id"), left.height
 
 
 def _called(
-    loop: LoopResource, stop_set: pl.DataFrame, votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFrame
+    loop: LoopResource,
+    key: str,
+    stop_set: pl.DataFrame,
+    votes: pl.DataFrame,
+    split: pl.DataFrame,
+    scores: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the stop set with what the student calls each item, as the report would, and the answers so far.
+    """Return the stop set with what both models call each item, as the report would, and the answers so far.
 
-    :return: the stop set with the column student; student, incumbent, positive_share of the items drawn at random.
+    :return: the stop set with the columns student and incumbent; both and positive_share of the random items.
     """
     items = labelled_items(votes, split, scores)
-    expected = loop.policy.policy.expected_prevalence
-    threshold = choose_threshold(items, scores, expected, rules=calibration_rules(loop.policy)).threshold
+    design = pool_design(asked_so_far(loop.root, key), pool_frame(loop.root, key))
+    expected, rules = loop.policy.policy.expected_prevalence, calibration_rules(loop.policy)
+    chosen = choose_threshold(items, scores, design, expected, rules=rules)
     known = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS) & (items.decisive > 0))
     answers = {
-        "student": labels_at(known.p_student, threshold) == 1,
-        "incumbent": known.incumbent == 1,
+        "student": chosen.labels(known) == 1,
+        "incumbent": chosen.labels(known, "incumbent") == 1,
         "positive_share": known.positive_share,
     }
-    return stop_set.with_columns(student=pl.col("p_student") >= threshold), pl.DataFrame(answers)
+    called = chosen.matched(stop_set).with_columns(
+        student=pl.col("p_student") >= chosen.threshold, incumbent="incumbent_label"
+    )
+    return called, pl.DataFrame(answers)
 
 
 def _questions(drawn: pl.DataFrame) -> pl.DataFrame:

@@ -6,8 +6,11 @@ import pytest
 
 from al_assets.agreement.core.kappa import pooled_model_kappa
 from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.agreement.population.pool_design import pool_design
+from al_assets.agreement.population.student_threshold import choose_threshold
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HEAD_AHEAD, STUDENT_AHEAD
+from al_assets.agreement.report.inputs import asked_items
 from al_assets.models.representation_probe import Probe, representation_probe
 from al_assets.models.students.linear import fit_linear
 from al_assets_tests.support.votes import votes_frame
@@ -28,7 +31,9 @@ class Case:
 
     def probe(self) -> Probe:
         items = labelled_items(self.votes, self.split, self.scores)
-        return representation_probe(self.vectors, self.lesson, items, self.scores, PREVALENCE, resamples=200, seed=1)
+        design = pool_design(asked_items(self.votes))
+        choice = choose_threshold(items, self.scores, design, PREVALENCE)
+        return representation_probe(self.vectors, self.lesson, items, self.scores, choice, resamples=200, seed=1)
 
 
 def ids(rows: range) -> list[str]:

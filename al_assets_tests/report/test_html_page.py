@@ -133,14 +133,14 @@ def test_without_a_path_the_newest_report_goes_to_the_working_directory(
     assert (tmp_path / "report-0002.html").stat().st_size > 50_000
 
 
-def test_a_loop_without_audit_or_boundary_items_still_has_a_page(tables: IterationTables) -> None:
-    control = tables.votes.filter(pl.col("reason") == "control")
-    ids = control["item_id"].unique().implode()
+def test_a_loop_without_random_items_still_has_a_page(tables: IterationTables) -> None:
+    chosen = tables.votes.filter(pl.col("reason") == "boundary")
+    ids = chosen["item_id"].unique().implode()
     report = tables.report.filter(~pl.col("scope").is_in(["audit", "boundary", "panel"]))
     split = tables.split.filter(pl.col("item_id").is_in(ids))
-    less = replace(_reported(tables, report), votes=control, split=split)
+    less = replace(_reported(tables, report), votes=chosen, split=split)
     page = Page(report_page(less))
-    assert "No audit item is labelled" in page.text
+    assert "No random item is labelled" in page.text
     assert "no model-expert kappa for boundary and population" in page.text
     assert [tag for tag, _ in page.elements].count("svg") == PICTURES - 1
 

@@ -70,8 +70,11 @@ def reliability(
     if not sample.random.any():
         nothing = Interval(None, None, None, 0, "no labelled random item")
         return Reliability(pl.DataFrame(schema=_BINS), nothing, None, None, nothing, None)
+    # What the latest round chose by rule stands for nothing yet, and would be counted in the bins.
+    counts = weights > 0
+    draws = np.concatenate([rows[:, counts] for rows in sample.replicates(resamples=resamples, seed=seed)])
+    probabilities, share, weights = probabilities[counts], share[counts], weights[counts]
     member = _bins_of_equal_weight(probabilities, weights, bins)
-    draws = np.concatenate(list(sample.replicates(resamples=resamples, seed=seed)))
     squared = (probabilities - share) ** 2
     brier = Distribution(float(_mean(squared, weights[None])[0]), _mean(squared, draws), len(share))
     gaps = probabilities - share
@@ -128,7 +131,8 @@ def wilson_interval(share: Floats, items: Floats, confidence: float = 0.95) -> t
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     middle = (share + z**2 / (2 * items)) / (1 + z**2 / items)
     half = z / (1 + z**2 / items) * np.sqrt(share * (1 - share) / items + z**2 / (4 * items**2))
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    # Rounding must not put an end on the other side of a share of 0 or 1.
+    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)
 
 
 def _bins_of_equal_weight(probabilities: Floats, weights: Floats, bins: int) -> NDArray[np.int64]:
