@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.population.audit import audit_distributions, audit_sample
+from al_assets.agreement.population.pool_sample import PoolSample
+from al_assets.agreement.population.population_figures import population_distributions
 from al_assets.curation.queue.strata import StrataPlan, plan_strata
 from benchmarks.statistics.kappa_coverage import NOMINAL, pattern_chances, share_held
 
@@ -137,9 +138,13 @@ def _one_audit(
     sizes = np.concatenate([plan.sizes[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
     counts = np.concatenate([plan.counts[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
     rounds = np.repeat(np.arange(len(plans)), [len(picks) for picks in rows])
-    sample = audit_sample(pool.votes[drawn], rounds, strata, counts / sizes, sizes.astype(np.float64))
+    nothing, code = np.zeros(len(drawn)), strata + 1_000 * rounds
+    weights = sizes / counts * (len(drawn) / len(plans) / len(pool.votes))
+    sample = PoolSample(weights, nothing, code, code, 1 - counts / sizes, nothing)
     model = pool.labels[len(plans) - 1][drawn].astype(np.float64)
-    figures = audit_distributions(sample, {"model": model}, resamples=resamples, seed=int(rng.integers(2**32)))
+    figures = population_distributions(
+        sample, pool.votes[drawn], {"model": model}, resamples=resamples, seed=int(rng.integers(2**32))
+    )
     ends = []
     for figure in FIGURES:
         interval = figures[figure].interval(len(drawn), NOMINAL)

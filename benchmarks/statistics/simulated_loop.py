@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
 from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, pooled_kappa
-from al_assets.agreement.population.audit import AuditSample, audit_distributions
+from al_assets.agreement.population.pool_sample import PoolSample
+from al_assets.agreement.population.population_figures import population_distributions
 from al_assets.agreement.population.stop_set import predicted_f_change
 from al_assets.agreement.report.scopes import parity_distribution
 from al_assets.agreement.stopping.rules import Bounds, Evidence
@@ -215,11 +216,12 @@ def _boundary_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, r
 
 def _population_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:
     items = so_far & (loop.kind == AUDIT)
-    sample = AuditSample(loop.votes[items], np.ones(int(items.sum())), loop.iteration[items])
-    figures = audit_distributions(sample, {"model": loop.students[now, items]}, resamples=resamples, seed=seed)
-    model, experts = figures["model_expert_kappa"], figures["expert_expert_kappa"]
-    difference = Distribution(model.estimate - experts.estimate, model.replicates - experts.replicates, model.groups)
-    return partial(difference.interval, int(items.sum()))
+    ones, rounds = np.ones(int(items.sum())), loop.iteration[items]
+    # Of a pool without end what was asked before is none.
+    sample = PoolSample(ones, np.zeros(len(ones)), rounds, rounds, ones, ones)
+    models = {"model": loop.students[now, items]}
+    figures = population_distributions(sample, loop.votes[items], models, resamples=resamples, seed=seed)
+    return partial(figures["parity_difference"].interval, int(items.sum()))
 
 
 def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int, seed: int) -> Interval:
