@@ -66,6 +66,11 @@ class LabelledItems:
         return np.asarray(self.undecided_by.sum(axis=1), dtype=np.int64)
 
     @property
+    def answers(self) -> NDArray[np.int64]:
+        """Answers of any kind to each item."""
+        return self.decisive + self.undecided
+
+    @property
     def positive_share(self) -> Floats:
         """Share of positive among decisive votes, NaN without any."""
         decisive = self.decisive

@@ -49,6 +49,7 @@ def test_rows_become_aligned_arrays() -> None:
     assert found.undecided_by.tolist() == [[False, False], [True, False], [False, False]]
     assert found.undecided.tolist() == [0, 1, 0]
     assert found.decisive.tolist() == [2, 1, 1]
+    assert found.answers.tolist() == [2, 2, 1]
     assert found.positive_share.tolist() == [0.5, 1, 1]
     assert found.split.tolist() == ["panel", "fine-tuning", ""]
     assert found.evaluation.tolist() == [True, False, False]
