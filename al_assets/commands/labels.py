@@ -157,6 +157,7 @@ def second_look(
         return
     shown = votes.head(most).select("rank", "item_id", "rater", "label", "policy_version", "p_positive", "text")
     console.print(frame_table(shown, f"{min(most, votes.height)} of {votes.height} votes; --json has all columns"))
+    say("to measure agreement under the present text, have every held-out item read again, not only the first of these")
 
 
 def _raters(given: list[str]) -> dict[str, str]:
