@@ -91,6 +91,23 @@ def _rule(title: str, sentence: str, rests_on: tuple[tuple[str, str], ...]) -> D
     return Description(f"stopping rule: {title}", f"1 if it fires, 0 if not. {sentence}", "see the rule", rests_on)
 
 
+def _bounds(title: str, name: str, worst: str, best: str) -> dict[str, Description]:
+    said = 'if every "cannot decide" had been decided so that it agrees'
+    rests_on = "on the items with two answers of any kind; n (Po - Pe) as in kappa, summed over the same pairs"
+    return {
+        f"{name}_worst": Description(
+            f"{title}, at worst",
+            f"What {title} would be {said} least: {worst}. Kappa itself leaves such answers out, which flatters.",
+            f"{name} of the votes so filled in, {rests_on}",
+        ),
+        f"{name}_best": Description(
+            f"{title}, at best",
+            f"What {title} would be {said} most: {best}.",
+            f"{name} of the votes so filled in, {rests_on}",
+        ),
+    }
+
+
 FIGURES = {
     "expert_expert_kappa": Description(
         "expert-expert kappa",
@@ -181,6 +198,26 @@ FIGURES = {
         "share of 'cannot decide'",
         "How many answers were 'cannot decide': a sign of gaps in the guideline. They are left out of every kappa.",
         "answers 'cannot decide' / all answers",
+    ),
+    "alpha_with_undecided": Description(
+        "Krippendorff's alpha with 'cannot decide' as an answer",
+        "Agreement of all experts beyond chance where 'cannot decide' is a third answer, which agrees with nothing but "
+        "itself.",
+        "1 - Do / De over positive, negative and undecided answers, on the items with two answers",
+    ),
+    **_bounds(
+        "expert-expert kappa",
+        "expert_expert_kappa",
+        "on each item positives and negatives come nearest to halves",
+        "each goes with most of the item's decisive votes, and where these are tied with the rarer label",
+    ),
+    **_bounds("student-expert kappa", "model_expert_kappa", "against the student", "as the student says"),
+    **_bounds("incumbent-expert kappa", "incumbent_expert_kappa", "against the incumbent", "as the incumbent says"),
+    "left_out_of_kappa": Description(
+        "items left out of kappa",
+        "How many labelled items have fewer than two decisive votes, and so no part in kappa; its method says by what, "
+        "and names some.",
+        "a count of items",
     ),
     "threshold": Description(
         "threshold of the student",

@@ -20,7 +20,9 @@ from al_assets.agreement.core.kappa import (
     pair_cells,
     positive_of,
 )
+from al_assets.agreement.core.undecided import ALPHA, BEST, WORST, alpha_of_three, answer_counts
 from al_assets.agreement.population.thresholds import average_precision
+from al_assets.agreement.report.undecided_figures import LEFT_OUT
 from al_assets.report.traced_items import Rows
 
 Recompute = Callable[[Rows, Floats], float]
@@ -109,6 +111,22 @@ def _called(model: str) -> dict[str, Recompute]:
     }
 
 
+def _bounds(model: str, name: str) -> dict[str, Recompute]:
+    """Return the worst and the best of a kappa, were every "cannot decide" decided; "" for experts among themselves."""
+
+    def bound(end: str) -> Recompute:
+        return lambda rows, weights: pooled_kappa(rows.decided(end, model or None), weights, model or None)
+
+    return {f"{name}_{end}": bound(end) for end in (WORST, BEST)}
+
+
+_UNDECIDED: dict[str, Recompute] = {
+    ALPHA: lambda rows, weights: float(alpha_of_three(weights @ answer_counts(rows.votes, rows.undecided_by))),
+    **_bounds("", "expert_expert_kappa"),
+    **_bounds("student", "model_expert_kappa"),
+    **_bounds("incumbent", "incumbent_expert_kappa"),
+}
+UNDECIDED_FIGURES = frozenset(_UNDECIDED)
 FROM_ITEMS: dict[str, Recompute] = {
     "expert_expert_kappa": pooled_kappa,
     "expert_expert_mean_kappa": mean_kappa(),
@@ -131,6 +149,8 @@ FROM_ITEMS: dict[str, Recompute] = {
     "prevalence": _share(lambda rows: rows.positive_share, lambda rows: np.ones(len(rows))),
     **_called("student"),
     **{f"incumbent_{name}": function for name, function in _called("incumbent").items()},
+    **_UNDECIDED,
+    LEFT_OUT: lambda rows, weights: float(weights @ (rows.decisive < 2)),
     "undecided_share": _share(lambda rows: rows.undecided, lambda rows: rows.undecided + rows.decisive),
     "incumbent_agreement": labels_kappa("student", "incumbent"),
     "stop_set_agreement": labels_kappa("student", "earlier"),

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
+from al_assets.agreement.core.undecided import BEST, filled
 from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
 from al_assets.agreement.population.thresholds import labels_at
-from al_assets.agreement.report.scopes import model_sample, scope_masks
+from al_assets.agreement.report.scopes import held_out_sample, model_sample, scope_masks
+from al_assets.agreement.report.undecided_figures import two_answers
 from al_assets.report.iteration_tables import IterationTables
 
 CELLS = ("both_positive", "first_only", "second_only", "both_negative")
@@ -27,6 +29,7 @@ class Rows:
     :param labels: the models' labels by name (student, incumbent, earlier), 1, 0 or NaN.
     :param scores: the models' scores by name.
     :param weights: how many items each counts for, up to a common factor.
+    :param undecided_by: the shape of votes, whether a rater could not decide.
     """
 
     item_id: NDArray[np.str_]
@@ -35,7 +38,7 @@ class Rows:
     labels: dict[str, Floats]
     scores: dict[str, Floats]
     weights: Floats
-    undecided: NDArray[np.int64]
+    undecided_by: NDArray[np.bool_]
     facts: pl.DataFrame
 
     def __len__(self) -> int:
@@ -46,6 +49,11 @@ class Rows:
     def decisive(self) -> NDArray[np.int64]:
         """Positive and negative votes of each item."""
         return np.asarray((~np.isnan(self.votes)).sum(axis=1), dtype=np.int64)
+
+    @cached_property
+    def undecided(self) -> NDArray[np.int64]:
+        """Answers "cannot decide" to each item."""
+        return np.asarray(self.undecided_by.sum(axis=1), dtype=np.int64)
 
     @cached_property
     def positive_share(self) -> Floats:
@@ -66,9 +74,29 @@ class Rows:
             {name: values[mask] for name, values in self.labels.items()},
             {name: values[mask] for name, values in self.scores.items()},
             self.weights[mask],
-            self.undecided[mask],
+            self.undecided_by[mask],
             self.facts.filter(pl.Series(mask)),
         )
+
+    def decided(self, end: str, model: str | None = None) -> "Rows":
+        """Return the items with every "cannot decide" decided for the worst or the best of a kappa.
+
+        :param model: whose kappa with the raters; None for that of the raters among themselves.
+        """
+        if (end, model) not in self._decided:
+            self._decided[end, model] = replace(self, votes=self._fill(end, model))
+        return self._decided[end, model]
+
+    def _fill(self, end: str, model: str | None) -> Floats:
+        if model is None:
+            return filled(self.votes, self.undecided_by, end)
+        said = self.label(model) if end == BEST else 1 - self.label(model)
+        return np.where(self.undecided_by, said[:, None], self.votes)
+
+    @cached_property
+    def _decided(self) -> dict[tuple[str, str | None], "Rows"]:
+        # What does not depend on weights, as below.
+        return {}
 
     @cached_property
     def _pairs(self) -> dict[str | None, list[tuple[str, str, Floats]]]:
@@ -156,13 +184,23 @@ def pool_rows(tables: IterationTables, figure: str, votes: int) -> Rows:
     return _rows(tables, usable, sample.weights)
 
 
+def answered_rows(tables: IterationTables, scope: str) -> Rows:
+    """Return the items of a scope with two answers, "cannot decide" included; those of the audit with their weights."""
+    items = tables.items
+    mask = two_answers(items, scope)
+    weights = np.ones(int(mask.sum()))
+    if scope == "audit":
+        weights = held_out_sample(items, tables.models, tables.design, mask).weights
+    return _rows(tables, mask, weights)
+
+
 def _rows(tables: IterationTables, mask: NDArray[np.bool_], weights: Floats) -> Rows:
     kept, models = tables.items.where(mask), tables.models
     labels = {"student": models["model"][mask], "incumbent": models.get("incumbent", tables.items.incumbent)[mask]}
     labels["recommended"] = models["recommended"][mask] if "recommended" in models else labels["incumbent"]
     scores = {"student": kept.p_student, "incumbent": kept.p_incumbent}
     facts = _facts(tables, kept)
-    return Rows(kept.item_id, kept.votes, tuple(tables.raters), labels, scores, weights, kept.undecided, facts)
+    return Rows(kept.item_id, kept.votes, tuple(tables.raters), labels, scores, weights, kept.undecided_by, facts)
 
 
 def stop_set_rows(tables: IterationTables, earlier: pl.DataFrame | None) -> Rows:
@@ -178,7 +216,7 @@ def stop_set_rows(tables: IterationTables, earlier: pl.DataFrame | None) -> Rows
         labels["earlier"] = aligned(earlier, ids)
     facts = rows.select("item_id").join(tables.texts, on="item_id", how="left", maintain_order="left")
     nothing = np.full((len(ids), 0), np.nan)
-    return Rows(ids, nothing, (), labels, scores, np.ones(len(ids)), np.zeros(len(ids), dtype=np.int64), facts)
+    return Rows(ids, nothing, (), labels, scores, np.ones(len(ids)), np.zeros((len(ids), 0), dtype=np.bool_), facts)
 
 
 def out_of_fold_rows(tables: IterationTables) -> Rows:

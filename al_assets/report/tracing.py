@@ -9,15 +9,18 @@ import polars as pl
 
 from al_assets.agreement.core.figures import Figure, figure_of
 from al_assets.agreement.core.kappa import Floats, pair_cells
+from al_assets.agreement.core.undecided import ALPHA
 from al_assets.agreement.population.reliability import pool_reliability
 from al_assets.agreement.report.alt_test import alt_test
+from al_assets.agreement.report.undecided_figures import LEFT_OUT
 from al_assets.partitions import iteration_key, iteration_number, previous_key
 from al_assets.report.descriptions import FIGURES, SCOPES, Description, is_rule, title_of
 from al_assets.report.explanation import Explanation
 from al_assets.report.iteration_tables import IterationTables, figures_of, last_change
-from al_assets.report.recompute import FROM_ITEMS
+from al_assets.report.recompute import FROM_ITEMS, UNDECIDED_FIGURES
 from al_assets.report.traced_items import (
     Rows,
+    answered_rows,
     cells_frame,
     labelled_rows,
     out_of_fold_rows,
@@ -64,6 +67,10 @@ def _rows(tables: IterationTables, figure: str, scope: str) -> Rows:
         before = previous_key(tables.iteration)
         rows = stop_set_rows(tables, tables.earlier_labels.get(before or ""))
         return rows.where(~np.isnan(rows.label("earlier"))) if figure in WITH_STUDENT_BEFORE else rows
+    if figure in UNDECIDED_FIGURES:
+        return answered_rows(tables, scope)
+    if figure == LEFT_OUT:
+        return labelled_rows(tables, scope)
     least = 1 if figure.removeprefix("incumbent_") in ONE_VOTE else 2
     if figure == "undecided_share" or scope != "audit":
         rows = labelled_rows(tables, scope)
@@ -101,12 +108,17 @@ def _cells(rows: Rows, figure: str) -> pl.DataFrame:
     if figure in ("incumbent_agreement", *WITH_STUDENT_BEFORE):
         other = "incumbent" if figure == "incumbent_agreement" else "earlier"
         return cells_frame([("student", other, pair_cells(rows.label("student"), rows.label(other)))], rows.weights)
-    if figure.removeprefix("incumbent_") in ONE_VOTE or not rows.raters or figure == "undecided_share":
+    if figure.removeprefix("incumbent_") in ONE_VOTE or not rows.raters or figure in _NO_PAIRS:
         return _NO_FRAME
+    if figure in UNDECIDED_FIGURES:
+        kappa, _, end = figure.rpartition("_")
+        (model,) = _PAIRS_WITH.get(kappa, (None,))
+        return cells_frame(rows.decided(end, model).pairs(model), rows.weights)
     models = _PAIRS_WITH.get(figure, (None,))
     return cells_frame([pair for model in models for pair in rows.pairs(model)], rows.weights)
 
 
+_NO_PAIRS = ("undecided_share", LEFT_OUT, ALPHA)
 _PAIRS_WITH: dict[str, tuple[str | None, ...]] = {
     **dict.fromkeys(("model_expert_kappa", "model_expert_mean_kappa"), ("student",)),
     **dict.fromkeys(("incumbent_expert_kappa", "incumbent_expert_mean_kappa"), ("incumbent",)),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from al_assets.agreement.core.bootstrap import Distribution, collect_replicates
+from al_assets.agreement.core.bootstrap import Distribution, Statistics, collect_replicates
 from al_assets.agreement.core.kappa import Floats, Panel, ratio
 from al_assets.agreement.population.pool_sample import PoolSample
 from al_assets.agreement.population.thresholds import average_precision
@@ -63,22 +63,39 @@ def population_distributions(
             figures[f"{name}_average_precision"] = average_precision(score, share, weights)
         return figures
 
+    distributions = sample_distributions(
+        sample, statistics, resamples=resamples, seed=seed, leverage=_leverage(sample, share, models)
+    )
+    return {**distributions, "prevalence": prevalence_distribution(sample, share, resamples=resamples, seed=seed)}
+
+
+def sample_distributions(
+    sample: PoolSample,
+    statistics: Statistics,
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+    leverage: Mapping[str, float] | None = None,
+) -> dict[str, Distribution]:
+    """Return figures of the pool with their replicates.
+
+    :param statistics: item weights of shape (batch, items) -> figure name -> shape (batch,).
+    :param leverage: see ``Distribution``.
+    """
     replicates = collect_replicates(statistics, sample.replicates(resamples=resamples, seed=seed))
     estimates = statistics(sample.weights[None, :])
     without = collect_replicates(statistics, sample.without_each_item())
-    leverage = _leverage(sample, share, models)
     units = int(sample.random.sum())
-    distributions = {
+    return {
         name: Distribution(
             float(value[0]),
             replicates[name],
             units,
             sample.jackknife(float(value[0]), without[name]),
-            leverage.get(name, float("nan")),
+            (leverage or {}).get(name, float("nan")),
         )
         for name, value in estimates.items()
     }
-    return {**distributions, "prevalence": prevalence_distribution(sample, share, resamples=resamples, seed=seed)}
 
 
 def prevalence_distribution(

@@ -25,6 +25,7 @@ from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.inputs import asked_items, completed
 from al_assets.agreement.report.panel_gain import panel_gain
 from al_assets.agreement.report.scopes import all_scopes
+from al_assets.agreement.report.undecided_figures import undecided_figures
 from al_assets.agreement.stopping.ceiling import judge_ceiling
 from al_assets.agreement.stopping.conclusion import (
     LLM_0,
@@ -181,6 +182,7 @@ def agreement_report(
     conclusion = conclude(decisions, student_gain, over_recommended, iteration=iteration, recommended=recommended)
     figures = (
         *(figure for scope in scopes.values() for figure in scope.figures()),
+        *undecided_figures(items, models, design, resamples=how.resamples, seed=how.seed),
         panel_figure,
         *student.figures(),
         *reliability_figures("audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed),

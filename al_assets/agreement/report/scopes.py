@@ -83,6 +83,8 @@ class Scope:
         ]
         share = self.undecided / self.answers if self.answers else None
         detail = f"{self.undecided} of {self.answers} answers were 'cannot decide'"
+        if self.answers and not self.undecided:
+            detail += ", so no kappa has a worst and a best beside it"
         return [*figures, Figure("undecided_share", self.name, share, items=self.items, detail=detail)]
 
 
@@ -223,15 +225,22 @@ def population_scope(
 def model_sample(
     items: LabelledItems, models: Mapping[str, Floats], design: PoolDesign, votes: int
 ) -> tuple[PoolSample, NDArray[np.bool_]]:
-    """Return the held-out items with so many decisive votes as a weighted sample of the pool, and which they are.
+    """Return the held-out items with so many decisive votes as a weighted sample of the pool, and which they are."""
+    usable = items.evaluation & (items.decisive >= votes)
+    return held_out_sample(items, models, design, usable), usable
+
+
+def held_out_sample(
+    items: LabelledItems, models: Mapping[str, Floats], design: PoolDesign, usable: NDArray[np.bool_]
+) -> PoolSample:
+    """Return usable held-out items as a weighted sample of the pool.
 
     Where check items were drawn by where student and incumbent differ, rounds count by how much they tell of that.
     """
-    usable = items.evaluation & (items.decisive >= votes)
     differs = None
     if "incumbent" in models and bool((items.reason == "check").any()):
         differs = np.abs(models["model"] - models["incumbent"])
-    return design.sample(items.item_id, usable, differs), usable
+    return design.sample(items.item_id, usable, differs)
 
 
 def _of(models: Mapping[str, Floats], mask: NDArray[np.bool_]) -> dict[str, Floats]:

@@ -1,8 +1,9 @@
-"""What stands beside kappa for its want of answers: "cannot decide" as a third answer, and items that kappa leaves out."""
+"""Beside kappa, for want of answers: "cannot decide" as a third answer, and the items that kappa leaves out."""
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import Distribution, grouped_distributions
 from al_assets.agreement.core.figures import Figure, as_figure
@@ -34,7 +35,7 @@ def undecided_figures(
     for scope in SCOPES:
         mask = scope_masks(items)[scope]
         figures.append(left_out_of_kappa(scope, items.where(mask)))
-        usable = (items.evaluation if scope == "audit" else mask) & (items.answers >= 2)
+        usable = two_answers(items, scope)
         kept = items.where(usable)
         if not kept.undecided.any():
             continue
@@ -51,6 +52,13 @@ def undecided_figures(
             method = f"BCa, {resamples} resamples of {found[ALPHA].groups} groups"
         figures += [_figure(name, scope, distribution, kept, method) for name, distribution in found.items()]
     return figures
+
+
+def two_answers(items: LabelledItems, scope: str) -> NDArray[np.bool_]:
+    """Return which items the undecided figures of a scope rest on: shape (items,)."""
+    # Of the pool all held-out items tell, those chosen by rule for themselves.
+    mask = items.evaluation if scope == "audit" else scope_masks(items)[scope]
+    return mask & (items.answers >= 2)
 
 
 def left_out_of_kappa(scope: str, items: LabelledItems) -> Figure:
