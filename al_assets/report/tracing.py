@@ -14,7 +14,8 @@ from al_assets.agreement.population.reliability import pool_reliability
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.undecided_figures import LEFT_OUT
 from al_assets.partitions import iteration_key, iteration_number, previous_key
-from al_assets.report.descriptions import FIGURES, SCOPES, Description, is_rule, title_of
+from al_assets.report.agreement_descriptions import Description
+from al_assets.report.descriptions import FIGURES, SCOPES, is_rule, title_of
 from al_assets.report.explanation import Explanation
 from al_assets.report.iteration_tables import IterationTables, figures_of, last_change
 from al_assets.report.recompute import FROM_ITEMS, UNDECIDED_FIGURES

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, grouped_distributions
+from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import Figure, as_figure
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems
@@ -46,11 +46,17 @@ def undecided_figures(
             if not sample.random.any():
                 continue
             found = sample_distributions(sample, panel.figures, resamples=resamples, seed=seed)
-            method = f"weighted to the pool; Rao-Wu, {resamples} resamples of {int(sample.random.sum())} random items"
+            count = int(sample.random.sum())
+            method = f"weighted to the pool; Rao-Wu, {resamples} resamples of {count} random items"
         else:
             found = grouped_distributions(panel.figures, kept.group, resamples=resamples, seed=seed)
+            count = len(kept)
             method = f"BCa, {resamples} resamples of {found[ALPHA].groups} groups"
-        figures += [_figure(name, scope, distribution, kept, method) for name, distribution in found.items()]
+        nobody = bool(np.isnan(kept.votes).all())
+        undefined = "every answer is 'cannot decide'" if nobody else "however they are decided, one label only occurs"
+        figures += [
+            as_figure(name, scope, each.interval(count, undefined=undefined), method) for name, each in found.items()
+        ]
     return figures
 
 
@@ -78,9 +84,3 @@ def left_out_of_kappa(scope: str, items: LabelledItems) -> Figure:
             f"{'such as ' if len(left_out) > _NAMED else ''}{named}"
         )
     return Figure(LEFT_OUT, scope, float(len(left_out)), items=len(items), detail=detail)
-
-
-def _figure(name: str, scope: str, distribution: Distribution, items: LabelledItems, method: str) -> Figure:
-    nobody = bool(np.isnan(items.votes).all())
-    undefined = "every answer is 'cannot decide'" if nobody else "however they are decided, one label only occurs"
-    return as_figure(name, scope, distribution.interval(len(items), undefined=undefined), method)
