@@ -6,6 +6,7 @@ A group (a boundary pair, a family of near-duplicates) is drawn whole, with all 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
@@ -111,9 +112,10 @@ class Distribution:
         edge = 0.5 / len(replicates)
         shift = _NORMAL.inv_cdf(min(max(below + same / 2, edge), 1 - edge))
         moved = shift + _NORMAL.inv_cdf(tail)
-        scale = 1 - self._acceleration() * moved
+        scale = 1 - self._acceleration * moved
         return _NORMAL.cdf(shift + moved / scale) if scale > 0 else tail
 
+    @cached_property
     def _acceleration(self) -> float:
         values = self.jackknife[~np.isnan(self.jackknife)]
         deviations = values.mean() - values if len(values) else values
@@ -227,10 +229,18 @@ def resampled_sums(
 
     :param sums: shape (groups, features), see ``group_sums``.
     :param figures_of: totals of shape (batch, features) -> figure -> shape (batch,).
+    :raises ValueError: there is no group.
     """
-    return grouped_distributions(
-        lambda times: figures_of(times @ sums), np.arange(len(sums)), resamples=how.resamples, seed=how.seed
-    )
+    members, count = _members(np.arange(len(sums)))
+    estimates = figures_of(np.ones((1, count)) @ sums)
+    draws = _group_draws(members, count, how.resamples, how.seed)
+    replicates = collect_replicates(lambda times: figures_of(times @ sums), draws)
+    # A total less one group's sums: of thousands of groups the product with all weights but one would take minutes.
+    jackknife = figures_of(sums.sum(axis=0) - sums)
+    return {
+        name: Distribution(float(value[0]), replicates[name], count, jackknife[name])
+        for name, value in estimates.items()
+    }
 
 
 def agreement_leverage(share: Floats) -> dict[str, float]:
