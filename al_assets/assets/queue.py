@@ -182,17 +182,17 @@ def check_queue(
 ) -> TableOutput:
     """Items asked after training where student and incumbent differ, to measure there which of them is better.
 
-    They join the iteration's published queue, once: made again it holds those published, and an iteration that was
-    reported without any gets none afterwards.
+    They join the iteration's published queue, once: made again it holds those published then, if any were, and an
+    iteration that was reported without gets none afterwards.
     """
     key = context.partition_key
     with loop.ledger() as ledger:
         published = ledger.queue(key).filter(reason=CHECK)
         overtaken = max(ledger.iterations()) > key
-    said = "published before"
+    said = "as it was made before"
     if published.is_empty() and (overtaken or loop.root.has_table("kappa_report", key)):
         said = "none: the iteration was reported without"
-    elif published.is_empty():
+    elif published.is_empty() and not loop.root.has_table(CHECK_QUEUE.name, key):
         stop_set, items_askable = _stop_set(loop, key, pool, evaluation_scores)
         stop_set, known = _called(loop, key, stop_set, expert_labels, label_split, evaluation_scores)
         wanted = loop.policy.stopping.check_items

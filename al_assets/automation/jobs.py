@@ -24,8 +24,8 @@ _DESCRIPTIONS = {
 def tables_of_jobs(assets: Iterable[dg.AssetsDefinition], marts: Iterable[str]) -> dict[Job, list[str]]:
     """Return what each job of an iteration makes; all end by bringing the unpartitioned marts up to date.
 
-    Without check items among the assets ``learn`` makes the report too, and there is no job ``report``. With them,
-    ``report`` makes what ``learn`` made again, from all votes, but for the draw.
+    Without check items among the assets ``learn`` makes the report too, and there is no job ``report``. With them
+    ``report`` first makes again what ``learn`` made, from all votes.
 
     :param assets: those of the loop, each of which declares its job.
     """
@@ -33,11 +33,10 @@ def tables_of_jobs(assets: Iterable[dg.AssetsDefinition], marts: Iterable[str]) 
     curated, learnt, reported = ([name for name, each in declared.items() if each.job is job] for job in Job)
     if CHECK_QUEUE.name not in declared:
         return {Job.CURATE: [*curated, *marts], Job.LEARN: [*learnt, *reported, *marts]}
-    again = [name for name in learnt if name != CHECK_QUEUE.name]
     return {
         Job.CURATE: [*curated, *marts],
         Job.LEARN: [*learnt, *marts],
-        Job.REPORT: [*again, *reported, *marts],
+        Job.REPORT: [*learnt, *reported, *marts],
     }
 
 

@@ -103,11 +103,11 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
 
 
 def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> None:
-    """Let the simulated experts answer an iteration's queue through the drop folder."""
+    """Let the simulated experts answer what is new in an iteration's queue through the drop folder."""
     with loop.ledger() as ledger:
-        queue = ledger.queue(iteration)
-        waiting = ledger.progress(iteration, loop.policy.review.votes_per_item)
-    if waiting.is_complete or waiting.votes:
+        answered = ledger.answers([iteration])["item_id"]
+        queue = ledger.queue(iteration).filter(~pl.col("item_id").is_in(answered.implode()))
+    if queue.is_empty():
         raise DemoError(f"iteration {iteration}: waits for labels that the simulated experts have given already")
     names = drop_votes(queue, iteration, votes, loop.policy, loop.root)
     say(f"iteration {iteration}: {len(names)} simulated experts answer {queue.height} items")

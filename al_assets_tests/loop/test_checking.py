@@ -12,7 +12,7 @@ from al_assets.automation.status import loop_status
 from al_assets.partitions import Job
 from al_assets.storage.ledger import Vote
 from al_assets.tables import CHECK_QUEUE
-from al_assets_tests.support.small_loop import RATERS, MakeLoop, SmallLoop, failure
+from al_assets_tests.support.small_loop import JOB_TABLES, RATERS, MakeLoop, SmallLoop, failure
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_no_report_is_made_before_the_check_items_are_answered(make_loop: MakeLo
     loop = make_loop(stopping={"check_items": ITEMS})
     do(loop, Job.CURATE, Occasion.NIGHTLY)
     loop.answer("0000")
-    undrawn = loop.run(Job.REPORT, "0000")
+    undrawn = loop.run(Job.REPORT, "0000", selection=[*JOB_TABLES[Job.LEARN]])
     assert "no check items were drawn yet; run the job 'learn' for 0000" in failure(undrawn)
     assert loop.run(Job.LEARN, "0000").success
     assert "0 of 12 check items have 2 votes" in failure(loop.run(Job.REPORT, "0000"))

@@ -121,6 +121,18 @@ def test_completion_pace_and_deadline_are_told(labelled: Desk, dashboards: dict[
     assert both.index("Iteration 0001") < both.index("Iteration 0000")
 
 
+def test_check_items_are_told_apart_from_the_rest_of_the_queue(tmp_path: Path) -> None:
+    with open_desk(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", queue_frame(items(3))) as desk:
+        client = client_of(make_app(desk), desk, "ada", Role.POLICY_OWNER)
+        assert "check item" not in words_of(client.get("/dashboard").text)
+        desk.ledger.publish("0000", queue_frame(items(2, "check"), reason="check"), SELECTED_BY, append=True)
+        now = datetime.now(UTC)
+        desk.ledger.record([Vote("check000", "0000", rater, "positive", "1", now) for rater in ("anna", "ben")])
+        text = words_of(client.get("/dashboard").text)
+        assert "1 of 5 items complete" in text
+        assert "Of them 2 check items, asked after training: 1 complete. The report waits for them." in text
+
+
 def test_raters_are_named_to_admins_only(dashboards: dict[Role, DeskClient]) -> None:
     for role, client in dashboards.items():
         text = words_of(client.get("/dashboard").text)
