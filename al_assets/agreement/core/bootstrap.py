@@ -62,6 +62,8 @@ class Distribution:
     :param replicates: shape (resamples,), NaN where undefined.
     :param jackknife: shape (groups,), the figure without each group; empty gives percentile instead of BCa intervals.
     :param groups: number of independent units resampled.
+    :param degrees: degrees of freedom of the replicates' variance, where few items carry the figure: the tails are then
+        those of Student's t (expanded tails: Hesterberg 2015, The American Statistician 69:371-386).
     :param leverage: how far the figure moves per share of groups unlike any that were seen; bounds the interval when
         the replicates do not vary (perfect agreement). NaN: such an interval is not given.
     """
@@ -71,6 +73,7 @@ class Distribution:
     groups: int
     jackknife: Floats = field(default_factory=lambda: _NO_JACKKNIFE)
     leverage: float = float("nan")
+    degrees: float = float("inf")
 
     def interval(self, items: int, confidence: float = 0.95, undefined: str = "the figure is undefined") -> Interval:
         """Return the two-sided interval; each end is a one-sided bound at (1 + confidence) / 2.
@@ -105,15 +108,24 @@ class Distribution:
         return Interval(self.estimate, max(-1.0, low), min(1.0, high), items)
 
     def _level(self, tail: float, replicates: Floats) -> float:
+        place = self._place(tail)
         if not len(self.jackknife):
-            return tail
+            return _NORMAL.cdf(place)
         below = float((replicates < self.estimate - 1e-12).mean())
         same = float((np.abs(replicates - self.estimate) <= 1e-12).mean())
         edge = 0.5 / len(replicates)
         shift = _NORMAL.inv_cdf(min(max(below + same / 2, edge), 1 - edge))
-        moved = shift + _NORMAL.inv_cdf(tail)
+        moved = shift + place
         scale = 1 - self._acceleration * moved
         return _NORMAL.cdf(shift + moved / scale) if scale > 0 else tail
+
+    def _place(self, tail: float) -> float:
+        """Return how many standard errors from the estimate an end lies."""
+        if np.isinf(self.degrees):
+            return _NORMAL.inv_cdf(tail)
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.degrees, tail))
 
     @cached_property
     def _acceleration(self) -> float:
@@ -121,6 +133,13 @@ class Distribution:
         deviations = values.mean() - values if len(values) else values
         spread = float((deviations**2).sum())
         return float((deviations**3).sum()) / (6 * spread**1.5) if spread > 1e-18 else 0.0
+
+
+def degrees_of_freedom(jackknife: Floats) -> float:
+    """Return 2 (sum u^2)^2 / sum u^4 of the distances from the mean: twice k where k units carry a figure alike."""
+    distance = jackknife - jackknife.mean()
+    fourth = float((distance**4).sum())
+    return 2 * float((distance**2).sum()) ** 2 / fourth if fourth > 1e-30 else float("inf")
 
 
 def grouped_distributions(

@@ -22,6 +22,9 @@ from al_assets.agreement.population.pool_sample import Codes, PoolSample
 ASKED_COLUMNS = ("item_id", "iteration", "reason", "stratum", "stratum_size", "inclusion_probability")
 
 
+_LEAST_UNSEEN = 1e-3
+
+
 class PoolDesign:
     """How the items of a loop came to be asked, and the pool they speak for."""
 
@@ -70,9 +73,9 @@ class PoolDesign:
         Of the items asked alike those that are not usable, such as unlabelled ones, are taken to be missing at random:
         the usable ones stand for them. Items that are no longer in the pool weigh 0.
 
-        Round t counts as 1 / V_t, with V_t = (rest / pool)^2 sum over strata of W_h^2 S_h^2 / n_h. S_h^2 is alike for
-        all strata, or that of ``differs``, so that rounds which tell more of a difference count for more; neither
-        looks at a vote.
+        Round t counts as 1 / V_t, with V_t = (rest / pool)^2 sum over strata of W_h^2 S_h^2 (1 / n_h - 1 / N_h). S_h^2
+        is alike for all strata, or that of ``differs``, so that rounds which tell more of a difference count for more;
+        neither looks at a vote.
 
         :param item_ids: shape (items,), each asked once.
         :param usable: shape (items,).
@@ -142,7 +145,8 @@ class PoolDesign:
             unseen[here] = np.clip(1 - (count / size)[code], 0.0, 1.0) if self._sized else 1.0
             shares = size / size.sum()
             deviation = _spread_of(code, chosen[here], spread[here], len(size)) if spread is not None else 1.0
-            variance = float((shares**2 * deviation / np.maximum(count, 1)).sum())
+            left = np.clip(1 - count / size, _LEAST_UNSEEN, 1.0) if self._sized else 1.0
+            variance = float((shares**2 * deviation * left / np.maximum(count, 1)).sum())
             pool = rest + float((self._there & (self._round < place)).sum())
             importance[place] = (pool / rest if rest > 0 else 1.0) ** 2 / variance
         return stratum, stands_for, unseen, importance

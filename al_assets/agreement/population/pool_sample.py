@@ -1,17 +1,15 @@
 """Labelled items as a weighted sample of the pool, and its resamples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.bootstrap import batch_sizes
-from al_assets.agreement.core.kappa import Floats
+from al_assets.agreement.core.kappa import Floats, ratio
 
-# No item is weighted down to nothing, or below it, by what is known of the pool.
-_LEAST_FACTOR = 0.2
 Codes = NDArray[np.int64]
 
 
@@ -36,27 +34,15 @@ class PoolSample:
     stratum_unseen: Floats
     block_unseen: Floats
     scale: float = float("nan")
-    known_of_pool: "KnownOfPool | None" = None
 
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.drawn)
 
-    def informed(self, known_of_pool: "KnownOfPool") -> "PoolSample":
-        """Return the sample with weights that meet what is known of every item of the pool, such as a model's labels.
-
-        Calibration by regression (Deville and Sarndal 1992): w_i (1 + x_i' A (t - sum w x / sum w)), A the inverse of
-        the weighted mean of x x'. Right for any x, and the surer the more of a figure x explains.
-        """
-        return replace(self, known_of_pool=known_of_pool)
-
-    def _calibrated(self, weights: Floats) -> Floats:
-        return weights if self.known_of_pool is None else self.known_of_pool.calibrated(weights)
-
     @cached_property
     def weights(self) -> Floats:
         """How many pool items each stands for, up to a common factor; they average 1."""
-        return np.asarray(self._calibrated((self.drawn + self.known)[None, :])[0])
+        return self.drawn + self.known
 
     @property
     def random(self) -> NDArray[np.bool_]:
@@ -74,7 +60,7 @@ class PoolSample:
         for rows in batch_sizes(resamples, len(self)):
             drawn = _factors(generator, self.stratum, self.stratum_unseen, self.drawn > 0, rows)
             known = _factors(generator, self.block, self.block_unseen, self.known > 0, rows)
-            yield self._calibrated(drawn * self.drawn + known * self.known)
+            yield drawn * self.drawn + known * self.known
 
     def without_each_item(self) -> Iterator[Floats]:
         """Yield the weights with each item left out in turn, shape (batch, items), as many rows as items in all.
@@ -91,7 +77,7 @@ class PoolSample:
                 scale = (size / np.maximum(size - 1, 1))[left_out]
                 weights += np.where(same, scale[:, None], 1.0) * part
             weights[np.arange(rows), left_out] = 0.0
-            yield self._calibrated(weights)
+            yield weights
             start += rows
 
     def jackknife(self, estimate: float, without: Floats) -> Floats:
@@ -117,6 +103,18 @@ class PoolSample:
         """
         return float(self.weights @ values / self.weights.sum()) if len(self) else float("nan")
 
+    def mean_without_each_item(self, values: Floats) -> Floats:
+        """Return the weighted mean of some values without each item, shape (items,); see ``without_each_item``."""
+        ones, sums = np.ones(len(self)), []
+        for what in (values, ones):
+            total = np.full(len(self), float(self.weights @ what))
+            for codes, part in ((self.stratum, self.drawn), (self.block, self.known)):
+                of_stratum, size = np.bincount(codes, part * what)[codes], np.bincount(codes)[codes]
+                others = of_stratum - part * what
+                total += np.where(size > 1, size / np.maximum(size - 1, 1), 0.0) * others - of_stratum
+            sums.append(total)
+        return ratio(sums[0], sums[1])
+
     def variance_of_mean(self, values: Floats, towards: float | None = None) -> float:
         """Return the variance of the weighted mean of shares by the stratified design.
 
@@ -134,41 +132,6 @@ class PoolSample:
             spread = mean * (1 - mean) * float(self.stratum_unseen[here].mean())
             variance += (float(self.drawn[here].sum()) / total) ** 2 * spread / max(items - 1, 1)
         return variance
-
-
-@dataclass(frozen=True)
-class KnownOfPool:
-    """What is known of a sample's items and, on average, of the whole pool.
-
-    :param values: shape (items, k).
-    :param means: shape (k,), over the pool.
-    """
-
-    values: Floats
-    means: Floats
-
-    def calibrated(self, weights: Floats) -> Floats:
-        """Return weights whose weighted means of the values are those of the pool; their sums stay.
-
-        :param weights: shape (batch, items).
-        """
-        x = np.concatenate([np.ones((len(self.values), 1)), self.values], axis=1)
-        wanted = np.concatenate([[1.0], self.means])
-        total = weights.sum(axis=1, keepdims=True)
-        share = weights / np.where(total > 0, total, 1.0)
-        products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-        moments = (share @ products).reshape(len(share), x.shape[1], x.shape[1])
-        # A value that no item of a resample has cannot be calibrated to; the ridge leaves it alone.
-        moments = moments + np.eye(x.shape[1]) / max(len(x), 1)
-        shift = np.linalg.solve(moments, (wanted - share @ x)[:, :, None])[:, :, 0]
-        return np.asarray(weights * np.maximum(1 + shift @ x.T, _LEAST_FACTOR))
-
-    def residuals(self, values: Floats, weights: Floats) -> Floats:
-        """Return what a weighted regression on the known values leaves of others, shape (items,)."""
-        x = np.concatenate([np.ones((len(self.values), 1)), self.values], axis=1)
-        root = np.sqrt(weights)
-        slope = np.linalg.lstsq(x * root[:, None], values * root, rcond=None)[0]
-        return np.asarray(values - x @ slope)
 
 
 def _factors(
