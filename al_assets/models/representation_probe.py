@@ -106,7 +106,7 @@ def representation_probe(
     p_head = vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
     stop_set = scores.filter(pl.col("role") == "stop_set").join(p_head, on="item_id")
     threshold = prevalence_threshold(floats(stop_set["p_head"]), choice.prevalence)
-    evaluation = items.where(items.evaluation)
+    evaluation = items.where(items.counted_alike)
     labels = labels_at(aligned(p_head, evaluation.item_id, "p_head"), threshold)
     known = ~np.isnan(labels)
     compared = evaluation.where(known)

@@ -4,7 +4,7 @@ from al_assets.agreement.stopping.rules import PRECEDENCE
 from al_assets.report.agreement_descriptions import AGREEMENT, CELLS, Description
 
 SCOPES = {
-    "evaluation": "all labelled items that no student is trained on, however they were chosen",
+    "evaluation": "all labelled items that no student is trained on, however they were chosen, but for check items",
     "boundary": "evaluation items queued because they lie where the two labels meet (pairs and promising items)",
     "control": "evaluation items drawn uniformly from the pool",
     "panel": "the evaluation items of iteration 0000, which stay the same in every iteration",

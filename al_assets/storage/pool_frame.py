@@ -4,23 +4,21 @@ import polars as pl
 
 from al_assets.agreement.population.pool_design import ASKED_COLUMNS
 from al_assets.curation.queue.hidden import HIDDEN
+from al_assets.curation.split import CHECK
 from al_assets.storage.root import RunRoot
-
-_CHECK = "check"
 
 
 def asked_so_far(root: RunRoot, key: str) -> pl.DataFrame:
     """Return every item that was asked up to an iteration, labelled or not, as ``pool_design`` takes them.
 
-    Of an item that was asked twice the first time counts. Check items were asked after all others of their iteration.
+    Of an item that was asked twice the first time counts. Check items have a revision of their own in their iteration.
     """
     queues = []
     for each in [each for each in root.table_keys("review_queue") if each <= key]:
-        queue = root.read_table("review_queue", each).filter(~pl.col("reason").is_in((*HIDDEN, _CHECK)))
+        queue = root.read_table("review_queue", each).filter(~pl.col("reason").is_in(HIDDEN))
         queues.append(_asked(queue, each))
         if root.has_table("check_queue", each):
-            last = pl.lit(int(queue["revision"].max() or 0) + 1)  # type: ignore[arg-type]
-            check = root.read_table("check_queue", each).with_columns(reason=pl.lit(_CHECK), revision=last)
+            check = root.read_table("check_queue", each).with_columns(reason=pl.lit(CHECK))
             queues.append(_asked(check, each))
     return pl.concat(queues, how="vertical_relaxed").unique("item_id", keep="first", maintain_order=True)
 

@@ -11,6 +11,7 @@ from al_assets.automation.state import Action, Occasion, Step, next_step
 from al_assets.automation.status import loop_status
 from al_assets.partitions import Job
 from al_assets.storage.ledger import Vote
+from al_assets.storage.pool_frame import asked_so_far
 from al_assets.tables import CHECK_QUEUE
 from al_assets_tests.support.small_loop import JOB_TABLES, RATERS, MakeLoop, SmallLoop, failure
 
@@ -107,6 +108,14 @@ def test_an_iteration_is_learned_then_checked_then_reported(make_loop: MakeLoop)
     assert set(split.filter(reason="check")["split"]) == {"evaluation"}
     report = loop.root.read_table("kappa_report", "0000")
     assert report.filter(figure="labels")["estimate"].to_list() == [52]
+    # Weighted to the pool they count, as a draw after that of the queue; beside the others they would not be alike.
+    counted = asked_so_far(loop.root, "0000")
+    assert counted.filter(reason="check")["revision"].to_list() == [1] * ITEMS
+    assert set(counted.filter(pl.col("reason") != "check")["revision"]) == {0}
+    alike = split.filter(pl.col("split") != "fine-tuning", pl.col("reason") != "check")
+    (items,) = report.filter(figure="model_expert_kappa", scope="evaluation")["items"]
+    assert items <= alike.height < split.filter(pl.col("split") != "fine-tuning").height
+    assert report.filter(figure="student_gain", scope="audit")["items"].item() > ITEMS
     history = pl.read_parquet(loop.root.table_path("loop_history").path)
     assert history.select("queued_items", "check_items", "labelled_items").row(0) == (52, 12, 52)
 

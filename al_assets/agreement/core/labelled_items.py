@@ -86,6 +86,14 @@ class LabelledItems:
         """Whether an item is kept for evaluation; panel items are."""
         return np.isin(self.split, EVALUATION_SPLITS)
 
+    @property
+    def counted_alike(self) -> NDArray[np.bool_]:
+        """Whether an evaluation item may count like any other; check items may not.
+
+        They are drawn where student and incumbent differ: counted alike they would not show either as it is.
+        """
+        return self.evaluation & (self.reason != "check")
+
 
 def why_undefined(items: LabelledItems) -> str:
     """Return why the kappas of these items are undefined, in words, should they be."""

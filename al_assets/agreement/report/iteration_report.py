@@ -217,7 +217,7 @@ def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, 
     """
     ceiling = judge_ceiling(difference, margin)
     further = None if ceiling.further_labels is None else float(ceiling.further_labels)
-    opinion = alt_test(items.votes[items.evaluation], student[items.evaluation])
+    opinion = alt_test(items.votes[items.counted_alike], student[items.counted_alike])
     tested = max((expert.items for expert in opinion.experts), default=0)
     return [
         Figure("ceiling_further_labels", "evaluation", further, items=difference.items, detail=ceiling.text),

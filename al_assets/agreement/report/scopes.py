@@ -94,7 +94,7 @@ def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
     return {
         "boundary": evaluation & ~np.isin(items.reason, RANDOM_REASONS),
         "control": evaluation & (items.reason == "control"),
-        "evaluation": evaluation,
+        "evaluation": items.counted_alike,
         "panel": items.split == "panel",
         "audit": evaluation & np.isin(items.reason, RANDOM_REASONS),
         "loop": np.ones(len(items), dtype=np.bool_),

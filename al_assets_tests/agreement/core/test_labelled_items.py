@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.core.labelled_items import labelled_items
+from al_assets.agreement.report.scopes import scope_masks
 
 
 def _frames() -> dict[str, pl.DataFrame]:
@@ -59,6 +60,17 @@ def test_rows_become_aligned_arrays() -> None:
     np.testing.assert_array_equal(found.incumbent, [1, np.nan, np.nan])
     np.testing.assert_array_equal(found.stratum_size, [50, np.nan, np.nan])
     assert found.where(found.evaluation).item_id.tolist() == ["a"]
+    assert found.counted_alike.tolist() == found.evaluation.tolist()
+
+
+def test_check_items_are_held_out_but_not_counted_alike() -> None:
+    frames = _frames()
+    frames["split"] = frames["split"].with_columns(reason=pl.lit("check"), split=pl.lit("evaluation")).head(1)
+    found = labelled_items(**frames)
+    assert found.evaluation.tolist() == [True, False, False]
+    assert not found.counted_alike.any()
+    masks = scope_masks(found)
+    assert {name for name, mask in masks.items() if mask[0]} == {"audit", "loop"}
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
