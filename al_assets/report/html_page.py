@@ -22,6 +22,7 @@ from al_assets.report.sentences import (
     population_sentence,
     recommended_sentence,
     standing_sentence,
+    undecided_sentence,
     verdict_reason,
     verdict_sentence,
 )
@@ -83,6 +84,8 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "disputed_items": disputed_items,
         "undecided": undecided,
         "undecided_items": undecided_items,
+        "undecided_bounds": undecided_sentence(report),
+        "left_out": _detail(report, "left_out_of_kappa", "evaluation"),
         "labelled_items": len(everything),
         "scopes": page_tables.figures_by_scope(report),
         "descriptions": {name: FIGURES[name] for name in FIGURES if name in present},

@@ -103,11 +103,11 @@ def matrix(rows: Rows) -> tuple[list[str], Floats, Floats]:
 
 
 def raters(rows: Rows, votes: pl.DataFrame) -> list[dict[str, str]]:
-    """Return a row for each rater: votes, share positive, undecided, mean kappa with the others."""
+    """Return a row for each rater by first answers: votes, share positive, undecided, mean kappa with the others."""
     pairs = [(first, second, float(kappa_of(cells.sum(axis=0)))) for first, second, cells in rows.pairs()]
     lines = []
     for name in rows.raters:
-        own = votes.filter(pl.col("rater") == name)["label"]
+        own = votes.filter(pl.col("rater") == name)["first_label"]
         decisive = own.filter(own != "undecided")
         kappas = [kappa for first, second, kappa in pairs if name in (first, second) and not np.isnan(kappa)]
         lines.append(
@@ -151,12 +151,16 @@ def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[Line]:
                 "item_id": item,
                 "text": text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
                 "reason": str(facts["reason"][at]),
-                "votes": [f"{rater}: {label}" for rater, label in cast.select("rater", "label").iter_rows()],
+                "votes": [_said(*answer) for answer in cast.select("rater", "first_label", "label").iter_rows()],
                 "model": "not scored" if np.isnan(model) else ("positive" if model else "negative"),
                 "comments": [f"{rater}: {comment}" for rater, comment in comments.iter_rows()],
             }
         )
     return lines
+
+
+def _said(rater: str, first: str, now: str) -> str:
+    return f"{rater}: {first}" if first == now else f"{rater}: {first}, later {now}"
 
 
 def provenance(tables: IterationTables) -> list[tuple[str, str]]:

@@ -173,6 +173,21 @@ def recommended_sentence(report: pl.DataFrame) -> str:
     return f"The model to take is {name_of(said.recommended)}. {capital(said.better_reason)}."
 
 
+def undecided_sentence(report: pl.DataFrame) -> str:
+    """Return where kappa would lie, had every "cannot decide" been decided; "" where there is none."""
+    told = []
+    for kappa, who in (("expert_expert_kappa", "expert-expert"), ("model_expert_kappa", "student-expert")):
+        worst, shown, best = (figure_of(report, f"{kappa}{end}", "evaluation") for end in ("_worst", "", "_best"))
+        if worst and best and shown and worst.estimate is not None and best.estimate is not None:
+            told.append(
+                f"{who} kappa between {decimal(worst.estimate)} and {decimal(best.estimate)} "
+                f"({decimal(shown.estimate)} without these answers)"
+            )
+    if not told:
+        return ""
+    return f"Had they all been decided, the evaluation items would give {' and '.join(told)}."
+
+
 def _scopes(report: pl.DataFrame, boundary_share: float | None) -> tuple[ScopeFigures, ScopeFigures]:
     def known(figure: str, scope: str) -> float | None:
         known = figure_of(report, figure, scope)

@@ -182,3 +182,24 @@ def test_the_pictures_can_be_drawn_before_the_report_is_stored(run_policy: Polic
     assert list(drawn) == ["history", "beside", "matrix", "yield", "reliability"]
     assert all(png.startswith(b"\x89PNG") for png in drawn.values())
     assert drawn == report_pictures(tables)
+
+
+def test_what_kappa_leaves_out_is_on_the_page(page: Page) -> None:
+    assert "Had they all been decided, the evaluation items would give expert-expert kappa between" in page.text
+    assert (
+        "Left out of kappa among the evaluation items: 0 of 180 items have fewer than two decisive votes." in page.text
+    )
+
+
+def test_an_answer_given_otherwise_later_is_shown_beside_the_first(tables: IterationTables) -> None:
+    share = tables.items.positive_share
+    item = str(tables.items.item_id[(share > 0) & (share < 1)][0])
+    place = (pl.col("item_id") == item) & (pl.col("rater") == "r1")
+    said = tables.votes.filter(place)["first_label"][0]
+    later = "negative" if said == "positive" else "positive"
+    changed = replace(
+        tables, votes=tables.votes.with_columns(label=pl.when(place).then(pl.lit(later)).otherwise("label"))
+    )
+    rows = labelled_rows(changed, "loop").where(changed.items.item_id == item)
+    ((line,), _) = disputed(changed, rows)
+    assert f"r1: {said}, later {later}" in line["votes"]

@@ -10,6 +10,7 @@ from al_assets.report.sentences import (
     population_sentence,
     recommended_sentence,
     standing_sentence,
+    undecided_sentence,
     verdict_reason,
     verdict_sentence,
     why_scopes_differ,
@@ -142,3 +143,15 @@ def test_without_precision_nothing_is_attributed() -> None:
     found = why_scopes_differ(ScopeFigures(0.3, 0.4), ScopeFigures(0.5, 0.05, recall=0.5))
     assert "kappa 0.30 on boundary items and 0.50 in the whole pool" in found
     assert "error rates" not in found
+
+
+def test_the_bounds_of_kappa_are_told_where_anybody_was_undecided(tables: IterationTables) -> None:
+    report = tables.report
+    for figure, value in (("_worst", 0.31), ("", 0.4), ("_best", 0.52)):
+        report = _edited(report, f"expert_expert_kappa{figure}", "evaluation", estimate=value)
+    said = undecided_sentence(report)
+    assert "expert-expert kappa between 0.31 and 0.52 (0.40 without these answers)" in said
+    assert "student-expert kappa between" in said
+    assert undecided_sentence(report.filter(~pl.col("figure").str.contains("_worst"))) == ""
+    unknown = _edited(report, "expert_expert_kappa_best", "evaluation", estimate=None)
+    assert "expert-expert" not in undecided_sentence(unknown)
