@@ -82,12 +82,14 @@ def stopping(
     as_json: JsonOption = False,
 ) -> None:
     """Count how often each stopping rule is right, early, late or silent on loops whose truth is known."""
-    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, stopping_table
+    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, parity_table, stopping_table
 
     bench = bench_stopping(replicates=replicates, seed=seed)
     _show(asdict(bench), as_json, lambda: (
         "Right / early / late / never, in % of the loops:",
         stopping_table(bench),
+        "\nParity declared, in % of the loops (* falsely):",
+        parity_table(bench),
         "\nHow the loops end, in %:",
         endings_table(bench),
         f"\n{bench.replicates} loops of each scenario, {bench.seconds:.0f} s",

@@ -1,6 +1,6 @@
 """When the loop ends, how often it looks around, and where its work is done and kept."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,7 @@ class StoppingSettings(Section):
     min_expert_kappa: Annotated[float, Field(ge=-1, le=1)] = 0.6
     stable_agreement: Share = 0.97
     predicted_change: Share = 0.05
+    looks: Literal["alpha_spending", "anytime", "each"] = "alpha_spending"
     stop_set_size: Positive = 2_000
     check_items: Annotated[int, Field(ge=0)] = 0
     resamples: Annotated[int, Field(ge=200)] = 2_000

@@ -132,11 +132,11 @@ FIGURES = {
     ),
     "labels": Description("items labelled", "How many items the experts were asked about so far.", "a count of items"),
     "ceiling_further_labels": Description(
-        "evaluation labels that would decide parity",
-        "How many more labelled evaluation items would tell whether the student is as good as the experts, if the "
-        "distance stays as it is.",
-        "items * ((half-width now / distance from the margin)^2 - 1); 90 % interval of the parity difference",
-        (("parity_difference", "evaluation"),),
+        "labels that would decide parity",
+        "How many more labelled items, at the boundary or from audits, would tell whether the student is as good as "
+        "the experts, if the distance stays as it is.",
+        "items * ((half-width now / distance from the margin)^2 - 1); parity difference at the level of this look",
+        (("parity_difference", ""),),
     ),
     "alt_test_winning_rate": Description(
         "alternative annotator test: winning rate",
@@ -156,8 +156,8 @@ FIGURES = {
     ),
     "stop_parity": _rule(
         "parity",
-        "Fires when the one-sided 95 % lower bounds of the distance to the experts, at the boundary and in the pool, "
-        "lie above minus the margin.",
+        "Fires when the lower bounds of the distance to the experts, at the boundary and in the pool, lie above minus "
+        "the margin, as sure as the look has to be.",
         (("parity_difference", "boundary"), ("parity_difference", "audit")),
     ),
     "stop_budget_spent": _rule(
@@ -165,7 +165,8 @@ FIGURES = {
     ),
     "stop_plateau": _rule(
         "plateau",
-        "Fires when the one-sided 90 % upper bound of the gain on the panel lies below the least gain that counts.",
+        "Fires when the upper bound of the gain on the panel lies below the least gain that counts, as sure as the "
+        "look has to be.",
         (("panel_gain", "panel"),),
     ),
     "stop_stable": _rule(

@@ -2,24 +2,26 @@
 
 Latent classes: an item is truly positive or not, and everybody errs independently given that. A rater of reliability
 r in a kind of item with prevalence p calls p + (1 - p) r of its true positives positive and p (1 - r) of its true
-negatives, so all call equally many items positive and two raters agree with kappa r1 r2 within the kind.
+negatives, so all call equally many items positive and two raters agree with kappa r1 r2 within the kind. Kinds are the
+boundary and random items, which stand for the pool.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, Interval, agreement_leverage, grouped_distributions
+from al_assets.agreement.core.bootstrap import Interval, Statistic, agreement_leverage
 from al_assets.agreement.core.kappa import Floats, Panel, cohen_kappa, pooled_kappa
-from al_assets.agreement.population.pool_sample import PoolSample
-from al_assets.agreement.population.population_figures import population_distributions
 from al_assets.agreement.population.stop_set import predicted_f_change
-from al_assets.agreement.report.scopes import parity_distribution
-from al_assets.agreement.stopping.rules import Bounds, Evidence
+from al_assets.agreement.report.panel_gain import differing_items
+from al_assets.agreement.report.scopes import PSEUDO_ITEMS, discordant_items
+from al_assets.agreement.stopping.looks import Bounds
+from al_assets.agreement.stopping.rules import Evidence
+from benchmarks.statistics.counted_resamples import counted_groups, uniform_rounds
 
 BOUNDARY, CONTROL, AUDIT = 0, 1, 2
 
@@ -63,15 +65,17 @@ class LoopSize:
 class Scenario:
     """A loop's truth.
 
-    :param model_kappa: true kappa between each iteration's student and an expert on the evaluation items; it goes on
-        beyond the iterations a loop has, so that what a loop would still have gained is known.
-    :param expert_kappa: true kappa between two experts on the evaluation items.
+    :param model_kappa: true kappa between each iteration's student and an expert at the boundary; it goes on beyond the
+        iterations a loop has, so that what a loop would still have gained is known.
+    :param expert_kappa: true kappa between two experts, at the boundary and in the pool.
+    :param pool_shift: true kappa between student and expert in the pool less that at the boundary.
     :param churn: how much the first retraining changes predictions, 0 to 1; it falls as 1 / iterations.
     """
 
     name: str
     model_kappa: tuple[float, ...]
     expert_kappa: float = 0.80
+    pool_shift: float = 0.0
     churn: float = 0.3
 
 
@@ -100,39 +104,42 @@ def simulate_loop(scenario: Scenario, size: LoopSize, iterations: int, generator
     :raises ValueError: a kappa that no rater can have with these prevalences.
     """
     iteration, kind, group, evaluation = _items(size, iterations)
-    prevalence = np.where(kind == BOUNDARY, size.boundary_prevalence, size.pool_prevalence)
+    chosen = kind == BOUNDARY
+    prevalence = np.where(chosen, size.boundary_prevalence, size.pool_prevalence)
     truth = generator.random(len(kind)) < prevalence
-    expert = reliability(scenario.expert_kappa, None, size)
-    students = [reliability(value, expert, size) for value in scenario.model_kappa[:iterations]]
+    expert = reliability(scenario.expert_kappa)
     votes = np.stack(
         [_answers(generator.random(len(kind)), truth, prevalence, expert) for _ in range(size.experts)], axis=1
     )
     pool = np.full(size.stop_set, size.pool_prevalence)
     everyone = np.concatenate([prevalence, pool])
     truths = np.concatenate([truth, generator.random(size.stop_set) < pool])
+    shift = np.where(np.concatenate([chosen, np.zeros(size.stop_set, np.bool_)]), 0.0, scenario.pool_shift)
     places = _drifting_places(len(everyone), iterations, scenario.churn, generator)
-    labels = np.stack([_answers(places[step], truths, everyone, students[step]) for step in range(iterations)], axis=0)
+    labels = np.empty((iterations, len(everyone)))
+    for step, kappa in enumerate(scenario.model_kappa[:iterations]):
+        skills = {added: reliability(kappa + added, expert) for added in np.unique(shift)}
+        labels[step] = _answers(places[step], truths, everyone, np.array([skills[added] for added in shift]))
     return SimulatedLoop(votes, labels[:, : len(kind)], labels[:, len(kind) :], iteration, kind, group, evaluation)
 
 
-def reliability(kappa: float, other: float | None, size: LoopSize) -> float:
-    """Return the reliability of a rater with a given true kappa on a round's evaluation items.
-
-    Boundary and other items differ in prevalence, which raters that know the kind agree on: with b the share of the
-    variance between the kinds, kappa = b + (1 - b) r1 r2.
+def reliability(kappa: float, other: float | None = None) -> float:
+    """Return the reliability of a rater who agrees with another with a given true kappa within each kind of items.
 
     :param other: the other rater's reliability; None if it is the same.
     :raises ValueError: the kappa is out of reach.
     """
-    between = _between_kinds(size)
-    product = (kappa - between) / (1 - between)
-    result = sqrt(product) if other is None and product > 0 else product / (other or 1.0)
+    result = sqrt(max(kappa, 0.0)) if other is None else kappa / other
     if not 0 <= result <= 1:
-        raise ValueError(f"kappa: {kappa:g} is out of reach; expected at least {between:.2f} and a reliability up to 1")
+        raise ValueError(f"kappa: {kappa:g} is out of reach; expected at least 0 and a reliability up to 1")
     return result
 
 
-def _between_kinds(size: LoopSize) -> float:
+def between_kinds(size: LoopSize) -> float:
+    """Return the share of the variance of the evaluation items' truth that lies between their kinds.
+
+    All raters know the kinds, so over all evaluation items, and on the panel, kappa is b + (1 - b) times that within.
+    """
     counts = np.array(size.evaluation_per_round, dtype=np.float64)
     prevalence = np.array([size.boundary_prevalence, size.pool_prevalence])
     mean = float(np.average(prevalence, weights=counts))
@@ -154,7 +161,7 @@ def _items(
     return rounds, np.tile(kind, iterations), np.tile(group, iterations) + rounds * len(kind), np.tile(held, iterations)
 
 
-def _answers(place: Floats, truth: NDArray[np.bool_], prevalence: Floats, skill: float) -> Floats:
+def _answers(place: Floats, truth: NDArray[np.bool_], prevalence: Floats, skill: Floats | float) -> Floats:
     return (place < prevalence + (truth - prevalence) * skill).astype(np.float64)
 
 
@@ -200,70 +207,73 @@ def loop_evidence(
             stop_set_changes=tuple(changes),
         )
         panel = so_far & loop.evaluation & (loop.iteration < size.panel_rounds)
-        gains = _panel_gains(loop, panel, now, windows, resamples, seed)
         for window in windows:
-            seen[window].append(replace(evidence, panel_gain=gains.get(window, _not_yet)))
+            gain = _panel_gain(loop, panel, now, window, resamples, seed)
+            seen[window].append(replace(evidence, panel_gain=gain))
     return seen
 
 
 def _boundary_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:
     items = so_far & loop.evaluation & (loop.kind == BOUNDARY)
-    distribution = parity_distribution(
-        loop.votes[items], loop.students[now, items], loop.group[items], resamples=resamples, seed=seed
-    )
-    return partial(distribution.interval, int(items.sum()))
+    counted = counted_groups(np.column_stack([loop.votes[items], loop.students[now, items]]), loop.group[items])
+    pseudo = np.column_stack(discordant_items(loop.votes.shape[1]))
+    distribution = counted.smoothed(_parity_difference, pseudo, PSEUDO_ITEMS, resamples=resamples, seed=seed)
+    return cache(partial(distribution.interval, int(items.sum())))
 
 
 def _population_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:
-    items = so_far & (loop.kind == AUDIT)
-    ones, rounds = np.ones(int(items.sum())), loop.iteration[items]
-    # Of a pool without end what was asked before is none.
-    sample = PoolSample(ones, np.zeros(len(ones)), rounds, rounds, ones, ones)
-    models = {"model": loop.students[now, items]}
-    figures = population_distributions(sample, loop.votes[items], models, resamples=resamples, seed=seed)
-    return partial(figures["parity_difference"].interval, int(items.sum()))
+    items = so_far & loop.evaluation & (loop.kind != BOUNDARY)
+    labels = np.column_stack([loop.votes[items], loop.students[now, items]])
+    distribution = uniform_rounds(labels, loop.iteration[items], _parity_difference, resamples=resamples, seed=seed)
+    return cache(partial(distribution.interval, int(items.sum())))
+
+
+def _parity_difference(labels: Floats) -> Statistic:
+    agreement = Panel(labels[:, :-1], {"model": labels[:, -1]})
+
+    def difference(weights: Floats) -> Floats:
+        kappas = agreement.kappas(weights)
+        return kappas["model_expert_kappa"] - kappas["expert_expert_kappa"]
+
+    return difference
 
 
 def _expert_kappa(loop: SimulatedLoop, items: NDArray[np.bool_], resamples: int, seed: int) -> Interval:
-    distributions = _distributions(loop, items, Panel(loop.votes[items]).kappas, resamples, seed)
-    return distributions["expert_expert_kappa"].interval(int(items.sum()), 0.9)
+    leverage = agreement_leverage(loop.votes[items].mean(axis=1)).get("expert_expert_kappa", float("nan"))
+    distribution = counted_groups(loop.votes[items], loop.group[items]).distribution(
+        lambda labels: lambda weights: Panel(labels).kappas(weights)["expert_expert_kappa"],
+        resamples=resamples,
+        seed=seed,
+        leverage=leverage,
+    )
+    return distribution.interval(int(items.sum()), 0.9)
 
 
 def _population_kappa(loop: SimulatedLoop, so_far: NDArray[np.bool_]) -> Interval:
-    # The audit is drawn uniformly here, so its items weigh alike; the guideline rule reads the estimate only.
-    audit = so_far & (loop.kind == AUDIT)
+    # Random items are drawn uniformly here, so they weigh alike; the guideline rule reads the estimate only.
+    audit = so_far & (loop.kind != BOUNDARY)
     kappa = pooled_kappa(loop.votes[audit])
     return Interval(None if np.isnan(kappa) else kappa, None, None, int(audit.sum()), "estimate only")
 
 
-def _panel_gains(
-    loop: SimulatedLoop, items: NDArray[np.bool_], now: int, windows: tuple[int, ...], resamples: int, seed: int
-) -> dict[int, Bounds]:
-    reached = [window for window in windows if window <= now]
-    if not reached:
-        return {}
-    models = {f"at {step}": loop.students[now - step, items] for step in (0, *reached)}
-    agreement = Panel(loop.votes[items], models)
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.kappas(weights)
-        return {str(step): figures["at 0_expert_kappa"] - figures[f"at {step}_expert_kappa"] for step in reached}
-
-    distributions = _distributions(loop, items, statistics, resamples, seed)
-    # The report bounds a panel gain by this leverage where the resamples do not vary; here its name is the window.
-    leverage = agreement_leverage(loop.votes[items].mean(axis=1)).get("panel_gain", float("nan"))
-    return {
-        step: partial(replace(distributions[str(step)], leverage=leverage).interval, int(items.sum()))
-        for step in reached
-    }
+def _panel_gain(
+    loop: SimulatedLoop, items: NDArray[np.bool_], now: int, window: int, resamples: int, seed: int
+) -> Bounds:
+    if window > now:
+        return _not_yet
+    labels = np.column_stack([loop.votes[items], loop.students[now, items], loop.students[now - window, items]])
+    votes, later = differing_items(loop.votes.shape[1])
+    gain = counted_groups(labels, loop.group[items]).smoothed(
+        _gain, np.column_stack([votes, later, 1 - later]), PSEUDO_ITEMS, resamples=resamples, seed=seed
+    )
+    return cache(partial(gain.interval, int(items.sum())))
 
 
-def _distributions(
-    loop: SimulatedLoop,
-    items: NDArray[np.bool_],
-    statistics: Callable[[Floats], dict[str, Floats]],
-    resamples: int,
-    seed: int,
-) -> dict[str, Distribution]:
-    leverage = agreement_leverage(loop.votes[items].mean(axis=1))
-    return grouped_distributions(statistics, loop.group[items], resamples=resamples, seed=seed, leverage=leverage)
+def _gain(labels: Floats) -> Statistic:
+    agreement = Panel(labels[:, :-2], {"now": labels[:, -2], "earlier": labels[:, -1]})
+
+    def difference(weights: Floats) -> Floats:
+        kappas = agreement.kappas(weights)
+        return kappas["now_expert_kappa"] - kappas["earlier_expert_kappa"]
+
+    return difference

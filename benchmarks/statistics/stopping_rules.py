@@ -2,30 +2,33 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, replace
+from typing import get_args
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_assets.agreement.stopping.conclusion import verdict
+from al_assets.agreement.stopping.looks import Way
 from al_assets.agreement.stopping.rules import (
     GUIDELINE_PROBLEM,
     Decision,
     Evidence,
     GuidelineProblem,
-    Parity,
-    Plateau,
     PredictedChange,
     Rule,
     Stabilised,
     StoppingRules,
+    not_measured,
 )
-from benchmarks.statistics.simulated_loop import LoopSize, Scenario, loop_evidence, simulate_loop
+from benchmarks.statistics.simulated_loop import LoopSize, Scenario, between_kinds, loop_evidence, simulate_loop
 
 ITERATIONS = 8
 WORTH = 0.05
 GRACE = 1
+_OTHERS: tuple[Way, ...] = ("each", "anytime")
+_WORDS: dict[Way, str] = {"alpha_spending": "alpha spending", "anytime": "anytime-valid", "each": "each look alone"}
 
 
 def _curve(*start: float, rise: float = 0.0) -> tuple[float, ...]:
@@ -33,15 +36,26 @@ def _curve(*start: float, rise: float = 0.0) -> tuple[float, ...]:
     return (*start, *(start[-1] + rise * (step + 1) for step in range(12 - len(start))))
 
 
+# All raters know an item's kind, so kappa on the panel rises by less than within the kinds.
+_ON_THE_PANEL = 1 - between_kinds(LoopSize())
 SCENARIOS = (
-    Scenario("rising", _curve(0.20, rise=0.045)),
-    Scenario("rising, steady", _curve(0.20, rise=0.045), churn=0.002),
+    Scenario("rising", _curve(0.20, rise=0.045 / _ON_THE_PANEL)),
+    Scenario("rising slowly", _curve(0.20, rise=0.03 / _ON_THE_PANEL)),
+    Scenario("rising, steady", _curve(0.20, rise=0.045 / _ON_THE_PANEL), churn=0.002),
     Scenario("flat", _curve(0.45)),
     Scenario("rising, then flat", _curve(0.30, 0.42, 0.52, 0.58, 0.60)),
     Scenario("parity reached", _curve(0.45, 0.62, 0.73, 0.78, 0.80)),
-    Scenario("noisy experts", _curve(0.30, 0.38, 0.45, 0.50, 0.52), expert_kappa=0.66),
-    Scenario("bad guideline", _curve(0.25, 0.30, 0.33), expert_kappa=0.45),
+    Scenario("noisy experts", _curve(0.30, 0.38, 0.45, 0.50, 0.52), expert_kappa=0.61),
+    Scenario("bad guideline", _curve(0.25, 0.30, 0.33), expert_kappa=0.37),
     Scenario("settled", _curve(0.45, 0.60), churn=0.002),
+)
+# Students as good as they will ever be from the first round on, so that every look could end the loop.
+NEAR_PARITY = (
+    Scenario("at the margin", _curve(0.75)),
+    Scenario("at the margin, pool at parity", _curve(0.75), pool_shift=0.05),
+    Scenario("at parity, pool at the margin", _curve(0.80), pool_shift=-0.05),
+    Scenario("half the margin below", _curve(0.775)),
+    Scenario("at parity", _curve(0.80)),
 )
 
 
@@ -90,6 +104,22 @@ class RuleOutcome:
 
 
 @dataclass(frozen=True)
+class ParityDeclared:
+    """In what share of a scenario's loops parity is declared by the last planned look.
+
+    :param way: how the rule stays sure while it looks, see ``Looks``.
+    :param test: boundary, pool or both, which is the rule.
+    :param false: the model is not at parity in what the test is about, so that every stop is false.
+    """
+
+    scenario: str
+    way: Way
+    test: str
+    declared: float
+    false: bool
+
+
+@dataclass(frozen=True)
 class LoopEnding:
     """How the loops of a scenario end under ``StoppingRules()``: share by verdict, and the mean iteration."""
 
@@ -108,9 +138,10 @@ class StoppingBench:
     """
 
     outcomes: tuple[RuleOutcome, ...]
+    parity: tuple[ParityDeclared, ...]
     endings: tuple[LoopEnding, ...]
     size: LoopSize
-    settings: dict[str, float]
+    settings: dict[str, float | str]
     panel_items: int
     iterations: int
     replicates: int
@@ -125,18 +156,17 @@ class StoppingBench:
 def bench_stopping(
     *,
     replicates: int = 200,
-    resamples: int = 400,
+    resamples: int = 1_000,
     size: LoopSize | None = None,
-    scenarios: Sequence[Scenario] = SCENARIOS,
+    scenarios: Sequence[Scenario] = (*SCENARIOS, *NEAR_PARITY),
     iterations: int = ITERATIONS,
     rules: StoppingRules | None = None,
     seed: int = 0,
 ) -> StoppingBench:
     """Run simulated loops and count for each rule and scenario how often it stops right, early, late or never.
 
-    The rules and their intervals are those of the kappa report (BCa over groups), computed after every iteration on
-    the votes so far; only the number of resamples is smaller. Each rule is followed alone to its first firing, and
-    all together with the loop's settings to the loop's verdict.
+    The rules and their intervals are those of the kappa report, computed after every iteration on the votes so far.
+    Each rule is followed alone to its first firing, and all together with the loop's settings to the loop's verdict.
 
     :param rules: the settings whose verdicts are counted, and which are among those compared; by default those of
         ``StoppingRules`` with a budget for exactly these iterations.
@@ -148,10 +178,11 @@ def bench_stopping(
     if short:
         raise ValueError(f"scenarios: {', '.join(short)}: model_kappa must go on beyond {iterations} iterations")
     started, size = time.perf_counter(), size or LoopSize()
-    rules = rules or StoppingRules(max_iterations=iterations, max_labels=size.budget * iterations)
+    rules = rules or StoppingRules(max_iterations=iterations, max_labels=size.budget * iterations, resamples=resamples)
     variants = rule_variants(rules)
     windows = tuple(sorted({variant.window for variant in variants}))
     outcomes: list[RuleOutcome] = []
+    parity: list[ParityDeclared] = []
     endings: list[LoopEnding] = []
     widths, stability = {}, {}
     for scenario in scenarios:
@@ -168,13 +199,15 @@ def bench_stopping(
             within = due if due is not None and due < iterations else None
             outcomes.append(outcome(scenario.name, variant.name, within, fired))
         seen = [evidence[rules.window] for evidence in loops]
+        parity.extend(parity_declared(scenario, rules, seen))
         endings.append(_ending(scenario.name, rules, seen, iterations))
         widths[scenario.name], stability[scenario.name] = _mean_half_width(seen), _last_agreement(seen)
     return StoppingBench(
         outcomes=tuple(outcomes),
+        parity=tuple(parity),
         endings=tuple(endings),
         size=size,
-        settings={field.name: float(getattr(rules, field.name)) for field in fields(rules) if field.init},
+        settings=asdict(rules),
         panel_items=sum(size.evaluation_per_round) * size.panel_rounds,
         iterations=iterations,
         replicates=replicates,
@@ -197,20 +230,58 @@ def rule_variants(rules: StoppingRules) -> tuple[Variant, ...]:
     def learned(scenario: Scenario) -> int | None:
         return plateau_due(scenario, least)
 
+    def looking(way: Way) -> StoppingRules:
+        return replace(rules, looks=way)
+
     margins = sorted({rules.parity_margin, 0.05, 0.10})
-    gains = sorted({(rules.min_gain, rules.window), (0.03, 2), (0.03, 3), (0.05, 3), (0.10, 3)})
+    gains = sorted({(rules.min_gain, rules.window), (0.05, 3), (0.10, 3)})
     levels = sorted({rules.stable_agreement, 0.99, 0.97, 0.95}, reverse=True)
     changes = sorted({rules.predicted_change, 0.05, 0.10})
     return (
         Variant(f"guideline problem, kappa {minimum:g}", GuidelineProblem(minimum), doubted),
         Variant(f"guideline problem by the estimate, kappa {minimum:g}", GuidelineByEstimate(minimum), doubted),
-        *(Variant(f"parity, margin {margin:g}", Parity(margin), _parity_due(margin)) for margin in margins),
-        *(Variant(f"plateau, gain {gain:g}, window {window}", Plateau(gain, window, least), learned, window)
-          for gain, window in gains),
+        *(Variant(f"parity, margin {margin:g}", replace(rules, parity_margin=margin).parity, parity_due(margin))
+          for margin in margins),
+        *(Variant(f"plateau, gain {gain:g}, window {window}",
+                  replace(rules, min_gain=gain, window=window).plateau, learned, window) for gain, window in gains),
+        *(Variant(f"plateau, {_WORDS[way]}", looking(way).plateau, learned, rules.window) for way in _OTHERS),
         *(Variant(f"stable, kappa {level:g}", Stabilised(level, min_iterations=least), learned) for level in levels),
         *(Variant(f"predicted change, {change:g}", PredictedChange(change, min_iterations=least), learned)
           for change in changes),
     )  # fmt: skip
+
+
+def parity_declared(
+    scenario: Scenario, rules: StoppingRules, loops: Sequence[Sequence[Evidence]]
+) -> list[ParityDeclared]:
+    """Return how often parity is declared, by each way of looking and by boundary, pool and both."""
+    found = []
+    for way in get_args(Way):
+        rule = replace(rules, looks=way).parity
+        for test, (seen, truth) in {
+            "boundary": (_boundary_alone, [0.0]),
+            "pool": (_pool_alone, [scenario.pool_shift]),
+            "both": (_as_it_is, [0.0, scenario.pool_shift]),
+        }.items():
+            declared = np.mean([first_firing(rule, [seen(each) for each in loop]) >= 0 for loop in loops])
+            reached = max(scenario.model_kappa[:ITERATIONS]) + min(truth) - scenario.expert_kappa
+            found.append(
+                ParityDeclared(scenario.name, way, test, float(declared), reached <= -rules.parity_margin + 1e-9)
+            )
+    return found
+
+
+def _as_it_is(evidence: Evidence) -> Evidence:
+    return evidence
+
+
+def _pool_alone(evidence: Evidence) -> Evidence:
+    return replace(evidence, boundary_parity=None)
+
+
+def _boundary_alone(evidence: Evidence) -> Evidence:
+    # Where nothing was chosen by rule one test decides alone; here it is the boundary's.
+    return replace(evidence, boundary_parity=None, population_parity=evidence.boundary_parity or not_measured)
 
 
 def guideline_due(scenario: Scenario, min_kappa: float) -> int | None:
@@ -267,6 +338,19 @@ def stopping_table(bench: StoppingBench) -> str:
     return "\n".join(lines)
 
 
+def parity_table(bench: StoppingBench) -> str:
+    """Return in what share of the loops parity is declared as a Markdown table, in %; false ones are marked with *."""
+    columns = list(dict.fromkeys((row.way, row.test) for row in bench.parity))
+    cells = {(row.scenario, row.way, row.test): row for row in bench.parity}
+    heads = " | ".join(f"{way}: {test}" for way, test in columns)
+    lines = [f"| scenario | {heads} |", f"|---|{'---|' * len(columns)}"]
+    for scenario in dict.fromkeys(row.scenario for row in bench.parity):
+        shown = [cells[scenario, way, test] for way, test in columns]
+        shares = " | ".join(f"{100 * each.declared:.1f}{'*' * each.false}" for each in shown)
+        lines.append(f"| {scenario} | {shares} |")
+    return "\n".join(lines)
+
+
 def endings_table(bench: StoppingBench) -> str:
     """Return the loops' verdicts as a Markdown table, in % of the loops."""
     verdicts = list(dict.fromkeys(name for ending in bench.endings for name in ending.verdicts))
@@ -282,10 +366,13 @@ def _cell(outcome: RuleOutcome) -> str:
     return f"{shares} (due {outcome.due})" if outcome.due else f"{shares} (silent)"
 
 
-def _parity_due(margin: float) -> Callable[[Scenario], int | None]:
+def parity_due(margin: float) -> Callable[[Scenario], int | None]:
+    """Return what gives the first iteration (from 0) at which a scenario is at parity; None if none."""
+
     def due(scenario: Scenario) -> int | None:
+        lower = min(0.0, scenario.pool_shift)
         reached = [place for place, kappa in enumerate(scenario.model_kappa[:ITERATIONS])
-                   if kappa - scenario.expert_kappa >= -margin - 1e-9]  # fmt: skip
+                   if kappa + lower - scenario.expert_kappa > -margin + 1e-9]  # fmt: skip
         return reached[0] if reached else None
 
     return due

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.figures import Figure, figures_in, frame_of
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import (
@@ -26,7 +25,7 @@ from al_assets.agreement.report.inputs import asked_items, completed
 from al_assets.agreement.report.panel_gain import panel_gain
 from al_assets.agreement.report.scopes import all_scopes
 from al_assets.agreement.report.undecided_figures import undecided_figures
-from al_assets.agreement.stopping.ceiling import judge_ceiling
+from al_assets.agreement.stopping.ceiling import CeilingOutcome
 from al_assets.agreement.stopping.conclusion import (
     LLM_0,
     RECOMMENDED,
@@ -187,9 +186,7 @@ def agreement_report(
         *student.figures(),
         *reliability_figures("audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed),
         *pool.values(),
-        *_beside_parity(
-            items, models["model"], scopes["evaluation"].interval("parity_difference", 0.90), how.rules.parity_margin
-        ),
+        *_beside_parity(items, models["model"], how.rules.parity.ceilings(evidence)),
         *_loop_figures(decisions, conclusion, bought, student_gain.items, over_recommended.items),
     )
     return AgreementReport(figures, conclusion, student)
@@ -210,17 +207,18 @@ def _has_boundary(items: LabelledItems) -> bool:
     return bool((~np.isin(items.reason, RANDOM_REASONS)).any())
 
 
-def _beside_parity(items: LabelledItems, student: Floats, difference: Interval, margin: float) -> list[Figure]:
+def _beside_parity(items: LabelledItems, student: Floats, ceilings: Mapping[str, CeilingOutcome]) -> list[Figure]:
     """Return what stands beside the parity rule: the labels that would decide it, and the alternative annotator test.
 
-    :param difference: the evaluation items' parity_difference as a 90 % interval.
+    :param ceilings: the parity rule's ceiling test of each scope.
     """
-    ceiling = judge_ceiling(difference, margin)
-    further = None if ceiling.further_labels is None else float(ceiling.further_labels)
     opinion = alt_test(items.votes[items.counted_alike], student[items.counted_alike])
     tested = max((expert.items for expert in opinion.experts), default=0)
     return [
-        Figure("ceiling_further_labels", "evaluation", further, items=difference.items, detail=ceiling.text),
+        *(
+            Figure("ceiling_further_labels", scope, test.further_labels, items=test.items, detail=test.text)
+            for scope, test in ceilings.items()
+        ),
         Figure("alt_test_winning_rate", "evaluation", opinion.winning_rate, items=tested, detail=opinion.text),
         Figure("alt_test_advantage", "evaluation", opinion.average_advantage, items=tested, detail=opinion.text),
     ]

@@ -67,7 +67,7 @@ def verdict(decisions: Sequence[Decision]) -> tuple[str, str]:
 
     If several rules fire, the first of these is given: guideline problem (labels of an unclear guideline measure
     nothing), parity (the goal is reached), budget spent (a hard limit), plateau, stable (the weakest evidence).
-    Advisory rules never end the loop.
+    Advisory rules never end the loop. What a rule remarks without firing follows.
     """
     fired = sorted((decision for decision in decisions if decision.fired), key=lambda d: PRECEDENCE.index(d.verdict))
     ending = [decision for decision in fired if not decision.advisory]
@@ -76,7 +76,7 @@ def verdict(decisions: Sequence[Decision]) -> tuple[str, str]:
     if others:
         named = ", ".join(f"{rule.name} (advice only)" if rule.advisory else rule.name for rule in others)
         reason = f"{reason}; also fired: {named}"
-    return name, reason
+    return name, "; ".join([reason, *(decision.remark for decision in decisions if decision.remark)])
 
 
 def promotion(gain: Interval) -> tuple[bool, str]:

@@ -1,13 +1,15 @@
 """When the loop ends: each rule looks at the evidence and says whether it fires, and why; and their settings."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from statistics import fmean
 from typing import Protocol
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping import ceiling
+from al_assets.agreement.stopping.looks import Bounds, Look, Looks, Way
 from al_assets.formatting import decimal, percent
 
 CONTINUE = "continue"
@@ -19,10 +21,12 @@ STABLE = "stable"
 PRECEDENCE = (GUIDELINE_PROBLEM, PARITY, BUDGET_SPENT, PLATEAU, STABLE)
 PARITY_ERROR = 0.05
 PLATEAU_ERROR = 0.10
+PLACES = {
+    "boundary": ("boundary", "at the boundary", "boundary items"),
+    "audit": ("pool", "in the pool", "audit items"),
+}
+"""What a scope of the parity rule stands for, where that is, and the items that it takes more of."""
 NOT_MEASURED = Interval(None, None, None, 0, "not measured")
-Bounds = Callable[[float], Interval]
-"""A figure's two-sided interval by its confidence, so that a rule reads bounds of any level: at confidence c each end
-is a one-sided bound at (1 + c) / 2."""
 
 
 def not_measured(confidence: float) -> Interval:
@@ -65,6 +69,7 @@ class Decision:
 
     :param rule: the rule's name where several rules stand for one verdict; empty means the verdict's name.
     :param advisory: supporting evidence only; it is reported but never ends the loop.
+    :param remark: what the loop's verdict has to say although the rule has not fired; empty for nothing.
     """
 
     verdict: str
@@ -72,6 +77,7 @@ class Decision:
     reason: str
     rule: str = ""
     advisory: bool = False
+    remark: str = ""
 
     @property
     def name(self) -> str:
@@ -121,66 +127,6 @@ class GuidelineProblem:
 
 
 @dataclass(frozen=True)
-class Parity:
-    """Fires when the model agrees with the experts as well as they do with each other, up to a margin.
-
-    The ceiling test, at the boundary and in the pool: the one-sided 95 % lower bound of both differences must lie above
-    -margin. The pool decides alone where nothing was chosen by rule.
-    """
-
-    margin: float = 0.05
-
-    def decide(self, evidence: Evidence) -> Decision:
-        """Fire when both lower bounds of model-expert minus expert-expert kappa are above -margin."""
-        places = {"boundary": evidence.boundary_parity, "pool": evidence.population_parity}
-        tests = {
-            place: ceiling.judge_ceiling(bounds(ceiling.ONE_SIDED_95), self.margin)
-            for place, bounds in places.items()
-            if bounds is not None
-        }
-        measured = "; ".join(f"{place}: {test.text}" for place, test in tests.items())
-        if any(test.outcome != ceiling.PARITY for test in tests.values()):
-            return Decision(PARITY, False, measured)
-        return Decision(PARITY, True, f"{measured}; {repeated_looks(evidence.iterations, PARITY_ERROR)}")
-
-
-@dataclass(frozen=True)
-class Plateau:
-    """Fires when kappa on the frozen panel surely gained less than ``min_gain`` over the last ``window`` iterations.
-
-    The one-sided 90 % upper bound of the paired gain must lie below min_gain. Never before ``min_iterations``.
-    """
-
-    min_gain: float = 0.05
-    window: int = 3
-    min_iterations: int = 3
-
-    def decide(self, evidence: Evidence) -> Decision:
-        """Fire when the upper bound of the panel gain is below min_gain."""
-        if evidence.iterations < self.min_iterations:
-            return Decision(PLATEAU, False, f"{evidence.iterations} of at least {self.min_iterations} iterations done")
-        gain = evidence.panel_gain(1 - 2 * PLATEAU_ERROR)
-        if gain.estimate is None or gain.low is None or gain.high is None:
-            return Decision(PLATEAU, False, f"panel gain not measured: {gain.reason}")
-        measured = (
-            f"panel kappa {decimal(gain.estimate, sign=True)} over {self.window} iterations, 90 % upper bound "
-            f"{decimal(gain.high, sign=True)}, least gain {self.min_gain:g}, {gain.items} items"
-        )
-        if gain.high < self.min_gain:
-            looks = evidence.iterations - max(self.min_iterations, self.window + 1) + 1
-            return Decision(PLATEAU, True, f"{measured}; {repeated_looks(looks, PLATEAU_ERROR)}")
-        return Decision(PLATEAU, False, f"{measured}: {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}")
-
-    def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
-        if low >= self.min_gain:
-            return "still rising"
-        needed = None if estimate >= self.min_gain else ceiling.items_until(estimate, high, self.min_gain, items)
-        if needed is None:
-            return "undecided, probably rising"
-        return f"undecided, would take about {needed} panel items if the gain stays"
-
-
-@dataclass(frozen=True)
 class BudgetSpent:
     """Fires when the labels or the iterations that were granted are used up."""
 
@@ -195,6 +141,102 @@ class BudgetSpent:
         )
         spent = evidence.labels >= self.max_labels or evidence.iterations >= self.max_iterations
         return Decision(BUDGET_SPENT, spent, measured)
+
+    def iterations_granted(self, evidence: Evidence) -> int:
+        """Return how many iterations the budget is enough for, at the labels that an iteration has taken so far."""
+        if not evidence.labels:
+            return self.max_iterations
+        return min(self.max_iterations, ceil(self.max_labels * evidence.iterations / evidence.labels))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Fires when the model agrees with the experts as well as they do with each other, up to a margin.
+
+    The ceiling test, at the boundary and in the pool: the lower bounds of both differences must lie above -margin, as
+    sure as the look has to be. The pool decides alone where nothing was chosen by rule.
+
+    :param budget: it says how many looks there will be.
+    """
+
+    margin: float = 0.05
+    looks: Looks = Looks(error=PARITY_ERROR)
+    budget: BudgetSpent = BudgetSpent()
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when both lower bounds of model-expert minus expert-expert kappa are above -margin."""
+        look, tests = self._look(evidence), self.ceilings(evidence)
+        alone = "" if len(tests) > 1 else "nothing was chosen by rule, so the pool alone decides; "
+        measured = "; ".join(f"{PLACES[scope][0]}: {test.text}" for scope, test in tests.items())
+        reached = [scope for scope, test in tests.items() if test.outcome == ceiling.PARITY]
+        fired = len(reached) == len(tests) and not look.too_early
+        remark = "" if fired or look.too_early or not reached else self._half(reached[0], tests)
+        return Decision(PARITY, fired, f"{alone}{measured}; {look.words}", remark=remark)
+
+    def ceilings(self, evidence: Evidence) -> dict[str, ceiling.CeilingOutcome]:
+        """Return the ceiling test of each scope, at this look's level; at the last look's while it is too early.
+
+        :return: scope boundary, unless nothing was chosen by rule, and scope audit.
+        """
+        look = self._look(evidence)
+        look = self.looks.look(look.planned, look.planned) if look.too_early else look
+        places = {"boundary": evidence.boundary_parity, "audit": evidence.population_parity}
+        return {
+            scope: ceiling.judge_ceiling(look.interval(bounds), self.margin, look.level, PLACES[scope][2])
+            for scope, bounds in places.items()
+            if bounds is not None
+        }
+
+    def _look(self, evidence: Evidence) -> Look:
+        return self.looks.look(evidence.iterations, self.budget.iterations_granted(evidence))
+
+    def _half(self, reached: str, tests: Mapping[str, ceiling.CeilingOutcome]) -> str:
+        other = next(scope for scope in tests if scope != reached)
+        return f"parity {PLACES[reached][1]}, {PLACES[other][0]} {tests[other].standing}"
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Fires when kappa on the frozen panel surely gained less than ``min_gain`` over the last ``window`` iterations.
+
+    The upper bound of the paired gain must lie below min_gain, as sure as the look has to be. Never before
+    ``min_iterations``; looks count from the first iteration at which it can fire.
+    """
+
+    min_gain: float = 0.05
+    window: int = 3
+    min_iterations: int = 3
+    looks: Looks = Looks(error=PLATEAU_ERROR, growing=False)
+    budget: BudgetSpent = BudgetSpent()
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Fire when the upper bound of the panel gain is below min_gain."""
+        waited = max(self.min_iterations, self.window + 1) - 1
+        if evidence.iterations <= waited:
+            return Decision(PLATEAU, False, f"{evidence.iterations} of at least {waited + 1} iterations done")
+        planned = max(1, self.budget.iterations_granted(evidence) - waited)
+        look = self.looks.look(evidence.iterations - waited, planned)
+        gain = look.interval(evidence.panel_gain)
+        if gain.estimate is None:
+            return Decision(PLATEAU, False, f"panel gain not measured: {gain.reason}")
+        measured = f"panel kappa {decimal(gain.estimate, sign=True)} over {self.window} iterations"
+        if gain.low is None or gain.high is None:
+            return Decision(PLATEAU, False, f"{measured}; {gain.reason}")
+        measured = (
+            f"{measured}, {percent(1 - look.level, 1)} upper bound {decimal(gain.high, sign=True)}, least gain "
+            f"{self.min_gain:g}, {gain.items} items"
+        )
+        fired = gain.high < self.min_gain
+        outlook = "" if fired else f": {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}"
+        return Decision(PLATEAU, fired, f"{measured}{outlook}; {look.words}")
+
+    def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
+        if low >= self.min_gain:
+            return "still rising"
+        needed = None if estimate >= self.min_gain else ceiling.items_until(estimate, high, self.min_gain, items)
+        if needed is None:
+            return "undecided, probably rising"
+        return f"undecided, would take about {needed} panel items if the gain stays"
 
 
 @dataclass(frozen=True)
@@ -272,7 +314,11 @@ def _latest(
 
 @dataclass(frozen=True)
 class StoppingRules:
-    """All rules with the policy's settings; names as in the policy file's section ``stopping``."""
+    """All rules with the policy's settings; names as in the policy file's section ``stopping``.
+
+    :param looks: how parity and plateau stay sure while they look every iteration, see ``Looks``.
+    :param resamples: behind the bounds they read.
+    """
 
     parity_margin: float = 0.05
     min_gain: float = 0.05
@@ -283,15 +329,33 @@ class StoppingRules:
     min_expert_kappa: float = 0.6
     stable_agreement: float = 0.97
     predicted_change: float = 0.05
+    looks: Way = "alpha_spending"
+    resamples: int = 2_000
+
+    @cached_property
+    def budget(self) -> BudgetSpent:
+        """The rule of the budget, which says how often the others will look."""
+        return BudgetSpent(self.max_labels, self.max_iterations)
+
+    @cached_property
+    def parity(self) -> Parity:
+        """The rule of parity, whose ceiling tests the report shows."""
+        return Parity(self.parity_margin, Looks(self.looks, PARITY_ERROR, resamples=self.resamples), self.budget)
+
+    @cached_property
+    def plateau(self) -> Plateau:
+        """The rule of the plateau."""
+        looks = Looks(self.looks, PLATEAU_ERROR, growing=False, resamples=self.resamples)
+        return Plateau(self.min_gain, self.window, self.min_iterations, looks, self.budget)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules, in order of precedence."""
         return (
             GuidelineProblem(self.min_expert_kappa),
-            Parity(self.parity_margin),
-            BudgetSpent(self.max_labels, self.max_iterations),
-            Plateau(self.min_gain, self.window, self.min_iterations),
+            self.parity,
+            self.budget,
+            self.plateau,
             Stabilised(self.stable_agreement, min_iterations=self.min_iterations),
             PredictedChange(self.predicted_change, min_iterations=self.min_iterations),
         )
@@ -299,15 +363,3 @@ class StoppingRules:
     def decide(self, evidence: Evidence) -> list[Decision]:
         """Return every rule's decision, in order of precedence."""
         return [rule.decide(evidence) for rule in self.rules]
-
-
-def repeated_looks(looks: int, error: float) -> str:
-    """Say what looking again every iteration does to a test's error rate, as advice beside its result.
-
-    The chance that at least one of several looks errs is at most their number times the error of one (Bonferroni),
-    however the looks depend on each other.
-    """
-    if looks <= 1:
-        return f"look 1, a false signal has a chance of at most {percent(error)}"
-    chance = percent(min(1.0, looks * error))
-    return f"look {looks}, a false signal by now has a chance of at most {chance}, so confirm it"

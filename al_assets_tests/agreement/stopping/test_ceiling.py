@@ -22,13 +22,17 @@ def test_outcomes_and_the_labels_that_would_decide(
 ) -> None:
     found = judge_ceiling(Interval(estimate, low, high, 200), margin=0.05)
     assert (found.outcome, found.further_labels) == (outcome, further)
-    assert "200 items" in found.text
+    assert "200 evaluation items" in found.text
 
 
 def test_words_name_where_it_is_heading() -> None:
-    assert "about 600 more evaluation labels would show parity" in judge_ceiling(Interval(0.0, -0.1, 0.1, 200)).text
-    assert "would show below the experts" in judge_ceiling(Interval(-0.15, -0.35, 0.05, 200)).text
-    assert "no number of labels" in judge_ceiling(Interval(-0.05, -0.15, 0.05, 200)).text
+    def words(estimate: float, low: float, high: float) -> str:
+        return judge_ceiling(Interval(estimate, low, high, 200), level=0.005, counted="audit items").text
+
+    assert "99.5 % lower bound -0.10, margin -0.05, 200 audit items: undecided" in words(0.0, -0.1, 0.1)
+    assert "about 600 more audit items would decide, if the difference stays" in words(0.0, -0.1, 0.1)
+    assert "would decide, as below the experts, if" in words(-0.15, -0.35, 0.05)
+    assert "no number of audit items" in words(-0.05, -0.15, 0.05)
 
 
 def test_what_was_not_measured_has_no_outcome() -> None:

@@ -1,11 +1,14 @@
+from statistics import NormalDist
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping.conclusion import verdict
+from al_assets.agreement.stopping.looks import Bounds, Looks, Way
 from al_assets.agreement.stopping.rules import (
-    Bounds,
     BudgetSpent,
     Evidence,
     GuidelineProblem,
@@ -15,9 +18,9 @@ from al_assets.agreement.stopping.rules import (
     Stabilised,
     StoppingRules,
     f_change_bound,
-    repeated_looks,
 )
 
+EACH = Looks("each", 0.1, growing=False)
 UNKNOWN = Interval(None, None, None, 0, "only one label occurs")
 
 
@@ -30,60 +33,131 @@ def _always(interval: Interval) -> Bounds:
 
 
 def _both(interval: Interval) -> dict[str, Bounds]:
-    return {"boundary_parity": _always(interval), "population_parity": _always(interval)}
+    return _same(_always(interval))
+
+
+def _same(bounds: Bounds) -> dict[str, Bounds]:
+    return {"boundary_parity": bounds, "population_parity": bounds}
 
 
 def _between(low: float, estimate: float, high: float, items: int = 200) -> Interval:
     return Interval(estimate, low, high, items)
 
 
+def _parity(way: Way = "each") -> Parity:
+    return Parity(0.05, Looks(way))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "fires", "says"),
     [
         (-0.04, 0.03, True, "lower bound -0.04"),
-        (-0.05, 0.03, False, "undecided; about 1 more evaluation labels would show parity"),
-        (-0.20, 0.05, False, "more evaluation labels would show below the experts"),
-        (-0.20, 0.10, False, "no number of labels would decide"),
+        (-0.05, 0.03, False, "undecided: about 1 more audit items would decide, if"),
+        (-0.20, 0.05, False, "would decide, as below the experts, if"),
+        (-0.20, 0.10, False, "no number of audit items would decide"),
         (-0.20, -0.10, False, "below the experts"),
     ],
 )
-def test_parity_fires_when_the_lower_bound_is_above_the_margin(low: float, high: float, fires: bool, says: str) -> None:
-    decision = Parity(0.05).decide(_evidence(**_both(_between(low, (low + high) / 2, high))))
+def test_parity_fires_when_the_lower_bounds_are_above_the_margin(
+    low: float, high: float, fires: bool, says: str
+) -> None:
+    decision = _parity().decide(_evidence(**_both(_between(low, (low + high) / 2, high))))
     assert decision.fired is fires
     assert says in decision.reason
 
 
-def test_parity_says_what_repeated_looks_do_to_its_error() -> None:
-    fires = _between(0.0, 0.1, 0.2)
-    assert (
-        Parity()
-        .decide(_evidence(iterations=1, **_both(fires)))
-        .reason.endswith("look 1, a false signal has a chance of at most 5 %")
-    )
-    assert (
-        "look 4, a false signal by now has a chance of at most 20 %"
-        in Parity().decide(_evidence(**_both(fires))).reason
-    )
-    assert "look" not in Parity().decide(_evidence(**_both(_between(-0.3, -0.2, -0.1)))).reason
-    assert repeated_looks(30, 0.05).startswith("look 30, a false signal by now has a chance of at most 100 %")
-
-
-def test_parity_takes_boundary_and_pool_and_the_pool_alone_where_nothing_was_chosen() -> None:
-    high, wide = _always(_between(0.0, 0.1, 0.2)), _always(_between(-0.4, 0.1, 0.6))
-    for boundary, population, fires in (
-        (high, wide, False),
-        (wide, high, False),
-        (None, high, True),
-        (None, wide, False),
+def test_parity_takes_boundary_and_pool() -> None:
+    high, wide, low = _between(0.0, 0.1, 0.2), _between(-0.4, 0.1, 0.6), _between(-0.4, -0.3, -0.2)
+    for boundary, population, fires, remark in (
+        (high, high, True, ""),
+        (high, wide, False, "parity at the boundary, pool undecided: about 2023 more audit items would decide, if"),
+        (high, low, False, "parity at the boundary, pool below the experts"),
+        (high, UNKNOWN, False, "parity at the boundary, pool not measured: only one label occurs"),
+        (wide, high, False, "parity in the pool, boundary undecided: about 2023 more boundary items would decide"),
+        (wide, wide, False, ""),
     ):
-        assert Parity().decide(_evidence(boundary_parity=boundary, population_parity=population)).fired is fires
-    unknown = Parity().decide(_evidence(boundary_parity=high))
-    assert not unknown.fired
-    assert "pool: not measured" in unknown.reason
+        known = {"boundary_parity": _always(boundary), "population_parity": _always(population)}
+        decision = _parity().decide(_evidence(**known))
+        assert decision.fired is fires
+        assert decision.remark.startswith(remark)
+        assert bool(decision.remark) is bool(remark)
+
+
+def test_what_half_of_parity_says_reaches_whoever_reads_the_verdict() -> None:
+    high, wide = _always(_between(0.0, 0.1, 0.2)), _always(_between(-0.4, 0.1, 0.6))
+    half = _parity().decide(_evidence(boundary_parity=high, population_parity=wide))
+    spent = BudgetSpent(1, 1).decide(_evidence())
+    for decisions, name, reason in (
+        ([half], "continue", "no stopping rule fired"),
+        ([half, spent], "budget spent", spent.reason),
+    ):
+        assert verdict(decisions) == (name, f"{reason}; {half.remark}")
+
+
+def test_the_pool_decides_alone_where_nothing_was_chosen_by_rule() -> None:
+    high, wide = _always(_between(0.0, 0.1, 0.2)), _always(_between(-0.4, 0.1, 0.6))
+    for population, fires in ((high, True), (wide, False)):
+        decision = _parity().decide(_evidence(boundary_parity=None, population_parity=population))
+        assert decision.fired is fires
+        assert decision.reason.startswith("nothing was chosen by rule, so the pool alone decides; pool: ")
+        assert not decision.remark
+    # Boundary items without a figure are not the same as none.
+    assert not _parity().decide(_evidence(boundary_parity=_always(UNKNOWN), population_parity=high)).fired
+
+
+def _normal(estimate: float, error: float) -> Bounds:
+    """Return the bounds of a normal figure with this standard error."""
+
+    def bounds(confidence: float) -> Interval:
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+        return Interval(estimate, estimate - half, estimate + half, 200)
+
+    return bounds
+
+
+@pytest.mark.parametrize("way", get_args(Way))
+def test_the_reason_says_which_look_it_is_and_what_it_promises(way: Way) -> None:
+    sure = _normal(0.0, 0.001)
+    rule = Parity(0.05, Looks(way), BudgetSpent(1_000, 8))
+    reason = rule.decide(_evidence(iterations=4, **_same(sure))).reason
+    assert {
+        "alpha_spending": "look 4 of 8, bounds at 99.4 %: a false signal at any of the 8 planned looks has a chance of",
+        "anytime": "look 4 of 8, bounds at 99.8 %: a false signal at any look, however many there are, has a chance of",
+        "each": "look 4 of 8, bounds at 95.0 %: a false signal by now has a chance of up to 20 %, so confirm it",
+    }[way] in reason
+    assert ("so confirm it" in reason) is (way == "each")
+
+
+def test_a_look_that_is_too_early_never_fires_and_says_so() -> None:
+    sure = _normal(0.5, 1e-9)
+    rules = StoppingRules()
+    for iterations in (1, 2, 3):
+        early = _evidence(iterations=iterations, labels=120 * iterations, **_same(sure))
+        decision = rules.parity.decide(early)
+        assert not decision.fired
+        assert decision.reason.endswith(f"look {iterations} of 8: too early to tell")
+        assert not decision.remark
+    assert rules.parity.decide(_evidence(iterations=4, **_same(sure))).fired
+    flat = _evidence(iterations=4, panel_gain=_normal(-0.5, 1e-9))
+    assert rules.plateau.decide(flat).reason == "panel kappa -0.50 over 3 iterations; look 1 of 5: too early to tell"
+
+
+def test_a_loop_whose_labels_run_out_sooner_has_fewer_looks() -> None:
+    sure = _normal(0.0, 0.001)
+
+    def reason(iterations: int, labels: int) -> str:
+        evidence = _evidence(iterations=iterations, labels=labels, **_same(sure))
+        return StoppingRules(max_labels=1_000, max_iterations=8).parity.decide(evidence).reason
+
+    assert "look 2 of 2" in reason(2, 1_000)
+    assert "look 2 of 4" in reason(2, 501)
+    assert "look 1 of 8" in reason(1, 0)
+    assert "look 9, after the 8 planned" in reason(9, 900)
+    assert "look 3, after the 2 planned" in reason(3, 1_500)
 
 
 def test_a_model_better_than_the_experts_is_at_parity() -> None:
-    assert Parity(0.05).decide(_evidence(**_both(_between(0.1, 0.2, 0.3)))).fired
+    assert _parity().decide(_evidence(**_both(_between(0.1, 0.2, 0.3)))).fired
 
 
 @pytest.mark.parametrize(
@@ -98,28 +172,28 @@ def test_a_model_better_than_the_experts_is_at_parity() -> None:
     ],
 )
 def test_plateau_fires_when_the_gain_is_surely_small(gain: Interval, fires: bool, says: str) -> None:
-    decision = Plateau(0.03, window=2).decide(_evidence(panel_gain=_always(gain)))
+    decision = Plateau(0.03, window=2, looks=EACH).decide(_evidence(panel_gain=_always(gain)))
     assert decision.fired is fires
     assert says in decision.reason
 
 
 def test_plateau_counts_its_looks_from_the_first_gain_it_could_see() -> None:
-    flat = _between(-0.05, -0.01, 0.02)
-    for iterations, looks in ((4, 1), (6, 3)):
-        reason = Plateau(0.03, window=3).decide(_evidence(iterations=iterations, panel_gain=_always(flat))).reason
-        assert f"look {looks}, a false signal" in reason
+    flat = _always(_between(-0.05, -0.01, 0.02))
+    for iterations, look in ((4, "look 1 of 5"), (6, "look 3 of 5"), (9, "look 6, after the 5 planned")):
+        rule = StoppingRules(min_gain=0.03, window=3).plateau
+        assert look in rule.decide(_evidence(iterations=iterations, panel_gain=flat)).reason
 
 
 def test_plateau_names_the_items_it_would_take() -> None:
     # The bound is twice as far from the estimate as it may be: four times the items.
-    decision = Plateau(0.03).decide(_evidence(panel_gain=_always(_between(-0.06, 0.0, 0.06, items=250))))
+    decision = Plateau(0.03, looks=EACH).decide(_evidence(panel_gain=_always(_between(-0.06, 0.0, 0.06, items=250))))
     assert "about 1000 panel items" in decision.reason
 
 
 def test_plateau_and_stable_never_fire_before_the_least_iterations() -> None:
     early = _evidence(iterations=2, panel_gain=_always(_between(-0.3, -0.2, -0.1)), stop_set_agreements=(1.0, 1.0, 1.0))
     late = _evidence(iterations=3, panel_gain=early.panel_gain, stop_set_agreements=early.stop_set_agreements)
-    for rule in (Plateau(min_iterations=3), Stabilised(min_iterations=3)):
+    for rule in (Plateau(window=2, min_iterations=3, looks=EACH), Stabilised(min_iterations=3)):
         assert not rule.decide(early).fired
         assert rule.decide(late).fired
 
@@ -233,6 +307,8 @@ def test_nothing_measured_means_go_on() -> None:
 
 def test_the_settings_reach_their_rules() -> None:
     rules = StoppingRules(
+        looks="each",
+        window=0,
         parity_margin=0.5,
         min_gain=0.5,
         min_iterations=1,

@@ -11,18 +11,22 @@ from al_assets_tests.support.reports import report_frame
 from benchmarks.statistics.simulated_loop import (
     AUDIT,
     BOUNDARY,
+    CONTROL,
     LoopSize,
     Scenario,
     SimulatedLoop,
+    between_kinds,
     loop_evidence,
     simulate_loop,
 )
 from benchmarks.statistics.stopping_rules import (
+    NEAR_PARITY,
     SCENARIOS,
     bench_stopping,
     endings_table,
     guideline_due,
     outcome,
+    parity_table,
     plateau_due,
     stopping_table,
 )
@@ -51,15 +55,22 @@ def test_a_round_divides_as_the_policys_defaults_do() -> None:
 
 def test_simulated_kappas_are_the_scenarios() -> None:
     size = LoopSize(budget=60_000, stop_set=10, experts=3)
-    scenario = _scenario("rising, then flat")
+    scenario = replace(_scenario("rising, then flat"), pool_shift=-0.1)
     loop = simulate_loop(scenario, size, 3, np.random.default_rng(0))
-    first = loop.evaluation & (loop.iteration == 0)
-    votes = loop.votes[first]
-    assert pooled_kappa(votes) == pytest.approx(scenario.expert_kappa, abs=0.015)
-    for place in range(3):
-        assert pooled_model_kappa(loop.students[place, first], votes) == pytest.approx(
-            scenario.model_kappa[place], abs=0.015
-        )
+    for kinds, shift in (((BOUNDARY,), 0.0), ((CONTROL, AUDIT), scenario.pool_shift)):
+        first = loop.evaluation & (loop.iteration == 0) & np.isin(loop.kind, kinds)
+        votes = loop.votes[first]
+        assert pooled_kappa(votes) == pytest.approx(scenario.expert_kappa, abs=0.03)
+        for place in range(3):
+            kappa = scenario.model_kappa[place] + shift
+            assert pooled_model_kappa(loop.students[place, first], votes) == pytest.approx(kappa, abs=0.03)
+
+
+def test_what_lies_between_the_kinds_is_agreed_on_by_everybody() -> None:
+    size = LoopSize(budget=60_000, stop_set=10)
+    loop = simulate_loop(_scenario("flat"), size, 1, np.random.default_rng(0))
+    between = between_kinds(size)
+    assert pooled_kappa(loop.votes[loop.evaluation]) == pytest.approx(between + (1 - between) * 0.8, abs=0.015)
 
 
 def test_the_smaller_the_churn_the_more_alike_successive_students() -> None:
@@ -130,7 +141,7 @@ def _frames(loop: SimulatedLoop, now: int) -> tuple[pl.DataFrame, pl.DataFrame, 
 
 
 def test_intervals_and_verdicts_are_those_of_the_kappa_report() -> None:
-    size, resamples, now = LoopSize(), 300, 3
+    size, resamples, now = LoopSize(), 4_000, 3
     loop = simulate_loop(_scenario("rising, then flat"), size, now + 1, np.random.default_rng(5))
     evidence = loop_evidence(loop, size, windows=(2, 3), resamples=resamples, seed=7)[3][now]
     votes, split, scores = _frames(loop, now)
@@ -164,21 +175,23 @@ def test_intervals_and_verdicts_are_those_of_the_kappa_report() -> None:
         return float(found["estimate"][0])
 
     assert evidence.boundary_parity is not None
-    assert evidence.boundary_parity(0.9).estimate == pytest.approx(estimate("parity_difference", "boundary"))
-    assert evidence.population_parity(0.9).estimate == pytest.approx(estimate("parity_difference", "audit"))
-    assert evidence.panel_gain(0.8).estimate == pytest.approx(estimate("panel_gain", "panel"))
+    for figure, scope, bounds in (
+        ("parity_difference", "boundary", evidence.boundary_parity),
+        ("panel_gain", "panel", evidence.panel_gain),
+    ):
+        row = report.row(by_predicate=(pl.col("figure") == figure) & (pl.col("scope") == scope), named=True)
+        found = bounds(0.95)
+        assert found.estimate == pytest.approx(row["estimate"])
+        # Other draws of the same bootstrap.
+        assert (found.low, found.high) == pytest.approx((row["low"], row["high"]), abs=0.03)
     assert evidence.expert_kappa.estimate == pytest.approx(estimate("expert_expert_kappa", "loop"))
-    assert evidence.population_kappa.estimate == pytest.approx(estimate("expert_expert_kappa", "audit"))
     assert evidence.stop_set_agreements[-1] == pytest.approx(estimate("stop_set_agreement", "pool"))
     assert evidence.stop_set_changes[-1] == pytest.approx(estimate("predicted_f_change", "pool"))
-    words = {row["figure"]: row["detail"] for row in report.iter_rows(named=True) if row["scope"] == "loop"}
-    for decision in StoppingRules(window=3).decide(evidence):
-        if decision.name in ("parity", "plateau", "guideline problem", "budget spent"):
-            assert words[f"stop_{decision.name.replace(' ', '_')}"] == decision.reason
 
 
 def test_a_quick_bench_counts_every_rule_and_is_repeatable() -> None:
-    settings = {"replicates": 3, "resamples": 200, "scenarios": SCENARIOS[3:5], "seed": 1}
+    scenarios = [_scenario("rising, then flat"), _scenario("parity reached")]
+    settings = {"replicates": 3, "resamples": 500, "scenarios": scenarios, "seed": 1}
     bench = bench_stopping(**settings)  # type: ignore[arg-type]
     again = bench_stopping(**settings)  # type: ignore[arg-type]
     assert replace(bench, seconds=0) == replace(again, seconds=0)
@@ -195,6 +208,9 @@ def test_a_quick_bench_counts_every_rule_and_is_repeatable() -> None:
     assert "| rule | rising, then flat | parity reached |" in table
     assert "| parity, margin 0.05 |" in table
     assert endings_table(bench).count("\n") == 3
+    assert parity_table(bench).count("\n") == 3
+    for row in bench.parity:
+        assert row.false is (row.scenario == "rising, then flat")
 
 
 def test_the_rules_err_on_the_sides_they_are_meant_to() -> None:
@@ -224,15 +240,28 @@ def test_a_kappa_no_rater_can_have_is_refused() -> None:
         simulate_loop(Scenario("x", (0.99,) * 12, expert_kappa=0.5), LoopSize(), 2, np.random.default_rng(0))
 
 
+def test_looking_often_declares_parity_falsely_where_each_look_stands_alone() -> None:
+    near = [each for each in NEAR_PARITY if each.name == "at the margin"]
+    bench = bench_stopping(replicates=40, resamples=1_000, scenarios=near, seed=3)
+    found = {(each.way, each.test): each for each in bench.parity}
+    assert all(each.false for each in bench.parity)
+    for test in ("boundary", "pool"):
+        assert found["each", test].declared > 0.15
+        # Promised are .05; from 40 loops no more than .20 is likely with .10.
+        assert found["alpha_spending", test].declared <= 0.20
+        assert found["anytime", test].declared <= 0.20
+    assert found["alpha_spending", "both"].declared <= 0.05
+
+
 @pytest.mark.slow
 def test_what_the_documentation_concludes_from_the_table_holds_on_other_loops() -> None:
-    names = ("rising", "rising, steady", "noisy experts", "settled")
+    names = ("rising slowly", "rising, steady", "noisy experts", "settled")
     bench = bench_stopping(
         replicates=50, resamples=300, scenarios=[each for each in SCENARIOS if each.name in names], seed=99
     )
     found = {(each.scenario, each.rule): each for each in bench.outcomes}
-    former, default = "plateau, gain 0.03, window 2", "plateau, gain 0.05, window 3"
-    assert found["rising", default].early < found["rising", former].early
+    default = "plateau, gain 0.05, window 3"
+    assert found["rising slowly", default].early < 0.15 < found["rising slowly", "plateau, each look alone"].early
     assert found["rising, steady", "stable, kappa 0.97"].early == 0
     assert found["settled", "stable, kappa 0.97"].never == 0
     assert found["settled", "stable, kappa 0.99"].never > 0.4
