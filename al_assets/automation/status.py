@@ -82,4 +82,6 @@ def _summary(key: str, report: pl.DataFrame) -> dict[str, object]:
         "expert_expert": interval("expert_expert_kappa", "loop"),
         "verdict": conclusion.verdict,
         "reason": conclusion.verdict_reason,
+        "recommended": conclusion.recommended,
+        "better": conclusion.better_reason,
     }

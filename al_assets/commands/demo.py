@@ -96,7 +96,9 @@ def demo_table(report: "DemoReport") -> Group:
         shares = "/".join(f"{100 * row.positive_share[of]:.0f}" for of in ("pool", "queue", "labels"))
         table.add_row(f"{row.iteration}\n{row.labels} labels", shares, *kappas)
     ends = [
-        f"{row.iteration}: {row.verdict}; student {'' if row.promoted else 'not '}promoted" for row in report.iterations
+        f"{row.iteration}: {row.verdict}; student {'selects' if row.promoted else 'does not select'} next; "
+        f"the model to take is {row.recommended}"
+        for row in report.iterations
     ]
     lines = (
         *ends,

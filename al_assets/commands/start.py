@@ -64,10 +64,13 @@ def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
 
 
 def _report_table(reports: list[dict[str, Any]]) -> Table:
-    table = Table("iteration", "labels", "model-expert, boundary", "model-expert, audit", "expert-expert", "verdict")
+    table = Table(
+        "iteration", "labels", "model-expert, boundary", "model-expert, pool", "expert-expert", "verdict", "take"
+    )
     for row in reports:
         kappas = (row["model_expert_boundary"], row["model_expert_audit"], row["expert_expert"])
-        table.add_row(row["iteration"], str(row["labels"]), *(_kappa(kappa) for kappa in kappas), row["verdict"])
+        said = (row["verdict"], row["recommended"])
+        table.add_row(row["iteration"], str(row["labels"]), *(_kappa(kappa) for kappa in kappas), *said)
     return table
 
 

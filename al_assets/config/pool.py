@@ -9,13 +9,19 @@ from al_assets.curation.settings import DEFAULTS
 
 
 class PoolSource(Section):
-    """Where the unlabelled items are: JSONL, CSV or Parquet, a path, glob or fsspec URL."""
+    """Where the unlabelled items are: JSONL, CSV or Parquet, a path, glob or fsspec URL.
+
+    :param counts: what figures of the whole pool speak for: each distinct text once, or every row, near-duplicates too.
+    :param weight_column: a number above 0 for each row, such as impressions, that the figures speak for instead.
+    """
 
     path: Text
     id_column: Text = "id"
     text_column: Text = "text"
     source_column: str | None = None
     arrived_at_column: str | None = None
+    counts: Literal["texts", "rows"] = "texts"
+    weight_column: str | None = None
     max_characters: Positive = 20_000
     near_duplicate_similarity: Annotated[float, Field(gt=0.3, le=1)] = 0.8
 

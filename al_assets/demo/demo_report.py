@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.stopping.conclusion import conclusion_of
+from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
 from al_assets.models.incumbent import Incumbent, open_incumbent
@@ -34,6 +34,7 @@ class IterationFigures:
     kappa: Kappas
     verdict: str
     promoted: bool
+    recommended: str
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _figures(
         },
         verdict=f"{conclusion.verdict}: {conclusion.verdict_reason}",
         promoted=conclusion.promoted,
+        recommended=name_of(conclusion.recommended),
     )
 
 

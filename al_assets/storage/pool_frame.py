@@ -30,9 +30,12 @@ def _asked(queue: pl.DataFrame, key: str) -> pl.DataFrame:
 def pool_frame(root: RunRoot, key: str) -> pl.DataFrame:
     """Return the items of an iteration's pool, near-duplicates folded, as ``pool_design`` takes them.
 
-    :return: item_id, and joined: the iteration whose snapshot had the item first.
+    :return: item_id; joined, the iteration whose snapshot had the item first; and weight, that of its near-duplicates
+        included.
     """
-    frame = root.read_table("pool", key).filter(pl.col("duplicate_of").is_null()).select("item_id")
+    pool = root.read_table("pool", key)
+    counted = pool.group_by(item_id=pl.coalesce("duplicate_of", "item_id"), maintain_order=True)
+    frame = counted.agg(weight=pl.when(pl.col("weight").is_null().all()).then(1.0).otherwise(pl.col("weight").sum()))
     joined = frame.with_columns(joined=pl.lit(key))
     for earlier in reversed([each for each in root.table_keys("pool") if each < key]):
         there = root.read_table("pool", earlier)["item_id"].implode()

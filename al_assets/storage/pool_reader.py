@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -59,6 +60,7 @@ def read_pool(source: PoolSource, location: str) -> Pool:
             "source": _origin(values, source) or None,
             "arrived_at": _moment(values.get(source.arrived_at_column)),
             "duplicate_of": None,
+            "weight": _weight(values, source),
         }
     if not items:
         reasons = sorted({row["reason"] for row in rejected})[:3]
@@ -152,7 +154,7 @@ def _parquet(path: UPath, source: PoolSource) -> Iterator[_Row]:
 
 def _require_columns(path: UPath, present: Any, source: PoolSource) -> None:
     names = ", ".join(map(str, present))
-    for field in ("id_column", "text_column", "source_column", "arrived_at_column"):
+    for field in ("id_column", "text_column", "source_column", "arrived_at_column", "weight_column"):
         column = getattr(source, field)
         if column is not None and column not in present:
             raise PoolError(
@@ -186,7 +188,21 @@ def _problem(
         _moment(arrived)
     except (ValueError, OverflowError):
         return f"{arrived!r} in {source.arrived_at_column!r} is no date; write it like 2026-05-01T12:00:00Z"
+    if source.weight_column is not None and _weight(values, source) is None:
+        weight = values.get(source.weight_column)
+        return f"{weight!r} in {source.weight_column!r} is no number above 0; leave out what shall not count"
     return None
+
+
+def _weight(values: dict[str | None, Any], source: PoolSource) -> float | None:
+    """Return what a row counts for: None where distinct texts count, and for what is no number above 0."""
+    if source.weight_column is None:
+        return 1.0 if source.counts == "rows" else None
+    try:
+        weight = float(values.get(source.weight_column))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return weight if 0 < weight < math.inf else None
 
 
 def _unstorable(text: str) -> str | None:

@@ -13,6 +13,7 @@ POOL = Table(
     source=optional(pl.String, "where the item came from"),
     arrived_at=optional(MOMENT, "when it entered the pool"),
     duplicate_of=optional(pl.String, "the item this one is a near-duplicate of, null if none"),
+    weight=optional(pl.Float64, "what the row counts for in figures of the pool; null: each distinct text counts once"),
 )
 QUARANTINE = Table(
     "quarantine",

@@ -185,15 +185,15 @@ def test_curation_yield_follows_positives_from_the_pool_to_the_labels(tmp_path: 
         # Asked to measure, which is no yield of curation.
         (8, "f", "0000", "ann", "positive", "check"),
     ]
-    top = votes((4, "b", "0000", "ann", "positive", "audit"), stratum="top", stratum_size=2)
-    rest = votes(
+    drawn = votes(
+        (4, "b", "0000", "ann", "positive", "audit"),
         (5, "d", "0000", "ann", "positive", "audit"),
         (6, "d", "0000", "ben", "negative", "audit"),
         (7, "e", "0000", "ann", "negative", "audit"),
-        stratum="rest",
-        stratum_size=8,
     )
-    write(root, "expert_labels", "0000", *votes(*cast), *top, *rest)
+    write(root, "expert_labels", "0000", *votes(*cast), *drawn)
+    prevalence = {"figure": "prevalence", "scope": "audit", "estimate": 0.4, "items": 3}
+    write(root, "kappa_report", "0000", prevalence, {**prevalence, "scope": "loop", "estimate": 0.9})
     found = {
         (each["stage"], each["basis"], each["reason"]): (each["items"], each["positives"], each["positive_share"])
         for each in mart("curation_yield", root)
@@ -201,8 +201,7 @@ def test_curation_yield_follows_positives_from_the_pool_to_the_labels(tmp_path: 
     assert list(found)[:2] == [("pool", "pseudo-labels", "all"), ("pool", "audit estimate", "all")]
     assert found == {
         ("pool", "pseudo-labels", "all"): (10, 2, 0.2),
-        # top: 1 of 1 in 2 items; rest: a half and a none in 8 items: (2 * 1 + 8 * .25) / 10.
-        ("pool", "audit estimate", "all"): (3, 1.5, pytest.approx(0.4)),
+        ("pool", "audit estimate", "all"): (3, None, 0.4),
         ("queue", "pseudo-labels", "all"): (5, 2, 0.4),
         ("queue", "pseudo-labels", "boundary"): (2, 1, 0.5),
         ("queue", "pseudo-labels", "audit"): (3, 1, pytest.approx(1 / 3)),
@@ -334,7 +333,7 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
     write(root, "expert_labels", "0001", *cast, *votes((4, "d", "0001", "ann", "negative", "audit")))
     concluded = {
         "verdict": "continue", "verdict_reason": "no rule fired: yet",
-        "promoted": True, "promotion_reason": "not worse: 2 items",
+        "promoted": True, "promotion_reason": "not worse: 2 items", "better": "student", "recommended": "0000",
     }  # fmt: skip
     figure = {"figure": "model_expert_kappa", "low": 0.3, "high": 0.5, **concluded}
     write(
@@ -345,6 +344,7 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
         {"figure": "expert_expert_kappa", "scope": "evaluation", "estimate": 0.8, "low": 0.7, "high": 0.9},
         {"figure": "expert_expert_kappa", "scope": "loop", "estimate": 0.1},
         {"figure": "parity_difference", "scope": "evaluation", "estimate": -0.4, "low": -0.5, "high": -0.3},
+        {"figure": "gain_over_recommended", "scope": "audit", "estimate": 0.2, "low": 0.1, "high": 0.3},
         {"figure": "prevalence", "scope": "audit", "estimate": 0.05, "low": 0.02, "high": 0.1},
         {"figure": "threshold", "scope": "pool", "estimate": 0.7},
     )  # fmt: skip
@@ -358,8 +358,10 @@ def test_loop_history_tells_the_course_of_the_loop(tmp_path: Path) -> None:
         "parity_difference": -0.4, "parity_difference_low": -0.5, "parity_difference_high": -0.3,
         "panel_kappa": 0.41, "panel_kappa_low": 0.3, "panel_kappa_high": 0.5,
         "audit_kappa": 0.42, "audit_kappa_low": 0.3, "audit_kappa_high": 0.5,
+        "pool_gain": 0.2, "pool_gain_low": 0.1, "pool_gain_high": 0.3,
         "prevalence": 0.05, "prevalence_low": 0.02, "prevalence_high": 0.1,
         "student_threshold": 0.7, "promoted": True, "promotion_reason": "not worse: 2 items",
+        "better": "student", "recommended": "0000",
         "verdict": "continue", "verdict_reason": "no rule fired: yet",
     }  # fmt: skip
     known = {name: value for name, value in second.items() if value is not None}

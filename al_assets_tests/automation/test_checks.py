@@ -19,8 +19,8 @@ from al_assets.tables import KAPPA_REPORT, POOL, REVIEW_QUEUE
 from al_assets_tests.support.small_loop import SmallLoop
 
 POOL_ROWS = pl.DataFrame(
-    [{"item_id": name, "text": name, "text_hash": name, "source": None, "arrived_at": None, "duplicate_of": None}
-     for name in "ab"], schema=POOL.schema,
+    [{"item_id": name, "text": name, "text_hash": name, "source": None, "arrived_at": None, "duplicate_of": None,
+      "weight": None} for name in "ab"], schema=POOL.schema,
 )  # fmt: skip
 
 

@@ -48,6 +48,26 @@ def test_the_three_formats_give_the_same_items(tmp_path: Path) -> None:
         assert pool.quarantine.is_empty()
 
 
+def test_rows_count_as_they_are_told_to_and_a_weight_of_nothing_is_named(tmp_path: Path) -> None:
+    weights: list[Any] = [3, "0.5", 0, -1, "many", None, float("inf")]
+    path = jsonl(tmp_path, *({"id": f"i{at}", "text": f"text {at}", "seen": each} for at, each in enumerate(weights)))
+    found = read(path, weight_column="seen")
+    assert found.items.select("item_id", "weight").rows() == [("i0", 3.0), ("i1", 0.5)]
+    assert reasons(found)[:2] == [
+        f"{weight} in 'seen' is no number above 0; leave out what shall not count" for weight in (0, -1)
+    ]
+    assert len(reasons(found)) == 5
+    assert read(path, counts="rows").items["weight"].to_list() == [1.0] * 7
+    assert read(path).items["weight"].null_count() == 7
+    with pytest.raises(PoolError, match="pool.weight_column: .* has no column 'clicks'"):
+        read_pool(PoolSource(path=str(path), weight_column="clicks"), str(jsonl_as_parquet(path)))
+
+
+def jsonl_as_parquet(path: Path) -> Path:
+    pl.DataFrame({"id": ["a"], "text": ["fine"]}).write_parquet(path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
 def test_several_files_by_a_pattern_in_the_order_of_their_names(tmp_path: Path) -> None:
     jsonl(tmp_path, {"id": "b", "text": "second"}, name="part-2.jsonl")
     jsonl(tmp_path, {"id": "a", "text": "first"}, {"id": "b", "text": "again"}, name="part-10.jsonl")

@@ -160,6 +160,7 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
             source=nothing,
             arrived_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
             duplicate_of=nothing,
+            weight=pl.lit(None, dtype=pl.Float64),
         ),
         "pseudo_labels": called.select(
             "item_id",

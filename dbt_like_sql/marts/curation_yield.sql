@@ -2,14 +2,15 @@
 -- source pseudo_labels: what the incumbent calls each item of the pool
 -- source review_queue: what was asked, and why; hidden gold and repeats are left out, curation did not choose them
 -- source stg_item_labels: what the experts answered; check items are left out, they are asked to measure
+-- source kappa_report: what the experts' votes say of the whole pool
 -- column iteration: the iteration
 -- column stage: pool, queue or labels
--- column basis: whose word it is: pseudo-labels, audit estimate (experts' votes on the audit of this iteration,
---   weighted to the pool it was drawn from) or expert labels (majorities, tied items left out)
+-- column basis: whose word it is: pseudo-labels, audit estimate (experts' votes so far, weighted to the pool) or expert
+--   labels (majorities, tied items left out)
 -- column reason: why the items were queued; all for the stage as a whole
 -- column items: items the share rests on
--- column positives: of them positive; in the audit estimate the sum of the items' shares of positive votes
--- column positive_share: share of positives; in the audit estimate each stratum counts by its size in the pool
+-- column positives: of them positive; null for the audit estimate
+-- column positive_share: share of positives
 
 with pool as (
     select
@@ -23,31 +24,17 @@ with pool as (
     group by iteration
 ),
 
--- Each stratum by what was answered in it, so that a missing answer does not shift weight to other strata.
-strata as (
-    select
-        iteration,
-        stratum,
-        any_value(stratum_size) as size,
-        count(*) as items,
-        sum(positive_share) as positives,
-        avg(positive_share) as positive_share
-    from stg_item_labels
-    where reason = 'audit' and positive_share is not null
-    group by iteration, stratum
-),
-
-audit as (
+estimated as (
     select
         iteration,
         'pool' as stage,
         'audit estimate' as basis,
         'all' as reason,
-        sum(items) as items,
-        sum(positives) as positives,
-        sum(size * positive_share) / sum(size) as positive_share
-    from strata
-    group by iteration
+        items,
+        null as positives,
+        estimate as positive_share
+    from kappa_report
+    where figure = 'prevalence' and scope = 'audit'
 ),
 
 queued as (
@@ -88,7 +75,7 @@ counted as (
 stages as (
     select *, positives / items as positive_share from counted
     union all
-    from audit
+    from estimated
 )
 
 select

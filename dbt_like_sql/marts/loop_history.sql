@@ -13,10 +13,10 @@
 -- column labelled_items: of them, items with a decisive vote
 -- column labelled_so_far: items with a decisive vote, all iterations up to this one
 -- column votes_so_far: votes on items of all iterations up to this one, undecided ones included
--- column expert_kappa: mean pairwise kappa of the experts on the evaluation items
+-- column expert_kappa: kappa among the experts on the evaluation items
 -- column expert_kappa_low: lower end of its 95 % interval
 -- column expert_kappa_high: upper end
--- column student_kappa: mean kappa of the new student with the experts, on the same items
+-- column student_kappa: kappa of the new student with the experts, on the same items
 -- column student_kappa_low: lower end of its 95 % interval
 -- column student_kappa_high: upper end
 -- column parity_difference: student_kappa - expert_kappa; parity is 0
@@ -25,15 +25,20 @@
 -- column panel_kappa: student's kappa on the panel, the items that stay the same through all iterations
 -- column panel_kappa_low: lower end of its 95 % interval
 -- column panel_kappa_high: upper end
--- column audit_kappa: student's kappa weighted to the whole pool, from the audit
+-- column audit_kappa: student's kappa in the whole pool
 -- column audit_kappa_low: lower end of its 95 % interval
 -- column audit_kappa_high: upper end
--- column prevalence: share of the pool that is positive, estimated from the audit
+-- column pool_gain: how much more it agrees with the experts, in the pool, than the model recommended before
+-- column pool_gain_low: lower end of its 95 % interval
+-- column pool_gain_high: upper end
+-- column prevalence: share of the pool that is positive
 -- column prevalence_low: lower end of its 95 % interval
 -- column prevalence_high: upper end
 -- column student_threshold: score from which the student calls an item positive
--- column promoted: whether the student becomes the incumbent
+-- column promoted: whether the student selects next, as the incumbent
 -- column promotion_reason: why
+-- column better: which is surely better in the pool: student, recommended (the model before), undecided
+-- column recommended: the model to take: the iteration whose student it is, or LLM-0
 -- column verdict: continue, parity, plateau, stable, budget spent or guideline problem; null before there is a report
 -- column verdict_reason: why
 
@@ -75,10 +80,13 @@ intervals as (
         any_value(figures) filter (where scope = 'evaluation' and figure = 'parity_difference') as parity,
         any_value(figures) filter (where scope = 'panel' and figure = 'model_expert_kappa') as panel,
         any_value(figures) filter (where scope = 'audit' and figure = 'model_expert_kappa') as audit,
+        any_value(figures) filter (where scope = 'audit' and figure = 'gain_over_recommended') as gain,
         any_value(figures) filter (where scope = 'audit' and figure = 'prevalence') as prevalence,
         any_value(estimate) filter (where scope = 'pool' and figure = 'threshold') as threshold,
         any_value(promoted) as promoted,
         any_value(promotion_reason) as promotion_reason,
+        any_value(better) as better,
+        any_value(recommended) as recommended,
         any_value(verdict) as verdict,
         any_value(verdict_reason) as verdict_reason
     from kappa_report as figures
@@ -110,12 +118,17 @@ select
     intervals.audit.estimate as audit_kappa,
     intervals.audit.low as audit_kappa_low,
     intervals.audit.high as audit_kappa_high,
+    intervals.gain.estimate as pool_gain,
+    intervals.gain.low as pool_gain_low,
+    intervals.gain.high as pool_gain_high,
     intervals.prevalence.estimate as prevalence,
     intervals.prevalence.low as prevalence_low,
     intervals.prevalence.high as prevalence_high,
     intervals.threshold as student_threshold,
     intervals.promoted,
     intervals.promotion_reason,
+    intervals.better,
+    intervals.recommended,
     intervals.verdict,
     intervals.verdict_reason
 from iterations
