@@ -92,7 +92,7 @@ class LabelledItems:
 
         They are drawn where student and incumbent differ: counted alike they would not show either as it is.
         """
-        return self.evaluation & (self.reason != "check")
+        return np.asarray(self.evaluation & (self.reason != "check"))
 
 
 def why_undefined(items: LabelledItems) -> str:
