@@ -208,9 +208,24 @@ def _round(outcome: LoopRound, trial: Trial) -> StudyRow:
         "curation_seconds": outcome.curation_seconds,
         "training_seconds": outcome.training_seconds,
         "seconds": outcome.curation_seconds + outcome.training_seconds,
-        "promoted": outcome.student is outcome.incumbent,
+        "estimated_prevalence": outcome.prevalence,
     }
-    return row | student_figures(trial, outcome.student)
+    return row | student_figures(trial, outcome.student) | _judged(trial, outcome)
+
+
+def _judged(trial: Trial, outcome: LoopRound) -> StudyRow:
+    """Return what the loop makes of its student, and the kappas in the population that tell whether it is right."""
+    if outcome.judgement is None:
+        return {}
+    labeler, recommended, gain = outcome.judgement.labeler, outcome.judgement.recommended, outcome.judgement.gain
+    return {
+        "promoted": float(outcome.student is outcome.incumbent),
+        "incumbent_kappa": trial.kappa_at(labeler.scores, labeler.threshold),
+        "recommended_kappa": trial.kappa_at(recommended.scores, recommended.threshold),
+        "gain": gain.estimate,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+    }
 
 
 def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:

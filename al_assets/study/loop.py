@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS
-from al_assets.agreement.population.pool_design import pool_design
-from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, estimate_prevalence, prevalence_threshold
+from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, prevalence_threshold
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import ColdStartEvidence
 from al_assets.curation.round import CuratedRound, History, curate_round
@@ -22,6 +22,7 @@ from al_assets.curation.split import FINE_TUNING, split_labels
 from al_assets.curation.strategies.base import Candidates, Strategy
 from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
+from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence
 
 # Loops run side by side in processes, and their pools are small.
 ALONE = Threads(1)
@@ -37,7 +38,7 @@ class LoopSettings:
     :param target: the positive share wanted of the boundary share.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
     :param promotion: the items that decide on it: all evaluation items, those of the audit, or none: never.
-    :param prior_strength: labels that the expected prevalence is worth against the audit's; infinite where it is known.
+    :param prior_strength: labels that the expected prevalence is worth; infinite where it is known.
     """
 
     budget: int = 60
@@ -127,6 +128,32 @@ class RoundLabeler:
     threshold: float
     learnt: int = -1
 
+    def matched(self, prevalence: float) -> "RoundLabeler":
+        """Return the same model with its threshold matched to a positive share of the pool."""
+        return replace(self, threshold=prevalence_threshold(self.scores.pool, prevalence))
+
+    def labels(self, rows: NDArray[np.int64]) -> Floats:
+        """Return what it says of these items of the pool, 1 or 0."""
+        return (self.scores.pool[rows] >= self.threshold).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the loop makes of a round's student by its own labels; all thresholds are matched to one positive share.
+
+    :param labeler: who labelled the round; ``recommended``: the model to take, by what was known before.
+    :param gain: student minus recommended, kappa with the experts in the pool, with its 95 % interval.
+    """
+
+    labeler: RoundLabeler
+    recommended: RoundLabeler
+    gain: Interval
+
+    @property
+    def better(self) -> bool:
+        """Whether the student is surely better in the pool, and so the model to take."""
+        return self.gain.low is not None and self.gain.low > 0
+
 
 @dataclass(frozen=True)
 class LoopRound:
@@ -134,7 +161,7 @@ class LoopRound:
 
     :param candidates: what could be picked; ``queue`` what was.
     :param split: all labelled items so far, as ``split_labels`` returns them.
-    :param student: None if all it could learn from was of one kind.
+    :param student: None if all it could learn from was of one kind; then there is no ``judgement`` of it either.
     :param incumbent: who labels the next round: the student, if it is no worse.
     :param prevalence: the pool's positive share by what is known so far, which thresholds are matched to.
     """
@@ -145,6 +172,7 @@ class LoopRound:
     queue: pl.DataFrame
     split: pl.DataFrame
     student: RoundLabeler | None
+    judgement: Judgement | None
     incumbent: RoundLabeler
     prevalence: float
     curation_seconds: float
@@ -168,6 +196,7 @@ class OfflineLoop:
         self._split = pl.DataFrame(schema=_SPLIT)
         first = Scores(pool.scores, pool.held_out)
         self._incumbent = RoundLabeler(first, prevalence_threshold(pool.scores, pool.prevalence))
+        self._recommended = self._incumbent
 
     def next_round(self, choose: ChooseStrategy) -> LoopRound:
         """Run a round.
@@ -186,9 +215,11 @@ class OfflineLoop:
         )
         prevalence = self._prevalence(split)
         student = self._train(split, prevalence, number)
+        trained = time.perf_counter()
+        judgement = None if student is None else self._judge(split, student, prevalence)
         return LoopRound(
-            number, curated.evidence, curated.candidates, curated.queue, split, student, self._incumbent, prevalence,
-            done - started, time.perf_counter() - done,
+            number, curated.evidence, curated.candidates, curated.queue, split, student, judgement, self._incumbent,
+            prevalence, done - started, trained - done,
         )  # fmt: skip
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
@@ -200,18 +231,11 @@ class OfflineLoop:
         return pl.concat(columns)
 
     def _prevalence(self, split: pl.DataFrame) -> float:
-        """Return the pool's positive share as the loop knows it: the audit's, shrunk towards the expected one."""
+        """Return the pool's positive share as the loop knows it."""
         expected, strength = self._pool.prevalence, self._settings.prior_strength
         if not self._asked or np.isinf(strength):
             return expected
-        asked = [queue.with_columns(iteration=pl.lit(iteration_key(n))) for n, queue in enumerate(self._asked)]
-        frame = self._ids.to_frame("item_id").with_columns(joined=pl.lit(FIRST_KEY))
-        design = pool_design(pl.concat(asked), frame)
-        votes = split["positive_votes"] + split["negative_votes"]
-        decided = (votes > 0).to_numpy()
-        sample = design.sample(split["item_id"].to_numpy().astype(np.str_), decided)
-        share = (split["positive_votes"] / votes).to_numpy()[decided]
-        return estimate_prevalence(sample, share, expected, strength)
+        return pool_prevalence(design_of(self._asked, self._ids), split, expected, strength)
 
     def _curate(self, choose: ChooseStrategy, seed: int) -> CuratedRound:
         split, incumbent = self._split, self._incumbent
@@ -235,29 +259,34 @@ class OfflineLoop:
         )
 
     def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> RoundLabeler | None:
-        """Return the round's student, None if it was shown one kind only; promote it if it is no worse."""
+        """Return the round's student, None if it was shown one kind only."""
         lesson, labels = lesson_of(split)
         if one_sided(labels):
             return None
-        scores = self._learn(lesson, labels)
-        student = RoundLabeler(scores, prevalence_threshold(scores.pool, prevalence), number)
-        # Who labels next decides by what is known now, whoever it is.
-        now = prevalence_threshold(self._incumbent.scores.pool, prevalence)
-        self._incumbent = RoundLabeler(self._incumbent.scores, now, self._incumbent.learnt)
+        return RoundLabeler(self._learn(lesson, labels), 0.0, number).matched(prevalence)
+
+    def _judge(self, split: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
+        """Hold a student against the incumbent and the model recommended so far; it takes their place if it may."""
+        # Whoever labels decides by what is known now.
+        incumbent, recommended = self._incumbent.matched(prevalence), self._recommended.matched(prevalence)
+        held_out = split.filter(pl.col("split") != FINE_TUNING)
+        rows = rows_of(held_out)
+        labels = {"student": student.labels(rows), "other": recommended.labels(rows)}
+        gain = gain_in_pool(design_of(self._asked, self._ids), held_out, self._pool.votes[rows], labels)
+        judgement = Judgement(incumbent, recommended, gain)
+        promoted = self._promoted(held_out.drop_nulls("label"), student, incumbent)
+        self._incumbent = student if promoted else incumbent
+        self._recommended = student if judgement.better else recommended
+        return judgement
+
+    def _promoted(self, judged: pl.DataFrame, student: RoundLabeler, incumbent: RoundLabeler) -> bool:
         if self._settings.promotion == "never":
-            return student
-        judged = split.drop_nulls("label").filter(pl.col("split") != FINE_TUNING)
+            return False
         if self._settings.promotion == "audit":
             judged = judged.filter(pl.col("reason") == "audit")
         rows, truth = rows_of(judged), judged["label"].cast(pl.Float64).to_numpy()
-        new, old = (
-            cohen_kappa((each.scores.pool[rows] >= each.threshold).astype(np.float64), truth)
-            for each in (student, self._incumbent)
-        )
         # Undefined is NaN, which is not promoted.
-        if new >= old:
-            self._incumbent = student
-        return student
+        return cohen_kappa(student.labels(rows), truth) >= cohen_kappa(incumbent.labels(rows), truth)
 
 
 def scored(ids: pl.Series, scores: Floats, threshold: float) -> pl.DataFrame:

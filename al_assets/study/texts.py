@@ -88,9 +88,13 @@ def vader_texts(sources: Sequence[str] = DEMO_SOURCES, positive_source: str | No
 
     :param sources: of ``demo.vader.SOURCES``; others than the demo's become part of the data set's name.
     :param positive_source: texts of this source are positive and no others, whatever the raters said: an easy policy.
-    :raises ValueError: a source is unknown, or the texts are not in the cache and cannot be fetched.
+    :raises ValueError: a source is unknown, ``positive_source`` is none of them, or the texts are not in the cache and
+        cannot be fetched.
     """
     rated = load_texts(sources)
+    if positive_source is not None and positive_source not in sources:
+        known = ", ".join(sources)
+        raise ValueError(f"positive_source: {positive_source!r} is not among the sources {known}; name one of them")
     if positive_source is None:
         said = [(np.array(ratings) <= THRESHOLD).astype(np.float64) for ratings in rated["ratings"].to_list()]
     else:

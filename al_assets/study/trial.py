@@ -135,7 +135,7 @@ class Trial:
         truth = self.held_truth.astype(np.float64)
         precision = float(average_precision(held_out, truth, np.ones((1, len(truth))))[0])
         return {
-            "kappa": _known(model_kappa(held_out >= threshold, judged)),
+            "kappa": self.kappa_at(scores, threshold),
             "kappa_boundary": _known(model_kappa(held_out[self.boundary] >= threshold, judged[self.boundary])),
             "kappa_half": _known(model_kappa(held_out >= 0.5, judged)),
             "kappa_best": _known(best_kappa(held_out, judged)),
@@ -144,7 +144,10 @@ class Trial:
 
     def kappa(self, scores: Scores, prevalence: float) -> float | None:
         """Return kappa on all held-out items, with the threshold matched to a prevalence of the pool."""
-        threshold = prevalence_threshold(scores.pool, prevalence)
+        return self.kappa_at(scores, prevalence_threshold(scores.pool, prevalence))
+
+    def kappa_at(self, scores: Scores, threshold: float) -> float | None:
+        """Return kappa on all held-out items at a threshold."""
         return _known(model_kappa(scores.held_out >= threshold, self.judged))
 
 

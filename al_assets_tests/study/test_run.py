@@ -49,6 +49,23 @@ def test_every_cell_and_round_has_its_row(done: tuple[Study, Path, list[dict[str
     assert {row["labels"] for row in rows if row["strategy"] == "crowd"} == {50, 500}
 
 
+def test_each_student_is_judged_by_the_loops_labels_and_by_the_truth(
+    done: tuple[Study, Path, list[dict[str, Any]]],
+) -> None:
+    _, _, rows = done
+    first = {row["seed"]: row["kappa"] for row in rows if row["strategy"] == "llm0"}
+    judged = [row for row in rows if row["strategy"] not in ("crowd", "llm0")]
+    for row in judged:
+        assert row["gain_low"] is None or row["gain_low"] <= row["gain"] <= row["gain_high"]
+        assert row["promoted"] in (0, 1)
+        assert 0.1 < row["estimated_prevalence"] < 0.5
+        if row["round"] == 0:
+            # Before the first student, LLM-0 labels and is the one to take; here at the estimated prevalence.
+            assert row["incumbent_kappa"] == row["recommended_kappa"] == pytest.approx(first[row["seed"]], abs=0.15)
+    later = [row for row in judged if row["round"] == 1]
+    assert any(row["incumbent_kappa"] != row["recommended_kappa"] for row in later)
+
+
 def test_figures_are_measured_on_the_same_items_by_the_same_people(
     done: tuple[Study, Path, list[dict[str, Any]]],
 ) -> None:

@@ -122,6 +122,20 @@ def test_vader_judgements_are_the_demos_votes() -> None:
     medians = np.array([np.median(each[:5]) for each in ratings])
     assert np.array_equal(texts.judgements[:, :5].mean(axis=1) > 0.5, medians <= vader.THRESHOLD)
     assert vader_texts(["product_review"]).name == "vader-product_review"
+
+
+def test_a_source_can_be_the_policy() -> None:
+    sources = ["product_review", "editorial"]
+    texts = vader_texts(sources, "editorial")
+    assert [judged == 1 for judged in texts.judgements[:, 0]] == [
+        each.startswith("editorial") for each in texts.item_ids
+    ]
+    assert not texts.has_raters
+    with pytest.raises(ValueError, match="positive_source: 'tweet' is not among the sources product_review, editorial"):
+        vader_texts(sources, "tweet")
+
+
+def test_an_unknown_source_is_refused() -> None:
     with pytest.raises(ValueError, match="sources: 'tweets' is unknown"):
         vader_texts(["tweets"])
 

@@ -94,7 +94,7 @@ def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed
     true prevalence.
     """
 
-    def learn(rows: NDArray[np.int64], labels: NDArray[np.bool_]) -> Scores:
+    def learn(rows: NDArray[np.int64], labels: Floats) -> Scores:
         head = fit_linear(pool.vectors[rows], labels)
         return Scores(head.probability(pool.vectors), head.probability(pool.held_vectors))
 

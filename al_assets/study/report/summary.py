@@ -20,6 +20,7 @@ from al_assets.study.report.arms import (
     setting_of,
 )
 from al_assets.study.report.comparison import against_random, controls, default_against_best
+from al_assets.study.report.judgements import judgements
 from al_assets.study.report.label_quality import label_quality, label_quality_limits
 from al_assets.study.report.result_rows import FIGURES, rounded, tidy_rows
 from al_assets.study.report.saving import crowd_equivalents, labels_needed
@@ -44,6 +45,7 @@ class StudySummary:
     :param quality: see ``label_quality.label_quality``; ``quality_limits``: see ``label_quality.label_quality_limits``.
     :param gaps: of the last round, by arm and ``gap``: paired differences between a probe and the student, and between
         kappa on boundary items and in the population.
+    :param judgements: see ``judgements.judgements``.
     :param times: seconds of a round by arm, mean over rounds, then over seeds: all, curation, training.
     """
 
@@ -60,6 +62,7 @@ class StudySummary:
     quality: list[SummaryRow]
     quality_limits: list[SummaryRow]
     gaps: list[SummaryRow]
+    judgements: list[SummaryRow]
     times: list[SummaryRow]
 
     @property
@@ -110,6 +113,7 @@ def summarise(rows: pl.DataFrame, *, default: str = "boundary_pairs", seed: int 
         quality=label_quality(arms),
         quality_limits=label_quality_limits(arms, seed=seed),
         gaps=_gaps(arms),
+        judgements=judgements(arms),
         times=_times(arms),
     )
 
