@@ -202,7 +202,7 @@ def _adjudicated(tables: IterationTables) -> list[tuple[str, str]]:
 def _models(tables: IterationTables) -> list[tuple[str, str]]:
     incumbent, student = tables.incumbent.row(0, named=True), tables.checkpoint.row(0, named=True)
     promoted = f", promoted in {incumbent['promoted_from']}" if incumbent["promoted_from"] else ""
-    learned = f"{student['training_items']} items, {student['positive_items']} of them positive"
+    learned = f"{student['training_items']} items, {student['positive_items']} of them positive by most votes"
     made = f"{student['kind']} ({student['method']}) from {student['base_model']}"
     return [
         ("incumbent", f"{incumbent['kind']} {incumbent['uri']}{promoted}; fingerprint {incumbent['fingerprint']}"),
