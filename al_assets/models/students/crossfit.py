@@ -43,7 +43,7 @@ def assign_folds(groups: Sequence[str], labels: Sequence[float], folds: int, see
     shares = np.asarray(labels, dtype=np.float64)
 
     def summed(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(members, weights=values, minlength=len(names))
+        return np.asarray(np.bincount(members, weights=values, minlength=len(names)), dtype=np.float64)
 
     share = summed(shares) / np.maximum(summed(np.ones(len(shares))), 1)
     positive, negative = summed(shares > 0.5) > 0, summed(shares < 0.5) > 0

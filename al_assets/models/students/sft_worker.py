@@ -209,7 +209,8 @@ def _make_trainer(
         """
 
         def _set_signature_columns_if_needed(self) -> None:
-            self._signature_columns: list[str] = ["input_ids", "labels", "doubt"]
+            columns: Any = ["input_ids", "labels", "doubt"]
+            self._signature_columns = columns
 
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
