@@ -50,17 +50,17 @@ def _plain_mean(title: str, pairs: str) -> Description:
 
 def _bounds(title: str, name: str, worst: str, best: str) -> dict[str, Description]:
     said = 'if every "cannot decide" had been decided so that it agrees'
-    rests_on = "on the items with two answers of any kind; n (Po - Pe) as in kappa, summed over the same pairs"
+    formula = f"as {title}, from the votes so filled in, on the items with two answers of any kind"
     return {
         f"{name}_worst": Description(
             f"{title}, at worst",
             f"What {title} would be {said} least: {worst}. Kappa itself leaves such answers out, which flatters.",
-            f"{name} of the votes so filled in, {rests_on}",
+            formula,
         ),
         f"{name}_best": Description(
             f"{title}, at best",
             f"What {title} would be {said} most: {best}.",
-            f"{name} of the votes so filled in, {rests_on}",
+            formula,
         ),
     }
 

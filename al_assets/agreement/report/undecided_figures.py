@@ -44,6 +44,8 @@ def undecided_figures(
         if scope == "audit":
             sample = held_out_sample(items, models, design, usable)
             if not sample.random.any():
+                names, why = panel.figures(np.zeros((1, len(kept)))), "no random item has two answers"
+                figures += [Figure(name, scope, None, items=0, detail=why) for name in names]
                 continue
             found = sample_distributions(sample, panel.figures, resamples=resamples, seed=seed)
             count = int(sample.random.sum())

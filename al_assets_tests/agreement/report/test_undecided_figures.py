@@ -7,6 +7,8 @@ import pytest
 from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
 from al_assets.agreement.core.undecided import UndecidedPanel
+from al_assets.agreement.population.pool_design import pool_design
+from al_assets.agreement.report.inputs import asked_items
 from al_assets.agreement.report.iteration_report import models_of
 from al_assets.agreement.report.undecided_figures import SCOPES, left_out_of_kappa, undecided_figures
 from al_assets_tests.support.reports import design_of, report_frame, threshold_of
@@ -126,3 +128,16 @@ def test_a_rater_with_one_vote_changes_the_bounds_by_a_pair_and_no_more() -> Non
     assert before is not None
     assert now is not None
     assert now == pytest.approx(before, abs=0.02)
+
+
+def test_without_a_random_item_the_pool_is_undefined_by_name() -> None:
+    world = _answered(make_world(items=120), ["undecided"], 0.1)
+    chosen = world.split.filter(pl.col("reason") == "boundary")["item_id"].to_list()
+    votes, split = (frame.filter(pl.col("item_id").is_in(chosen)) for frame in (world.votes, world.split))
+    items = labelled_items(votes, split, world.scores)
+    models = {"model": (items.p_student > 0.5).astype(np.float64)}
+    found = undecided_figures(items, models, pool_design(asked_items(votes)), resamples=50, seed=0)
+    audit = {figure.figure: figure for figure in found if figure.scope == "audit"}
+    assert audit.pop("left_out_of_kappa").detail == "no labelled item in this scope"
+    assert sorted(audit) == sorted(["alpha_with_undecided", *BOUNDS[:4]])
+    assert {(figure.estimate, figure.detail) for figure in audit.values()} == {(None, "no random item has two answers")}
