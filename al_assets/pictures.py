@@ -44,7 +44,7 @@ def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
     axes.hist(values[values >= threshold], bins=bins, color=POSITIVE, label="called positive")
     axes.axvline(threshold, color=NEUTRAL, linestyle="--", linewidth=1, label=f"threshold {decimal(threshold, 3)}")
     axes.set(xlabel="p_positive", ylabel="items", yscale="log", title="Scores of the incumbent over the pool")
-    _legend(figure, axes, "outside lower center", 3)
+    _legend(figure, "outside lower center", 3)
     return png(figure)
 
 
@@ -77,33 +77,35 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:
 
 def kappa_history(
     iterations: Sequence[str],
-    series: Mapping[str, Sequence[Point | None]],
-    ceiling: Sequence[Point | None],
+    scopes: Mapping[str, tuple[Sequence[Point | None], Sequence[Point | None]]],
     *,
     form: Form = "png",
 ) -> bytes:
-    """Draw kappa over iterations with 95 % intervals, and the experts' agreement among themselves as a band.
+    """Draw kappa over iterations with 95 % intervals, side by side for several sets of items.
 
-    :param series: for each name one (estimate, low, high) an iteration; None where it is undefined.
+    :param scopes: for each set of items the student's (estimate, low, high) of each iteration, and the experts' among
+        themselves on the same items, drawn as a band; None where undefined.
     """
-    figure, axes = _canvas(7, 3.8) if form == "png" else _canvas(5.6, 3.6)
-    places = np.arange(len(iterations))
-    known = [(place, point) for place, point in zip(places, ceiling, strict=True) if point]
-    if known:
-        # A band of one iteration alone would have no width.
-        edges = [known[0][0] - 0.15, *(place for place, _ in known), known[-1][0] + 0.15]
-        kappa, low, high = zip(known[0][1], *(point for _, point in known), known[-1][1], strict=True)
-        axes.fill_between(edges, low, high, color=BAND, alpha=0.6, linewidth=0)
-        axes.plot(edges, kappa, color=CEILING, label="expert with expert")
-    for offset, (colour, (name, values)) in enumerate(zip(cycle(_SERIES), series.items(), strict=False)):
-        points = [(place + 0.06 * offset, point) for place, point in zip(places, values, strict=True) if point]
+    figure, panels = _panels(7, 3.8, len(scopes)) if form == "png" else _panels(5.6, 3.6, len(scopes))
+    places, named = np.arange(len(iterations)), False
+    for axes, colour, (name, (student, experts)) in zip(panels, cycle(_SERIES), scopes.items(), strict=False):
+        known = [(place, point) for place, point in zip(places, experts, strict=True) if point]
+        if known:
+            # A band of one iteration alone would have no width.
+            edges = [known[0][0] - 0.15, *(place for place, _ in known), known[-1][0] + 0.15]
+            kappa, low, high = zip(known[0][1], *(point for _, point in known), known[-1][1], strict=True)
+            axes.fill_between(edges, low, high, color=BAND, alpha=0.6, linewidth=0)
+            axes.plot(edges, kappa, color=CEILING, label="" if named else "expert with expert")
+            named = True
+        points = [(place, point) for place, point in zip(places, student, strict=True) if point]
         if points:
-            _whiskers(axes, points, colour, name)
-    axes.set_xticks(places, iterations)
-    axes.set(xlabel="iteration", ylabel="kappa", title="Agreement over iterations (95 % intervals)")
-    axes.axhline(0, color=NEUTRAL, linewidth=0.5)
-    axes.set_xlim(-0.5, len(iterations) - 0.5)
-    _legend(figure, axes, "outside lower center", 2)
+            _whiskers(axes, points, colour, f"student with expert, {name}")
+        axes.set_xticks(places, iterations)
+        axes.set(xlabel="iteration", title=name)
+        axes.axhline(0, color=NEUTRAL, linewidth=0.5)
+        axes.set_xlim(-0.5, len(iterations) - 0.5)
+    panels[0].set_ylabel("kappa, 95 % intervals")
+    _legend(figure, "outside lower center", 2)
     return _rendered(figure, form)
 
 
@@ -126,7 +128,7 @@ def beside_each_other(rows: Mapping[str, Sequence[Point | None]], names: Sequenc
     axes.axvline(0, color=NEUTRAL, linewidth=0.5)
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(1.0, axes.get_xlim()[1]))
     axes.set_ylim(-len(rows) + 0.4, 0.6)
-    _legend(figure, axes, "outside upper center", len(names))
+    _legend(figure, "outside upper center", len(names))
     return _rendered(figure, form)
 
 
@@ -177,7 +179,7 @@ def curation_yield(
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.set(xlabel="iteration", ylabel="positive")
     axes.margins(y=0.12)
-    _legend(figure, axes, "outside upper center", len(series))
+    _legend(figure, "outside upper center", len(series))
     return _rendered(figure, form)
 
 
@@ -220,21 +222,27 @@ def _whiskers(
     )
 
 
-def _legend(figure: Any, axes: Any, place: str, columns: int) -> None:
+def _legend(figure: Any, place: str, columns: int) -> None:
     # A place of its own: looking for the best one takes a time that depends on the machine, and warns when it is long.
-    if axes.get_legend_handles_labels()[0]:
+    if any(axes.get_legend_handles_labels()[0] for axes in figure.axes):
         figure.legend(frameon=False, fontsize=8, loc=place, ncols=columns)
 
 
 def _canvas(width: float, height: float) -> tuple[Any, Any]:
+    figure, panels = _panels(width, height, 1)
+    return figure, panels[0]
+
+
+def _panels(width: float, height: float, count: int) -> tuple[Any, list[Any]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    panels = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def png(figure: Any) -> bytes:

@@ -34,14 +34,16 @@ PICTURES: dict[str, Draw] = {
     "reliability": lambda: reliability_diagram([0.1, 0.4], [0.2, 0.3], [20, 25], intervals=[(0.1, 0.4), (0.2, 0.5)]),
     "history": lambda: kappa_history(
         ["0000", "0001"],
-        {"audit": [None, (0.3, 0.1, 0.5)], "boundary": [(0.2, -0.1, 0.4), None]},
-        [(0.8, 0.7, 0.9), None],
+        {
+            "audit": ([None, (0.3, 0.1, 0.5)], [(0.8, 0.7, 0.9), None]),
+            "boundary": ([(0.2, -0.1, 0.4), None], [None] * 2),
+        },
     ),
-    "history without a figure": lambda: kappa_history(["0000"], {"audit": [None]}, [None]),
+    "history without a figure": lambda: kappa_history(["0000"], {"audit": ([None], [None])}),
 }
 THEMED: dict[str, DrawAs] = {
     "history": lambda form: kappa_history(
-        ["0000", "0001"], {"audit": [None, (0.3, 0.1, 0.5)]}, [(0.8, 0.7, 0.9), None], form=form
+        ["0000", "0001"], {"audit": ([None, (0.3, 0.1, 0.5)], [(0.8, 0.7, 0.9), None])}, form=form
     ),
     "beside": lambda form: beside_each_other(
         {MARKUP: [(0.4, 0.2, 0.6), (0.5, NAN, NAN)], "other": [None, (-0.1, -0.3, 0.1)]}, ("one", "two"), form=form

@@ -10,11 +10,7 @@ from al_assets.report import page_tables
 from al_assets.report.iteration_tables import IterationTables
 from al_assets.report.traced_items import labelled_rows
 
-SERIES = {
-    "student with expert, boundary": ("model_expert_kappa", "boundary"),
-    "student with expert, population": ("model_expert_kappa", "audit"),
-}
-CEILING = ("expert_expert_kappa", "loop")
+HISTORY = {"boundary": "boundary", "population": "audit"}
 BESIDE = {
     "student-expert kappa": "model_expert_kappa",
     "incumbent-expert kappa": "incumbent_expert_kappa",
@@ -30,14 +26,20 @@ def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, by
     :param form: png for metadata in the Dagster UI, svg for a page.
     """
     report = tables.report
-    series = {name: [_point(past, *place) for past in tables.reports.values()] for name, place in SERIES.items()}
-    band = [interval_of(past, *CEILING) for past in tables.reports.values()]
+    past = tables.reports.values()
+    history = {
+        name: (
+            [_point(each, "model_expert_kappa", scope) for each in past],
+            [interval_of(each, "expert_expert_kappa", scope) for each in past],
+        )
+        for name, scope in HISTORY.items()
+    }
     beside = {
         name: [_point(report, figure, "boundary"), _point(report, figure, "audit")] for name, figure in BESIDE.items()
     }
     drawn = {
-        "history": pictures.kappa_history(list(tables.reports), series, band, form=form),
-        "beside": pictures.beside_each_other(beside, ("boundary", "population (audit)"), form=form),
+        "history": pictures.kappa_history(list(tables.reports), history, form=form),
+        "beside": pictures.beside_each_other(beside, ("boundary", "population"), form=form),
         "matrix": pictures.agreement_matrix(*page_tables.matrix(labelled_rows(tables, "evaluation")), form=form),
         "yield": pictures.curation_yield(list(tables.reports), _stages(tables), form=form),
     }
