@@ -82,6 +82,8 @@ def plan(
         hidden_share=selection.gold_share + selection.repeat_share,
         parity_margin=settings.stopping.parity_margin,
         min_gain=settings.stopping.min_gain,
+        window=settings.stopping.window,
+        max_iterations=settings.stopping.max_iterations,
         seconds_per_vote=seconds_per_vote,
         price_per_hour=price_per_hour,
     )

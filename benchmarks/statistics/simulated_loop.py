@@ -190,17 +190,14 @@ def loop_evidence(
     seen: dict[int, list[Evidence]] = {window: [] for window in windows}
     agreements: list[float | None] = []
     changes: list[float | None] = []
-    for now in range(len(loop.students)):
+    for now, parity in enumerate(parity_evidence(loop, resamples=resamples, seed=seed)):
         so_far = loop.iteration <= now
         if now:
             kappa = cohen_kappa(loop.stop_set[now], loop.stop_set[now - 1])
             agreements.append(None if np.isnan(kappa) else kappa)
             changes.append(predicted_f_change(loop.stop_set[now], loop.stop_set[now - 1]))
-        evidence = Evidence(
-            iterations=now + 1,
-            labels=int(so_far.sum()),
-            boundary_parity=_boundary_parity(loop, so_far, now, resamples, seed),
-            population_parity=_population_parity(loop, so_far, now, resamples, seed),
+        evidence = replace(
+            parity,
             expert_kappa=_expert_kappa(loop, so_far, resamples, seed),
             population_kappa=_population_kappa(loop, so_far),
             stop_set_agreements=tuple(agreements),
@@ -211,6 +208,19 @@ def loop_evidence(
             gain = _panel_gain(loop, panel, now, window, resamples, seed)
             seen[window].append(replace(evidence, panel_gain=gain))
     return seen
+
+
+def parity_evidence(loop: SimulatedLoop, *, resamples: int, seed: int) -> list[Evidence]:
+    """Return what the parity rule sees after each iteration."""
+    return [
+        Evidence(
+            iterations=now + 1,
+            labels=int((loop.iteration <= now).sum()),
+            boundary_parity=_boundary_parity(loop, loop.iteration <= now, now, resamples, seed),
+            population_parity=_population_parity(loop, loop.iteration <= now, now, resamples, seed),
+        )
+        for now in range(len(loop.students))
+    ]
 
 
 def _boundary_parity(loop: SimulatedLoop, so_far: NDArray[np.bool_], now: int, resamples: int, seed: int) -> Bounds:

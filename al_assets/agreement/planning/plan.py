@@ -16,11 +16,14 @@ from al_assets.agreement.planning.sample_size import (
     parity_items,
     stratified_audit_items,
 )
-from al_assets.agreement.stopping.ceiling import ONE_SIDED_95, items_until, judge_ceiling
+from al_assets.agreement.stopping.ceiling import items_until
+from al_assets.agreement.stopping.looks import spending_levels
+from al_assets.agreement.stopping.rules import PARITY_ERROR, PLACES, PLATEAU_ERROR
 from al_assets.formatting import decimal
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
+_RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class PlanSettings:
     :param evaluation_share: share of the other items that is held out.
     :param check_items: asked after training, on top of the budget.
     :param hidden_share: hidden gold and repeats on top of the budget, as a share of it; they cost votes too.
+    :param max_iterations: looks that parity has, and plateau but for the first ``window``: the more, the surer each.
     :param seconds_per_vote: reading and answering one item, pauses included.
     :param price_per_hour: of an expert, in any currency.
     """
@@ -57,6 +61,8 @@ class PlanSettings:
     hidden_share: float = 0.0
     parity_margin: float = 0.05
     min_gain: float = 0.05
+    window: int = 3
+    max_iterations: int = 8
     seconds_per_vote: float = 30.0
     price_per_hour: float = 60.0
 
@@ -106,9 +112,12 @@ class AuditPlan:
 
 @dataclass(frozen=True)
 class ParityPlan:
-    """What the ceiling test still takes; further_labels as in ``CeilingOutcome``."""
+    """What the parity rule still takes.
 
-    further_labels: int | None
+    :param further: items by scope, boundary and audit, as in ``CeilingOutcome``; in all where nothing is labelled yet.
+    """
+
+    further: Mapping[str, int | None]
     text: str
 
 
@@ -242,33 +251,38 @@ def _called_strata(history: Sequence[tuple[str, pl.DataFrame]]) -> tuple[Stratum
 
 
 def _parity(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> ParityPlan:
-    row = _last(history, "parity_difference", "evaluation")
-    if row.estimate is not None and row.low is not None and row.high is not None:
-        # Reports hold 95 % intervals; the test reads the ends of a 90 % interval.
-        scale = _NORMAL.inv_cdf((1 + ONE_SIDED_95) / 2) / _Z95
-        narrowed = replace(
-            row,
-            low=row.estimate - scale * (row.estimate - row.low),
-            high=row.estimate + scale * (row.high - row.estimate),
+    places = {"boundary": used.evaluation_prevalence, "audit": used.pool_prevalence}
+    known = {scope: _last(history, "ceiling_further_labels", scope) for scope in places}
+    # A report says more than any assumption, and one without a row for the boundary has no boundary to judge.
+    if any(row.items for row in known.values()):
+        rows = {scope: row for scope, row in known.items() if row.items}
+        further = {scope: None if row.estimate is None else round(row.estimate) for scope, row in rows.items()}
+        return ParityPlan(further, _places({scope: row.reason or "" for scope, row in rows.items()}))
+    level = spending_levels(used.max_iterations, PARITY_ERROR, True, _RESAMPLES)[-1]
+    needed, words = {}, {}
+    for scope, prevalence in places.items():
+        try:
+            needed[scope] = parity_items(
+                prevalence=prevalence,
+                expert_kappa=used.expert_kappa,
+                model_kappa=used.model_kappa,
+                margin=used.parity_margin,
+                experts=used.votes_per_item,
+                design_effect=used.design_effect,
+                level=level,
+            )
+        except ValueError as error:
+            return ParityPlan({}, f"not known: {error}")
+        words[scope] = (
+            "the assumed difference sits on the margin: no number of labels would decide"
+            if needed[scope] is None
+            else f"about {needed[scope]} items decide it at the last look if model and experts agree as assumed"
         )
-        outcome = judge_ceiling(narrowed, used.parity_margin)
-        return ParityPlan(outcome.further_labels, outcome.text)
-    try:
-        items = parity_items(
-            prevalence=used.evaluation_prevalence,
-            expert_kappa=used.expert_kappa,
-            model_kappa=used.model_kappa,
-            margin=used.parity_margin,
-            experts=used.votes_per_item,
-            design_effect=used.design_effect,
-        )
-    except ValueError as error:
-        return ParityPlan(None, f"not known: {error}")
-    if items is None:
-        return ParityPlan(None, "the assumed difference sits on the margin: no number of labels would decide")
-    further = max(0, items - row.items)
-    text = f"about {items} evaluation items decide it if model and experts agree as assumed; {row.items} are labelled"
-    return ParityPlan(further, text)
+    return ParityPlan(needed, _places(words))
+
+
+def _places(words: Mapping[str, str]) -> str:
+    return "; ".join(f"{PLACES[scope][1]} {text}" for scope, text in words.items())
 
 
 def _panel(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> PanelPlan:
@@ -276,13 +290,14 @@ def _panel(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> P
     if row.estimate is None or row.high is None or used.min_gain <= 0:
         labelled = max(row.items, _last(history, "model_expert_kappa", "panel").items)
         return PanelPlan(None, labelled, "not known yet: no panel gain with an interval")
-    bound = (row.high - row.estimate) * _NORMAL.inv_cdf(0.9) / _Z95
+    level = spending_levels(max(1, used.max_iterations - used.window), PLATEAU_ERROR, False, _RESAMPLES)[-1]
+    bound = (row.high - row.estimate) * _NORMAL.inv_cdf(1 - level) / _Z95
     items = items_until(0.0, bound, used.min_gain, row.items) or row.items
     return PanelPlan(
         items,
         row.items,
-        f"a panel of about {items} items could show a gain below {used.min_gain:g} if nothing is gained any more; "
-        f"it has {row.items}",
+        f"a panel of about {items} items could show at the last look a gain below {used.min_gain:g} if nothing is "
+        f"gained any more; it has {row.items}",
     )
 
 
@@ -291,7 +306,7 @@ def _last(history: Sequence[tuple[str, pl.DataFrame]], figure: str, scope: str) 
 
 
 def _check(given: PlanSettings) -> None:
-    least = {"votes_per_item": 2, "raters": 1, "budget": 1}
+    least = {"votes_per_item": 2, "raters": 1, "budget": 1, "max_iterations": 1}
     for name, lowest in least.items():
         if getattr(given, name) < lowest:
             raise ValueError(f"{name}: {getattr(given, name)}; expected at least {lowest}")

@@ -92,8 +92,9 @@ def parity_items(
     margin: float,
     experts: int = 2,
     design_effect: float = 1.0,
+    level: float = 0.05,
 ) -> int | None:
-    """Return the evaluation items that decide the ceiling test, at 95 % one-sided, if both kappas are what is assumed.
+    """Return the items that decide the ceiling test at a one-sided level, if both kappas are what is assumed.
 
     :return: None if the assumed difference sits on the margin.
     """
@@ -107,7 +108,7 @@ def parity_items(
         model_kappa=model_kappa,
         experts=experts,
     )
-    return ceil(design_effect * (_NORMAL.inv_cdf(0.95) * deviation / distance) ** 2)
+    return ceil(design_effect * (_NORMAL.inv_cdf(1 - level) * deviation / distance) ** 2)
 
 
 def audit_items(prevalence: float, half_width: float, *, pool: int | None = None) -> int:

@@ -9,7 +9,7 @@ import pytest
 from al_assets.agreement.core.figures import Figure, frame_of
 from al_assets.agreement.planning.expected_gain import expected_gain
 from al_assets.agreement.planning.plan import PlanSettings, plan, plan_lines
-from al_assets.agreement.planning.sample_size import audit_items, kappa_items
+from al_assets.agreement.planning.sample_size import audit_items, kappa_items, parity_items
 from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.simulated_loop import World
 
@@ -116,7 +116,8 @@ def test_what_was_measured_replaces_what_was_assumed_and_says_where() -> None:
         Figure("positive_share", "audit", 0.06, 0.03, 0.1, 80),
         Figure("precision", "audit", 0.5, 0.3, 0.7, 80),
         Figure("recall", "audit", 0.6, 0.4, 0.8, 80),
-        Figure("parity_difference", "evaluation", -0.10, -0.20, 0.00, 150),
+        Figure("ceiling_further_labels", "boundary", 0.0, items=90, detail="on a par"),
+        Figure("ceiling_further_labels", "audit", 310.0, items=60, detail="undecided: about 310 more"),
         Figure("panel_gain", "panel", 0.02, -0.10, 0.14, 60),
     ]
     found = plan(PlanSettings(min_gain=0.05), {"0002": _report(360, 0.6, 0.05, *rows)})
@@ -127,10 +128,12 @@ def test_what_was_measured_replaces_what_was_assumed_and_says_where() -> None:
     assert found.evaluation.items == kappa_items(0.08, prevalence=0.3, expert_kappa=0.82)
     assert found.evaluation.further == found.evaluation.items - 150
     assert found.evaluation.half_width_now == pytest.approx(0.10)
-    # 95 % interval of +-.10 is 90 % of +-.0839; the margin is .05 away.
-    assert found.parity.further_labels == pytest.approx(150 * (0.0839 / 0.05) ** 2 - 150, abs=2)
-    # Half-width .12 at 97.5 % is .0785 at 90 %; a true gain of 0 lies .05 below the least gain.
-    assert found.panel.items == pytest.approx(60 * (0.0785 / 0.05) ** 2, abs=2)
+    assert found.parity.further == {"boundary": 0, "audit": 310}
+    assert (
+        _line(plan_lines(found), "Parity") == "Parity: at the boundary on a par; in the pool undecided: about 310 more."
+    )
+    # Half-width .12 at 97.5 % is .112 at 96.6 %, the last of five looks; a gain of 0 lies .05 below.
+    assert found.panel.items == pytest.approx(60 * (0.1117 / 0.05) ** 2, abs=4)
     assert found.audit.strata is not None
     assert [stratum.positive_share for stratum in found.audit.strata] == pytest.approx([0.5, 0.05 * 0.4 / 0.94])
     assert sum(stratum.share * stratum.positive_share for stratum in found.audit.strata) == pytest.approx(0.05)
@@ -143,14 +146,22 @@ def test_a_model_at_the_ceiling_is_planned_from_its_interval_alone() -> None:
     rows = [
         Figure("expert_expert_kappa", "evaluation", 0.36, 0.2, 0.5, 90),
         Figure("model_expert_kappa", "evaluation", 0.61, 0.5, 0.7, 90),
-        Figure("parity_difference", "evaluation", 0.25, 0.10, 0.40, 90),
+        Figure("ceiling_further_labels", "audit", 0.0, items=90, detail="on a par with the experts"),
     ]
     found = plan(reports={"0000": _report(120, 0.6, 0.05, *rows)})
-    assert found.parity.further_labels == 0
-    assert "on a par with the experts" in found.parity.text
+    assert found.parity.further == {"audit": 0}
+    assert found.parity.text == "in the pool on a par with the experts"
     unmeasured = plan(PlanSettings(expert_kappa=0.36, model_kappa=0.61))
-    assert unmeasured.parity.further_labels is None
+    assert unmeasured.parity.further == {}
     assert unmeasured.parity.text.startswith("not known: model_kappa: 0.61")
+
+
+def test_parity_takes_more_items_in_the_pool_and_the_more_the_more_often_it_is_judged() -> None:
+    often, once = plan().parity.further, plan(PlanSettings(max_iterations=1)).parity.further
+    for scope, prevalence in (("boundary", 0.25), ("audit", 0.1)):
+        assert once[scope] == parity_items(prevalence=prevalence, expert_kappa=0.75, model_kappa=0.5, margin=0.05)
+        assert often[scope] > once[scope]  # type: ignore[operator]
+    assert once["audit"] > once["boundary"]  # type: ignore[operator]
 
 
 def test_a_plan_reads_real_reports(world: Callable[..., World]) -> None:
