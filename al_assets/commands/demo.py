@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     ("model\nboundary", "model_expert_boundary"),
-    ("model\naudit", "model_expert_audit"),
+    ("model\npool", "model_expert_audit"),
     ("model\nunseen*", "model_expert_unseen"),
     ("model\nheld out*", "model_expert_held_out"),
     ("expert\nexpert", "expert_expert"),
