@@ -8,8 +8,8 @@ SCOPES = {
     "boundary": "evaluation items queued because they lie where the two labels meet (pairs and promising items)",
     "control": "evaluation items drawn uniformly from the pool",
     "panel": "the evaluation items of iteration 0000, which stay the same in every iteration",
-    "audit": "the whole pool: random items with known chances, each weighted to the pool items it stands for, and items "
-    "chosen by rule, which count for themselves",
+    "audit": "the whole pool: random items with known chances, each weighted to the pool items it stands for; items "
+    "chosen by rule count for themselves",
     "pool": "the stop set, a uniform random sample of the pool that is scored whether labelled or not",
     "loop": "the loop as a whole: every labelled item, for agreement among the experts",
 }
