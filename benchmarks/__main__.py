@@ -82,17 +82,18 @@ def stopping(
     as_json: JsonOption = False,
 ) -> None:
     """Count how often each stopping rule is right, early, late or silent on loops whose truth is known."""
-    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, parity_table, stopping_table
+    from benchmarks.statistics.near_parity import bench_near_parity, parity_table
+    from benchmarks.statistics.stopping_rules import bench_stopping, endings_table, stopping_table
 
-    bench = bench_stopping(replicates=replicates, seed=seed)
-    _show(asdict(bench), as_json, lambda: (
+    bench, near = bench_stopping(replicates=replicates, seed=seed), bench_near_parity(replicates=replicates, seed=seed)
+    _show({**asdict(bench), "near_parity": asdict(near)}, as_json, lambda: (
         "Right / early / late / never, in % of the loops:",
         stopping_table(bench),
         "\nParity declared, in % of the loops (* falsely):",
-        parity_table(bench),
+        parity_table(near),
         "\nHow the loops end, in %:",
         endings_table(bench),
-        f"\n{bench.replicates} loops of each scenario, {bench.seconds:.0f} s",
+        f"\n{bench.replicates} loops of each scenario, {bench.seconds + near.seconds:.0f} s",
     ))  # fmt: skip
 
 

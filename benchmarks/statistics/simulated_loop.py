@@ -6,10 +6,11 @@ negatives, so all call equally many items positive and two raters agree with kap
 boundary and random items, which stand for the pool.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import sqrt
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,15 @@ def simulate_loop(scenario: Scenario, size: LoopSize, iterations: int, generator
         skills = {added: reliability(kappa + added, expert) for added in np.unique(shift)}
         labels[step] = _answers(places[step], truths, everyone, np.array([skills[added] for added in shift]))
     return SimulatedLoop(votes, labels[:, : len(kind)], labels[:, len(kind) :], iteration, kind, group, evaluation)
+
+
+def simulated_loops(
+    scenario: Scenario, size: LoopSize, iterations: int, replicates: int, seed: int
+) -> Iterator[SimulatedLoop]:
+    """Yield a scenario's loops; they are the same whichever other scenarios are run."""
+    stream = crc32(scenario.name.encode())
+    for replicate in range(replicates):
+        yield simulate_loop(scenario, size, iterations, np.random.default_rng([seed, stream, replicate]))
 
 
 def reliability(kappa: float, other: float | None = None) -> float:

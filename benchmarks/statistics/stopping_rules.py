@@ -1,10 +1,8 @@
 """How often each stopping rule stops right, early, late or never, on simulated loops whose truth is known."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import get_args
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +18,13 @@ from al_assets.agreement.stopping.rules import (
     Rule,
     Stabilised,
     StoppingRules,
-    not_measured,
 )
 from benchmarks.statistics.simulated_loop import (
     LoopSize,
     Scenario,
-    SimulatedLoop,
     between_kinds,
     loop_evidence,
-    parity_evidence,
-    simulate_loop,
+    simulated_loops,
 )
 
 ITERATIONS = 8
@@ -39,7 +34,7 @@ _OTHERS: tuple[Way, ...] = ("each", "anytime")
 _WORDS: dict[Way, str] = {"alpha_spending": "alpha spending", "anytime": "anytime-valid", "each": "each look alone"}
 
 
-def _curve(*start: float, rise: float = 0.0) -> tuple[float, ...]:
+def curve(*start: float, rise: float = 0.0) -> tuple[float, ...]:
     """Continue a learning curve to half as many iterations again as a loop has."""
     return (*start, *(start[-1] + rise * (step + 1) for step in range(12 - len(start))))
 
@@ -47,23 +42,15 @@ def _curve(*start: float, rise: float = 0.0) -> tuple[float, ...]:
 # All raters know an item's kind, so kappa on the panel rises by less than within the kinds.
 _ON_THE_PANEL = 1 - between_kinds(LoopSize())
 SCENARIOS = (
-    Scenario("rising", _curve(0.20, rise=0.045 / _ON_THE_PANEL)),
-    Scenario("rising slowly", _curve(0.20, rise=0.03 / _ON_THE_PANEL)),
-    Scenario("rising, steady", _curve(0.20, rise=0.045 / _ON_THE_PANEL), churn=0.002),
-    Scenario("flat", _curve(0.45)),
-    Scenario("rising, then flat", _curve(0.30, 0.42, 0.52, 0.58, 0.60)),
-    Scenario("parity reached", _curve(0.45, 0.62, 0.73, 0.78, 0.80)),
-    Scenario("noisy experts", _curve(0.30, 0.38, 0.45, 0.50, 0.52), expert_kappa=0.61),
-    Scenario("bad guideline", _curve(0.25, 0.30, 0.33), expert_kappa=0.37),
-    Scenario("settled", _curve(0.45, 0.60), churn=0.002),
-)
-# Students as good as they will ever be from the first round on, so that every look could end the loop.
-NEAR_PARITY = (
-    Scenario("at the margin", _curve(0.75)),
-    Scenario("at the margin, pool at parity", _curve(0.75), pool_shift=0.05),
-    Scenario("at parity, pool at the margin", _curve(0.80), pool_shift=-0.05),
-    Scenario("half the margin below", _curve(0.775)),
-    Scenario("at parity", _curve(0.80)),
+    Scenario("rising", curve(0.20, rise=0.045 / _ON_THE_PANEL)),
+    Scenario("rising slowly", curve(0.20, rise=0.03 / _ON_THE_PANEL)),
+    Scenario("rising, steady", curve(0.20, rise=0.045 / _ON_THE_PANEL), churn=0.002),
+    Scenario("flat", curve(0.45)),
+    Scenario("rising, then flat", curve(0.30, 0.42, 0.52, 0.58, 0.60)),
+    Scenario("parity reached", curve(0.45, 0.62, 0.73, 0.78, 0.80)),
+    Scenario("noisy experts", curve(0.30, 0.38, 0.45, 0.50, 0.52), expert_kappa=0.61),
+    Scenario("bad guideline", curve(0.25, 0.30, 0.33), expert_kappa=0.37),
+    Scenario("settled", curve(0.45, 0.60), churn=0.002),
 )
 
 
@@ -112,22 +99,6 @@ class RuleOutcome:
 
 
 @dataclass(frozen=True)
-class ParityDeclared:
-    """In what share of a scenario's loops parity is declared by the last planned look.
-
-    :param way: how the rule stays sure while it looks, see ``Looks``.
-    :param test: boundary, pool or both, which is the rule.
-    :param false: the model is not at parity in what the test is about, so that every stop is false.
-    """
-
-    scenario: str
-    way: Way
-    test: str
-    declared: float
-    false: bool
-
-
-@dataclass(frozen=True)
 class LoopEnding:
     """How the loops of a scenario end under ``StoppingRules()``: share by verdict, and the mean iteration."""
 
@@ -146,7 +117,6 @@ class StoppingBench:
     """
 
     outcomes: tuple[RuleOutcome, ...]
-    parity: tuple[ParityDeclared, ...]
     endings: tuple[LoopEnding, ...]
     size: LoopSize
     settings: dict[str, float | str]
@@ -167,7 +137,6 @@ def bench_stopping(
     resamples: int = 1_000,
     size: LoopSize | None = None,
     scenarios: Sequence[Scenario] = SCENARIOS,
-    near_parity: Sequence[Scenario] = NEAR_PARITY,
     iterations: int = ITERATIONS,
     rules: StoppingRules | None = None,
     seed: int = 0,
@@ -176,7 +145,6 @@ def bench_stopping(
 
     The rules and their intervals are those of the kappa report, computed after every iteration on the votes so far.
     Each rule is followed alone to its first firing, and all together with the loop's settings to the loop's verdict.
-    In the scenarios near parity only that rule is followed, by every way of looking.
 
     :param rules: the settings whose verdicts are counted, and which are among those compared; by default those of
         ``StoppingRules`` with a budget for exactly these iterations.
@@ -184,7 +152,7 @@ def bench_stopping(
     """
     if replicates < 1:
         raise ValueError(f"replicates: {replicates}; expected at least 1")
-    short = [scenario.name for scenario in (*scenarios, *near_parity) if len(scenario.model_kappa) <= iterations]
+    short = [scenario.name for scenario in scenarios if len(scenario.model_kappa) <= iterations]
     if short:
         raise ValueError(f"scenarios: {', '.join(short)}: model_kappa must go on beyond {iterations} iterations")
     started, size = time.perf_counter(), size or LoopSize()
@@ -192,13 +160,12 @@ def bench_stopping(
     variants = rule_variants(rules)
     windows = tuple(sorted({variant.window for variant in variants}))
     outcomes: list[RuleOutcome] = []
-    parity: list[ParityDeclared] = []
     endings: list[LoopEnding] = []
     widths, stability = {}, {}
     for scenario in scenarios:
         loops = [
             loop_evidence(loop, size, windows=windows, resamples=resamples, seed=place)
-            for place, loop in enumerate(_loops(scenario, size, iterations, replicates, seed))
+            for place, loop in enumerate(simulated_loops(scenario, size, iterations, replicates, seed))
         ]
         for variant in variants:
             due = variant.due(scenario)
@@ -208,15 +175,8 @@ def bench_stopping(
         seen = [evidence[rules.window] for evidence in loops]
         endings.append(_ending(scenario.name, rules, seen, iterations))
         widths[scenario.name], stability[scenario.name] = _mean_half_width(seen), _last_agreement(seen)
-    for scenario in near_parity:
-        looks = [
-            parity_evidence(loop, resamples=resamples, seed=place)
-            for place, loop in enumerate(_loops(scenario, size, iterations, replicates, seed))
-        ]
-        parity.extend(parity_declared(scenario, rules, looks))
     return StoppingBench(
         outcomes=tuple(outcomes),
-        parity=tuple(parity),
         endings=tuple(endings),
         size=size,
         settings=asdict(rules),
@@ -230,13 +190,6 @@ def bench_stopping(
         stop_set_kappa=stability,
         seconds=time.perf_counter() - started,
     )
-
-
-def _loops(scenario: Scenario, size: LoopSize, iterations: int, replicates: int, seed: int) -> Iterator[SimulatedLoop]:
-    # By name, so that a scenario's loops are the same whichever others are run.
-    stream = crc32(scenario.name.encode())
-    for replicate in range(replicates):
-        yield simulate_loop(scenario, size, iterations, np.random.default_rng([seed, stream, replicate]))
 
 
 def rule_variants(rules: StoppingRules) -> tuple[Variant, ...]:
@@ -268,39 +221,6 @@ def rule_variants(rules: StoppingRules) -> tuple[Variant, ...]:
         *(Variant(f"predicted change, {change:g}", PredictedChange(change, min_iterations=least), learned)
           for change in changes),
     )  # fmt: skip
-
-
-def parity_declared(
-    scenario: Scenario, rules: StoppingRules, loops: Sequence[Sequence[Evidence]]
-) -> list[ParityDeclared]:
-    """Return how often parity is declared, by each way of looking and by boundary, pool and both."""
-    found = []
-    for way in get_args(Way):
-        rule = replace(rules, looks=way).parity
-        for test, (seen, truth) in {
-            "boundary": (_boundary_alone, [0.0]),
-            "pool": (_pool_alone, [scenario.pool_shift]),
-            "both": (_as_it_is, [0.0, scenario.pool_shift]),
-        }.items():
-            declared = np.mean([first_firing(rule, [seen(each) for each in loop]) >= 0 for loop in loops])
-            reached = max(scenario.model_kappa[:ITERATIONS]) + min(truth) - scenario.expert_kappa
-            found.append(
-                ParityDeclared(scenario.name, way, test, float(declared), reached <= -rules.parity_margin + 1e-9)
-            )
-    return found
-
-
-def _as_it_is(evidence: Evidence) -> Evidence:
-    return evidence
-
-
-def _pool_alone(evidence: Evidence) -> Evidence:
-    return replace(evidence, boundary_parity=None)
-
-
-def _boundary_alone(evidence: Evidence) -> Evidence:
-    # Where nothing was chosen by rule one test decides alone; here it is the boundary's.
-    return replace(evidence, boundary_parity=None, population_parity=evidence.boundary_parity or not_measured)
 
 
 def guideline_due(scenario: Scenario, min_kappa: float) -> int | None:
@@ -354,19 +274,6 @@ def stopping_table(bench: StoppingBench) -> str:
     lines = [f"| rule | {' | '.join(scenarios)} |", f"|---|{'---|' * len(scenarios)}"]
     for rule in dict.fromkeys(row.rule for row in bench.outcomes):
         lines.append(f"| {rule} | {' | '.join(_cell(cells[rule, scenario]) for scenario in scenarios)} |")
-    return "\n".join(lines)
-
-
-def parity_table(bench: StoppingBench) -> str:
-    """Return in what share of the loops parity is declared as a Markdown table, in %; false ones are marked with *."""
-    columns = list(dict.fromkeys((row.way, row.test) for row in bench.parity))
-    cells = {(row.scenario, row.way, row.test): row for row in bench.parity}
-    heads = " | ".join(f"{way}: {test}" for way, test in columns)
-    lines = [f"| scenario | {heads} |", f"|---|{'---|' * len(columns)}"]
-    for scenario in dict.fromkeys(row.scenario for row in bench.parity):
-        shown = [cells[scenario, way, test] for way, test in columns]
-        shares = " | ".join(f"{100 * each.declared:.1f}{'*' * each.false}" for each in shown)
-        lines.append(f"| {scenario} | {shares} |")
     return "\n".join(lines)
 
 

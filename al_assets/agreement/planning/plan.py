@@ -16,9 +16,9 @@ from al_assets.agreement.planning.sample_size import (
     parity_items,
     stratified_audit_items,
 )
-from al_assets.agreement.stopping.ceiling import items_until
+from al_assets.agreement.stopping.ceiling import PLACES, items_until
 from al_assets.agreement.stopping.looks import spending_levels
-from al_assets.agreement.stopping.rules import PARITY_ERROR, PLACES, PLATEAU_ERROR
+from al_assets.agreement.stopping.rules import PARITY_ERROR, PLATEAU_ERROR
 from al_assets.formatting import decimal
 
 _NORMAL = NormalDist()

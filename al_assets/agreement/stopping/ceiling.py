@@ -9,9 +9,12 @@ from al_assets.formatting import decimal, percent
 PARITY = "parity"
 BELOW = "below"
 UNDECIDED = "undecided"
-ONE_SIDED_95 = 0.90
-"""The two-sided confidence whose ends are one-sided 95 % bounds."""
 ON_THE_MARGIN = 1e-9
+PLACES = {
+    "boundary": ("boundary", "at the boundary", "boundary items"),
+    "audit": ("pool", "in the pool", "audit items"),
+}
+"""What a scope of the test stands for, where that is, and the items that it takes more of."""
 
 
 @dataclass(frozen=True)

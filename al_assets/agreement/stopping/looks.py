@@ -22,14 +22,20 @@ Bounds = Callable[[float], Interval]
 """A figure's two-sided interval by its confidence, so that a rule reads bounds of any level: at confidence c each end
 is a one-sided bound at (1 + c) / 2."""
 
+NOT_MEASURED = Interval(None, None, None, 0, "not measured")
 LEAST_BEYOND = 5
 """So many resamples must lie beyond a bound for it to be read from them."""
-_ONE_SIDED_95 = 0.90
+_ONE_SIDED_95 = 0.90  # the two-sided confidence whose ends are one-sided 95 % bounds
 _NORMAL = NormalDist()
 _STEP = 0.002
 # Sums of increments whose variances add up to 1, and their density before the first: all of it at 0.
 _SUMS: Floats = np.asarray(np.arange(-4_000, 4_001) * _STEP, dtype=np.float64)
 _NOTHING_YET: Floats = np.where(_SUMS == 0, 1 / _STEP, 0.0)
+
+
+def not_measured(confidence: float) -> Interval:
+    """Return the interval of what was not measured, whatever its confidence."""
+    return NOT_MEASURED
 
 
 @dataclass(frozen=True)
@@ -137,23 +143,22 @@ def spending_levels(planned: int, error: float, growing: bool, resamples: int) -
     level 0 and leaves its error to the next.
     """
     least, unspent = LEAST_BEYOND / resamples, spent_error(planned, error)
-    density = _one_more_look(_NOTHING_YET, planned)
-    levels: list[float] = []
+    density, levels = _NOTHING_YET, []
     for look in range(1, planned + 1):
-        free = level = unspent[look - 1]
+        free = level = float(unspent[look - 1])
         if growing:
+            density = _one_more_look(density, planned)
             # Where the tail of what was not stopped before is what may be spent here.
             tails = density[::-1].cumsum()[::-1] * _STEP
             threshold = float(np.interp(free, tails[::-1], _SUMS[::-1] - _STEP / 2))
             level = _NORMAL.cdf(-threshold / sqrt(look / planned))
         if level < least:
-            level = 0.0
-        else:
-            unspent = unspent - free
-            if growing:
-                density = np.where(threshold <= _SUMS, 0.0, density)
-        levels.append(float(level))
-        density = _one_more_look(density, planned)
+            levels.append(0.0)
+            continue
+        levels.append(level)
+        unspent = unspent - free
+        if growing:
+            density = np.where(threshold <= _SUMS, 0.0, density)
     return tuple(levels)
 
 

@@ -1,6 +1,5 @@
 """When the loop ends: each rule looks at the evidence and says whether it fires, and why; and their settings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -9,7 +8,8 @@ from typing import Protocol
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping import ceiling
-from al_assets.agreement.stopping.looks import Bounds, Look, Looks, Way
+from al_assets.agreement.stopping.ceiling import PLACES
+from al_assets.agreement.stopping.looks import NOT_MEASURED, Bounds, Look, Looks, Way, not_measured
 from al_assets.formatting import decimal, percent
 
 CONTINUE = "continue"
@@ -21,17 +21,6 @@ STABLE = "stable"
 PRECEDENCE = (GUIDELINE_PROBLEM, PARITY, BUDGET_SPENT, PLATEAU, STABLE)
 PARITY_ERROR = 0.05
 PLATEAU_ERROR = 0.10
-PLACES = {
-    "boundary": ("boundary", "at the boundary", "boundary items"),
-    "audit": ("pool", "in the pool", "audit items"),
-}
-"""What a scope of the parity rule stands for, where that is, and the items that it takes more of."""
-NOT_MEASURED = Interval(None, None, None, 0, "not measured")
-
-
-def not_measured(confidence: float) -> Interval:
-    """Return the interval of what was not measured, whatever its confidence."""
-    return NOT_MEASURED
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class Evidence:
     :param population_parity: the same for the pool as a whole, estimated from random items.
     :param panel_gain: kappa of this student minus that of the student ``window`` iterations before, paired, on the
         panel.
-    :param expert_kappa: mean expert-expert kappa on everything labelled so far, as a 90 % interval.
+    :param expert_kappa: expert-expert kappa on everything labelled so far, as a 90 % interval.
     :param population_kappa: the same for the pool as a whole, estimated from the audits.
     :param stop_set_agreements: kappa between each student and the one before it on the unlabelled stop set, oldest
         first; None where it could not be measured.
@@ -144,9 +133,7 @@ class BudgetSpent:
 
     def iterations_granted(self, evidence: Evidence) -> int:
         """Return how many iterations the budget is enough for, at the labels that an iteration has taken so far."""
-        if not evidence.labels:
-            return self.max_iterations
-        return min(self.max_iterations, ceil(self.max_labels * evidence.iterations / evidence.labels))
+        return min(self.max_iterations, ceil(self.max_labels * evidence.iterations / max(evidence.labels, 1)))
 
 
 @dataclass(frozen=True)
@@ -170,7 +157,10 @@ class Parity:
         measured = "; ".join(f"{PLACES[scope][0]}: {test.text}" for scope, test in tests.items())
         reached = [scope for scope, test in tests.items() if test.outcome == ceiling.PARITY]
         fired = len(reached) == len(tests) and not look.too_early
-        remark = "" if fired or look.too_early or not reached else self._half(reached[0], tests)
+        remark = ""
+        if reached and not fired and not look.too_early:
+            other = next(scope for scope in tests if scope != reached[0])
+            remark = f"parity {PLACES[reached[0]][1]}, {PLACES[other][0]} {tests[other].standing}"
         return Decision(PARITY, fired, f"{alone}{measured}; {look.words}", remark=remark)
 
     def ceilings(self, evidence: Evidence) -> dict[str, ceiling.CeilingOutcome]:
@@ -189,10 +179,6 @@ class Parity:
 
     def _look(self, evidence: Evidence) -> Look:
         return self.looks.look(evidence.iterations, self.budget.iterations_granted(evidence))
-
-    def _half(self, reached: str, tests: Mapping[str, ceiling.CeilingOutcome]) -> str:
-        other = next(scope for scope in tests if scope != reached)
-        return f"parity {PLACES[reached][1]}, {PLACES[other][0]} {tests[other].standing}"
 
 
 @dataclass(frozen=True)
@@ -222,10 +208,8 @@ class Plateau:
         measured = f"panel kappa {decimal(gain.estimate, sign=True)} over {self.window} iterations"
         if gain.low is None or gain.high is None:
             return Decision(PLATEAU, False, f"{measured}; {gain.reason}")
-        measured = (
-            f"{measured}, {percent(1 - look.level, 1)} upper bound {decimal(gain.high, sign=True)}, least gain "
-            f"{self.min_gain:g}, {gain.items} items"
-        )
+        bound = f"{percent(1 - look.level, 1)} upper bound {decimal(gain.high, sign=True)}"
+        measured = f"{measured}, {bound}, least gain {self.min_gain:g}, {gain.items} items"
         fired = gain.high < self.min_gain
         outlook = "" if fired else f": {self._outlook(gain.estimate, gain.low, gain.high, gain.items)}"
         return Decision(PLATEAU, fired, f"{measured}{outlook}; {look.words}")
