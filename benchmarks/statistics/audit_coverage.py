@@ -10,10 +10,11 @@ from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, Panel
-from al_assets.agreement.population.pool_sample import PoolSample
+from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.population_figures import population_distributions
 from al_assets.curation.queue.strata import StrataPlan, plan_strata
 from benchmarks.statistics.kappa_coverage import NOMINAL, pattern_chances, share_held
@@ -133,17 +134,25 @@ def _one_audit(
     pool: SimulatedPool, plans: Sequence[StrataPlan], resamples: int, rng: np.random.Generator
 ) -> list[tuple[float, float, float]]:
     rows = [plan.draw(rng) for plan in plans]
-    drawn = np.concatenate(rows)
-    strata = np.concatenate([plan.member[picks] for plan, picks in zip(plans, rows, strict=True)])
-    sizes = np.concatenate([plan.sizes[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
-    counts = np.concatenate([plan.counts[plan.member[picks]] for plan, picks in zip(plans, rows, strict=True)])
-    rounds = np.repeat(np.arange(len(plans)), [len(picks) for picks in rows])
-    nothing, code = np.zeros(len(drawn)), strata + 1_000 * rounds
-    weights = sizes / counts * (len(drawn) / len(plans) / len(pool.votes))
-    sample = PoolSample(weights, nothing, code, code, 1 - counts / sizes, nothing)
-    model = pool.labels[len(plans) - 1][drawn].astype(np.float64)
+    asked = pl.concat(
+        pl.DataFrame(
+            {
+                "item_id": [f"{number}-{row}" for row in picks],
+                "iteration": f"{number:04d}",
+                "reason": "audit",
+                "stratum": plan.names[plan.member[picks]].tolist(),
+                "stratum_size": plan.sizes[plan.member[picks]],
+                "inclusion_probability": plan.inclusion_probability[picks],
+            }
+        )
+        for number, (plan, picks) in enumerate(zip(plans, rows, strict=True))
+    )
+    drawn, ids = np.concatenate(rows), asked["item_id"].to_numpy().astype(np.str_)
+    # A pool without end: what was asked before is none of it.
+    sample = pool_design(asked).sample(ids, np.ones(len(ids), dtype=np.bool_))
+    models = {"model": pool.labels[len(plans) - 1][drawn].astype(np.float64)}
     figures = population_distributions(
-        sample, pool.votes[drawn], {"model": model}, resamples=resamples, seed=int(rng.integers(2**32))
+        sample, pool.votes[drawn], models, resamples=resamples, seed=int(rng.integers(2**32))
     )
     ends = []
     for figure in FIGURES:

@@ -1,0 +1,291 @@
+"""Rounds of the loop on a simulated pool whose every vote is known: what is asked, by whom, and what is true.
+
+An item is clearly positive, clearly negative or ambiguous; experts answer independently given that. Labelers are
+scores that see part of it. Each round's queue is drawn by the loop's own ``build_queue``: audit and control by lot, the
+rest near the labeler's threshold and at the top of its scores, so that positives are used up. Nothing is learnt:
+labelers are made beforehand, each as good as it is said to be, and the truth is what the experts would say of every
+item of the pool.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS
+from al_assets.curation.queue.check import draw_check
+from al_assets.curation.queue.review_queue import Sources, build_queue
+from al_assets.curation.queue.strata import plan_strata
+from al_assets.curation.settings import DEFAULTS
+from al_assets.curation.split import uniform_hash
+from al_assets.curation.strategies.registry import make_strategy
+
+# The chance that an expert calls an item positive: clearly positive, ambiguous, clearly negative (times prevalence).
+_CLEAR, _AMBIGUOUS, _SLIP = 0.97, 0.5, 0.04
+# Ambiguous items for each positive; two experts then agree with kappa .81 to .83.
+_AMBIGUOUS_SHARE = 0.4
+# Of what is in a score beside the truth, the part that all labelers share: they err on the same items.
+_COMMON_NOISE = 0.8
+_EVALUATION_SHARE = 0.3
+_ASKED = ("item_id", "reason", "stratum", "stratum_size", "inclusion_probability")
+# What the policy file expects of the prevalence, in units of the truth, and how many labels that guess is worth.
+_GUESS, _STRENGTH = 1.5, 30.0
+
+
+@dataclass(frozen=True)
+class RoundsSetting:
+    """A pool and the rounds asked of it.
+
+    :param items: of the pool at the end.
+    :param prevalence: share of positives; items that join later have twice as many.
+    :param audit: items of each round's audit; the queue is larger, by the default shares.
+    :param rounds: rounds asked.
+    :param growth: part of the pool that joins after the first round, evenly over the rounds.
+    :param matched: thresholds are matched to the prevalence estimated so far; else to the true one.
+    :param raters: experts; two of them, drawn by lot, answer each item.
+    :param signals: how far scores of positives lie above those of negatives, in standard deviations, labeler by
+        labeler: LLM-0 first, then the student of each round; the last one stands for all after it.
+    :param unseen: share of positives that no score tells from negatives.
+    :param check: items of a second draw of each round, stratified by the labels of student and labeler; or, if
+        ``as_audit``, as the audit is.
+    """
+
+    items: int = 3_000
+    prevalence: float = 0.1
+    audit: int = 60
+    rounds: int = 10
+    growth: float = 0.0
+    matched: bool = True
+    raters: int = 2
+    signals: tuple[float, ...] = (2.2, 2.5, 2.7, 2.8, 2.9, 3.0)
+    unseen: float = 0.0
+    check: int = 0
+    as_audit: bool = False
+
+    def __str__(self) -> str:
+        """Return what tells it from the others, in words."""
+        words = [f"pool {self.items}", f"prevalence {self.prevalence:g}", f"audit {self.audit}"]
+        words += [f"{self.growth:.0%} join later"] if self.growth else []
+        words += [] if self.matched else ["thresholds at the true prevalence"]
+        words += [f"{self.raters} raters"] if self.raters > 2 else []
+        return ", ".join(words)
+
+    def signal(self, labeler: int) -> float:
+        """Return how well a labeler tells positives: 0 is LLM-0, 1 the first round's student."""
+        return self.signals[min(labeler, len(self.signals) - 1)]
+
+
+@dataclass(frozen=True)
+class RoundsPool:
+    """A pool with all that anybody would say about it.
+
+    :param ids: shape (items,), as are all without another shape.
+    :param votes: of every expert, shape (items, raters).
+    :param asked: of the two who are asked, NaN for the others; same shape.
+    :param joined: the round whose snapshot first held the item, from 0.
+    :param held_out: the split by hash keeps it for evaluation, if a rule chose it.
+    :param chance: that an expert calls it positive.
+    :param kind: 0 to 1 by lot; no labeler sees what is positive of the kinds below the setting's ``unseen``.
+    :param noise: labeler by labeler, what is in a score beside the truth.
+    """
+
+    ids: NDArray[np.str_]
+    votes: Floats
+    asked: Floats
+    joined: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    chance: Floats
+    kind: Floats
+    noise: tuple[Floats, ...]
+    scores: tuple[Floats, ...]
+
+
+def make_pool(setting: RoundsSetting, rng: np.random.Generator) -> RoundsPool:
+    """Draw a pool."""
+    items = setting.items
+    late = round(setting.growth * items)
+    joined = np.zeros(items, dtype=np.int64)
+    if late:
+        joined[items - late :] = 1 + np.arange(late) * (setting.rounds - 1) // late
+    prevalence = np.where(joined > 0, 2.0, 1.0) * setting.prevalence
+    lot = rng.random(items)
+    ambiguous = _AMBIGUOUS_SHARE * prevalence
+    clear = (prevalence - _AMBIGUOUS * ambiguous - _SLIP * prevalence) / _CLEAR
+    chance = np.where(lot < clear, _CLEAR, np.where(lot < clear + ambiguous, _AMBIGUOUS, _SLIP * prevalence))
+    votes = (rng.random((items, setting.raters)) < chance[:, None]).astype(np.float64)
+    places = np.argsort(rng.random((items, setting.raters)), axis=1) < 2
+    asked = np.where(places, votes, np.nan)
+    ids = np.array([f"i{place:06d}" for place in rng.permutation(items)], dtype=np.str_)
+    held_out = np.array([uniform_hash(each, 0) < _EVALUATION_SHARE for each in ids])
+    common = rng.standard_normal(items)
+    noise = tuple(
+        np.sqrt(_COMMON_NOISE) * common + np.sqrt(1 - _COMMON_NOISE) * rng.standard_normal(items)
+        for _ in range(setting.rounds + 1)
+    )
+    kind = rng.random(items)
+    seen = chance * (kind >= setting.unseen)
+    scores = tuple(each + setting.signal(labeler) * seen for labeler, each in enumerate(noise))
+    return RoundsPool(ids, votes, asked, joined, held_out, chance, kind, noise, scores)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What there is after a round.
+
+    :param number: from 1.
+    :param asked: a row for each item asked so far: item_id, iteration, reason, stratum, stratum_size,
+        inclusion_probability.
+    :param frame: a row for each item of the pool now: item_id, joined (the key of an iteration).
+    :param rows: shape (asked,), the asked items' places in the pool; ``now`` those of the frame's items.
+    :param models: labels of the round's student (``model``) and of the labeler that chose the queue (``incumbent``),
+        1 or 0, each of shape (items,).
+    """
+
+    number: int
+    pool: RoundsPool
+    asked: pl.DataFrame
+    frame: pl.DataFrame
+    rows: NDArray[np.int64]
+    now: NDArray[np.int64]
+    models: Mapping[str, Floats]
+
+    @property
+    def random(self) -> NDArray[np.bool_]:
+        """Which asked items were drawn by lot, shape (asked,)."""
+        return self.asked["reason"].is_in(RANDOM_REASONS).to_numpy()
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Which asked items no student may learn from, shape (asked,): those drawn as audit or check, and by hash."""
+        return self.asked["reason"].is_in(["audit", "check"]).to_numpy() | self.pool.held_out[self.rows]
+
+    def truth(self) -> dict[str, float]:
+        """Return what the experts would say of every item of the pool."""
+        return true_figures(self.pool.votes[self.now], {name: each[self.now] for name, each in self.models.items()})
+
+
+PrevalenceOf = Callable[[Round], float]
+
+
+def true_figures(votes: Floats, models: Mapping[str, Floats]) -> dict[str, float]:
+    """Return the figures of items that every expert answered.
+
+    :param votes: shape (items, raters).
+    """
+    agreement = Panel(votes, models).figures(np.ones((1, len(votes))))
+    share = votes.mean(axis=1)
+    figures = {"prevalence": float(share.mean()), "expert_expert_kappa": float(agreement["expert_expert_kappa"][0])}
+    for name, labels in models.items():
+        figures[f"{name}_expert_kappa"] = float(agreement[f"{name}_expert_kappa"][0])
+        figures[f"{name}_precision"] = float(labels @ share / labels.sum())
+        figures[f"{name}_recall"] = float(labels @ share / share.sum())
+    if {"model", "incumbent"} <= set(models):
+        figures["student_gain"] = figures["model_expert_kappa"] - figures["incumbent_expert_kappa"]
+    return figures
+
+
+def simulated_rounds(setting: RoundsSetting, rng: np.random.Generator, prevalence_of: PrevalenceOf) -> Iterator[Round]:
+    """Yield the state after each round.
+
+    :param prevalence_of: estimates the positive share that thresholds are matched to.
+    """
+    pool = make_pool(setting, rng)
+    queues: list[pl.DataFrame] = []
+    guess = (_GUESS if setting.matched else 1.0) * setting.prevalence
+    threshold = _quantile(pool.scores[0][pool.joined == 0], guess)
+    for number in range(1, setting.rounds + 1):
+        now = np.flatnonzero(pool.joined < number)
+        models = {"incumbent": (pool.scores[number - 1] >= threshold).astype(np.float64)}
+        queues.append(_queue(pool, now, models["incumbent"], setting, number, queues, int(rng.integers(2**32))))
+        state = _round(number, pool, queues, now, models)
+        if setting.matched:
+            known = int(state.random.sum())
+            share = (known * prevalence_of(state) + _STRENGTH * guess) / (known + _STRENGTH)
+        else:
+            share = float(pool.votes[now].mean())
+        threshold = _quantile(pool.scores[number][now], share)
+        models["model"] = (pool.scores[number] >= threshold).astype(np.float64)
+        if setting.check:
+            queues.append(_check(state, models, setting, int(rng.integers(2**32))))
+        yield _round(number, pool, queues, now, models)
+
+
+def _queue(
+    pool: RoundsPool, now: NDArray[np.int64], called: Floats, setting: RoundsSetting, number: int,
+    queues: list[pl.DataFrame], seed: int,
+) -> pl.DataFrame:  # fmt: skip
+    ids = pl.Series("item_id", pool.ids[now])
+    probability = _probability(pool.scores[number - 1][now])
+    queue = build_queue(
+        pool=pl.DataFrame({"item_id": ids}).with_columns(text=pl.lit(""), duplicate_of=pl.lit(None, dtype=pl.String)),
+        scores=pl.DataFrame({"item_id": ids, "p_positive": probability, "label": called[now] == 1}),
+        sources=Sources(),
+        shares=DEFAULTS.shares,
+        budget=round(setting.audit / DEFAULTS.shares[1]),
+        audit_strata=DEFAULTS.audit_strata,
+        strategy=make_strategy({"margin": 0.6, "top_scored": 0.4}, DEFAULTS.exploration),
+        exclude=[item for each in queues for item in each["item_id"]],
+        seed=seed,
+    )
+    return queue.select(pl.lit(_key(number)).alias("iteration"), *_ASKED)
+
+
+def _round(
+    number: int, pool: RoundsPool, queues: list[pl.DataFrame], now: NDArray[np.int64], models: Mapping[str, Floats]
+) -> Round:
+    asked = pl.concat(queues)
+    frame = pl.DataFrame({"item_id": pool.ids[now], "joined": [_key(each + 1) for each in pool.joined[now]]})
+    order = np.argsort(pool.ids)
+    rows = order[np.searchsorted(pool.ids[order], asked["item_id"].to_numpy().astype(np.str_))]
+    return Round(number, pool, asked, frame, rows, now, dict(models))
+
+
+def _check(state: Round, models: Mapping[str, Floats], setting: RoundsSetting, seed: int) -> pl.DataFrame:
+    """Return what a second draw asks: by the labels of both models, as the loop draws it, or as an audit is drawn."""
+    free, pool = np.setdiff1d(state.now, state.rows), state.pool
+    stop_set = pl.DataFrame(
+        {
+            "item_id": pool.ids[free],
+            "text": "",
+            "student": models["model"][free] == 1,
+            "incumbent": models["incumbent"][free] == 1,
+            "p_incumbent": _probability(pool.scores[state.number - 1][free]),
+        }
+    )
+    budget = min(setting.check, len(free))
+    if not setting.as_audit:
+        lot = state.rows[state.random]
+        known = pl.DataFrame(
+            {
+                "student": models["model"][lot] == 1,
+                "incumbent": models["incumbent"][lot] == 1,
+                "positive_share": np.nanmean(pool.asked[lot], axis=1),
+            }
+        )
+        drawn = draw_check(stop_set, known, wanted=budget, askable=len(free), seed=seed)
+    else:
+        scores, called = stop_set["p_incumbent"].to_numpy(), stop_set["incumbent"].to_numpy()
+        plan = plan_strata(scores, called, budget=budget, bins=DEFAULTS.audit_strata)
+        rows = plan.draw(seed)
+        drawn = stop_set[rows].with_columns(
+            stratum=pl.Series(plan.names[plan.member[rows]].tolist()),
+            stratum_size=pl.Series(plan.sizes[plan.member[rows]]),
+            inclusion_probability=pl.Series(plan.inclusion_probability[rows]),
+        )
+    kind = {"iteration": pl.lit(_key(state.number)), "reason": pl.lit("check")}
+    return drawn.with_columns(**kind).select("iteration", *_ASKED)
+
+
+def _probability(scores: Floats) -> Floats:
+    return 1 / (1 + np.exp(-scores))
+
+
+def _key(number: int) -> str:
+    return f"{number - 1:04d}"
+
+
+def _quantile(scores: Floats, share: float) -> float:
+    return float(np.quantile(scores, 1 - share))
