@@ -27,22 +27,25 @@ Say = Callable[[str], None]
 
 @app.command()
 def agreement(
-    items: Annotated[int, typer.Option(min=2, help="Labelled items.")] = 1_000,
-    raters: Annotated[int, typer.Option(min=2)] = 5,
+    items: Annotated[int | None, typer.Option(min=2, help="Labelled items; with --raters: this case alone.")] = None,
+    raters: Annotated[int | None, typer.Option(min=2)] = None,
     resamples: Annotated[int, typer.Option(min=200)] = 2_000,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Time the panel of agreement figures against a loop over scikit-learn."""
-    from benchmarks.statistics.agreement_speed import bench_agreement
+    """Time the panel of agreement figures against a loop over scikit-learn: 1,000 items of 5 raters, 5,000 of 20."""
+    from benchmarks.statistics.agreement_speed import CASES, bench_agreement
 
-    bench = bench_agreement(items, raters, resamples, seed)
-    _show(asdict(bench), as_json, lambda: (
-        f"{items} items, {raters} raters, {resamples} BCa resamples, one core: {bench.seconds:.2f} s",
-        f"{bench.figures} figures with intervals; {bench.cpu_seconds:.2f} s of CPU",
-        f"the same {bench.loop_kappas} kappas in a loop over scikit-learn: {bench.loop_seconds:.0f} s "
+    cases = CASES if items is None and raters is None else ((items or CASES[0][0], raters or CASES[0][1]),)
+    # A hundred resamples of the loop over 20 raters would take a quarter of an hour.
+    benches = [bench_agreement(*case, resamples, seed, loop_timed=100 if case[1] < 10 else 5) for case in cases]
+    _show([asdict(bench) for bench in benches], as_json, lambda: [line for bench in benches for line in (
+        f"{whole(bench.items)} items, {bench.raters} raters, {bench.resamples} BCa resamples, one core: "
+        f"{bench.seconds:.2f} s",
+        f"{whole(bench.figures)} figures with intervals; {bench.cpu_seconds:.2f} s of CPU",
+        f"the same {bench.loop_kappas} kappas in a loop over scikit-learn: {whole(bench.loop_seconds)} s "
         f"(scaled up from {bench.loop_timed} resamples), ratio {bench.ratio:.0f}",
-    ))  # fmt: skip
+    )])  # fmt: skip
 
 
 @app.command()
@@ -55,6 +58,7 @@ def coverage(
     import polars as pl
 
     from benchmarks.statistics.coverage import FULL, QUICK, bench_coverage
+    from benchmarks.statistics.loop_coverage import loop_tables
 
     with _progress() as tell:
         bench = bench_coverage(QUICK if quick else FULL, seed=seed, progress=tell)
@@ -71,6 +75,7 @@ def coverage(
             f"{decimal(audit.coverage, 3)} ({decimal(audit.lowest, 3)} to {decimal(audit.highest, 3)})"
         )
         yield from (f"  outside: {cell}" for cell in audit.outside)
+        yield from loop_tables(bench.loops)
 
     _show(asdict(bench), as_json, shown)
 

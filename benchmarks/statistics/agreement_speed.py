@@ -13,6 +13,8 @@ from al_assets.agreement.raters.rated_items import leave_one_out_majority, rated
 from al_assets.agreement.raters.slices import agreement_figures
 
 REASONS = ("boundary", "promising", "margin", "audit", "control")
+CASES = ((1_000, 5), (5_000, 20))
+"""Items and raters that the panel is timed with: 2 and 10 seconds are its limits."""
 _ITERATIONS = 4
 _PREVALENCE, _ERROR, _MODEL_ERROR, _UNDECIDED = 0.3, 0.1, 0.15, 0.02
 

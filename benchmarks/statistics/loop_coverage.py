@@ -1,8 +1,13 @@
 """What is simulated of whole loops: many raters, pools used up, one-sided students, undecided answers, second draws."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
+import polars as pl
+from rich.console import RenderableType
+
+from al_assets.commands.options import frame_table
+from al_assets.formatting import decimal, percent
 from benchmarks.statistics.check_draws import SIZES, CheckCell, check_draws
 from benchmarks.statistics.depleting_pools import JUDGED_ROUNDS, PoolCell, depleting_pools, pool_coverage
 from benchmarks.statistics.estimates import EstimateCell
@@ -131,3 +136,25 @@ def bench_loops(size: LoopSize, *, seed: int = 0, progress: Callable[[str], None
 def outside(figures: Sequence[EstimateCell]) -> list[str]:
     """Return in words what misses its target, a figure a line."""
     return [f"{each.figure}, {each.setting}: {'; '.join(each.faults)}" for each in figures if each.faults]
+
+
+def loop_tables(bench: LoopBench) -> Iterator[RenderableType]:
+    """Yield what a person sees of it."""
+    figures = [figure for cell in (*bench.raters, *bench.pools) for figure in cell.figures]
+    columns = ("figure", "setting", "truth", "bias", "bias_error", "deviation", "coverage", "half_width", "given")
+    yield frame_table(pl.DataFrame([asdict(each) for each in figures]).select(columns), "Raters and pools")
+    yield f"{len(bench.outside)} of {bench.judged} figures miss a target by more than two standard errors"
+    yield from (f"  outside: {line}" for line in bench.outside)
+    yield frame_table(pl.DataFrame([asdict(each) for each in bench.students]), "What is said of one-sided students")
+    for cell in bench.undecided:
+        yield (
+            f"{percent(cell.undecided, 1)} undecided, {cell.raters} raters: {cell.figure} {decimal(cell.decisive, 3)} "
+            f"where {decimal(cell.truth, 3)} is true; {decimal(cell.worst, 3)} to {decimal(cell.best, 3)} hold it in "
+            f"{percent(cell.held)} of samples"
+        )
+    for each in bench.checks:
+        yield (
+            f"prevalence {each.prevalence:g}, round {each.round}, check {each.items} ({each.drawn}): sd of the gain "
+            f"{decimal(each.gain.deviation, 3)}, bias {decimal(each.gain.bias, 3, sign=True)}, coverage "
+            f"{decimal(each.gain.coverage, 2, missing='not asked')}; sd of kappa {decimal(each.kappa.deviation, 3)}"
+        )
