@@ -140,7 +140,8 @@ def outside(figures: Sequence[EstimateCell]) -> list[str]:
 
 def loop_tables(bench: LoopBench) -> Iterator[RenderableType]:
     """Yield what a person sees of it."""
-    figures = [figure for cell in (*bench.raters, *bench.pools) for figure in cell.figures]
+    figures = [figure for cell in bench.raters for figure in cell.figures]
+    figures += [figure for cell in bench.pools for figure in cell.figures]
     columns = ("figure", "setting", "truth", "bias", "bias_error", "deviation", "coverage", "half_width", "given")
     yield frame_table(pl.DataFrame([asdict(each) for each in figures]).select(columns), "Raters and pools")
     yield f"{len(bench.outside)} of {bench.judged} figures miss a target by more than two standard errors"

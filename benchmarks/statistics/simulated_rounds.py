@@ -30,7 +30,7 @@ _AMBIGUOUS_SHARE = 0.4
 # Of what is in a score beside the truth, the part that all labelers share: they err on the same items.
 _COMMON_NOISE = 0.8
 _EVALUATION_SHARE = 0.3
-_ASKED = ("item_id", "reason", "stratum", "stratum_size", "inclusion_probability")
+_ASKED = ("item_id", "revision", "reason", "stratum", "stratum_size", "inclusion_probability")
 # What the policy file expects of the prevalence, in units of the truth, and how many labels that guess is worth.
 _GUESS, _STRENGTH = 1.5, 30.0
 
@@ -136,8 +136,8 @@ class Round:
     """What there is after a round.
 
     :param number: from 1.
-    :param asked: a row for each item asked so far: item_id, iteration, reason, stratum, stratum_size,
-        inclusion_probability.
+    :param asked: a row for each item asked so far: item_id, iteration, revision (1 for a second draw), reason,
+        stratum, stratum_size, inclusion_probability.
     :param frame: a row for each item of the pool now: item_id, joined (the key of an iteration).
     :param rows: shape (asked,), the asked items' places in the pool; ``now`` those of the frame's items.
     :param models: labels of the round's student (``model``) and of the labeler that chose the queue (``incumbent``),
@@ -230,7 +230,7 @@ def _queue(
         exclude=[item for each in queues for item in each["item_id"]],
         seed=seed,
     )
-    return queue.select(pl.lit(_key(number)).alias("iteration"), *_ASKED)
+    return queue.with_columns(iteration=pl.lit(_key(number)), revision=pl.lit(0)).select("iteration", *_ASKED)
 
 
 def _round(
@@ -275,8 +275,9 @@ def _check(state: Round, models: Mapping[str, Floats], setting: RoundsSetting, s
             stratum_size=pl.Series(plan.sizes[plan.member[rows]]),
             inclusion_probability=pl.Series(plan.inclusion_probability[rows]),
         )
-    kind = {"iteration": pl.lit(_key(state.number)), "reason": pl.lit("check")}
-    return drawn.with_columns(**kind).select("iteration", *_ASKED)
+    return drawn.with_columns(iteration=pl.lit(_key(state.number)), revision=pl.lit(1), reason=pl.lit("check")).select(
+        "iteration", *_ASKED
+    )
 
 
 def _probability(scores: Floats) -> Floats:
