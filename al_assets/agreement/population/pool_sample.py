@@ -103,17 +103,29 @@ class PoolSample:
         """
         return float(self.weights @ values / self.weights.sum()) if len(self) else float("nan")
 
+    def sums_without_each_item(self, features: Floats) -> Floats:
+        """Return the weighted sums of features without each item, shape (items, features).
+
+        As with the weights of ``without_each_item``, at the cost of the items instead of their square; but each part of
+        a weight moves by the square root of what is unseen of its stratum, as in ``replicates``: what is known of the
+        whole pool has no error.
+
+        :param features: shape (items, features).
+        """
+        sums = np.repeat((self.weights @ features)[None, :], len(self), axis=0)
+        parts = ((self.stratum, self.drawn, self.stratum_unseen), (self.block, self.known, self.block_unseen))
+        for codes, part, unseen in parts:
+            own = part[:, None] * features
+            levels, code, size = np.unique(codes, return_inverse=True, return_counts=True)
+            members = (code[None, :] == np.arange(len(levels))[:, None]).astype(np.float64)
+            of_stratum, scale = (members @ own)[code], (size / np.maximum(size - 1, 1))[code][:, None]
+            sums += np.sqrt(unseen)[:, None] * (scale * (of_stratum - own) - of_stratum)
+        return sums
+
     def mean_without_each_item(self, values: Floats) -> Floats:
-        """Return the weighted mean of some values without each item, shape (items,); see ``without_each_item``."""
-        ones, sums = np.ones(len(self)), []
-        for what in (values, ones):
-            total = np.full(len(self), float(self.weights @ what))
-            for codes, part in ((self.stratum, self.drawn), (self.block, self.known)):
-                of_stratum, size = np.bincount(codes, part * what)[codes], np.bincount(codes)[codes]
-                others = of_stratum - part * what
-                total += np.where(size > 1, size / np.maximum(size - 1, 1), 0.0) * others - of_stratum
-            sums.append(total)
-        return ratio(sums[0], sums[1])
+        """Return the weighted mean of some values without each item, shape (items,)."""
+        sums = self.sums_without_each_item(np.stack([values, np.ones(len(self))], axis=1))
+        return ratio(sums[:, 0], sums[:, 1])
 
     def variance_of_mean(self, values: Floats, towards: float | None = None) -> float:
         """Return the variance of the weighted mean of shares by the stratified design.

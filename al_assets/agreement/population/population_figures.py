@@ -48,25 +48,37 @@ def population_distributions(
     if bool(np.isnan(votes).all(axis=1).any()):
         raise ValueError("votes: an item without a decisive vote; leave such items out")
     share, agreement = np.asarray(np.nanmean(votes, axis=1)), Panel(votes, models)
+    width = agreement.features.shape[1]
+    counted = [np.ones(len(share)), share]
+    for labels in models.values():
+        counted += [labels, labels * share]
 
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        figures = agreement.figures(weights)
+    def figures_of(sums: Floats) -> dict[str, Floats]:
+        figures = agreement.figures_of(sums[:, :width])
         for name, (first, second) in DIFFERENCES.items():
             if first in figures and second in figures:
                 figures[name] = figures[first] - figures[second]
-        total, positive = weights.sum(axis=1), weights @ share
-        for name, labels in models.items():
-            called, hit = weights @ labels, weights @ (labels * share)
+        total, positive, *of_models = sums[:, width:].T
+        for place, name in enumerate(models):
+            called, hit = of_models[2 * place : 2 * place + 2]
             figures[f"{name}_precision"] = ratio(hit, called)
             figures[f"{name}_recall"] = ratio(hit, positive)
             figures[f"{name}_positive_share"] = ratio(called, total)
-        for name, score in (scores or {}).items():
-            figures[f"{name}_average_precision"] = average_precision(score, share, weights)
         return figures
 
+    features = np.concatenate([agreement.features, np.stack(counted, axis=1)], axis=1)
+    leverage = _leverage(sample, share, models)
     distributions = sample_distributions(
-        sample, statistics, resamples=resamples, seed=seed, leverage=_leverage(sample, share, models)
+        sample, figures_of, features=features, resamples=resamples, seed=seed, leverage=leverage
     )
+    if scores:
+        ranked = {f"{name}_average_precision": score for name, score in scores.items()}
+        distributions |= sample_distributions(
+            sample,
+            lambda weights: {name: average_precision(score, share, weights) for name, score in ranked.items()},
+            resamples=resamples,
+            seed=seed,
+        )
     return {**distributions, "prevalence": prevalence_distribution(sample, share, resamples=resamples, seed=seed)}
 
 
@@ -74,18 +86,28 @@ def sample_distributions(
     sample: PoolSample,
     statistics: Statistics,
     *,
+    features: Floats | None = None,
     resamples: int = 2_000,
     seed: int = 0,
     leverage: Mapping[str, float] | None = None,
 ) -> dict[str, Distribution]:
     """Return figures of the pool with their replicates.
 
-    :param statistics: item weights of shape (batch, items) -> figure name -> shape (batch,).
+    :param statistics: item weights of shape (batch, items) -> figure name -> shape (batch,); with ``features`` of
+        weighted sums of those instead, of shape (batch, features), which is far faster with thousands of items.
+    :param features: shape (items, features).
     :param leverage: see ``Distribution``.
     """
-    replicates = collect_replicates(statistics, sample.replicates(resamples=resamples, seed=seed))
-    estimates = statistics(sample.weights[None, :])
-    without = collect_replicates(statistics, sample.without_each_item())
+
+    def of_weights(weights: Floats) -> Mapping[str, Floats]:
+        return statistics(weights if features is None else weights @ features)
+
+    replicates = collect_replicates(of_weights, sample.replicates(resamples=resamples, seed=seed))
+    estimates = of_weights(sample.weights[None, :])
+    if features is None:
+        without: Mapping[str, Floats] = collect_replicates(statistics, sample.without_each_item())
+    else:
+        without = statistics(sample.sums_without_each_item(features))
     units = int(sample.random.sum())
     distributions = {}
     for name, value in estimates.items():

@@ -53,6 +53,19 @@ def test_left_out_items_are_stood_for_by_their_stratum() -> None:
     assert jackknife.mean() == pytest.approx(found.mean(values))
 
 
+def test_sums_without_each_item_move_by_what_is_unseen_of_its_stratum() -> None:
+    drawn, known, stratum = [3.0, 3.0, 1.0, 1.0, 0.0], [0.5, 0.0, 0.0, 0.2, 4.0], [1, 1, 2, 2, 0]
+    features = np.random.default_rng(0).random((5, 3))
+    whole = sample(drawn, known, stratum)
+    sums = whole.weights @ features
+    # Nothing is unseen of the blocks: the known part stays.
+    part_drawn = sample(drawn, [0.0] * 5, stratum)
+    moved = np.concatenate(list(part_drawn.without_each_item())) @ features - part_drawn.weights @ features
+    assert whole.sums_without_each_item(features) - sums == pytest.approx(moved)
+    quarter = sample(drawn, known, stratum, unseen=0.25)
+    assert quarter.sums_without_each_item(features) - sums == pytest.approx(moved / 2)
+
+
 def test_means_without_each_item_agree_for_drawn_and_known_parts_alike() -> None:
     generator = np.random.default_rng(0)
     codes = np.sort(generator.integers(0, 4, 40))
