@@ -140,13 +140,27 @@ def outside(figures: Sequence[EstimateCell]) -> list[str]:
 
 def loop_tables(bench: LoopBench) -> Iterator[RenderableType]:
     """Yield what a person sees of it."""
-    figures = [figure for cell in bench.raters for figure in cell.figures]
-    figures += [figure for cell in bench.pools for figure in cell.figures]
-    columns = ("figure", "setting", "truth", "bias", "bias_error", "deviation", "coverage", "half_width", "given")
-    yield frame_table(pl.DataFrame([asdict(each) for each in figures]).select(columns), "Raters and pools")
+    of_pools = [(f"round {cell.round}", figure) for cell in bench.pools for figure in cell.figures]
+    of_raters = [(f"{cell.setting.raters} raters", figure) for cell in bench.raters for figure in cell.figures]
+    for title, figures in (("Many raters", of_raters), ("Pools that are used up or grow", of_pools)):
+        rows = pl.DataFrame([{"where": where, **asdict(figure)} for where, figure in figures])
+        summary = rows.group_by("figure", "where", maintain_order=True).agg(
+            pl.col("bias").mean(),
+            pl.col("bias").abs().max().alias("largest"),
+            pl.col("coverage").mean(),
+            pl.col("half_width").mean(),
+            pl.len().alias("settings"),
+        )
+        yield frame_table(summary, f"{title}: means over the settings")
     yield f"{len(bench.outside)} of {bench.judged} figures miss a target by more than two standard errors"
     yield from (f"  outside: {line}" for line in bench.outside)
-    yield frame_table(pl.DataFrame([asdict(each) for each in bench.students]), "What is said of one-sided students")
+    for said in bench.students:
+        yield (
+            f"student {said.student}, round {said.round}: true gain {decimal(said.gain, sign=True)}, "
+            f"{decimal(said.gap, sign=True)} to the experts; said better {percent(said.better)}, parity at the "
+            f"boundary {percent(said.boundary_parity)}, in the pool {percent(said.population_parity)}, "
+            f"both {percent(said.parity)}"
+        )
     for cell in bench.undecided:
         yield (
             f"{percent(cell.undecided, 1)} undecided, {cell.raters} raters: {cell.figure} {decimal(cell.decisive, 3)} "

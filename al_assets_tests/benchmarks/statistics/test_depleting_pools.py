@@ -1,0 +1,52 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.statistics.depleting_pools import FIGURES, depleting_pools, pool_coverage, prevalence_of, sample_of
+from benchmarks.statistics.simulated_rounds import RoundsSetting, simulated_rounds
+
+SMALL = RoundsSetting(items=800, audit=30, rounds=4)
+
+
+def test_figures_of_a_pool_that_is_used_up_stay_without_bias() -> None:
+    cells = pool_coverage(SMALL, loops=12, resamples=100, seed=1, judged=(1, 4))
+    assert [cell.round for cell in cells] == [1, 4]
+    last = {figure.figure: figure for figure in cells[-1].figures}
+    assert tuple(last) == FIGURES
+    for name, most in (("prevalence", 0.01), ("expert_expert_kappa", 0.05), ("model_expert_kappa", 0.1)):
+        assert abs(last[name].bias) < most + 2 * last[name].bias_error
+    first = {figure.figure: figure for figure in cells[0].figures}
+    assert last["prevalence"].deviation < first["prevalence"].deviation
+
+
+def test_the_random_items_alone_would_find_the_pool_poorer_than_it_is() -> None:
+    errors = []
+    for seed in range(6):
+        state = list(simulated_rounds(SMALL, np.random.default_rng(seed), prevalence_of))[-1]
+        share = np.nanmean(state.pool.asked[state.rows], axis=1)
+        drawn = state.asked.filter(state.random)["inclusion_probability"].to_numpy()
+        alone = float(np.average(share[state.random], weights=1 / drawn))
+        truth = state.truth()["prevalence"]
+        errors.append((alone - truth, prevalence_of(state) - truth))
+    forgetful, whole = np.mean(errors, axis=0)
+    assert forgetful < -0.02
+    assert abs(whole) < 0.01
+
+
+def test_held_out_items_stand_for_all_that_was_asked() -> None:
+    state = list(simulated_rounds(replace(SMALL, rounds=2), np.random.default_rng(0), prevalence_of))[-1]
+    every, held = sample_of(state), sample_of(state, held_out=True)
+    assert len(every) == state.asked.height > len(held) == state.held_out.sum()
+    assert every.scale * len(every) == pytest.approx(800)
+    assert held.scale * len(held) == pytest.approx(800)
+
+
+def test_sizes_prevalences_and_what_else_may_go_wrong_are_simulated() -> None:
+    settings = depleting_pools()
+    assert {setting.items for setting in settings} == {1_000, 3_000, 10_000}
+    assert {setting.prevalence for setting in settings} >= {0.01, 0.05, 0.15}
+    assert {setting.audit for setting in settings} == {30, 60, 100}
+    assert any(setting.growth for setting in settings)
+    assert any(setting.raters > 2 for setting in settings)
+    assert not all(setting.matched for setting in settings)
