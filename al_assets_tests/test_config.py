@@ -88,6 +88,9 @@ def test_the_small_policy_is_read(tmp_path: Path) -> None:
         ("calibration.method", "platt", "calibration.method: Input should be 'logistic', 'temperature' or 'isotonic'"),
         ("calibration.treshold", "kappa", "calibration: unknown key 'treshold'; did you mean 'threshold'?"),
         ("stopping", 3, "stopping: Input should be"),
+        ("stopping.check_items", 7, "check_items: 7; expected 0 for none, or 8 to 60 (two in each of four strata"),
+        ("stopping.check_items", 61, "check_items: 61; expected 0 for none, or 8 to 60"),
+        ("stopping.check_items", -1, "stopping.check_items: Input should be greater than or equal to 0 (found -1)"),
         ("stopping.resamples", 10, "stopping.resamples: Input should be greater than or equal to 200 (found 10)"),
     ],
 )  # fmt: skip
