@@ -97,7 +97,7 @@ def kappa_history(
             axes.fill_between(edges, low, high, color=BAND, alpha=0.6, linewidth=0)
             axes.plot(edges, kappa, color=CEILING, label="" if named else "expert with expert")
             named = True
-        points = [(place, point) for place, point in zip(places, student, strict=True) if point]
+        points = [(float(place), point) for place, point in zip(places, student, strict=True) if point]
         if points:
             _whiskers(axes, points, colour, f"student with expert, {name}")
         axes.set_xticks(places, iterations)

@@ -31,7 +31,7 @@ def totals(design: PoolDesign, *items: int, usable: list[bool] | None = None) ->
     """Return how many pool items each of some items stands for."""
     mask = np.ones(len(items), dtype=np.bool_) if usable is None else np.array(usable)
     sample = design.sample(ids(*items), mask)
-    return (sample.weights * sample.scale).round(9).tolist()
+    return [round(float(weight), 9) for weight in sample.weights * sample.scale]
 
 
 def test_a_round_weighs_its_draw_to_the_rest_and_what_was_asked_before_as_itself() -> None:
