@@ -49,7 +49,7 @@ SCENARIOS = (
     Scenario("rising, then flat", curve(0.30, 0.42, 0.52, 0.58, 0.60)),
     Scenario("parity reached", curve(0.45, 0.62, 0.73, 0.78, 0.80)),
     Scenario("noisy experts", curve(0.30, 0.38, 0.45, 0.50, 0.52), expert_kappa=0.61),
-    Scenario("bad guideline", curve(0.25, 0.30, 0.33), expert_kappa=0.37),
+    Scenario("bad guideline", curve(0.20, 0.24, 0.26), expert_kappa=0.37),
     Scenario("settled", curve(0.45, 0.60), churn=0.002),
 )
 

@@ -1,14 +1,13 @@
 """When the loop ends: each rule looks at the evidence and says whether it fires, and why; and their settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from statistics import fmean
 from typing import Protocol
 
 from al_assets.agreement.core.bootstrap import Interval
-from al_assets.agreement.stopping import ceiling
-from al_assets.agreement.stopping.ceiling import PLACES
+from al_assets.agreement.stopping.ceiling import PLACES, CeilingOutcome, items_until, judge_ceiling
 from al_assets.agreement.stopping.looks import NOT_MEASURED, Bounds, Look, Looks, Way, not_measured
 from al_assets.formatting import decimal, percent
 
@@ -152,33 +151,35 @@ class Parity:
 
     def decide(self, evidence: Evidence) -> Decision:
         """Fire when both lower bounds of model-expert minus expert-expert kappa are above -margin."""
-        look, tests = self._look(evidence), self.ceilings(evidence)
+        look, tests = self._look(evidence, evidence.iterations), self.ceilings(evidence)
         alone = "" if len(tests) > 1 else "nothing was chosen by rule, so the pool alone decides; "
         measured = "; ".join(f"{PLACES[scope][0]}: {test.text}" for scope, test in tests.items())
-        reached = [scope for scope, test in tests.items() if test.outcome == ceiling.PARITY]
+        reached = [scope for scope, test in tests.items() if test.outcome == PARITY]
         fired = len(reached) == len(tests) and not look.too_early
         remark = ""
         if reached and not fired and not look.too_early:
-            other = next(scope for scope in tests if scope != reached[0])
+            (other,) = tests.keys() - reached
             remark = f"parity {PLACES[reached[0]][1]}, {PLACES[other][0]} {tests[other].standing}"
         return Decision(PARITY, fired, f"{alone}{measured}; {look.words}", remark=remark)
 
-    def ceilings(self, evidence: Evidence) -> dict[str, ceiling.CeilingOutcome]:
+    def ceilings(self, evidence: Evidence) -> dict[str, CeilingOutcome]:
         """Return the ceiling test of each scope, at this look's level; at the last look's while it is too early.
 
         :return: scope boundary, unless nothing was chosen by rule, and scope audit.
         """
-        look = self._look(evidence)
-        look = self.looks.look(look.planned, look.planned) if look.too_early else look
+        look = self._look(evidence, evidence.iterations)
+        look = self._look(evidence, look.planned) if look.too_early else look
         places = {"boundary": evidence.boundary_parity, "audit": evidence.population_parity}
         return {
-            scope: ceiling.judge_ceiling(look.interval(bounds), self.margin, look.level, PLACES[scope][2])
+            scope: judge_ceiling(look.interval(bounds), self.margin, look.level, PLACES[scope][2])
             for scope, bounds in places.items()
             if bounds is not None
         }
 
-    def _look(self, evidence: Evidence) -> Look:
-        return self.looks.look(evidence.iterations, self.budget.iterations_granted(evidence))
+    def _look(self, evidence: Evidence, number: int) -> Look:
+        # Two tests that must both pass leave room for looks that depend on each other less than assumed; one does not.
+        looks = self.looks if evidence.boundary_parity is not None else replace(self.looks, growing=False)
+        return looks.look(number, self.budget.iterations_granted(evidence))
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class Plateau:
     def _outlook(self, estimate: float, low: float, high: float, items: int) -> str:
         if low >= self.min_gain:
             return "still rising"
-        needed = None if estimate >= self.min_gain else ceiling.items_until(estimate, high, self.min_gain, items)
+        needed = None if estimate >= self.min_gain else items_until(estimate, high, self.min_gain, items)
         if needed is None:
             return "undecided, probably rising"
         return f"undecided, would take about {needed} panel items if the gain stays"

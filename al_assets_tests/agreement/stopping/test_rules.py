@@ -128,6 +128,13 @@ def test_the_reason_says_which_look_it_is_and_what_it_promises(way: Way) -> None
     assert ("so confirm it" in reason) is (way == "each")
 
 
+def test_one_test_alone_has_to_be_surer_than_each_of_two() -> None:
+    sure = _normal(0.0, 0.001)
+    for boundary, level in ((sure, "96.2 %"), (None, "98.6 %")):
+        last = _evidence(iterations=8, labels=960, population_parity=sure, boundary_parity=boundary)
+        assert f"look 8 of 8, bounds at {level}" in StoppingRules().parity.decide(last).reason
+
+
 def test_a_look_that_is_too_early_never_fires_and_says_so() -> None:
     sure = _normal(0.5, 1e-9)
     rules = StoppingRules()
