@@ -33,6 +33,7 @@ from al_assets.review.hidden_items import load_gold
 from al_assets.storage.pool_frame import asked_so_far, pool_frame
 from al_assets.tables import CHECK_QUEUE, REVIEW_QUEUE
 
+_SCORES = ("p_student", "p_incumbent", "p_recommended")
 _SHORT = {
     GOLD: ": the gold file is used up; add items, each is asked once",
     REPEAT: ": no more answers are old enough",
@@ -180,7 +181,7 @@ def check_queue(
     sft_checkpoint: pl.DataFrame,
     evaluation_scores: pl.DataFrame,
 ) -> TableOutput:
-    """Items asked after training where student and incumbent differ, to measure there which of them is better.
+    """Items asked after training where the student and the model recommended so far differ, to see which is better.
 
     They join the iteration's published queue, once: made again it holds those published then, if any were, and an
     iteration that was reported without gets none afterwards.
@@ -194,9 +195,15 @@ def check_queue(
         said = "none: the iteration was reported without"
     elif published.is_empty() and not loop.root.has_table(CHECK_QUEUE.name, key):
         stop_set, items_askable = _stop_set(loop, key, pool, evaluation_scores)
-        stop_set, known = _called(loop, key, stop_set, expert_labels, label_split, evaluation_scores)
-        wanted = loop.policy.stopping.check_items
-        drawn = draw_check(stop_set, known, wanted=wanted, askable=items_askable, seed=draw_seed(loop.policy, key))
+        stop_set, known, other = _called(loop, key, stop_set, expert_labels, label_split, evaluation_scores)
+        drawn = draw_check(
+            stop_set,
+            known,
+            wanted=loop.policy.stopping.check_items,
+            askable=items_askable,
+            other=other,
+            seed=draw_seed(loop.policy, key),
+        )
         said = f"drawn now, of {stop_set.height} items of the stop set that were not asked before"
         if not drawn.is_empty():
             selected_by = {
@@ -217,7 +224,7 @@ def check_queue(
 def _stop_set(loop: LoopResource, key: str, pool: pl.DataFrame, scores: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the scored items of the stop set that may be asked, and how many of the pool may be."""
     left = askable(pool, not_to_ask(loop, next_key(key), pool))
-    scored = scores.filter(role="stop_set").select("item_id", "p_student", "p_incumbent", "incumbent_label")
+    scored = scores.filter(role="stop_set").select("item_id", *_SCORES, "incumbent_label")
     return left.select("item_id", "text").join(scored, on="item_id"), left.height
 
 
@@ -228,25 +235,29 @@ def _called(
     votes: pl.DataFrame,
     split: pl.DataFrame,
     scores: pl.DataFrame,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the stop set with what both models call each item, as the report would, and the answers so far.
+) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """Return the stop set with what the models call each item, as the report would, and the answers so far.
 
-    :return: the stop set with the columns student and incumbent; both and positive_share of the random items.
+    :return: the stop set with the columns student, other and incumbent; student, other and positive_share of the random
+        items; which the other model is: the one recommended so far, where that is not the incumbent.
     """
     items = labelled_items(votes, split, scores)
     design = pool_design(asked_so_far(loop.root, key), pool_frame(loop.root, key))
     expected, rules = loop.policy.policy.expected_prevalence, calibration_rules(loop.policy)
     chosen = choose_threshold(items, scores, design, expected, rules=rules)
     known = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS) & (items.decisive > 0))
+    other = "recommended" if "recommended" in chosen.cuts else "incumbent"
     answers = {
         "student": chosen.labels(known) == 1,
-        "incumbent": chosen.labels(known, "incumbent") == 1,
+        "other": chosen.labels(known, other) == 1,
         "positive_share": known.positive_share,
     }
     called = chosen.matched(stop_set).with_columns(
-        student=pl.col("p_student") >= chosen.threshold, incumbent="incumbent_label"
+        student=pl.col("p_student") >= chosen.threshold,
+        other=pl.col(f"p_{other}") >= chosen.cuts[other][0],
+        incumbent="incumbent_label",
     )
-    return called, pl.DataFrame(answers)
+    return called, pl.DataFrame(answers), other
 
 
 def _questions(drawn: pl.DataFrame) -> pl.DataFrame:

@@ -12,8 +12,8 @@ class StoppingSettings(Section):
     """When the loop ends, and how sure it has to be.
 
     ``check_items`` is a second, smaller draw of each iteration, on top of ``selection.budget``: made after training
-    where student and incumbent differ, and answered before the report. It costs ``review.votes_per_item`` votes an
-    item; 0 leaves it out.
+    where student and recommended model differ, and answered before the report. It costs ``review.votes_per_item`` votes
+    an item; 0 leaves it out.
     """
 
     parity_margin: Annotated[float, Field(ge=0)] = 0.05

@@ -127,7 +127,7 @@ CHECK_QUEUE = Table(
     ("item_id",),
     item_id=Column(pl.String, "the item to label, of the stop set"),
     text=Column(pl.String, "as shown to raters"),
-    stratum=Column(pl.String, "what student and incumbent call it"),
+    stratum=Column(pl.String, "what the student and the model it is compared with call it: the one recommended so far"),
     stratum_size=Column(pl.Int64, "items of the pool that the stratum stands for: its share of the stop set, scaled"),
     inclusion_probability=Column(pl.Float64, "chance to be in the stop set and then to be drawn from the stratum"),
     p_positive=Column(pl.Float64, "the incumbent's score when it was drawn"),

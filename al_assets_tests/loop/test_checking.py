@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
+from al_assets.agreement.stopping.conclusion import LLM_0
 from al_assets.automation.observe import observe
 from al_assets.automation.state import Action, Occasion, Step, next_step
 from al_assets.automation.status import loop_status
@@ -197,10 +198,16 @@ def test_check_items_that_are_asked_for_later_begin_with_the_next_report(make_lo
     assert loop.run(Job.LEARN, "0000").success
     assert loop.run(Job.REPORT, "0000").success
     assert check_items(loop).is_empty()
+    # Where the student selects next while LLM-0 is still the model to take, LLM-0 is what the next one has to beat.
+    report = loop.root.read_table("kappa_report", "0000")
+    report = report.with_columns(promoted=pl.lit(value=True), recommended=pl.lit(LLM_0))
+    loop.root.write_table(loop.root.table_path("kappa_report", "0000"), report)
     do(loop, Job.CURATE)
     loop.answer("0001")
     do(loop, Job.LEARN)
-    assert check_items(loop, "0001").height == ITEMS
+    asked = check_items(loop, "0001")
+    assert asked.height == ITEMS
+    assert asked["stratum"].str.contains("student (positive|negative), recommended (positive|negative)").all()
     assert next_of(loop).reason == "checking: 0 of 12 check items complete"
 
 

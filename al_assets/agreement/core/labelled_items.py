@@ -90,7 +90,7 @@ class LabelledItems:
     def counted_alike(self) -> NDArray[np.bool_]:
         """Whether an evaluation item may count like any other; check items may not.
 
-        They are drawn where student and incumbent differ: counted alike they would not show either as it is.
+        They are drawn where two models differ: counted alike they would not show either as it is.
         """
         return np.asarray(self.evaluation & (self.reason != "check"))
 

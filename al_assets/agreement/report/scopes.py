@@ -235,11 +235,12 @@ def held_out_sample(
 ) -> PoolSample:
     """Return usable held-out items as a weighted sample of the pool.
 
-    Where check items were drawn by where student and incumbent differ, rounds count by how much they tell of that.
+    Where check items were drawn by where the student and the model recommended so far differ, rounds count by how much
+    they tell of that.
     """
-    differs = None
-    if "incumbent" in models and bool((items.reason == "check").any()):
-        differs = np.abs(models["model"] - models["incumbent"])
+    differs, other = None, models.get(RECOMMENDED, models.get("incumbent"))
+    if other is not None and bool((items.reason == "check").any()):
+        differs = np.abs(models["model"] - other)
     return design.sample(items.item_id, usable, differs)
 
 

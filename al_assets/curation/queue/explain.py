@@ -18,8 +18,8 @@ EXPLANATION = pl.Schema({name: REVIEW_QUEUE.schema[name] for name in WHY_QUEUED 
 _RANDOM = {
     "audit": "Audit: drawn by chance within strata of score and label, so that labels speak for the pool.",
     "control": "Control: drawn by chance alone, to compare the other picks with.",
-    CHECK: "Check: drawn by chance after training, most often where student and incumbent differ, to tell which is "
-    "better.",
+    CHECK: "Check: drawn by chance after training, most often where the student and the model it is compared with "
+    "differ, to tell which is better.",
     GOLD: "Hidden gold: its answer is known. The raters' answers show how well they apply the policy; none is a label.",
     REPEAT: "Hidden repeat: raters answered it before, and whether they agree with themselves shows now; no second "
     "answer is a label.",

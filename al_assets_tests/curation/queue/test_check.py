@@ -6,7 +6,7 @@ from al_assets.curation.checks import CurationError
 from al_assets.curation.queue.check import draw_check
 from al_assets.tables import CHECK_QUEUE
 
-NOTHING_KNOWN = pl.DataFrame(schema={"student": pl.Boolean, "incumbent": pl.Boolean, "positive_share": pl.Float64})
+NOTHING_KNOWN = pl.DataFrame(schema={"student": pl.Boolean, "other": pl.Boolean, "positive_share": pl.Float64})
 SIZES = {
     "student negative, incumbent negative": 900,
     "student negative, incumbent positive": 30,
@@ -25,10 +25,11 @@ def stop_set(sizes: dict[str, int] = SIZES) -> pl.DataFrame:
             "item_id": [f"i{number:04d}" for number in range(len(names))],
             "text": [f"text {number}" for number in range(len(names))],
             "student": student,
+            "other": incumbent,
             "incumbent": incumbent,
             "p_incumbent": [0.8 if each else 0.1 for each in incumbent],
         },
-        schema_overrides={"student": pl.Boolean, "incumbent": pl.Boolean, "p_incumbent": pl.Float64},
+        schema_overrides={**dict.fromkeys(("student", "other", "incumbent"), pl.Boolean), "p_incumbent": pl.Float64},
     )
 
 
@@ -36,8 +37,8 @@ def counts(drawn: pl.DataFrame) -> dict[str, int]:
     return dict(drawn.group_by("stratum").len().sort("stratum").iter_rows())
 
 
-def known(positive: float, items: int, *, student: bool, incumbent: bool) -> pl.DataFrame:
-    rows = {"student": student, "incumbent": incumbent, "positive_share": positive}
+def known(positive: float, items: int, *, student: bool, other: bool) -> pl.DataFrame:
+    rows = {"student": student, "other": other, "positive_share": positive}
     return pl.DataFrame([rows] * items)
 
 
@@ -65,8 +66,8 @@ def test_where_the_two_differ_there_are_many_times_as_many_items_as_in_the_pool(
 def test_what_earlier_labels_say_moves_the_shares() -> None:
     unknown = counts(draw_check(stop_set(), NOTHING_KNOWN, wanted=60, askable=ASKABLE))
     # Everything the student alone called positive was negative: there is nothing to learn there any more.
-    sure = known(0.0, 100, student=True, incumbent=False)
-    many = known(0.5, 100, student=False, incumbent=False)
+    sure = known(0.0, 100, student=True, other=False)
+    many = known(0.5, 100, student=False, other=False)
     for told, stratum, sign in (
         (sure, "student positive, incumbent negative", -1),
         (many, "student negative, incumbent negative", 1),
@@ -127,8 +128,8 @@ def test_a_number_out_of_range_is_refused(wanted: int, askable: int, message: st
 
 
 def test_items_without_a_label_of_either_model_are_refused() -> None:
-    with pytest.raises(CurationError, match="stop_set: column incumbent is missing"):
-        draw_check(stop_set().drop("incumbent"), NOTHING_KNOWN, wanted=8, askable=ASKABLE)
+    with pytest.raises(CurationError, match="stop_set: column other is missing"):
+        draw_check(stop_set().drop("other"), NOTHING_KNOWN, wanted=8, askable=ASKABLE)
     unscored = stop_set().with_columns(student=pl.lit(None, dtype=pl.Boolean))
     with pytest.raises(CurationError, match="stop_set: 1000 of 1000 items are not called by both models"):
         draw_check(unscored, NOTHING_KNOWN, wanted=8, askable=ASKABLE)

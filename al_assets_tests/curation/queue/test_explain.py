@@ -193,7 +193,7 @@ def test_an_audit_item_names_its_stratum_and_what_it_stands_for() -> None:
 def test_a_check_item_names_what_the_two_models_said_and_what_it_stands_for() -> None:
     columns = {"stratum": "student positive, incumbent negative", "stratum_size": 150}
     said = single("check", inclusion_probability=20 / 150, **columns)
-    assert "where student and incumbent differ" in said[0]
+    assert "where the student and the model it is compared with differ" in said[0]
     assert said[1:] == [
         "Its stratum 'student positive, incumbent negative' stands for 150 items of the pool.",
         "Each of them had a chance of 0.133.",
