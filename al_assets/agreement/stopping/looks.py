@@ -92,15 +92,16 @@ class Looks:
     :param way: alpha_spending shares the error among the planned looks, and adds as much again for all looks beyond
         them; anytime promises the error for looks without end; each lets every look err that often, for comparison.
     :param error: chance of a false signal.
-    :param growing: each look adds about as many items as any other, so that the looks' joint distribution is known
-        (independent increments). False for figures of a frozen panel: nothing is taken to be known of how their looks
-        depend on each other.
+    :param growing: each look adds about as many items as any other; False for figures of a frozen panel.
+    :param independent: what each look adds is independent of what came before, so that the joint distribution of
+        growing looks is known. False takes nothing to be known of how looks depend on each other.
     :param resamples: behind the bounds.
     """
 
     way: Way = "alpha_spending"
     error: float = 0.05
     growing: bool = True
+    independent: bool = True
     resamples: int = 2_000
 
     def look(self, number: int, planned: int) -> Look:
@@ -114,7 +115,8 @@ class Looks:
             promise = f"a false signal by now has a chance of up to {so_far}" + (", so confirm it" * (number > 1))
             return Look(number, planned, self.error, promise)
         if self.way == "alpha_spending" and number <= planned:
-            level = spending_levels(planned, self.error, self.growing, self.resamples)[number - 1]
+            joint = self.growing and self.independent
+            level = spending_levels(planned, self.error, joint, self.resamples)[number - 1]
             promise = f"a false signal at any of the {planned} planned looks has a chance of at most {allowed}"
             return Look(number, planned, level, promise)
         spent = planned if self.way == "alpha_spending" else 0
@@ -135,18 +137,18 @@ def spent_error(planned: int, error: float) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def spending_levels(planned: int, error: float, growing: bool, resamples: int) -> tuple[float, ...]:
+def spending_levels(planned: int, error: float, joint: bool, resamples: int) -> tuple[float, ...]:
     """Return the one-sided level of each planned look.
 
-    Growing: from the joint normal distribution of looks with independent increments. Else the increments of the error
-    spent, which are valid however the looks depend on each other. A look whose level the resamples cannot show gets
-    level 0 and leaves its error to the next.
+    :param joint: take them from the joint normal distribution of looks with independent increments. Else they are the
+        increments of the error spent, which are valid however the looks depend on each other.
+    :param resamples: a look whose level they cannot show gets level 0 and leaves its error to the next.
     """
     least, unspent = LEAST_BEYOND / resamples, spent_error(planned, error)
     density, levels = _NOTHING_YET, []
     for look in range(1, planned + 1):
         free = level = float(unspent[look - 1])
-        if growing:
+        if joint:
             density = _one_more_look(density, planned)
             # Where the tail of what was not stopped before is what may be spent here.
             tails = density[::-1].cumsum()[::-1] * _STEP
@@ -157,7 +159,7 @@ def spending_levels(planned: int, error: float, growing: bool, resamples: int) -
             continue
         levels.append(level)
         unspent = unspent - free
-        if growing:
+        if joint:
             density = np.where(threshold <= _SUMS, 0.0, density)
     return tuple(levels)
 

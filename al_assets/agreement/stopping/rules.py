@@ -178,7 +178,7 @@ class Parity:
 
     def _look(self, evidence: Evidence, number: int) -> Look:
         # Two tests that must both pass leave room for looks that depend on each other less than assumed; one does not.
-        looks = self.looks if evidence.boundary_parity is not None else replace(self.looks, growing=False)
+        looks = self.looks if evidence.boundary_parity is not None else replace(self.looks, independent=False)
         return looks.look(number, self.budget.iterations_granted(evidence))
 
 

@@ -89,6 +89,15 @@ def test_beyond_the_plan_bounds_are_wider_and_come_from_the_standard_error(growi
     assert "any look beyond the 8 planned has a chance of at most 5 %" in beyond.words
 
 
+def test_looks_of_which_nothing_is_known_but_that_they_grow_are_surer_while_they_are_planned() -> None:
+    known, unknown = Looks(), Looks(independent=False)
+    assert [unknown.look(number, 8).level for number in (4, 8)] == [
+        Looks(growing=False).look(number, 8).level for number in (4, 8)
+    ]
+    assert unknown.look(8, 8).level < known.look(8, 8).level
+    assert unknown.look(9, 8).level == known.look(9, 8).level
+
+
 def test_an_interval_keeps_its_own_reason_where_it_is_undefined() -> None:
     unknown = Interval(None, None, None, 0, "only one label occurs")
     few = Interval(0.2, None, None, 8, "no interval: 8 independent groups")
