@@ -37,7 +37,7 @@ class BenchSize:
     resamples: int = 1_000
     pool: int = 400_000
     pool_prevalences: tuple[float, ...] = (0.05, 0.1, 0.15)
-    audit_rounds: tuple[tuple[int, int], ...] = ((30, 1), (100, 1), (100, 3), (400, 1))
+    audit_rounds: tuple[tuple[int, int], ...] = ((30, 1), (100, 1), (400, 1))
     audits: int = 200
     loops: LoopSize = loop_coverage.FULL
 

@@ -49,11 +49,11 @@ FULL = LoopSize(
     pools=tuple(depleting_pools()),
     judged=JUDGED_ROUNDS,
     pool_loops=40,
-    student_loops=40,
+    student_loops=60,
     undecided_samples=200,
     check_prevalences=(0.05, 0.1),
     check_sizes=SIZES,
-    check_loops=100,
+    check_loops=60,
     resamples=400,
 )
 QUICK = replace(
