@@ -251,6 +251,7 @@ def _check(state: Round, models: Mapping[str, Floats], setting: RoundsSetting, s
             "item_id": pool.ids[free],
             "text": "",
             "student": models["model"][free] == 1,
+            "other": models["incumbent"][free] == 1,
             "incumbent": models["incumbent"][free] == 1,
             "p_incumbent": _probability(pool.scores[state.number - 1][free]),
         }
@@ -261,7 +262,7 @@ def _check(state: Round, models: Mapping[str, Floats], setting: RoundsSetting, s
         known = pl.DataFrame(
             {
                 "student": models["model"][lot] == 1,
-                "incumbent": models["incumbent"][lot] == 1,
+                "other": models["incumbent"][lot] == 1,
                 "positive_share": np.nanmean(pool.asked[lot], axis=1),
             }
         )
