@@ -62,8 +62,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what further labels would cost and bring, before they are asked for."""
-    from al_assets.agreement.planning.plan import PlanSettings, plan_lines
+    from al_assets.agreement.planning.plan import PlanSettings
     from al_assets.agreement.planning.plan import plan as plan_of
+    from al_assets.agreement.planning.plan_text import plan_lines
     from al_assets.storage.root import RunRoot
 
     settings = load_policy(policy)

@@ -22,7 +22,7 @@ _ROOM = 0.95
 
 
 @dataclass(frozen=True)
-class Look:
+class Stroke:
     """How one strategy is drawn in every picture."""
 
     colour: str
@@ -31,7 +31,7 @@ class Look:
     width: float
 
 
-def looks_of(strategies: Sequence[str], default: str) -> dict[str, Look]:
+def looks_of(strategies: Sequence[str], default: str) -> dict[str, Stroke]:
     """Return a look for each strategy: the default strong, random grey and dashed, others apart by colour and mark.
 
     After seven others the line sets them apart too.
@@ -42,10 +42,10 @@ def looks_of(strategies: Sequence[str], default: str) -> dict[str, Look]:
     for at, name in enumerate(others, start=1):
         place = (at - 1) % (len(COLOURS) - 1) + 1
         line = lines[(at - 1) // (len(COLOURS) - 1) % len(lines)]
-        looks[name] = Look(COLOURS[place], MARKERS[place], line, 1.1)
-    looks[default] = Look(COLOURS[0], MARKERS[0], "-", 2.2)
+        looks[name] = Stroke(COLOURS[place], MARKERS[place], line, 1.1)
+    looks[default] = Stroke(COLOURS[0], MARKERS[0], "-", 2.2)
     if default != "random":
-        looks["random"] = Look(INK, "x", (0, (4, 2)), 1.8)
+        looks["random"] = Stroke(INK, "x", (0, (4, 2)), 1.8)
     return looks
 
 
@@ -91,7 +91,7 @@ def small_multiples(
     return figure
 
 
-def whisker(panel: Any, x: float, row: SummaryRow, look: Look) -> None:
+def whisker(panel: Any, x: float, row: SummaryRow, look: Stroke) -> None:
     """Draw the interval of a row's mean at x."""
     ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
     panel.errorbar([x], [row["mean"]], yerr=ends, color=look.colour, linewidth=1, capsize=1.5, fmt="none")

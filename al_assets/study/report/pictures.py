@@ -6,7 +6,7 @@ from typing import Any
 from al_assets.pictures import BAND
 from al_assets.study.cells import CROWD
 from al_assets.study.report.arms import BASELINES, RANDOM, Setting, SummaryRow, matching, setting_of
-from al_assets.study.report.canvas import COLOURS, INK, Look, legend, looks_of, sheet, small_multiples, whisker
+from al_assets.study.report.canvas import COLOURS, INK, Stroke, legend, looks_of, sheet, small_multiples, whisker
 from al_assets.study.report.comparison import AREA, LAST
 from al_assets.study.report.saving import EXACT, FEWER, MORE
 from al_assets.study.report.summary import StudySummary
@@ -206,7 +206,7 @@ def _label_quality(summary: StudySummary) -> Any:
     return figure
 
 
-def _quality_lines(panel: Any, rows: Sequence[SummaryRow], look: Look, name: str) -> None:
+def _quality_lines(panel: Any, rows: Sequence[SummaryRow], look: Stroke, name: str) -> None:
     x, y = [row["expert_kappa"] for row in rows], [row["level"] for row in rows]
     panel.plot(
         x, y, color=look.colour, marker=look.marker, markersize=4, linewidth=look.width, label=f"{name}, last round"
@@ -224,7 +224,7 @@ def _quality_lines(panel: Any, rows: Sequence[SummaryRow], look: Look, name: str
 
 def _scopes(summary: StudySummary) -> Any:
     """Draw kappa on boundary items against kappa in the population."""
-    looks = looks_of(summary.strategies, summary.default) | {CROWD: Look(BAND, "h", "-", 1)}
+    looks = looks_of(summary.strategies, summary.default) | {CROWD: Stroke(BAND, "h", "-", 1)}
 
     def draw(panel: Any, setting: Setting) -> None:
         for name in [*summary.strategies, CROWD]:
@@ -241,7 +241,7 @@ def _scopes(summary: StudySummary) -> Any:
     return small_multiples(summary, matching(summary.curves, variant="", metric="kappa_boundary"), draw, height=3.5)
 
 
-def _cross(panel: Any, x: SummaryRow, y: SummaryRow, look: Look, title: str) -> None:
+def _cross(panel: Any, x: SummaryRow, y: SummaryRow, look: Stroke, title: str) -> None:
     bars = {
         f"{side}err": None if row["low"] is None else [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         for side, row in (("x", x), ("y", y))

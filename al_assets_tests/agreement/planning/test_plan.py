@@ -8,7 +8,8 @@ import pytest
 
 from al_assets.agreement.core.figures import Figure, frame_of
 from al_assets.agreement.planning.expected_gain import expected_gain
-from al_assets.agreement.planning.plan import PlanSettings, plan, plan_lines
+from al_assets.agreement.planning.plan import PlanSettings, plan
+from al_assets.agreement.planning.plan_text import plan_lines
 from al_assets.agreement.planning.sample_size import audit_items, kappa_items, parity_items
 from al_assets_tests.support.reports import report_frame
 from al_assets_tests.support.simulated_loop import World
