@@ -51,7 +51,7 @@ def gain_distribution(
     It rests on the items where the students differ, and on a panel of some dozen items those are a handful. If by luck
     all speak against the later student, no plain resample shows a gain: in simulation, on 57 items, an upper bound that
     errs in 10 % of the panels as promised errs in 20 % once the students have settled. Pseudo-items on which the
-    students differ, as in ``parity_distribution``, bring that to 8 to 12 % (``python -m benchmarks stopping``).
+    students differ, as in ``parity_distribution``, bring that to 8 to 12 %.
 
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN missing.
     :param now, earlier: shape (items,), the students' labels, 1 or 0.
