@@ -111,10 +111,7 @@ class AuditPlan:
 
 @dataclass(frozen=True)
 class ParityPlan:
-    """What the parity rule still takes.
-
-    :param further: items by scope, boundary and audit, as in ``CeilingOutcome``; in all where nothing is labelled yet.
-    """
+    """What the parity rule still takes: further items by scope, or items in all where none is labelled yet."""
 
     further: Mapping[str, int | None]
     text: str
@@ -251,32 +248,25 @@ def _called_strata(history: Sequence[tuple[str, pl.DataFrame]]) -> tuple[Stratum
 
 def _parity(used: PlanSettings, history: Sequence[tuple[str, pl.DataFrame]]) -> ParityPlan:
     places = {"boundary": used.evaluation_prevalence, "audit": used.pool_prevalence}
-    known = {scope: _last(history, "ceiling_further_labels", scope) for scope in places}
+    rows = {scope: row for scope in places if (row := _last(history, "ceiling_further_labels", scope)).items}
     # A report says more than any assumption, and one without a row for the boundary has no boundary to judge.
-    if any(row.items for row in known.values()):
-        rows = {scope: row for scope, row in known.items() if row.items}
+    if rows:
         further = {scope: None if row.estimate is None else round(row.estimate) for scope, row in rows.items()}
         return ParityPlan(further, _places({scope: row.reason or "" for scope, row in rows.items()}))
     level = spending_levels(used.max_iterations, PARITY_ERROR, True, _RESAMPLES)[-1]
-    needed, words = {}, {}
-    for scope, prevalence in places.items():
-        try:
-            needed[scope] = parity_items(
-                prevalence=prevalence,
-                expert_kappa=used.expert_kappa,
-                model_kappa=used.model_kappa,
-                margin=used.parity_margin,
-                experts=used.votes_per_item,
-                design_effect=used.design_effect,
-                level=level,
+    assumed = {"expert_kappa": used.expert_kappa, "model_kappa": used.model_kappa, "margin": used.parity_margin}
+    try:
+        needed = {
+            scope: parity_items(
+                prevalence=share, experts=used.votes_per_item, design_effect=used.design_effect, level=level, **assumed
             )
-        except ValueError as error:
-            return ParityPlan({}, f"not known: {error}")
-        words[scope] = (
-            "the assumed difference sits on the margin: no number of labels would decide"
-            if needed[scope] is None
-            else f"about {needed[scope]} items decide it at the last look if model and experts agree as assumed"
-        )
+            for scope, share in places.items()
+        }
+    except ValueError as error:
+        return ParityPlan({}, f"not known: {error}")
+    on_the_margin = "the assumed difference sits on the margin: no number of labels would decide"
+    enough = "items decide it at the last look if model and experts agree as assumed"
+    words = {scope: f"about {items} {enough}" if items else on_the_margin for scope, items in needed.items()}
     return ParityPlan(needed, _places(words))
 
 

@@ -39,7 +39,7 @@ def not_measured(confidence: float) -> Interval:
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimLook:
     """One look: how sure it has to be.
 
     :param number: from 1; ``planned`` is how many there are to be.
@@ -104,7 +104,7 @@ class Looks:
     independent: bool = True
     resamples: int = 2_000
 
-    def look(self, number: int, planned: int) -> Look:
+    def look(self, number: int, planned: int) -> InterimLook:
         """Return how sure a look has to be.
 
         :param number: from 1, ``planned`` of them foreseen, at least 1.
@@ -113,16 +113,16 @@ class Looks:
         if self.way == "each":
             so_far = percent(min(1.0, number * self.error))
             promise = f"a false signal by now has a chance of up to {so_far}" + (", so confirm it" * (number > 1))
-            return Look(number, planned, self.error, promise)
+            return InterimLook(number, planned, self.error, promise)
         if self.way == "alpha_spending" and number <= planned:
             joint = self.growing and self.independent
             level = spending_levels(planned, self.error, joint, self.resamples)[number - 1]
             promise = f"a false signal at any of the {planned} planned looks has a chance of at most {allowed}"
-            return Look(number, planned, level, promise)
+            return InterimLook(number, planned, level, promise)
         spent = planned if self.way == "alpha_spending" else 0
         level = anytime_level(number, planned, self.error) if self.growing else self.error / _pairs(number - spent)
         which = f"any look beyond the {planned} planned" if spent else "any look, however many there are,"
-        return Look(
+        return InterimLook(
             number, planned, level, f"a false signal at {which} has a chance of at most {allowed}", resampled=False
         )
 

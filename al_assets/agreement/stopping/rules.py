@@ -8,7 +8,7 @@ from typing import Protocol
 
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.stopping.ceiling import PLACES, CeilingOutcome, items_until, judge_ceiling
-from al_assets.agreement.stopping.looks import NOT_MEASURED, Bounds, Look, Looks, Way, not_measured
+from al_assets.agreement.stopping.looks import NOT_MEASURED, Bounds, InterimLook, Looks, Way, not_measured
 from al_assets.formatting import decimal, percent
 
 CONTINUE = "continue"
@@ -176,7 +176,7 @@ class Parity:
             if bounds is not None
         }
 
-    def _look(self, evidence: Evidence, number: int) -> Look:
+    def _look(self, evidence: Evidence, number: int) -> InterimLook:
         # Two tests that must both pass leave room for looks that depend on each other less than assumed; one does not.
         looks = self.looks if evidence.boundary_parity is not None else replace(self.looks, independent=False)
         return looks.look(number, self.budget.iterations_granted(evidence))
