@@ -86,13 +86,16 @@ def test_pairs_stay_together_and_others_stand_alone() -> None:
     assert sorted(boundary["item_id"]) == sorted([*members["positive_item"], *members["negative_item"]])
 
 
-def test_every_item_has_a_chance_and_only_audit_items_a_stratum() -> None:
+def test_every_item_has_a_chance_and_only_random_items_a_stratum() -> None:
     certain = queue_of(promising=0.3)
     assert certain["inclusion_probability"].is_between(0, 1, closed="right").all()
     assert certain.filter(~pl.col("reason").is_in(["audit", "control"]))[
         "inclusion_probability"
     ].unique().to_list() == [1]
-    assert certain.filter(pl.col("stratum").is_not_null())["reason"].unique().to_list() == ["audit"]
+    random = certain.filter(pl.col("stratum").is_not_null())
+    assert random["reason"].unique().sort().to_list() == ["audit", "control"]
+    # Audit and control items of a stratum are one sample: they have one size and one chance.
+    assert random.select("stratum", "stratum_size", "inclusion_probability").n_unique() == random["stratum"].n_unique()
     drawn = queue_of(promising=0.3, exploration=0.5)
     by_lot = drawn.filter(~pl.col("reason").is_in(["audit", "control"]) & (pl.col("inclusion_probability") < 1))
     assert set(by_lot["reason"]) == {"boundary", "promising"}
@@ -140,9 +143,7 @@ def test_chances_are_what_they_say() -> None:
     pool = topic_pool(40, prevalence=0.3)
     scores = pool.pseudo_labels
     draws = 500
-    audit, control = dict.fromkeys(pool.item_ids, 0), dict.fromkeys(pool.item_ids, 0)
-    said_audit: dict[str, float] = {}
-    said_control: dict[str, float] = {}
+    seen, said = dict.fromkeys(pool.item_ids, 0), dict[str, float]()
     for seed in range(draws):
         queue = build_queue(
             pool=pool.items,
@@ -153,18 +154,14 @@ def test_chances_are_what_they_say() -> None:
             audit_strata=3,
             seed=seed,
         )
-        for item, reason, chance in queue.select("item_id", "reason", "inclusion_probability").iter_rows():
-            seen, said = (audit, said_audit) if reason == "audit" else (control, said_control)
+        for item, chance in queue.select("item_id", "inclusion_probability").iter_rows():
             seen[item] += 1
             assert said.setdefault(item, chance) == chance
-    for seen, said in ((audit, said_audit), (control, said_control)):
-        for item, chance in said.items():
-            assert abs(seen[item] / draws - chance) <= 5 * (chance * (1 - chance) / draws) ** 0.5
-    assert len(said_audit) == 40
-    # An item that every audit takes is never left for the control.
-    assert set(said_control) == {item for item, chance in said_audit.items() if chance < 1}
-    assert sum(said_audit.values()) == pytest.approx(12)
-    assert sum(said_control.values()) == pytest.approx(8)
+    # The chance of being drawn for the audit or, if not, for the control.
+    for item, chance in said.items():
+        assert abs(seen[item] / draws - chance) <= 5 * (chance * (1 - chance) / draws) ** 0.5
+    assert len(said) == 40
+    assert sum(said.values()) == pytest.approx(20)
 
 
 def test_promising_items_are_the_top_scored_that_are_free() -> None:
