@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_assets.agreement.core.bootstrap import Distribution, Statistic
+from al_assets.agreement.core.bootstrap import Distribution, Statistic, degrees_of_freedom
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.population.pool_sample import PoolSample
 
@@ -86,7 +86,7 @@ def counted_groups(labels: Floats, groups: NDArray[Any]) -> CountedGroups:
 def uniform_rounds(
     labels: Floats, rounds: NDArray[np.int64], figure: Figure, *, resamples: int, seed: int
 ) -> Distribution:
-    """Return what ``population_distributions`` gives of a figure, for items drawn uniformly from a large pool.
+    """Return what ``population_distributions`` gives of a difference, for items drawn uniformly from a large pool.
 
     :param labels: shape (items, raters and models), 1 or 0.
     :param rounds: shape (items,), the round that drew an item, numbered from 0, each of at least 2 items.
@@ -105,7 +105,8 @@ def uniform_rounds(
     others = (of_round - np.eye(len(patterns))[kinds[:, 1]]) * (sizes / (sizes - 1))[kinds[:, 0], None]
     whole = counts.sum(axis=0)
     estimate, without = float(statistic(whole[None, :])[0]), statistic(whole - of_round + others)[kind]
-    return Distribution(estimate, statistic(drawn), len(rounds), uniform_sample(rounds).jackknife(estimate, without))
+    degrees = degrees_of_freedom(uniform_sample(rounds).jackknife(estimate, without))
+    return Distribution(estimate, statistic(drawn), len(rounds), degrees=degrees)
 
 
 def uniform_sample(rounds: NDArray[np.int64]) -> PoolSample:

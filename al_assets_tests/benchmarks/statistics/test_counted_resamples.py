@@ -31,6 +31,7 @@ def _difference(labels: Floats) -> Statistic:
 def _alike(fast: Distribution, slow: Distribution) -> None:
     assert fast.estimate == pytest.approx(slow.estimate)
     assert fast.groups == slow.groups
+    assert fast.degrees == pytest.approx(slow.degrees)
     assert np.sort(fast.jackknife) == pytest.approx(np.sort(slow.jackknife))
     levels = [0.01, 0.05, 0.5, 0.95, 0.99]
     assert np.quantile(fast.replicates, levels) == pytest.approx(np.quantile(slow.replicates, levels), abs=0.015)
