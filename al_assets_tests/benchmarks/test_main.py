@@ -19,10 +19,12 @@ def benchmark(*arguments: str) -> str:
 @pytest.mark.slow
 def test_the_panel_of_agreement_is_faster_than_a_loop() -> None:
     arguments = ("agreement", "--items", "200", "--raters", "3", "--resamples", "200")
-    found: dict[str, Any] = json.loads(benchmark(*arguments, "--json"))
-    assert found["ratio"] == pytest.approx(found["loop_seconds"] / found["seconds"])
-    assert found["ratio"] > 1
-    assert found["largest_difference"] < 1e-12
+    cases: list[dict[str, Any]] = json.loads(benchmark(*arguments, "--json"))
+    assert cases
+    for found in cases:
+        assert found["ratio"] == pytest.approx(found["loop_seconds"] / found["seconds"])
+        assert found["ratio"] > 1
+        assert found["largest_difference"] < 1e-12
     assert "ratio" in benchmark(*arguments)
 
 

@@ -37,12 +37,13 @@ def test_everything_asked_is_told_once_by_the_iteration_that_asked_first(root: R
     ]  # fmt: skip
 
 
-def test_check_items_are_the_last_that_an_iteration_asked(root: RunRoot) -> None:
-    check = {"stratum": "they differ", "stratum_size": 4, "inclusion_probability": 0.2}
+@pytest.mark.parametrize("read_again", [False, True])
+def test_check_items_are_a_revision_of_their_own(root: RunRoot, read_again: bool) -> None:
+    check = {"item_id": "b", "stratum": "they differ", "stratum_size": 4, "inclusion_probability": 0.2, "revision": 2}
     # A queue that is read again after the check holds its items too.
-    write(root, "review_queue", "0000", {"item_id": "a", "reason": "boundary", "revision": 1},
-          {"item_id": "b", "reason": "check", "revision": 2})  # fmt: skip
-    write(root, "check_queue", "0000", {"item_id": "b", **check})
+    again = [{**check, "reason": "check"}] if read_again else []
+    write(root, "review_queue", "0000", {"item_id": "a", "reason": "boundary", "revision": 1}, *again)
+    write(root, "check_queue", "0000", check)
     found = asked_so_far(root, "0000")
     assert found.select("item_id", "reason", "revision", "stratum").rows() == [
         ("a", "boundary", 1, None), ("b", "check", 2, "they differ"),
