@@ -11,7 +11,6 @@ from upath import UPath
 from al_assets.agreement.core.figures import figure_of
 from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
-from al_assets.formatting import capital
 from al_assets.pictures import with_own_ids
 from al_assets.report import page_tables
 from al_assets.report.descriptions import FIGURES
@@ -79,7 +78,7 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "rules": page_tables.rules(report),
         "raters": page_tables.raters(everything, tables.votes),
         "promoted": conclusion.promoted,
-        "promotion": capital(conclusion.promotion_reason.removesuffix(".")),
+        "promotion": conclusion.promotion_reason.removesuffix("."),
         "disputed": disputed,
         "disputed_items": disputed_items,
         "undecided": undecided,

@@ -126,20 +126,26 @@ def verdict_reason(report: pl.DataFrame) -> str:
 
 
 def standing_sentence(report: pl.DataFrame) -> str:
-    """Return how the student stands to the experts, on the evaluation items of a report."""
-    student = figure_of(report, "model_expert_kappa", "evaluation")
-    experts = figure_of(report, "expert_expert_kappa", "evaluation")
+    """Return how the student stands to the experts in the pool; on the held-out items where the pool is not known."""
+    in_pool = figure_of(report, "model_expert_kappa", "audit")
+    scope = "evaluation" if in_pool is None or in_pool.estimate is None else "audit"
+    student = figure_of(report, "model_expert_kappa", scope)
+    experts = figure_of(report, "expert_expert_kappa", scope)
     if student is None or student.estimate is None:
         why = student.detail if student else "the report has no such figure"
         return f"How far the student agrees with the experts is not known: {why}."
-    stand = f"On {student.items} evaluation items the student agrees with an expert at kappa {figure_text(student)}"
+    where = {
+        "audit": f"In the pool, estimated from {student.items} random items,",
+        "evaluation": f"On {student.items} held-out items, which are no sample of the pool,",
+    }
+    stand = f"{where[scope]} the student agrees with an expert at kappa {figure_text(student)}"
     if experts is None or experts.estimate is None:
         return f"{stand}; the experts' agreement with each other is not known on them."
-    return f"{stand}, two experts with each other at {figure_text(experts)}. {_distance(report)}"
+    return f"{stand}, two experts with each other at {figure_text(experts)}. {_distance(report, scope)}"
 
 
-def _distance(report: pl.DataFrame) -> str:
-    gap = figure_of(report, "parity_difference", "evaluation")
+def _distance(report: pl.DataFrame, scope: str) -> str:
+    gap = figure_of(report, "parity_difference", scope)
     if gap is None or gap.estimate is None:
         return ""
     if gap.low is None or gap.high is None:
@@ -155,14 +161,14 @@ def _distance(report: pl.DataFrame) -> str:
 
 
 def population_sentence(report: pl.DataFrame, boundary_share: float | None) -> str:
-    """Return why the audit's and the boundary's figures differ, with how they do here.
+    """Return why the figures of boundary and population differ, with how they do here.
 
     :param boundary_share: share of positive votes among the boundary's items.
     """
     return (
-        "Boundary items were chosen because they are hard: they lie where the two labels meet. Audit items were drawn "
-        "at random with known probabilities and speak for the whole pool. So the two answer different questions: the "
-        "boundary says how well hard cases are decided, the audit what the pool gets. "
+        "Boundary items were chosen because they are hard: they lie where the two labels meet. Random items were drawn "
+        "with known chances and speak for the whole pool. So the two answer different questions: the boundary says how "
+        "well hard cases are decided, the population what the pool gets. "
         f"{why_scopes_differ(*_scopes(report, boundary_share))}{_overlap(report)}"
     )
 

@@ -56,7 +56,7 @@ def test_the_verdict_is_a_sentence(tables: IterationTables, verdict: str, reason
 def test_the_standing_follows_the_interval_of_the_difference(
     tables: IterationTables, low: float | None, high: float | None, says: str
 ) -> None:
-    is_gap = (pl.col("figure") == "parity_difference") & (pl.col("scope") == "evaluation")
+    is_gap = (pl.col("figure") == "parity_difference") & (pl.col("scope") == "audit")
     bounds = {
         "low": pl.when(is_gap).then(pl.lit(low, dtype=pl.Float64)).otherwise("low"),
         "high": pl.when(is_gap).then(pl.lit(high, dtype=pl.Float64)).otherwise("high"),
@@ -65,9 +65,12 @@ def test_the_standing_follows_the_interval_of_the_difference(
 
 
 def test_the_standing_is_not_known_without_the_models_kappa(tables: IterationTables) -> None:
-    report = _edited(tables.report, "model_expert_kappa", "evaluation", estimate=None)
-    assert "is not known" in standing_sentence(report)
-    report = _edited(tables.report, "expert_expert_kappa", "evaluation", estimate=None)
+    assert standing_sentence(tables.report).startswith("In the pool, estimated from 98 random items, the student")
+    report = _edited(tables.report, "model_expert_kappa", "audit", estimate=None)
+    assert standing_sentence(report).startswith("On 180 held-out items, which are no sample of the pool, the student")
+    nothing = _edited(report, "model_expert_kappa", "evaluation", estimate=None)
+    assert "is not known" in standing_sentence(nothing)
+    report = _edited(tables.report, "expert_expert_kappa", "audit", estimate=None)
     assert standing_sentence(report).endswith("is not known on them.")
 
 

@@ -1,4 +1,4 @@
-"""What an iteration's report concludes: the loop's verdict, and whether the student becomes the incumbent."""
+"""What an iteration's report concludes: the loop's verdict, who selects next, and which model to take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def promotion(gain: Interval) -> tuple[bool, str]:
     compared = f"student minus incumbent kappa {decimal(gain.estimate, sign=True)} on {gain.items} evaluation items"
     if gain.high is None or gain.low is None:
         return gain.estimate >= 0, f"{compared}; {gain.reason}"
-    sureness = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not significantly different"
+    sureness = "surely more" if gain.low > 0 else "surely less" if gain.high < 0 else "not told apart"
     ends = interval(gain.low, gain.high, sign=True)
     return gain.estimate >= 0, f"{compared}, 95 % interval {ends}: {sureness}"
 

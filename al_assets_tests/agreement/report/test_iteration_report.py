@@ -194,7 +194,7 @@ def test_a_much_worse_student_is_not_promoted(world: Factory) -> None:
     worse = _with_student(frames, 1 - pl.col("p_student"))
     assert conclusion_of(_report(frames)).promoted
     assert not conclusion_of(_report(worse)).promoted
-    assert "worse" in str(_row(_report(worse), "promotion")["detail"])
+    assert "surely less" in str(_row(_report(worse), "promotion")["detail"])
 
 
 def test_a_student_equal_to_the_incumbent_is_promoted(world: Factory) -> None:

@@ -34,11 +34,11 @@ def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
 @pytest.mark.parametrize(
     ("gain", "promoted", "says"),
     [
-        (_between(0.02, 0.10, 0.20), True, "better"),
-        (_between(-0.10, 0.05, 0.20), True, "not significantly different"),
-        (_between(-0.20, 0.0, 0.20), True, "not significantly different"),
-        (_between(-0.20, -0.05, 0.10), False, "not significantly different"),
-        (_between(-0.20, -0.10, -0.01), False, "worse"),
+        (_between(0.02, 0.10, 0.20), True, "surely more"),
+        (_between(-0.10, 0.05, 0.20), True, "not told apart"),
+        (_between(-0.20, 0.0, 0.20), True, "not told apart"),
+        (_between(-0.20, -0.05, 0.10), False, "not told apart"),
+        (_between(-0.20, -0.10, -0.01), False, "surely less"),
         (Interval(0.1, None, None, 12, "few groups"), True, "few groups"),
         (Interval(-0.1, None, None, 12, "few groups"), False, "few groups"),
         (UNKNOWN, False, "cannot be compared"),
@@ -55,7 +55,7 @@ def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
     gain, in_pool = _between(0.02, 0.1, 0.2), _between(-0.1, 0.05, 0.2)
     assert conclude(decisions, gain, in_pool, iteration="0003", recommended="0001") == Conclusion(
         "parity", "close enough: by .01", True,
-        "student minus incumbent kappa +0.10 on 200 evaluation items, 95 % interval +0.02 to +0.20: better",
+        "student minus incumbent kappa +0.10 on 200 evaluation items, 95 % interval +0.02 to +0.20: surely more",
         "undecided",
         "student minus the student of 0001, kappa in the pool +0.05, 95 % interval -0.10 to +0.20, 200 random items: "
         "not told apart; about 1600 more random items would tell",
