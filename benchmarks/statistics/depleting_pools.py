@@ -40,6 +40,8 @@ def depleting_pools() -> list[RoundsSetting]:
     others = [
         replace(MIDDLE, matched=False),
         replace(MIDDLE, growth=0.5),
+        replace(MIDDLE, lost=0.2),
+        replace(MIDDLE, uneven=0.6),
         replace(MIDDLE, raters=10),
         replace(LARGE, prevalence=0.01),
     ]

@@ -44,6 +44,8 @@ class RoundsSetting:
     :param audit: items of each round's audit; the queue is larger, by the default shares.
     :param rounds: rounds asked.
     :param growth: part of the pool that joins after the first round, evenly over the rounds.
+    :param lost: part of the pool that leaves it round by round, of what is positive twice as much.
+    :param uneven: standard deviation of the logarithm of what an item counts for; 0: all count alike.
     :param matched: thresholds are matched to the prevalence estimated so far; else to the true one.
     :param raters: experts; two of them, drawn by lot, answer each item.
     :param signals: how far scores of positives lie above those of negatives, in standard deviations, labeler by
@@ -58,6 +60,8 @@ class RoundsSetting:
     audit: int = 60
     rounds: int = 10
     growth: float = 0.0
+    lost: float = 0.0
+    uneven: float = 0.0
     matched: bool = True
     raters: int = 2
     signals: tuple[float, ...] = (2.2, 2.5, 2.7, 2.8, 2.9, 3.0)
@@ -69,6 +73,8 @@ class RoundsSetting:
         """Return what tells it from the others, in words."""
         words = [f"pool {self.items}", f"prevalence {self.prevalence:g}", f"audit {self.audit}"]
         words += [f"{self.growth:.0%} join later"] if self.growth else []
+        words += [f"{self.lost:.0%} leave"] if self.lost else []
+        words += ["items of uneven weight"] if self.uneven else []
         words += [] if self.matched else ["thresholds at the true prevalence"]
         words += [f"{self.raters} raters"] if self.raters > 2 else []
         return ", ".join(words)
@@ -85,7 +91,8 @@ class RoundsPool:
     :param ids: shape (items,), as are all without another shape.
     :param votes: of every expert, shape (items, raters).
     :param asked: of the two who are asked, NaN for the others; same shape.
-    :param joined: the round whose snapshot first held the item, from 0.
+    :param joined: the round whose snapshot first held the item, from 0; ``left`` that whose snapshot no longer does.
+    :param weight: what an item counts for.
     :param held_out: the split by hash keeps it for evaluation, if a rule chose it.
     :param chance: that an expert calls it positive.
     :param kind: 0 to 1 by lot; no labeler sees what is positive of the kinds below the setting's ``unseen``.
@@ -96,6 +103,8 @@ class RoundsPool:
     votes: Floats
     asked: Floats
     joined: NDArray[np.int64]
+    left: NDArray[np.int64]
+    weight: Floats
     held_out: NDArray[np.bool_]
     chance: Floats
     kind: Floats
@@ -128,7 +137,13 @@ def make_pool(setting: RoundsSetting, rng: np.random.Generator) -> RoundsPool:
     kind = rng.random(items)
     seen = chance * (kind >= setting.unseen)
     scores = tuple(each + setting.signal(labeler) * seen for labeler, each in enumerate(noise))
-    return RoundsPool(ids, votes, asked, joined, held_out, chance, kind, noise, scores)
+    left, weight = np.full(items, setting.rounds), np.ones(items)
+    if setting.lost:
+        leaving = rng.random(items) < setting.lost * np.where(chance >= _AMBIGUOUS, 2.0, 1.0)
+        left = np.where(leaving, rng.integers(1, setting.rounds, items), left)
+    if setting.uneven:
+        weight = np.exp(setting.uneven * (rng.standard_normal(items) + chance))
+    return RoundsPool(ids, votes, asked, joined, left, weight, held_out, chance, kind, noise, scores)
 
 
 @dataclass(frozen=True)
@@ -164,24 +179,29 @@ class Round:
 
     def truth(self) -> dict[str, float]:
         """Return what the experts would say of every item of the pool."""
-        return true_figures(self.pool.votes[self.now], {name: each[self.now] for name, each in self.models.items()})
+        models = {name: each[self.now] for name, each in self.models.items()}
+        return true_figures(self.pool.votes[self.now], models, self.pool.weight[self.now])
 
 
 PrevalenceOf = Callable[[Round], float]
 
 
-def true_figures(votes: Floats, models: Mapping[str, Floats]) -> dict[str, float]:
+def true_figures(votes: Floats, models: Mapping[str, Floats], weight: Floats | None = None) -> dict[str, float]:
     """Return the figures of items that every expert answered.
 
     :param votes: shape (items, raters).
+    :param weight: shape (items,), what each counts for; None: all alike.
     """
-    agreement = Panel(votes, models).figures(np.ones((1, len(votes))))
+    weight = np.ones(len(votes)) if weight is None else weight
+    agreement = Panel(votes, models).figures(weight[None, :])
     share = votes.mean(axis=1)
-    figures = {"prevalence": float(share.mean()), "expert_expert_kappa": float(agreement["expert_expert_kappa"][0])}
+    prevalence = float(weight @ share / weight.sum())
+    figures = {"prevalence": prevalence, "expert_expert_kappa": float(agreement["expert_expert_kappa"][0])}
     for name, labels in models.items():
         figures[f"{name}_expert_kappa"] = float(agreement[f"{name}_expert_kappa"][0])
-        figures[f"{name}_precision"] = float(labels @ share / labels.sum())
-        figures[f"{name}_recall"] = float(labels @ share / share.sum())
+        called = weight * labels
+        figures[f"{name}_precision"] = float(called @ share / called.sum())
+        figures[f"{name}_recall"] = float(called @ share / (weight @ share))
     if {"model", "incumbent"} <= set(models):
         figures["student_gain"] = figures["model_expert_kappa"] - figures["incumbent_expert_kappa"]
     return figures
@@ -197,7 +217,7 @@ def simulated_rounds(setting: RoundsSetting, rng: np.random.Generator, prevalenc
     guess = (_GUESS if setting.matched else 1.0) * setting.prevalence
     threshold = _quantile(pool.scores[0][pool.joined == 0], guess)
     for number in range(1, setting.rounds + 1):
-        now = np.flatnonzero(pool.joined < number)
+        now = np.flatnonzero((pool.joined < number) & (pool.left >= number))
         models = {"incumbent": (pool.scores[number - 1] >= threshold).astype(np.float64)}
         queues.append(_queue(pool, now, models["incumbent"], setting, number, queues, int(rng.integers(2**32))))
         state = _round(number, pool, queues, now, models)
@@ -237,7 +257,8 @@ def _round(
     number: int, pool: RoundsPool, queues: list[pl.DataFrame], now: NDArray[np.int64], models: Mapping[str, Floats]
 ) -> Round:
     asked = pl.concat(queues)
-    frame = pl.DataFrame({"item_id": pool.ids[now], "joined": [_key(each + 1) for each in pool.joined[now]]})
+    joined = [_key(each + 1) for each in pool.joined[now]]
+    frame = pl.DataFrame({"item_id": pool.ids[now], "joined": joined, "weight": pool.weight[now]})
     order = np.argsort(pool.ids)
     rows = order[np.searchsorted(pool.ids[order], asked["item_id"].to_numpy().astype(np.str_))]
     return Round(number, pool, asked, frame, rows, now, dict(models))

@@ -42,11 +42,24 @@ def test_held_out_items_stand_for_all_that_was_asked() -> None:
     assert held.scale * len(held) == pytest.approx(800)
 
 
+@pytest.mark.parametrize("setting", [replace(SMALL, lost=0.2), replace(SMALL, uneven=0.6)])
+def test_pools_that_lose_items_or_count_them_unevenly_are_spoken_for(setting: RoundsSetting) -> None:
+    state = list(simulated_rounds(setting, np.random.default_rng(0), prevalence_of))[-1]
+    assert (len(state.now) < setting.items) == bool(setting.lost)
+    assert (np.ptp(state.pool.weight) > 0) == bool(setting.uneven)
+    last = pool_coverage(setting, loops=12, resamples=100, seed=1, judged=(4,))[-1]
+    for figure in last.figures:
+        if figure.figure in ("prevalence", "model_expert_kappa"):
+            assert abs(figure.bias) < 0.01 + 3 * figure.bias_error
+
+
 def test_sizes_prevalences_and_what_else_may_go_wrong_are_simulated() -> None:
     settings = depleting_pools()
     assert {setting.items for setting in settings} == {1_000, 3_000, 10_000}
     assert {setting.prevalence for setting in settings} >= {0.01, 0.05, 0.15}
     assert {setting.audit for setting in settings} == {30, 60, 100}
     assert any(setting.growth for setting in settings)
+    assert any(setting.lost for setting in settings)
+    assert any(setting.uneven for setting in settings)
     assert any(setting.raters > 2 for setting in settings)
     assert not all(setting.matched for setting in settings)
