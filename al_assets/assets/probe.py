@@ -4,7 +4,6 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import labelled_items
-from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.student_threshold import choose_threshold
 from al_assets.assets.learning import fine_tuning_items
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
@@ -13,7 +12,7 @@ from al_assets.assets.resource import LoopResource
 from al_assets.models import representation_probe as probing
 from al_assets.models.representation_probe import Probe
 from al_assets.partitions import Job
-from al_assets.storage.pool_frame import asked_so_far, pool_frame
+from al_assets.storage.pool_frame import design_so_far
 from al_assets.storage.root import RunRoot
 from al_assets.tables import REPRESENTATION_PROBE
 
@@ -85,7 +84,7 @@ def _probe(
     lesson, stopping = fine_tuning_items(split).select("item_id", "positive_share"), loop.policy.stopping
     needed = pl.concat([lesson["item_id"], scores["item_id"]]).unique()
     items = labelled_items(votes, split, scores)
-    design = pool_design(asked_so_far(loop.root, key), pool_frame(loop.root, key))
+    design = design_so_far(loop.root, key)
     return probing.representation_probe(
         embeddings.filter(pl.col("item_id").is_in(needed.implode())).collect(),
         lesson,

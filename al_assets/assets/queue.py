@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS, labelled_items
-from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.student_threshold import choose_threshold
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
@@ -30,7 +29,7 @@ from al_assets.curation.strategies.registry import needs_reference, needs_vector
 from al_assets.partitions import Job, next_key
 from al_assets.report.iteration_tables import calibration_rules
 from al_assets.review.hidden_items import load_gold
-from al_assets.storage.pool_frame import asked_so_far, pool_frame
+from al_assets.storage.pool_frame import design_so_far
 from al_assets.tables import CHECK_QUEUE, REVIEW_QUEUE
 
 _SCORES = ("p_student", "p_incumbent", "p_recommended")
@@ -242,7 +241,7 @@ def _called(
         items; which the other model is: the one recommended so far, where that is not the incumbent.
     """
     items = labelled_items(votes, split, scores)
-    design = pool_design(asked_so_far(loop.root, key), pool_frame(loop.root, key))
+    design = design_so_far(loop.root, key)
     expected, rules = loop.policy.policy.expected_prevalence, calibration_rules(loop.policy)
     chosen = choose_threshold(items, scores, design, expected, rules=rules)
     known = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS) & (items.decisive > 0))

@@ -9,7 +9,7 @@ import polars as pl
 from al_assets.agreement.core.figures import Figure, estimate_of, figures_in
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import LabelledItems, labelled_items
-from al_assets.agreement.population.pool_design import PoolDesign, pool_design
+from al_assets.agreement.population.pool_design import PoolDesign
 from al_assets.agreement.population.student_threshold import (
     CalibrationRules,
     StudentThreshold,
@@ -22,7 +22,7 @@ from al_assets.config import Policy
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import CHECK, MAJORITY
 from al_assets.partitions import iteration_number
-from al_assets.storage.pool_frame import asked_so_far, pool_frame
+from al_assets.storage.pool_frame import design_so_far
 from al_assets.storage.root import RunRoot
 
 WATERMARK = "last answer, withdrawal or adjudication in the ledger that this report rests on"
@@ -38,7 +38,7 @@ class IterationTables:
     :param earlier_labels: the earlier students' labels by key: item_id, role, label.
     :param texts: item_id and text of the items that were queued or are in the stop set.
     :param yields: iteration, stage (pool, queue, labels) and positive_share of this and the earlier iterations.
-    :param asked: every item asked so far; ``frame`` every item of the pool: see ``pool_design``.
+    :param design: how the labelled items came to be asked.
     :param probe: what the representation probe says in a sentence; "" where there is none.
     """
 
@@ -53,8 +53,7 @@ class IterationTables:
     yields: pl.DataFrame
     incumbent: pl.DataFrame
     checkpoint: pl.DataFrame
-    asked: pl.DataFrame
-    frame: pl.DataFrame
+    design: PoolDesign
     probe: str = ""
 
     @property
@@ -76,11 +75,6 @@ class IterationTables:
     def items(self) -> LabelledItems:
         """Return the labelled items as the report's figures saw them."""
         return labelled_items(self.votes, self.split, self.scores)
-
-    @cached_property
-    def design(self) -> PoolDesign:
-        """How the labelled items came to be asked."""
-        return pool_design(self.asked, self.frame)
 
     @cached_property
     def choice(self) -> StudentThreshold:
@@ -164,8 +158,7 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
         yields=pl.concat([_yield(root, past_key) for past_key in past]),
         incumbent=root.read_table("incumbent_model", key),
         checkpoint=root.read_table("sft_checkpoint", key),
-        asked=asked_so_far(root, key),
-        frame=pool_frame(root, key),
+        design=design_so_far(root, key),
         probe=_probe(root, key),
     )
 

@@ -2,10 +2,15 @@
 
 import polars as pl
 
-from al_assets.agreement.population.pool_design import ASKED_COLUMNS
+from al_assets.agreement.population.pool_design import ASKED_COLUMNS, PoolDesign, pool_design
 from al_assets.curation.queue.hidden import HIDDEN
 from al_assets.curation.split import CHECK
 from al_assets.storage.root import RunRoot
+
+
+def design_so_far(root: RunRoot, key: str) -> PoolDesign:
+    """Return how the items of the iterations up to this one came to be asked, for its pool."""
+    return pool_design(asked_so_far(root, key), pool_frame(root, key))
 
 
 def asked_so_far(root: RunRoot, key: str) -> pl.DataFrame:

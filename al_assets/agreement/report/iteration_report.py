@@ -173,10 +173,9 @@ def agreement_report(
     )
     decisions = how.rules.decide(evidence)
     student_gain = scopes["evaluation"].interval("student_gain")
-    if not has_incumbent(scores):
-        student_gain = replace(student_gain, reason="no incumbent was scored")
     over_recommended = scopes["audit"].interval("gain_over_recommended")
     if not has_incumbent(scores):
+        student_gain = replace(student_gain, reason="no incumbent was scored")
         over_recommended = replace(over_recommended, reason="no other model was scored")
     conclusion = conclude(decisions, student_gain, over_recommended, iteration=iteration, recommended=recommended)
     figures = (
