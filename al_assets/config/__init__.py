@@ -25,4 +25,12 @@ from al_assets.config.reading import POLICY_VARIABLE, load_policy, load_sections
 from al_assets.config.review import DeskSettings, ReviewSettings, is_loopback
 from al_assets.config.section import OPERATIONAL, PolicyError, Positive, Section, Share, Text, fingerprint_of
 from al_assets.config.selection import SelectionSettings, Shares, SplitSettings, StrategyName
-from al_assets.config.students import CalibrationSettings, LinearStudent, SFTStudent, StudentSettings
+from al_assets.config.students import (
+    CalibrationSettings,
+    EncoderStudent,
+    HeadStart,
+    LinearHeadStart,
+    LinearStudent,
+    SFTStudent,
+    StudentSettings,
+)

@@ -8,6 +8,30 @@ from al_assets.config.pool import EmbeddingSettings
 from al_assets.config.section import OPERATIONAL, Positive, Section, Share, Text
 
 
+class HeadStart(Section):
+    """What a fine-tuned student learns before any expert's label: LLM-0's soft labels on a sample of the pool.
+
+    :param items: of the pool's first snapshot; a smaller pool is used whole.
+    :param positive_share: of the sample, items that LLM-0 calls positive, as far as the pool has as many.
+    :param epochs: passes over the sample.
+    """
+
+    items: Positive = 2_000
+    positive_share: Share = 0.4
+    epochs: Annotated[float, Field(gt=0)] = 2
+
+
+class LinearHeadStart(Section):
+    """What a linear student learns before any expert's label: a ridge regression of LLM-0's log-odds on the vectors.
+
+    :param items: of the pool's first snapshot; a smaller pool is used whole.
+    :param strength: how strongly the weights are held to LLM-0's; None: as strongly as the experts' labels bear out.
+    """
+
+    items: Positive = 20_000
+    strength: Annotated[float, Field(gt=0)] | None = None
+
+
 class SFTStudent(Section):
     """A causal language model fine-tuned by TRL's SFTTrainer on ``prompt`` + yes/no."""
 
@@ -30,6 +54,30 @@ class SFTStudent(Section):
     micro_batch_size: Annotated[Positive, OPERATIONAL] = 8
     scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
     device: Annotated[str, OPERATIONAL] = "cpu"
+    head_start: HeadStart | Literal["none"] = HeadStart(items=1_000, epochs=1)
+
+
+class EncoderStudent(Section):
+    """A sentence encoder with a classification head, trained whole by sentence-transformers' trainer.
+
+    :param learning_rate: the encoder's; the head, which starts from nothing, has ``head_learning_rate``.
+    :param balanced: both answers weigh alike, however rare one of them is.
+    """
+
+    kind: Literal["encoder"]
+    base_model: Text
+    revision: str = ""
+    epochs: Annotated[float, Field(gt=0)] = 6
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    head_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    batch_size: Positive = 16
+    warmup_share: Share = 0.1
+    balanced: bool = True
+    max_tokens: Positive = 128
+    seed: int = 0
+    scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
+    device: Annotated[str, OPERATIONAL] = "cpu"
+    head_start: HeadStart | Literal["none"] = HeadStart()
 
 
 class LinearStudent(Section):
@@ -43,9 +91,10 @@ class LinearStudent(Section):
     regularisation: Annotated[float, Field(gt=0)] = 1.0
     balanced: bool = True
     seed: int = 0
+    head_start: LinearHeadStart | Literal["none"] = LinearHeadStart()
 
 
-StudentSettings = Annotated[SFTStudent | LinearStudent, Field(discriminator="kind")]
+StudentSettings = Annotated[SFTStudent | EncoderStudent | LinearStudent, Field(discriminator="kind")]
 
 
 class CalibrationSettings(Section):
