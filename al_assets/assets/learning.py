@@ -12,9 +12,9 @@ from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
 from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
-from al_assets.models.incumbent import Incumbent, open_incumbent, recommended_of
+from al_assets.models.incumbent import Incumbent, ask_llm0, open_incumbent, open_student, recommended_of
 from al_assets.models.scoring import score_texts
-from al_assets.models.students import Lesson, load_student, trained_checkpoint
+from al_assets.models.students import Lesson, start_of, trained_checkpoint
 from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
 from al_assets.partitions import FIRST_KEY, Job
 from al_assets.pictures import loss_curve
@@ -47,13 +47,20 @@ def label_split(loop: LoopResource, expert_labels: pl.DataFrame) -> TableOutput:
     {"huggingface", "model"},
     Declaration(SFT_CHECKPOINT, Job.LEARN, depends_on=lambda policy: [policy.student.fingerprint()]),
 )
-def sft_checkpoint(context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame) -> TableOutput:
-    """The student. The same labels and recipe find the same checkpoint again instead of training it twice."""
-    lesson = lesson_of(loop, fine_tuning_items(label_split))
-    frame = trained_checkpoint(loop.policy, loop.root, lesson, progress_logger(context, "training step", parts=20))
+def sft_checkpoint(
+    context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame, head_start: pl.DataFrame
+) -> TableOutput:
+    """The student. The same labels, recipe and head start find the same checkpoint again instead of training it twice.
+
+    Labels of one kind, or none, teach nothing: the student then is the head start's.
+    """
+    policy, root = loop.policy, loop.root
+    lesson, start = lesson_of(loop, fine_tuning_items(label_split)), start_of(root, head_start, ask_llm0(policy, root))
+    frame = trained_checkpoint(policy, root, lesson, progress_logger(context, "training step", parts=20), start)
     row = frame.row(0, named=True)
-    metadata = {name: row[name] for name in ("uri", "training_items", "positive_items", "seconds")}
-    if row["losses"]:
+    shown = ("uri", "head_start", "note", "training_items", "positive_items", "seconds")
+    metadata = {name: row[name] for name in shown if row[name] not in ("", None)}
+    if len(row["losses"]) > 1:
         metadata["loss_curve"] = picture(loss_curve(row["steps"], row["losses"]))
     return table_output(frame, metadata, ignore=("seconds", "uri"))
 
@@ -92,6 +99,7 @@ def evaluation_scores(
     pool: pl.DataFrame,
     incumbent_model: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
+    head_start: pl.DataFrame,
 ) -> TableOutput:
     """Both models' scores on the evaluation items and on a random stop set of the pool, which has no labels.
 
@@ -101,9 +109,8 @@ def evaluation_scores(
     incumbent, policy, root = Incumbent.of(incumbent_model), loop.policy, loop.root
     items = _items(loop, label_split, pool)
     hashes, texts = [text_hash(text) for text in items["text"]], items["text"].to_list()
-    checkpoint = root.local_checkpoint(sft_checkpoint["fingerprint"][0])
     watch = partial(progress_logger, context)
-    with load_student(checkpoint, policy.student, policy) as student:
+    with open_student(sft_checkpoint["fingerprint"][0], policy, root) as student:
         store = root.scores(student.fingerprint)
         p_student = score_texts(student, hashes, texts, store, watch("scored by the student"))
     with open_incumbent(incumbent, policy, root) as labeler:
@@ -122,12 +129,14 @@ def evaluation_scores(
         pl.Series("p_recommended", p_recommended, dtype=pl.Float64),
         pl.Series("incumbent_label", p_incumbent >= pseudo_labels["threshold"][0]),
     )
-    frame = pl.concat([frame, _out_of_fold(context, loop, label_split)], how="diagonal")
+    frame = pl.concat([frame, _out_of_fold(context, loop, label_split, head_start)], how="diagonal")
     counts = dict(frame.group_by("role").len().iter_rows())
     return table_output(frame, {f"{role}_items": counts.get(role, 0) for role in ROLES})
 
 
-def _out_of_fold(context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame) -> pl.DataFrame:
+def _out_of_fold(
+    context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame, head_start: pl.DataFrame
+) -> pl.DataFrame:
     folds, items = loop.policy.calibration_folds, fine_tuning_items(label_split)
     scores: list[float] = []
     if folds:
@@ -135,7 +144,10 @@ def _out_of_fold(context: dg.AssetExecutionContext, loop: LoopResource, label_sp
         watch, seed = partial(progress_logger, context), loop.policy.calibration.seed
         try:
             fold_of = assign_folds(groups, lesson.labels, folds, seed)
-            found = out_of_fold_scores(loop.policy, loop.root, lesson.texts, lesson.labels, fold_of, watch=watch)
+            start = start_of(loop.root, head_start, ask_llm0(loop.policy, loop.root))
+            found = out_of_fold_scores(
+                loop.policy, loop.root, lesson.texts, lesson.labels, fold_of, start=start, watch=watch
+            )
             scores = found.tolist()
         except TooFewGroups as error:
             context.log.warning(f"no out-of-fold scores, the threshold matches the prevalence instead: {error}")

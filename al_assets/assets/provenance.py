@@ -124,15 +124,17 @@ def dependencies(
 ) -> pl.DataFrame:
     """Return the table: one row for each asset, iteration and upstream asset.
 
-    An upstream asset of the loop is that of the same iteration; ``CLOSING`` adds what comes from the one before, for
+    An upstream asset of the loop is that of the same iteration, or of the one that is mapped to; ``CLOSING`` adds what comes from the one before, for
     which no contents are compared.
     """
     loop = {asset.key: asset for asset in assets}
     rows: list[dict[str, str | None]] = []
     for (key, iteration), found in made.items():
-        for upstream in sorted((dep.asset_key for dep in loop[key].deps), key=str):
+        for dep in sorted(loop[key].deps, key=lambda each: str(each.asset_key)):
+            upstream, mapping = dep.asset_key, dep.partition_mapping
             partitioned = upstream in loop and loop[upstream].partitions_def is not None
-            place = (upstream, iteration if partitioned else None)
+            of = mapping.partition_keys[0] if isinstance(mapping, dg.SpecificPartitionsPartitionMapping) else iteration
+            place = (upstream, of if partitioned else None)
             latest = made.get(place, NEVER).latest_version if upstream in loop else outside[upstream]
             then = found.own.get(INPUT_DATA_VERSION + upstream.to_user_string())
             now = latest

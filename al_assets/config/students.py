@@ -1,8 +1,8 @@
 """The model that learns from the experts, and where its threshold comes from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from al_assets.config.pool import EmbeddingSettings
 from al_assets.config.section import OPERATIONAL, Positive, Section, Share, Text
@@ -22,10 +22,10 @@ class HeadStart(Section):
 
 
 class LinearHeadStart(Section):
-    """What a linear student learns before any expert's label: a ridge regression of LLM-0's log-odds on the vectors.
+    """What a linear student learns before any expert's label: LLM-0's soft labels on a sample of the pool.
 
     :param items: of the pool's first snapshot; a smaller pool is used whole.
-    :param strength: how strongly the weights are held to LLM-0's; None: as strongly as the experts' labels bear out.
+    :param strength: penalty on leaving what LLM-0 taught; None: as large as the experts' labels bear out.
     """
 
     items: Positive = 20_000
@@ -84,6 +84,7 @@ class LinearStudent(Section):
     """Logistic regression on the frozen embedding: seconds to train; the floor a language model has to beat.
 
     :param balanced: both classes weigh alike, however rare one of them is.
+    :param with_llm0: LLM-0's score is a feature, so that LLM-0 has to be asked wherever the student serves.
     """
 
     kind: Literal["linear"]
@@ -92,6 +93,18 @@ class LinearStudent(Section):
     balanced: bool = True
     seed: int = 0
     head_start: LinearHeadStart | Literal["none"] = LinearHeadStart()
+    with_llm0: bool = False
+
+    @model_validator(mode="after")
+    def _llm0_comes_with_a_head_start(self) -> Self:
+        if self.with_llm0 and self.head_start == "none":
+            raise ValueError("with_llm0: needs a head start, which says how LLM-0's scores are read; leave out head_start")
+        return self
+
+    @property
+    def strength(self) -> float | None:
+        """Penalty on leaving the head start; None: by the labels."""
+        return self.head_start.strength if isinstance(self.head_start, LinearHeadStart) else None
 
 
 StudentSettings = Annotated[SFTStudent | EncoderStudent | LinearStudent, Field(discriminator="kind")]

@@ -14,9 +14,8 @@ from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
-from al_assets.models.incumbent import Incumbent, open_incumbent
+from al_assets.models.incumbent import Incumbent, open_incumbent, open_student
 from al_assets.models.scoring import score_texts
-from al_assets.models.students import load_student
 from al_assets.storage.root import text_hash
 
 Estimate = tuple[float, float, float]
@@ -164,7 +163,7 @@ def _student_labels(loop: LoopResource, key: str, sets: Sequence[pl.DataFrame]) 
     report = loop.root.read_table("kappa_report", key)
     threshold = estimate_of(report, "threshold", "pool")
     fingerprint = loop.root.read_table("sft_checkpoint", key)["fingerprint"][0]
-    with load_student(loop.root.local_checkpoint(fingerprint), loop.policy.student, loop.policy) as student:
+    with open_student(fingerprint, loop.policy, loop.root) as student:
         return [_labels(loop, student, fingerprint, items, threshold) for items in sets]
 
 

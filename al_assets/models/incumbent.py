@@ -1,18 +1,23 @@
 """The labeler of an iteration: LLM-0 at first, then whichever student was last promoted."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from al_assets.agreement.core.figures import estimate_of
 from al_assets.agreement.stopping.conclusion import LLM_0, conclusion_of
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
+from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
+from al_assets.models.students.head_start import AskLLM0
 from al_assets.partitions import FIRST_KEY, previous_key
-from al_assets.storage.root import RunRoot
+from al_assets.storage.root import RunRoot, text_hash
 
 
 @dataclass(frozen=True)
@@ -100,4 +105,20 @@ def open_incumbent(incumbent: Incumbent, policy: Policy, root: RunRoot) -> Label
         if isinstance(labeler, LabelModelLabeler):
             labeler.read_model(root.label_model_path(labeler.fingerprint))
         return labeler
-    return load_student(root.local_checkpoint(incumbent.fingerprint), policy.student, policy)
+    return open_student(incumbent.fingerprint, policy, root)
+
+
+def open_student(fingerprint: str, policy: Policy, root: RunRoot) -> Labeler:
+    """Return a kept student, or a head start, as a labeler; use it as a context manager."""
+    return load_student(root.local_checkpoint(fingerprint), policy.student, policy, ask_llm0(policy, root))
+
+
+def ask_llm0(policy: Policy, root: RunRoot) -> AskLLM0:
+    """Return what asks LLM-0 for scores that are not kept under the root yet; it is opened when first needed."""
+
+    def ask(texts: Sequence[str]) -> NDArray[np.float64]:
+        first = llm0(policy)
+        with open_incumbent(first, policy, root) as labeler:
+            return score_texts(labeler, [text_hash(text) for text in texts], texts, root.scores(first.fingerprint))
+
+    return ask

@@ -16,7 +16,7 @@ from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import make_strategy, needs_reference
 from al_assets.models.students.record import one_sided
-from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Situation, lesson_of
+from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Situation, rows_of
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
 from al_assets.study.settings import ALL, LoopSection, Study, updated
@@ -204,7 +204,7 @@ def _round(outcome: LoopRound, trial: Trial) -> StudyRow:
         "labels": outcome.split.height,
         "votes": votes,
         "positive_share": float(picked.mean()) if len(picked) else None,
-        "training_items": len(lesson_of(outcome.split)[0]),
+        "training_items": outcome.taught.height,
         "curation_seconds": outcome.curation_seconds,
         "training_seconds": outcome.training_seconds,
         "seconds": outcome.curation_seconds + outcome.training_seconds,
@@ -249,7 +249,8 @@ def _probes(
     row: StudyRow = {"ceiling": _ceiling(workshop, cell.dataset, cell.seed, base)}
     row |= {"probe_embedding": None, "probe_student": None}
     if outcome.student is not None:
-        vectors, lesson = workshop.vectors(cell.dataset, embedding), lesson_of(outcome.split)
+        vectors, taught = workshop.vectors(cell.dataset, embedding), outcome.taught
+        lesson = rows_of(taught), taught["positive_share"].to_numpy()
         row["probe_embedding"] = _head_kappa(trial, vectors, *lesson, outcome.prevalence)
         probe = outcome.student.scores if own else outcome.student.scores.probe
         row["probe_student"] = trial.kappa(probe, outcome.prevalence) if probe else None

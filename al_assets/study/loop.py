@@ -1,9 +1,10 @@
 """The loop's curation on a pool whose labels are known but hidden, through the same functions as the assets."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from al_assets.curation.runner import Threads
 from al_assets.curation.settings import DEFAULTS, ClusterSettings, RoundSettings
 from al_assets.curation.split import FINE_TUNING, split_labels
 from al_assets.curation.strategies.base import Candidates, Strategy
+from al_assets.models.students.crossfit import TooFewGroups, assign_folds
 from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
 from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence
@@ -37,6 +39,8 @@ class LoopSettings:
 
     :param target: the positive share wanted of the boundary share.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
+    :param evaluation: by cross-fitting, so that every label teaches and measures, or on items held out for it.
+    :param folds: students of a cross-fitting.
     :param promotion: the items that decide on it: all evaluation items, those of the audit, or none: never.
     :param prior_strength: labels that the expected prevalence is worth; infinite where it is known.
     """
@@ -45,7 +49,9 @@ class LoopSettings:
     rounds: int = 6
     shares: tuple[float, float, float] = DEFAULTS.shares
     target: float = DEFAULTS.target_positive_share
+    evaluation: Literal["crossfit", "held_out"] = "crossfit"
     evaluation_share: float = 0.3
+    folds: int = 5
     neighbours: int = DEFAULTS.neighbours
     min_mixing: float = DEFAULTS.min_mixing
     exploration: float = DEFAULTS.exploration
@@ -93,16 +99,36 @@ class Scores:
     """What a model says: p_positive of the pool's items and of the held-out ones.
 
     :param probe: what a linear head on its own hidden states says; None where that is the model itself.
+    :param unseen: of the pool's items what is said by a model that has not seen their labels; None: the same.
     """
 
     pool: Floats
     held_out: Floats
     probe: "Scores | None" = None
+    unseen: Floats | None = None
+
+    @property
+    def honest(self) -> Floats:
+        """What is said of the pool's items without having learnt from them."""
+        return self.pool if self.unseen is None else self.unseen
 
 
-Learn = Callable[[NDArray[np.int64], Floats], Scores]
-"""Trains a student: what it says that learnt from these rows (the pool's, then those that only a baseline learns from)
-and their labels, shares of positive votes, some above and some below a half."""
+class Learn(Protocol):
+    """Trains students."""
+
+    def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
+        """Return what a student says that learnt from these rows.
+
+        :param rows: the pool's, then those that only a baseline learns from.
+        :param labels: shares of positive votes; where all are of one kind it says what its head start does.
+        :param folds: of each row; of those it learnt from ``unseen`` is then by students of the other folds.
+        """
+        ...
+
+    @property
+    def start(self) -> Scores | None:
+        """What the head start says; None without one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -134,7 +160,7 @@ class RoundLabeler:
 
     def labels(self, rows: NDArray[np.int64]) -> Floats:
         """Return what it says of these items of the pool, 1 or 0."""
-        return (self.scores.pool[rows] >= self.threshold).astype(np.float64)
+        return (self.scores.honest[rows] >= self.threshold).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -161,7 +187,9 @@ class LoopRound:
 
     :param candidates: what could be picked; ``queue`` what was.
     :param split: all labelled items so far, as ``split_labels`` returns them.
-    :param student: None if all it could learn from was of one kind; then there is no ``judgement`` of it either.
+    :param student: None if all it could learn from was of one kind and it had no head start; then there is no
+        ``judgement`` of it either.
+    :param taught: the items it learnt from.
     :param incumbent: who labels the next round: the student, if it is no worse.
     :param prevalence: the pool's positive share by what is known so far, which thresholds are matched to.
     """
@@ -171,6 +199,7 @@ class LoopRound:
     candidates: Candidates
     queue: pl.DataFrame
     split: pl.DataFrame
+    taught: pl.DataFrame
     student: RoundLabeler | None
     judgement: Judgement | None
     incumbent: RoundLabeler
@@ -214,12 +243,14 @@ class OfflineLoop:
             answers, evaluation_share=self._settings.evaluation_share, seed=self._seed, panel_iteration=FIRST_KEY
         )
         prevalence = self._prevalence(split)
-        student = self._train(split, prevalence, number)
+        taught, folds = self._lesson(split)
+        student = self._train(taught, folds, prevalence, number)
         trained = time.perf_counter()
-        judgement = None if student is None else self._judge(split, student, prevalence)
+        judged = split if folds is not None else split.filter(~pl.col("item_id").is_in(taught["item_id"].implode()))
+        judgement = None if student is None else self._judge(judged, student, prevalence)
         return LoopRound(
-            number, curated.evidence, curated.candidates, curated.queue, split, student, judgement, self._incumbent,
-            prevalence, done - started, trained - done,
+            number, curated.evidence, curated.candidates, curated.queue, split, taught, student, judgement,
+            self._incumbent, prevalence, done - started, trained - done,
         )  # fmt: skip
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
@@ -258,18 +289,31 @@ class OfflineLoop:
             runner=ALONE,
         )
 
-    def _train(self, split: pl.DataFrame, prevalence: float, number: int) -> RoundLabeler | None:
-        """Return the round's student, None if it was shown one kind only."""
-        lesson, labels = lesson_of(split)
-        if one_sided(labels):
-            return None
-        return RoundLabeler(self._learn(lesson, labels), 0.0, number).matched(prevalence)
+    def _lesson(self, split: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.int64] | None]:
+        """Return the items that teach, and their folds, if every label does."""
+        decided = split.drop_nulls("positive_share")
+        if self._settings.evaluation == "crossfit":
+            groups, labels = decided["group_id"].to_list(), decided["positive_share"].to_list()
+            with contextlib.suppress(TooFewGroups):
+                return decided, assign_folds(groups, labels, self._settings.folds, self._seed)
+        return decided.filter(pl.col("split") == FINE_TUNING), None
 
-    def _judge(self, split: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
-        """Hold a student against the incumbent and the model recommended so far; it takes their place if it may."""
+    def _train(
+        self, taught: pl.DataFrame, folds: NDArray[np.int64] | None, prevalence: float, number: int
+    ) -> RoundLabeler | None:
+        """Return the round's student, None if it was shown one kind only and had no head start."""
+        labels = taught["positive_share"].to_numpy()
+        if one_sided(labels) and self._learn.start is None:
+            return None
+        return RoundLabeler(self._learn(rows_of(taught), labels, folds), 0.0, number).matched(prevalence)
+
+    def _judge(self, held_out: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
+        """Hold a student against the incumbent and the model recommended so far; it takes their place if it may.
+
+        :param held_out: labelled items of which every model can be asked what it says without having learnt them.
+        """
         # Whoever labels decides by what is known now.
         incumbent, recommended = self._incumbent.matched(prevalence), self._recommended.matched(prevalence)
-        held_out = split.filter(pl.col("split") != FINE_TUNING)
         rows = rows_of(held_out)
         labels = {"student": student.labels(rows), "other": recommended.labels(rows)}
         gain = gain_in_pool(design_of(self._asked, self._ids), held_out, self._pool.votes[rows], labels)
@@ -292,12 +336,6 @@ class OfflineLoop:
 def scored(ids: pl.Series, scores: Floats, threshold: float) -> pl.DataFrame:
     """Return the scores as curation takes them: item_id, p_positive, label."""
     return pl.DataFrame({"item_id": ids, "p_positive": scores, "label": scores >= threshold})
-
-
-def lesson_of(split: pl.DataFrame) -> tuple[NDArray[np.int64], Floats]:
-    """Return what a student learns from: rows of the pool and the share of positive among their votes."""
-    lesson = split.drop_nulls("positive_share").filter(pl.col("split") == FINE_TUNING)
-    return rows_of(lesson), lesson["positive_share"].to_numpy()
 
 
 def rows_of(items: pl.DataFrame) -> NDArray[np.int64]:

@@ -61,20 +61,32 @@ LABEL_SPLIT = Table(
         pl.String, "positive, negative or guideline gap, by the adjudicator; null if nobody adjudicated the item"
     ),
 )
+_STUDENT = {
+    "uri": Column(pl.String, "directory of the saved student"),
+    "fingerprint": Column(pl.String, "of the recipe, the base model or head start, and the training data"),
+    "kind": Column(pl.String, "sft, encoder or linear"),
+    "base_model": Column(pl.String, "what was fine-tuned"),
+    "method": Column(pl.String, "full, lora or linear"),
+    "data_fingerprint": Column(pl.String, "of the labelled texts it was trained on"),
+    "training_items": Column(pl.Int64, "labelled texts it was trained on"),
+    "positive_items": Column(pl.Int64, "of them those whose label is above a half"),
+    "steps": Column(pl.List(pl.Int64), "optimiser steps at which the loss was logged"),
+    "losses": Column(pl.List(pl.Float64), "training loss at those steps"),
+    "seconds": Column(pl.Float64, "training time; that of the first training if the checkpoint was reused"),
+}
+HEAD_START = Table(
+    "head_start",
+    ("fingerprint",),
+    **_STUDENT,
+    llm0=Column(pl.String, "fingerprint of LLM-0, whose soft labels it learnt"),
+    left_out=Column(pl.Int64, "items of the pool without a score of LLM-0"),
+)
 SFT_CHECKPOINT = Table(
     "sft_checkpoint",
     ("fingerprint",),
-    uri=Column(pl.String, "directory of the saved student"),
-    fingerprint=Column(pl.String, "of the recipe, the base model and the training data"),
-    kind=Column(pl.String, "sft or linear"),
-    base_model=Column(pl.String, "what was fine-tuned"),
-    method=Column(pl.String, "full, lora or linear"),
-    data_fingerprint=Column(pl.String, "of the labelled texts it was trained on"),
-    training_items=Column(pl.Int64, "labelled texts it was trained on"),
-    positive_items=Column(pl.Int64, "of them those that more than half of the votes call positive"),
-    steps=Column(pl.List(pl.Int64), "optimiser steps at which the loss was logged"),
-    losses=Column(pl.List(pl.Float64), "training loss at those steps"),
-    seconds=Column(pl.Float64, "training time; that of the first training if the checkpoint was reused"),
+    **_STUDENT,
+    head_start=optional(pl.String, "fingerprint of the head start it descends from; null: of the base model"),
+    note=Column(pl.String, "why nothing new was learnt from the labels; else empty"),
 )
 EVALUATION_SCORES = Table(
     "evaluation_scores",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from al_assets.config import Policy
 from al_assets.curation.split import uniform_hash
 from al_assets.models.scoring import score_texts
-from al_assets.models.students import load_student, train_student
+from al_assets.models.students import Start, load_student, train_student
 from al_assets.models.students.record import RECORD, Progress, StudentError, student_fingerprint
 from al_assets.storage.atomic import new_directory
 from al_assets.storage.root import RunRoot, text_hash
@@ -68,6 +68,7 @@ def out_of_fold_scores(
     labels: Sequence[float],
     fold_of: NDArray[np.int64],
     *,
+    start: Start | None = None,
     watch: Watch | None = None,
 ) -> NDArray[np.float64]:
     """Return p_positive of each labelled text from a student trained on the other folds, shape (texts,), in order.
@@ -75,6 +76,7 @@ def out_of_fold_scores(
     Cost: a training for each of K folds, on (K - 1) / K of the texts.
 
     :param fold_of: shape (texts,), from 0; see ``assign_folds``.
+    :param start: what each of them descends from.
     :param watch: given what is being done, such as ``fold 2 of 5, training step``, returns a progress callback.
     :raises StudentError: a training failed.
     """
@@ -84,14 +86,19 @@ def out_of_fold_scores(
         held_out = fold_of == fold
         taught = list(compress(texts, ~held_out)), list(compress(labels, ~held_out))
         asked = list(compress(texts, held_out))
-        scores[held_out] = _scores_of_fold(policy, root, taught, asked, partial(_told, watch, fold, folds))
+        scores[held_out] = _scores_of_fold(policy, root, taught, asked, start, partial(_told, watch, fold, folds))
     return scores
 
 
 def _scores_of_fold(
-    policy: Policy, root: RunRoot, taught: tuple[list[str], list[float]], asked: list[str], watch: Watch
+    policy: Policy,
+    root: RunRoot,
+    taught: tuple[list[str], list[float]],
+    asked: list[str],
+    start: Start | None,
+    watch: Watch,
 ) -> NDArray[np.float64]:
-    fingerprint = student_fingerprint(policy.student, *taught)
+    fingerprint = student_fingerprint(policy.student, *taught, start.fingerprint if start else None)
     hashes, store = [text_hash(text) for text in asked], root.scores(fingerprint)
     directory = root.local_path(f"folds/{fingerprint}")
     if store.known(hashes) >= set(hashes):
@@ -101,8 +108,10 @@ def _scores_of_fold(
         if not (directory / RECORD).exists():
             with new_directory(directory) as unfinished:
                 step = watch("training step")
-                train_student(policy.student, policy, *taught, unfinished, step, fingerprint=fingerprint)
-        with load_student(directory, policy.student, policy) as student:
+                train_student(
+                    policy.student, policy, *taught, unfinished, step, start=start, fingerprint=fingerprint
+                )
+        with load_student(directory, policy.student, policy, start.ask if start else None) as student:
             scores = score_texts(student, hashes, asked, store, watch("scored"))
     # Only the scores are wanted; K copies of a language model would fill the disk.
     shutil.rmtree(directory, ignore_errors=True)

@@ -72,10 +72,12 @@ class StudentRecord:
             raise StudentError(f"{file}: cannot be read as a student's record ({error}); train it again") from error
 
 
-def student_fingerprint(settings: StudentSettings, texts: Sequence[str], labels: Sequence[float]) -> str:
-    """Return 12 hex digits of the recipe and the labelled texts, whatever their order."""
+def student_fingerprint(
+    settings: StudentSettings, texts: Sequence[str], labels: Sequence[float], start: str | None = None
+) -> str:
+    """Return 12 hex digits of the recipe, the labelled texts, whatever their order, and the head start, if any."""
     pairs = sorted([text, float(label)] for text, label in _pair(texts, labels))
-    return fingerprint_of([settings.fingerprint(), pairs])
+    return fingerprint_of([settings.fingerprint(), pairs, *([start] if start else [])])
 
 
 def in_order(texts: Sequence[str], labels: Sequence[float]) -> tuple[list[str], list[float]]:
