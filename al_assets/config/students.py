@@ -58,7 +58,7 @@ class SFTStudent(Section):
 
 
 class EncoderStudent(Section):
-    """A sentence encoder with a classification head, trained whole by sentence-transformers' trainer.
+    """A sentence encoder with a linear head on its sentence vector, trained whole.
 
     :param learning_rate: the encoder's; the head, which starts from nothing, has ``head_learning_rate``.
     :param balanced: both answers weigh alike, however rare one of them is.
@@ -101,7 +101,7 @@ class CalibrationSettings(Section):
     """Where the student's threshold and its probabilities come from.
 
     :param folds: students trained to score each fine-tuning item by one that has not seen it; 0 for none. By default 5
-        for a linear student and 0 for a language model, which takes as long for each as for the student itself.
+        for a linear student, 3 for an encoder and 0 for a language model: each takes as long as the student itself.
     :param method: the curve from score to probability that is fitted to those scores.
     :param threshold: prevalence: call as much of the pool positive as is estimated to be; kappa: where the calibrated
         probabilities expect the largest kappa; half: a probability of one half. The last two need folds.

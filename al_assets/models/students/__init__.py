@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from al_assets.config import LinearStudent, Policy, SFTStudent, StudentSettings, fingerprint_of
+from al_assets.config import EncoderStudent, LinearStudent, Policy, SFTStudent, StudentSettings, fingerprint_of
 from al_assets.models.labelers.protocol import Labeler
+from al_assets.models.students.encoder import EncoderLabeler, train_encoder
 from al_assets.models.students.linear import LinearLabeler, train_linear
 from al_assets.models.students.record import (
     RECORD,
@@ -67,7 +68,12 @@ def train_student(
     ordered_texts, ordered_labels = in_order(texts, labels)
     directory.mkdir(parents=True, exist_ok=True)
     how = ordered_texts, ordered_labels, directory, policy, progress or (lambda done, total: None)
-    result = train_sft(settings, *how) if isinstance(settings, SFTStudent) else train_linear(settings, *how)
+    if isinstance(settings, SFTStudent):
+        result = train_sft(settings, *how)
+    elif isinstance(settings, EncoderStudent):
+        result = train_encoder(settings, *how)
+    else:
+        result = train_linear(settings, *how)
     name = fingerprint or student_fingerprint(settings, texts, labels)
     StudentRecord(name, settings, result).write(directory)
     return result
@@ -84,6 +90,8 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy) -> 
     trained = with_operational(record.settings, settings)
     if isinstance(trained, SFTStudent):
         return SFTLabeler(trained, record.fingerprint, directory)
+    if isinstance(trained, EncoderStudent):
+        return EncoderLabeler(trained, record.fingerprint, directory)
     return LinearLabeler(trained, record.fingerprint, directory, policy)
 
 
@@ -107,7 +115,7 @@ def trained_checkpoint(policy: Policy, root: RunRoot, lesson: Lesson, progress: 
     if isinstance(student, LinearStudent):
         base_model, method = student.embedding.model, "linear"
     else:
-        base_model, method = student.base_model, student.method
+        base_model, method = student.base_model, student.method if isinstance(student, SFTStudent) else "full"
     row = {
         "kind": student.kind,
         "base_model": base_model,
