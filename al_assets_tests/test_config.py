@@ -223,6 +223,8 @@ def test_a_linear_student_is_cross_fitted_and_a_language_model_only_if_asked(tmp
     assert load_policy(write(tmp_path, edited("calibration.folds", 0))).calibration_folds == 0
     model = {"kind": "sft", "base_model": "model"}
     assert load_policy(write(tmp_path, edited("student", model))).calibration_folds == 0
+    encoder = {"kind": "encoder", "base_model": "model"}
+    assert load_policy(write(tmp_path, edited("student", encoder))).calibration_folds == 3
     both = {**edited("student", model), "calibration": {"folds": 4}}
     assert load_policy(write(tmp_path, both)).calibration_folds == 4
 

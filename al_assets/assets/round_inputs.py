@@ -47,7 +47,11 @@ def draw_seed(policy: Policy, key: str) -> int:
 def history_of(loop: LoopResource, key: str, pool: pl.DataFrame) -> History:
     """Return what was asked and learnt before an iteration; gold is never asked for a label."""
     trained_in = Incumbent.of(loop.root.read_table("incumbent_model", key)).promoted_from
-    return History(not_to_ask(loop, key, pool), labels_so_far(loop, key), trained_in)
+    unseen = None
+    if trained_in is not None:
+        scores = loop.root.read_table("evaluation_scores", trained_in).filter(role="evaluation")
+        unseen = scores.select("item_id", p_positive="p_student")
+    return History(not_to_ask(loop, key, pool), labels_so_far(loop, key), trained_in, unseen)
 
 
 def not_to_ask(loop: LoopResource, key: str, pool: pl.DataFrame) -> list[str]:

@@ -5,7 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from al_assets.config import EmbeddingSettings, LinearStudent, Policy, PolicyError, VLLMSettings, load_policy
+from al_assets.config import (
+    EmbeddingSettings,
+    EncoderStudent,
+    LinearStudent,
+    Policy,
+    PolicyError,
+    VLLMSettings,
+    load_policy,
+)
 from al_assets.curation.queue.hidden import hidden_count
 from al_assets.formatting import decimal
 from al_assets.models.embedders import make_embedder
@@ -97,6 +105,8 @@ def _student(policy: Policy) -> str:
     if isinstance(settings, LinearStudent):
         return _embedding(policy, settings.embedding)
     tokenizer = load_tokenizer(policy.resolve_model(settings.base_model), settings.revision)
+    if isinstance(settings, EncoderStudent):
+        return f"{settings.base_model}: tokenizer loaded"
     yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
     return f"{settings.base_model}: answers with tokens {yes} and {no}"
 

@@ -10,7 +10,7 @@ from al_assets.config.pool import ClusteringSettings, EmbeddingSettings, PoolSou
 from al_assets.config.review import DeskSettings, ReviewSettings
 from al_assets.config.section import OPERATIONAL, PolicyError, Section
 from al_assets.config.selection import SelectionSettings, SplitSettings
-from al_assets.config.students import CalibrationSettings, LinearStudent, StudentSettings
+from al_assets.config.students import CalibrationSettings, StudentSettings
 
 
 class Policy(Section):
@@ -35,10 +35,10 @@ class Policy(Section):
 
     @property
     def calibration_folds(self) -> int:
-        """How many students are trained for out-of-fold scores: as set, else 5 of a linear student, none of an LLM."""
+        """How many students are trained for out-of-fold scores: as set, else what one takes to train allows."""
         if self.calibration.folds is not None:
             return self.calibration.folds
-        return 5 if isinstance(self.student, LinearStudent) else 0
+        return {"linear": 5, "encoder": 3, "sft": 0}[self.student.kind]
 
     def resolve(self, location: str) -> str:
         """Return a path of the policy file as an absolute one; URLs and absolute paths are returned as they are."""

@@ -58,7 +58,7 @@ class SFTStudent(Section):
 
 
 class EncoderStudent(Section):
-    """A sentence encoder with a classification head, trained whole by sentence-transformers' trainer.
+    """A sentence encoder with a linear head on its sentence vector, trained whole.
 
     :param learning_rate: the encoder's; the head, which starts from nothing, has ``head_learning_rate``.
     :param balanced: both answers weigh alike, however rare one of them is.
@@ -98,7 +98,7 @@ class LinearStudent(Section):
     @model_validator(mode="after")
     def _llm0_comes_with_a_head_start(self) -> Self:
         if self.with_llm0 and self.head_start == "none":
-            raise ValueError("with_llm0: needs a head start, which says how LLM-0's scores are read; leave out head_start")
+            raise ValueError("with_llm0: needs a head start, by which LLM-0's scores are read; leave out head_start")
         return self
 
     @property
@@ -114,7 +114,7 @@ class CalibrationSettings(Section):
     """Where the student's threshold and its probabilities come from.
 
     :param folds: students trained to score each fine-tuning item by one that has not seen it; 0 for none. By default 5
-        for a linear student and 0 for a language model, which takes as long for each as for the student itself.
+        for a linear student, 3 for an encoder and 0 for a language model: each takes as long as the student itself.
     :param method: the curve from score to probability that is fitted to those scores.
     :param threshold: prevalence: call as much of the pool positive as is estimated to be; kappa: where the calibrated
         probabilities expect the largest kappa; half: a probability of one half. The last two need folds.

@@ -45,26 +45,36 @@ class History:
     :param asked: items that are not asked, again or at all.
     :param labels: item_id, label (Boolean): what experts said so far; with iteration and split where the labeler was
         trained on some of it. None before any label.
-    :param trained_in: the iteration up to which the present labeler has learnt from fine-tuning items; None: from none.
+    :param trained_in: the iteration up to which the present labeler has learnt from items that teach; None: from none.
+    :param unseen: item_id, p_positive: what is said of items that the labeler learnt from by models that did not.
     """
 
     asked: Collection[str] = ()
     labels: pl.DataFrame | None = None
     trained_in: str | None = None
+    unseen: pl.DataFrame | None = None
 
-    def honest_labels(self, item_ids: pl.Series) -> NDArray[np.float64]:
-        """Return the labels of items that the present labeler was not trained on: 1, 0, or NaN for all others.
+    def honest(self, scores: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what is said of items without having learnt from them, and the labels of those.
 
-        :return: row for row with the ids.
+        :param scores: item_id, p_positive by the present labeler.
+        :return: scores, and labels 1, 0 or NaN where there is none or only the labeler's own lesson, row for row.
         """
+        said = scores["p_positive"].to_numpy()
         if self.labels is None:
-            return np.full(len(item_ids), np.nan)
-        labels = self.labels
+            return said, np.full(len(scores), np.nan)
+        labels = self.labels.with_columns(pl.lit(None, dtype=pl.Float64).alias("unseen"))
+        if self.unseen is not None:
+            labels = self.labels.join(self.unseen.select("item_id", unseen="p_positive"), on="item_id", how="left")
         if self.trained_in is not None:
-            labels = labels.filter((pl.col("split") != FINE_TUNING) | (pl.col("iteration") > self.trained_in))
-        known = labels.select("item_id", pl.col("label").cast(pl.Float64))
-        honest = item_ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")["label"]
-        return honest.fill_null(float("nan")).to_numpy()
+            learnt = (pl.col("split") == FINE_TUNING) & (pl.col("iteration") <= self.trained_in)
+            labels = labels.filter(~learnt | pl.col("unseen").is_not_null())
+        known = scores.select("item_id", "p_positive").join(
+            labels.select("item_id", "unseen", pl.col("label").cast(pl.Float64)),
+            on="item_id", how="left", maintain_order="left",
+        )  # fmt: skip
+        honest = known.select(pl.coalesce("unseen", "p_positive"), pl.col("label").fill_null(float("nan")))
+        return honest.to_series(0).to_numpy(), honest.to_series(1).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -244,9 +254,11 @@ def labeler_evidence(
         free=ids.is_in(free.implode()).to_numpy(),
         pairs=ranked,
     )
+    honest_scores, honest_labels = history.honest(ordered)
     evidence = gather_evidence(
         candidates,
-        history.honest_labels(ids),
+        honest_scores,
+        honest_labels,
         budget=divide_budget(settings.budget, settings.shares).boundary,
         expected_prevalence=settings.expected_prevalence,
         exploration=settings.exploration,

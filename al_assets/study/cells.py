@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.population.thresholds import prevalence_threshold
-from al_assets.config import EmbeddingSettings, LinearStudent, SFTStudent, fingerprint_of
+from al_assets.config import EmbeddingSettings, LinearStudent, StudentSettings, fingerprint_of
 from al_assets.curation.queue.cold_start import promising_share
 from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
@@ -23,7 +23,7 @@ from al_assets.study.settings import ALL, LoopSection, Study, updated
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop
 
-METHOD = 2
+METHOD = 3
 """Raised when the same study file would give other figures than before: older cells are then run again."""
 CROWD, LLM0 = "crowd", "llm0"
 StudyRow = dict[str, Any]
@@ -168,12 +168,13 @@ def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[Study
     learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
     loop = OfflineLoop(trial.loop_pool(vectors), learn, settings.loop_settings(cell.budget, study.rounds), cell.seed)
     choose = _strategy(study, cell, settings)
+    start = trial.kappa(learn.start, trial.prevalence) if learn.start else None
     rows: list[StudyRow] = []
     for number in range(study.rounds):
         say(f"round {number + 1} of {study.rounds}")
         outcome = loop.next_round(choose)
         probes = _probes(workshop, cell, trial, student, outcome) if study.probes else {}
-        rows.append({**_round(outcome, trial), **probes})
+        rows.append({**_round(outcome, trial), **probes, "start_kappa": start})
     return rows
 
 
@@ -236,7 +237,7 @@ def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:
 
 
 def _probes(
-    workshop: Workshop, cell: Cell, trial: Trial, student: SFTStudent | LinearStudent, outcome: LoopRound
+    workshop: Workshop, cell: Cell, trial: Trial, student: StudentSettings, outcome: LoopRound
 ) -> StudyRow:
     """Return kappa of linear heads that tell how far a representation goes, beside the round's student.
 

@@ -273,6 +273,7 @@ class OfflineLoop:
         scores = incumbent.scores.pool
         target, labels = self._settings.target, _boundary_labels(split)
         first = self._ids.to_frame().with_columns(p_positive=pl.Series(self._pool.scores))
+        unseen = split.select("item_id", p_positive=pl.Series(incumbent.scores.honest[rows_of(split)]))
         return curate_round(
             self._ids.to_frame().with_columns(text=pl.lit("")),
             scored(self._ids, scores, prevalence_threshold(scores, self._prevalence(split))),
@@ -281,6 +282,7 @@ class OfflineLoop:
                 split["item_id"].to_list(),
                 split.drop_nulls("label"),
                 None if incumbent.learnt < 0 else iteration_key(incumbent.learnt),
+                None if incumbent.scores.unseen is None else unseen,
             ),
             self._settings.round_settings(self._pool.prevalence),
             seed,

@@ -1,20 +1,25 @@
-"""How students learn in a study: a linear head on frozen vectors, or a language model fine-tuned as in the loop."""
+"""How students learn in a study: a linear head on frozen vectors, or a model fine-tuned as in the loop."""
 
 import io
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from upath import UPath
 
 from al_assets.agreement.core.kappa import Floats
-from al_assets.config import LinearStudent, SFTStudent, fingerprint_of
-from al_assets.models.students import load_student, student_fingerprint, train_student
-from al_assets.models.students.linear import fit_linear
+from al_assets.agreement.population.thresholds import prevalence_threshold
+from al_assets.config import LinearStudent, StudentSettings, fingerprint_of
+from al_assets.models.students import Start, load_student, student_fingerprint, train_student
+from al_assets.models.students.head_start import HeadStartSample, head_start_recipe, head_start_sample
+from al_assets.models.students.linear import LinearHead, fit_linear
+from al_assets.models.students.record import RECORD, one_sided
 from al_assets.models.students.sft import SFTLabeler
-from al_assets.storage.atomic import write_bytes
+from al_assets.storage.atomic import new_directory, write_bytes
 from al_assets.study.loop import Learn, Scores
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop, model_location, policy_of
@@ -26,40 +31,107 @@ def make_recipe(
     workshop: Workshop,
     dataset: str,
     trial: Trial,
-    student: SFTStudent | LinearStudent,
+    student: StudentSettings,
     seed: int,
     say: Tell = lambda _: None,
 ) -> Learn:
-    """Return how a student learns; each is trained from the base model and with the seed of its trial.
+    """Return how a student learns; each is trained from the base model or head start, with the seed of its trial.
 
     :param seed: takes the place of the student's own.
     :param say: told how a long training goes.
     """
     settings = student.model_copy(update={"seed": student.seed + seed})
-    if isinstance(settings, LinearStudent):
-        vectors = workshop.vectors(dataset, settings.embedding)
-        features, others = vectors[trial.lessons], vectors[trial.held_out]
-        known = settings.model_dump(include={"regularisation", "balanced", "seed"})
-        return lambda rows, labels: linear_scores(features[rows], labels, features[: len(trial.pool)], others, **known)
     texts = workshop.texts(dataset)
     lessons, held_out = ([texts.texts[row] for row in rows] for rows in (trial.lessons, trial.held_out))
+    sample = None if settings.head_start == "none" else _sample(settings, lessons, trial, seed)
+    if isinstance(settings, LinearStudent):
+        vectors = workshop.vectors(dataset, settings.embedding)
+        return LinearRecipe(settings, (vectors[trial.lessons], vectors[trial.held_out]), trial, sample)
     asked = lessons[: len(trial.pool)], held_out
-    return SFTRecipe(settings, lessons, asked, workshop.study.base_dir, workshop.folder / "cache" / "students", say)
+    kept = workshop.folder / "cache" / "students"
+    return FineTunedRecipe(settings, lessons, asked, workshop.study.base_dir, kept, sample, say)
 
 
-class SFTRecipe:
-    """A language model fine-tuned in a process of its own; what it said is kept, so no training is done twice.
+def _sample(settings: StudentSettings, lessons: list[str], trial: Trial, seed: int) -> HeadStartSample:
+    """Return what the head start learns from; an item's id is its row of the pool."""
+    scores, items = trial.first.pool, len(trial.pool)
+    ids = [f"{row:07d}" for row in range(items)]
+    scored = pl.DataFrame({"item_id": ids, "text": lessons[:items], "p_positive": scores})
+    return head_start_sample(scored, settings, prevalence_threshold(scores, trial.prevalence), seed)
 
-    Beside its scores it gives those of a linear head on its own last hidden states, trained on the same labels.
+
+class LinearRecipe:
+    """A linear head on frozen vectors."""
+
+    def __init__(
+        self,
+        settings: LinearStudent,
+        vectors: tuple[NDArray[Any], NDArray[Any]],
+        trial: Trial,
+        sample: HeadStartSample | None,
+    ) -> None:
+        """Learn the head start.
+
+        :param vectors: of the pool's items, then of those that only a baseline learns from; and of the held-out ones.
+        """
+        self._settings, (self._lessons, self._held_out), self._items = settings, vectors, len(trial.pool)
+        self._how = settings.model_dump(include={"regularisation", "balanced", "seed"})
+        self._head: LinearHead | None = None
+        self._llm0: tuple[Floats, Floats] | None = None
+        if sample:
+            self._head = fit_linear(self._lessons[[int(item) for item in sample.item_ids]], sample.labels, **self._how)
+            if settings.with_llm0:
+                scale = sample.scale
+                self._llm0 = scale.log_odds(trial.lesson_scores), scale.log_odds(trial.first.held_out)
+
+    @property
+    def start(self) -> Scores | None:
+        """What the head start says; None without one."""
+        return self._said(self._head) if self._head else None
+
+    def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
+        """Return what a student says that learnt from these rows, see ``Learn``."""
+        start = self.start
+        if start and one_sided(labels):
+            return start
+        said = self._said(self._fit(rows, labels))
+        if folds is None:
+            return said
+        unseen = said.pool.copy()
+        for fold in range(int(folds.max()) + 1):
+            left_out = folds == fold
+            head = self._fit(rows[~left_out], labels[~left_out])
+            unseen[rows[left_out]] = self._ask(head, rows[left_out])
+        return Scores(said.pool, said.held_out, unseen=unseen)
+
+    def _fit(self, rows: NDArray[np.int64], labels: Floats) -> LinearHead:
+        llm0 = None if self._llm0 is None else self._llm0[0][rows]
+        how = {**self._how, "start": self._head, "strength": self._settings.strength, "llm0": llm0}
+        return fit_linear(self._lessons[rows], labels, **how)
+
+    def _ask(self, head: LinearHead, rows: NDArray[np.int64]) -> Floats:
+        return head.probability(self._lessons[rows], 0.0 if self._llm0 is None else self._llm0[0][rows])
+
+    def _said(self, head: LinearHead) -> Scores:
+        held_out = head.probability(self._held_out, 0.0 if self._llm0 is None else self._llm0[1])
+        return Scores(self._ask(head, np.arange(self._items)), held_out)
+
+
+class FineTunedRecipe:
+    """A model fine-tuned in a process of its own; what it said is kept, so no training is done twice.
+
+    Beside a language model's scores it gives those of a linear head on its own last hidden states, trained on the same
+    labels.
     """
 
     def __init__(
         self,
-        settings: SFTStudent,
+        settings: StudentSettings,
         lessons: list[str],
         asked: tuple[list[str], list[str]],
         base_dir: Path,
         kept: Path,
+        sample: HeadStartSample | None,
         say: Tell,
     ) -> None:
         """Remember what to learn from.
@@ -67,57 +139,116 @@ class SFTRecipe:
         :param lessons: texts of the pool, then those that only a baseline learns from.
         :param asked: texts of the pool and of the held-out items, which the student is asked about.
         :param base_dir: where the base model is looked up.
-        :param kept: the folder of what students said.
+        :param kept: the folder of what students said, and of their head starts.
         """
+        assert not isinstance(settings, LinearStudent)
         self._settings, self._lessons, (self._pool, self._held_out) = settings, lessons, asked
-        self._base_dir, self._kept, self._say = base_dir, kept, say
+        self._kept, self._sample, self._say = kept, sample, say
         self._scored = fingerprint_of(asked)
+        self._located = model_location(settings.base_model, base_dir)
 
-    def __call__(self, rows: NDArray[np.int64], labels: Floats) -> Scores:
-        """Return what a student says that learnt from these lessons."""
+    @cached_property
+    def start(self) -> Scores | None:
+        """What the head start says; None without one."""
+        begun = self._begun
+        return self._said(begun.fingerprint, begun.directory) if begun else None
+
+    @cached_property
+    def _begun(self) -> Start | None:
+        """The head start, trained once for a seed."""
+        sample = self._sample
+        if sample is None:
+            return None
+        recipe, labels = head_start_recipe(self._settings), sample.labels.tolist()
+        fingerprint = student_fingerprint(recipe, sample.texts, labels)
+        directory = self._kept / f"start-{fingerprint}"
+        if not (directory / RECORD).exists():
+            with new_directory(directory) as unfinished:
+                self._train(recipe, list(sample.texts), labels, unfinished, None)
+        return Start(fingerprint, directory)
+
+    def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
+        """Return what a student says that learnt from these lessons, see ``Learn``."""
+        if self._begun and one_sided(labels):
+            assert self.start
+            return self.start
+        said = self._taught(rows, labels)
+        if folds is None:
+            return said
+        unseen = said.pool.copy()
+        for fold in range(int(folds.max()) + 1):
+            left_out = folds == fold
+            asked = [self._lessons[row] for row in rows[left_out]]
+            unseen[rows[left_out]] = self._taught(rows[~left_out], labels[~left_out], asked).pool
+        return Scores(said.pool, said.held_out, said.probe, unseen)
+
+    def _taught(self, rows: NDArray[np.int64], labels: Floats, asked: list[str] | None = None) -> Scores:
+        """Return what a student says of pool and held-out items, or of some texts alone."""
         texts = [self._lessons[row] for row in rows]
+        begun = self._begun
         # Whatever their order, the same texts give the same student.
-        name = fingerprint_of([student_fingerprint(self._settings, texts, labels.tolist()), self._scored])
-        path = self._kept / f"{name}.npz"
+        name = student_fingerprint(self._settings, texts, labels.tolist(), begun.fingerprint if begun else None)
+        path = self._path(name, asked)
         if not path.exists():
-            self._train(path, rows, labels, texts)
-        with np.load(path) as kept:
-            probe = Scores(kept["probe_pool"], kept["probe_held_out"]) if "probe_pool" in kept else None
-            return Scores(kept["pool"], kept["held_out"], probe)
+            with tempfile.TemporaryDirectory(prefix="al-study-") as folder:
+                self._train(self._settings, texts, labels.tolist(), Path(folder), begun)
+                self._ask(path, Path(folder), asked, rows, labels)
+        return _read(path)
 
-    def _train(self, path: Path, rows: NDArray[np.int64], labels: Floats, texts: list[str]) -> None:
-        located = model_location(self._settings.base_model, self._base_dir)
-        settings = self._settings.model_copy(update={"base_model": located})
+    def _said(self, name: str, directory: Path) -> Scores:
+        path = self._path(name, None)
+        if not path.exists():
+            self._ask(path, directory, None, np.zeros(0, dtype=np.int64), np.zeros(0))
+        return _read(path)
+
+    def _path(self, name: str, asked: list[str] | None) -> Path:
+        return self._kept / f"{fingerprint_of([name, self._scored if asked is None else asked])}.npz"
+
+    def _train(
+        self, settings: StudentSettings, texts: list[str], labels: list[float], folder: Path, begun: Start | None
+    ) -> None:
+        located = settings.model_copy(update={"base_model": self._located})
         # Training looks at where models are alone, and they are located already.
-        policy = policy_of({}, student=settings)
+        policy = policy_of({}, student=located)
 
         def tell(done: int, total: int) -> None:
             self._say(f"training on {len(texts)} labels, step {done} of {total}")
 
-        with tempfile.TemporaryDirectory(prefix="al-study-") as folder:
-            train_student(settings, policy, texts, labels.tolist(), Path(folder), tell)
-            with load_student(Path(folder), settings, policy) as student:
-                assert isinstance(student, SFTLabeler)
-                scores, states = self._ask(student)
-        pool = len(self._pool)
-        said = {"pool": scores[:pool], "held_out": scores[pool:]}
+        train_student(located, policy, texts, labels, folder, tell, start=begun)
+
+    def _ask(
+        self, path: Path, directory: Path, asked: list[str] | None, rows: NDArray[np.int64], labels: Floats
+    ) -> None:
+        """Ask a student and keep what it says."""
+        texts = [*self._pool, *self._held_out] if asked is None else asked
+        scores, states = [], []
+        settings = self._settings.model_copy(update={"base_model": self._located})
+        with load_student(directory, settings, policy_of({}, student=settings)) as student:
+            for start in range(0, len(texts), _BATCH):
+                self._say(f"asking the student, {start:,} of {len(texts):,} texts")
+                batch = texts[start : start + _BATCH]
+                if isinstance(student, SFTLabeler):
+                    said, seen = student.score_with_states(batch)
+                    states.append(seen)
+                else:
+                    said = student.score(batch)
+                scores.append(said)
+        every, pool = np.concatenate(scores), len(self._pool) if asked is None else len(texts)
+        kept = {"pool": every[:pool], "held_out": every[pool:]}
         # Lessons beside the pool are not asked about, and so have no states.
-        if rows.max() < pool:
-            probe = linear_scores(states[rows], labels, states[:pool], states[pool:], seed=settings.seed)
-            said |= {"probe_pool": probe.pool, "probe_held_out": probe.held_out}
+        if states and asked is None and len(rows) and rows.max() < pool:
+            seen = np.concatenate(states)
+            probe = linear_scores(seen[rows], labels, seen[:pool], seen[pool:], seed=self._settings.seed)
+            kept |= {"probe_pool": probe.pool, "probe_held_out": probe.held_out}
         stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **said)
+        np.savez(stream, allow_pickle=False, **kept)
         write_bytes(UPath(path), stream.getvalue())
 
-    def _ask(self, student: SFTLabeler) -> tuple[Floats, NDArray[np.float32]]:
-        texts = [*self._pool, *self._held_out]
-        scores, states = [], []
-        for start in range(0, len(texts), _BATCH):
-            self._say(f"asking the student, {start:,} of {len(texts):,} texts")
-            said, seen = student.score_with_states(texts[start : start + _BATCH])
-            scores.append(said)
-            states.append(seen)
-        return np.concatenate(scores), np.concatenate(states)
+
+def _read(path: Path) -> Scores:
+    with np.load(path) as kept:
+        probe = Scores(kept["probe_pool"], kept["probe_held_out"]) if "probe_pool" in kept else None
+        return Scores(kept["pool"], kept["held_out"], probe)
 
 
 def linear_scores(

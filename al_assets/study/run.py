@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from upath import UPath
 
-from al_assets.config import SFTStudent
+from al_assets.config import LinearStudent
 from al_assets.curation.runner import THREADS
 from al_assets.storage.atomic import write_bytes
 from al_assets.study import StudyError
@@ -59,7 +59,7 @@ def run_study(
     """
     folder.mkdir(parents=True, exist_ok=True)
     if jobs is None:
-        fine_tuned = any(isinstance(each, SFTStudent) for each in study.students.values())
+        fine_tuned = any(not isinstance(each, LinearStudent) for each in study.students.values())
         jobs = 1 if fine_tuned else THREADS.count
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -162,7 +162,8 @@ def _keep(workshop: Workshop, cell: Cell, say: Callable[[str], None]) -> str | N
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     file = _file(workshop, cell)
-    fine_tuned = isinstance(workshop.study.students.get(cell.student), SFTStudent)
+    student = workshop.study.students.get(cell.student)
+    fine_tuned = student is not None and not isinstance(student, LinearStudent)
     try:
         # One thread as in every process of a study, so that the figures do not depend on how many there are; a
         # language model takes all there are.

@@ -14,14 +14,13 @@ from al_assets.config import (
     EmbeddingSettings,
     FunctionsSettings,
     KeywordsSettings,
-    LinearStudent,
     OpenAISettings,
     Positive,
     Section,
-    SFTStudent,
     Share,
     Shares,
     StrategyName,
+    StudentSettings,
     Text,
     VLLMSettings,
     load_sections,
@@ -109,7 +108,9 @@ class LoopSection(Section):
     shares: Shares = Shares()
     target_positive_share: Share = DEFAULTS.target_positive_share
     promising: Share | None = None
+    evaluation: Literal["crossfit", "held_out"] = LoopSettings.evaluation
     evaluation_share: Annotated[float, Field(gt=0, lt=1)] = LoopSettings.evaluation_share
+    folds: Annotated[int, Field(ge=2)] = LoopSettings.folds
     neighbours: Positive = DEFAULTS.neighbours
     min_mixing: Share = DEFAULTS.min_mixing
     exploration: Share = DEFAULTS.exploration
@@ -165,7 +166,7 @@ class Study(Section):
     seeds: Positive = 5
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
     embeddings: Annotated[dict[Name, EmbeddingSettings], Field(min_length=1)]
-    students: Annotated[dict[Name, SFTStudent | LinearStudent], Field(min_length=1)]
+    students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
     strategies: Annotated[tuple[StrategyName | dict[Name, dict[StrategyName, Share]], ...], Field(min_length=1)]
     default: Name = "boundary_pairs"
     budgets: Annotated[tuple[Annotated[int, Field(ge=4)], ...], Field(min_length=1)] = (60,)
@@ -210,7 +211,7 @@ class Study(Section):
         """Every strategy by its name in the report: a known name, or the shares of a mixture."""
         return dict(_named(self.strategies))
 
-    def controlled(self, control: Control) -> tuple[LoopSection, list[PanelSettings], SFTStudent | LinearStudent]:
+    def controlled(self, control: Control) -> tuple[LoopSection, list[PanelSettings], StudentSettings]:
         """Return loop, panels (one a data set) and first student under a control.
 
         :raises ValidationError: a setting is unknown or out of range.

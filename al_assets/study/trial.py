@@ -34,7 +34,7 @@ class Trial:
         ``held_out`` those that nobody does.
     :param panel: the base's experts and crowd on pool, spare and held-out items, in this order.
     :param labelling: the experts that label in the loop: the base's, unless a control changes them.
-    :param first: LLM-0's scores, likewise.
+    :param first: LLM-0's scores of pool and held-out items; in ``lesson_scores`` of pool and spare ones.
     :param boundary: places of the held-out items that LLM-0's boundary pairs pick.
     :param prevalence: the positive share of all of them together.
     """
@@ -45,6 +45,7 @@ class Trial:
     panel: SimulatedPanel
     labelling: SimulatedPanel
     first: Scores
+    lesson_scores: Floats
     boundary: NDArray[np.int64]
     prevalence: float
 
@@ -84,6 +85,7 @@ class Trial:
             panel,
             panel if labelling is None else simulate_panel(own, labelling, seed),
             scores,
+            first[: len(drawn)],
             _boundary(vectors, scores, prevalence, settings, seed),
             prevalence,
         )

@@ -79,6 +79,7 @@ class ColdStart:
 
 def gather_evidence(
     candidates: Candidates,
+    honest: NDArray[np.float64],
     labels: NDArray[np.float64],
     *,
     budget: int,
@@ -89,8 +90,9 @@ def gather_evidence(
     """Return the evidence: the boundary share is picked twice, as pairs alone and as top-scored items alone.
 
     :param candidates: all scored items, those that may be picked being free, and their ranked pairs.
-    :param labels: shape (items,), what the experts said, 0 to 1: of items that the present labeler was **not** trained
-        on, NaN for all others. Scores of items it has learnt by heart would make it look better than it is.
+    :param honest: shape (items,), p_positive by a labeler that was **not** trained on the item. Scores of items learnt
+        by heart would make it look better than it is.
+    :param labels: shape (items,), what the experts said, 0 to 1, NaN where there is no such score.
     :param budget: items of the boundary share.
     :raises CurationError: there are no pairs, not even an empty frame, or another number of labels than items.
     """
@@ -106,7 +108,7 @@ def gather_evidence(
     scores = pl.DataFrame({"item_id": candidates.item_ids, "score": candidates.scores})
     pairs, promising = (chosen.join(scores, on="item_id")["score"].to_numpy() for chosen in picks)
     return ColdStartEvidence(
-        candidates.scores, pairs, promising, candidates.scores[known], labels[known], expected_prevalence
+        candidates.scores, pairs, promising, honest[known], labels[known], expected_prevalence
     )
 
 

@@ -80,8 +80,11 @@ def train_student(
         if start and settings.with_llm0:
             Scale.read(start.directory).write(directory)
     else:
-        train = train_sft if isinstance(settings, SFTStudent) else train_encoder
-        result = train(settings, *how, start=start.directory if start else None)
+        begun = start.directory if start else None
+        if isinstance(settings, SFTStudent):
+            result = train_sft(settings, *how, begun)
+        else:
+            result = train_encoder(settings, *how, begun)
     name = fingerprint or student_fingerprint(settings, texts, labels, start.fingerprint if start else None)
     StudentRecord(name, settings, result).write(directory)
     return result
@@ -100,8 +103,9 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy, ask
     if isinstance(trained, LinearStudent):
         start = Start(record.fingerprint, directory, ask) if trained.with_llm0 and ask else None
         return LinearLabeler(trained, record.fingerprint, directory, policy, start.log_odds if start else None)
-    labeler = SFTLabeler if isinstance(trained, SFTStudent) else EncoderLabeler
-    return labeler(trained, record.fingerprint, directory)
+    if isinstance(trained, SFTStudent):
+        return SFTLabeler(trained, record.fingerprint, directory)
+    return EncoderLabeler(trained, record.fingerprint, directory)
 
 
 def trained_checkpoint(

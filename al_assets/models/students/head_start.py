@@ -47,7 +47,7 @@ class Scale:
 
     def log_odds(self, p_positive: Floats) -> Floats:
         """Return the log-odds of LLM-0's soft labels, shape as given."""
-        return (_log_odds(p_positive) - self.centre) / (_SOFTNESS * self.spread)
+        return np.asarray((_log_odds(p_positive) - self.centre) / (_SOFTNESS * self.spread))
 
     def soft_labels(self, p_positive: Floats) -> Floats:
         """Return LLM-0's soft labels, 0 to 1; above a half where it says positive."""
@@ -105,6 +105,12 @@ class HeadStartSample:
     left_out: int
 
 
+def _log_odds(p_positive: Floats) -> Floats:
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(p_positive, _LEAST, 1 - _LEAST)), dtype=np.float64)
+
+
 def head_start_sample(scored: pl.DataFrame, student: StudentSettings, threshold: float, seed: int) -> HeadStartSample:
     """Return what a student's head start learns from: a sample that keeps its members when the pool grows.
 
@@ -116,14 +122,15 @@ def head_start_sample(scored: pl.DataFrame, student: StudentSettings, threshold:
     assert settings != "none"
     known = scored.filter(pl.col("p_positive").is_finite().fill_null(False)).sort("item_id")
     if known.is_empty():
-        raise StudentError("head_start: LLM-0 scored no item of the pool; set student.head_start to none, or mend LLM-0")
+        raise StudentError("student.head_start: LLM-0 scored no item of the pool; mend LLM-0, or set it to none")
     scale = Scale.of(known["p_positive"].to_numpy(), threshold)
     said_yes = pl.col("p_positive") >= threshold
     if isinstance(settings, LinearHeadStart):
         chosen = stable_sample(known["item_id"].to_list(), settings.items, seed)
     else:
         sides = [known.filter(side)["item_id"].to_list() for side in (said_yes, ~said_yes)]
-        positive = min(len(sides[0]), max(round(settings.items * settings.positive_share), settings.items - len(sides[1])))
+        wanted = max(round(settings.items * settings.positive_share), settings.items - len(sides[1]))
+        positive = min(len(sides[0]), wanted)
         counts = positive, settings.items - positive
         chosen = [each for side, count in zip(sides, counts, strict=True) for each in stable_sample(side, count, seed)]
     sample = known.filter(pl.col("item_id").is_in(chosen))

@@ -1,5 +1,3 @@
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,12 @@ from al_assets.demo import vader
 from al_assets.demo.fetch import smollm2_directory
 from al_assets.models.labelers.prompts import PromptError
 from al_assets.models.labelers.yes_no import yes_no_tokens
-from al_assets.models.students import StudentError, load_student, sft, sft_worker, train_student
-from al_assets_tests.models.students.conftest import PROMPT
+from al_assets.models.students import load_student, sft, sft_worker, train_student
+from al_assets.models.students.training_process import make_reporter
+from al_assets_tests.models.students.conftest import PROMPT, train_here, weights_of
 
 Lesson = tuple[list[str], list[bool]]
+Taught = tuple[Sequence[str], Sequence[float]]
 
 
 def recipe(base_model: Path | str, **changes: Any) -> SFTStudent:
@@ -24,25 +24,8 @@ def recipe(base_model: Path | str, **changes: Any) -> SFTStudent:
     return SFTStudent.model_validate({"kind": "sft", "base_model": str(base_model), **values})
 
 
-def train_here(
-    settings: SFTStudent, lesson: tuple[Sequence[str], Sequence[float]], directory: Path, parent: int | None = None
-) -> list[dict[str, Any]]:
-    """Train in this process, which has imported everything already; return the events."""
-    import torch
-
-    events: list[dict[str, Any]] = []
-    try:
-        own = os.getppid() if parent is None else parent
-        sft_worker.train(settings, settings.base_model, *lesson, directory, events.append, own)
-    finally:
-        torch.use_deterministic_algorithms(False)
-    return events
-
-
-def weights_of(directory: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return dict(load_file(directory / "model.safetensors"))
+def train(settings: SFTStudent, lesson: Taught, directory: Path, **changes: Any) -> list[dict[str, Any]]:
+    return train_here(sft_worker, settings, lesson, directory, **changes)
 
 
 def answers(directory: Path, settings: SFTStudent) -> list[float]:
@@ -54,7 +37,7 @@ def test_it_learns_and_tells_how(tiny_model: Path, lesson: Lesson, tmp_path: Pat
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     settings = recipe(tiny_model)
-    events = train_here(settings, lesson, tmp_path)
+    events = train(settings, lesson, tmp_path)
     # 18 negatives and 12 positives (6 of them, twice) an epoch, 20 epochs, batches of 8.
     assert [event["step"] for event in events] == list(range(76))
     assert {event["steps"] for event in events} == {75}
@@ -70,14 +53,26 @@ def test_it_learns_and_tells_how(tiny_model: Path, lesson: Lesson, tmp_path: Pat
 
 
 def test_same_data_and_seed_give_the_same_weights(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
-    one = train_here(recipe(tiny_model, epochs=3), lesson, tmp_path / "one")
-    two = train_here(recipe(tiny_model, epochs=3), lesson, tmp_path / "two")
-    other = train_here(recipe(tiny_model, epochs=3, seed=1), lesson, tmp_path / "other")
+    one = train(recipe(tiny_model, epochs=3), lesson, tmp_path / "one")
+    two = train(recipe(tiny_model, epochs=3), lesson, tmp_path / "two")
+    other = train(recipe(tiny_model, epochs=3, seed=1), lesson, tmp_path / "other")
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two", "other")]
     assert files[0] == files[1]
     assert files[0] != files[2]
     assert one == two
     assert one != other
+
+
+def test_a_head_start_takes_the_place_of_the_base_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    first, second, alone = (tmp_path / name for name in ("first", "second", "alone"))
+    train(recipe(tiny_model), lesson, first)
+    settings = recipe("/nowhere", epochs=0.1, learning_rate=1e-9)
+    train(settings, lesson, second, start=first)
+    assert all(bool((weights_of(second)[name] - was).abs().max() < 1e-3) for name, was in weights_of(first).items())
+    train(recipe(tiny_model, epochs=0.1, learning_rate=1e-9), lesson, alone)
+    violation, fine = answers(second, settings)
+    assert violation > 0.9 > 0.1 > fine
+    assert answers(alone, settings) == pytest.approx([0.5, 0.5], abs=0.2)
 
 
 @pytest.mark.parametrize(("batch", "limit", "micro"), [(8, 8, 8), (8, 3, 2), (16, 8, 8), (7, 4, 1), (4, 8, 4)])
@@ -88,7 +83,7 @@ def test_micro_batches_divide_the_batch(tiny_model: Path, batch: int, limit: int
 def test_micro_batches_change_the_memory_not_the_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     sizes = (8, 2)
     whole, parts = (
-        train_here(recipe(tiny_model, dtype="float32", epochs=2, micro_batch_size=size), lesson, tmp_path / str(size))
+        train(recipe(tiny_model, dtype="float32", epochs=2, micro_batch_size=size), lesson, tmp_path / str(size))
         for size in sizes
     )
     assert [event.get("loss") for event in parts] == pytest.approx([event.get("loss") for event in whole], abs=1e-3)
@@ -97,7 +92,7 @@ def test_micro_batches_change_the_memory_not_the_model(tiny_model: Path, lesson:
 
 
 def test_float32_stays_float32(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
-    train_here(recipe(tiny_model, dtype="float32", epochs=1), lesson, tmp_path)
+    train(recipe(tiny_model, dtype="float32", epochs=1), lesson, tmp_path)
     weights, before = weights_of(tmp_path), weights_of(tiny_model)
     assert {str(array.dtype) for array in weights.values()} == {"torch.float32"}
     assert set(weights) == set(before)
@@ -107,7 +102,7 @@ def test_float32_stays_float32(tiny_model: Path, lesson: Lesson, tmp_path: Path)
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 def test_lora_is_merged_into_a_plain_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     settings = recipe(tiny_model, method="lora", lora_rank=8, learning_rate=2e-2, epochs=30, dtype="float32")
-    events = train_here(settings, lesson, tmp_path)
+    events = train(settings, lesson, tmp_path)
     # The embeddings stay as they are, and these are too small to allow a loss below 5.
     assert events[-1]["loss"] < events[1]["loss"] - 0.4
     assert not (tmp_path / "adapter_config.json").exists()
@@ -132,13 +127,13 @@ def test_a_training_that_cannot_go_on_says_why(
     tiny_model: Path, lesson: Lesson, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        train_here(recipe(**{"base_model": tiny_model, **changes}), lesson, tmp_path)
+        train(recipe(**{"base_model": tiny_model, **changes}), lesson, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_training_ends_with_the_process_that_asked_for_it(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the process that asked for this training has ended"):
-        train_here(recipe(tiny_model), lesson, tmp_path, parent=0)
+        train(recipe(tiny_model), lesson, tmp_path, parent=0)
     assert not list(tmp_path.iterdir())
 
 
@@ -157,7 +152,7 @@ def test_the_loss_is_that_of_trl_on_the_answer_alone(tiny_model: Path, lesson: L
         tokenizer,
         _both(settings, tokenizer),
         None,
-        sft_worker._callback(lambda event: None, 0),
+        make_reporter(lambda event: None, 0, ""),
     )
     model: Any = trainer.model
     batch = next(iter(trainer.get_train_dataloader()))
@@ -197,7 +192,7 @@ def test_a_tie_teaches_a_half(tiny_model: Path, lesson: Lesson, tmp_path: Path) 
     texts, labels = lesson
     tied = [0.5 if text.startswith("fine") else float(label) for text, label in zip(texts, labels, strict=True)]
     settings = recipe(tiny_model, epochs=30)
-    events = train_here(settings, (texts, tied), tmp_path)
+    events = train(settings, (texts, tied), tmp_path)
     scores, shares = sft.SFTLabeler(settings, "name", tmp_path).score(texts), np.array(tied)
     assert scores[shares == 0].max() < 0.1
     assert scores[shares == 0.5] == pytest.approx(0.5, abs=0.2)
@@ -236,50 +231,6 @@ def test_training_in_a_process_of_its_own(tiny_model: Path, policy: Policy, less
     with load_student(tmp_path, settings, policy) as student:
         scores = student.score(["bad awful 99", "good fine 99"])
     assert scores[0] > 0.9 > 0.1 > scores[1]
-
-
-@pytest.mark.slow
-def test_a_failed_process_says_why(tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path) -> None:
-    with pytest.raises(StudentError, match=r"failed \(exit status 1\): yes, no: .* cannot be told apart"):
-        train_student(recipe(tiny_model, yes=" good", no=" good"), policy, *lesson, tmp_path)
-    assert not (tmp_path / "student.json").exists()
-
-
-@pytest.mark.slow
-def test_stopping_the_caller_stops_the_training(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
-    def give_up(done: int, total: int) -> None:
-        if done:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_student(recipe(tiny_model, epochs=500), policy, *lesson, tmp_path, give_up)
-    assert _workers_of(os.getpid()) == []
-    assert not (tmp_path / "student.json").exists()
-
-
-@pytest.mark.slow
-def test_a_process_killed_from_outside_hints_at_memory(
-    tiny_model: Path, policy: Policy, lesson: Lesson, tmp_path: Path
-) -> None:
-    import psutil
-
-    def kill(done: int, total: int) -> None:
-        # What it reported before its end may be read after it.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for worker in _workers_of(os.getpid()):
-                os.kill(worker, 9)
-
-    with pytest.raises(StudentError, match=r"was killed, most likely for want of memory; lower student.batch_size"):
-        train_student(recipe(tiny_model, epochs=500), policy, *lesson, tmp_path, kill)
-
-
-def _workers_of(parent: int) -> list[int]:
-    import psutil
-
-    children = psutil.Process(parent).children()
-    return [child.pid for child in children if sft._WORKER in " ".join(child.cmdline())]
 
 
 @pytest.mark.slow

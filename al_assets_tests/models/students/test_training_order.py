@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.models.students.sft_worker import training_order
+from al_assets.models.students.training_order import training_order
 
 
 def order_of(labels: Sequence[float], lengths: list[int] | None = None, **changes: float) -> np.ndarray:
