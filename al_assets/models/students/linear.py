@@ -140,10 +140,10 @@ class _Fit:
         return np.asarray(positive * self._labels * of_yes + negative * (1 - self._labels) * of_no)
 
 
-def _balance(labels: Floats) -> tuple[float, float]:
+def _balance(labels: Floats) -> Floats:
     """Return what a negative and a positive answer weigh, so that both kinds weigh alike."""
     positive = float(labels.sum())
-    return len(labels) / (2 * (len(labels) - positive)), len(labels) / (2 * positive)
+    return len(labels) / (2 * np.array([len(labels) - positive, positive]))
 
 
 def _folds(labels: Floats, seed: int) -> NDArray[np.int64] | None:
