@@ -29,7 +29,6 @@ from al_assets.curation.queue.explain import explain_queue
 from al_assets.curation.queue.review_queue import Sources, askable, build_queue
 from al_assets.curation.runner import THREADS, Runner
 from al_assets.curation.settings import DEFAULTS, RoundSettings
-from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Candidates, Strategy
 from al_assets.curation.strategies.boundary import divide_boundary
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
@@ -43,28 +42,37 @@ class History:
     """What was asked and learnt before a round.
 
     :param asked: items that are not asked, again or at all.
-    :param labels: item_id, label (Boolean): what experts said so far; with iteration and split where the labeler was
-        trained on some of it. None before any label.
-    :param trained_in: the iteration up to which the present labeler has learnt from fine-tuning items; None: from none.
+    :param labels: item_id, label (Boolean): what experts said so far; with iteration and teaches where the labeler was
+        trained on some of it, and out_of_fold, what a student that did not learn from the item made of it, where that
+        is known. None before any label.
+    :param trained_in: the iteration up to which the present labeler has learnt from items that teach; None: from none.
     """
 
     asked: Collection[str] = ()
     labels: pl.DataFrame | None = None
     trained_in: str | None = None
 
-    def honest_labels(self, item_ids: pl.Series) -> NDArray[np.float64]:
-        """Return the labels of items that the present labeler was not trained on: 1, 0, or NaN for all others.
+    def honest_labels(
+        self, item_ids: pl.Series, scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the labels by which the present labeler can be judged, 1, 0 or NaN, and the scores to judge it by.
 
-        :return: row for row with the ids.
+        Those are its own of items that it was not trained on, and of the others the out-of-fold ones.
+
+        :param scores: the labeler's own, row for row with the ids, as is what is returned.
         """
         if self.labels is None:
-            return np.full(len(item_ids), np.nan)
+            return np.full(len(item_ids), np.nan), scores
         labels = self.labels
+        if "out_of_fold" not in labels.columns:
+            labels = labels.with_columns(out_of_fold=pl.lit(None, pl.Float64))
         if self.trained_in is not None:
-            labels = labels.filter((pl.col("split") != FINE_TUNING) | (pl.col("iteration") > self.trained_in))
-        known = labels.select("item_id", pl.col("label").cast(pl.Float64))
-        honest = item_ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")["label"]
-        return honest.fill_null(float("nan")).to_numpy()
+            learnt = pl.col("teaches") & (pl.col("iteration") <= self.trained_in)
+            labels = labels.filter(~learnt | pl.col("out_of_fold").is_not_null())
+        known = labels.select("item_id", pl.col("label").cast(pl.Float64), "out_of_fold")
+        rows = item_ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")
+        found = rows.select("label", pl.coalesce("out_of_fold", pl.lit(pl.Series(scores)))).fill_null(float("nan"))
+        return found["label"].to_numpy(), found["out_of_fold"].to_numpy()
 
 
 @dataclass(frozen=True)
@@ -244,9 +252,11 @@ def labeler_evidence(
         free=ids.is_in(free.implode()).to_numpy(),
         pairs=ranked,
     )
+    labels, scored = history.honest_labels(ids, candidates.scores)
     evidence = gather_evidence(
         candidates,
-        history.honest_labels(ids),
+        labels,
+        scored,
         budget=divide_budget(settings.budget, settings.shares).boundary,
         expected_prevalence=settings.expected_prevalence,
         exploration=settings.exploration,
