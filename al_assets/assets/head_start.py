@@ -54,7 +54,7 @@ def head_start(
     """
     policy, root, student = loop.policy, loop.root, loop.policy.student
     if student.head_start == "none":
-        return table_output(HEAD_START.empty(), {"none": "student.head_start is none: students begin from the base model"})
+        return table_output(HEAD_START.empty(), {"none": "student.head_start is none: all begin from the base model"})
     scored = representatives(pool).select("item_id", "text").join(pseudo_labels, on="item_id", how="left")
     threshold, llm0 = pseudo_labels["threshold"][0], pseudo_labels["labeler_fingerprint"][0]
     sample = head_start_sample(scored, student, threshold, policy.split.seed)
@@ -63,7 +63,8 @@ def head_start(
     metadata = {name: row[name] for name in ("uri", "training_items", "positive_items", "left_out", "seconds")}
     if len(row["losses"]) > 1:
         metadata["loss_curve"] = picture(loss_curve(row["steps"], row["losses"]))
-    return table_output(frame, {**metadata, **_agreement(loop, scored, threshold, row["fingerprint"])}, ignore=("seconds", "uri"))
+    metadata |= _agreement(loop, scored, threshold, row["fingerprint"])
+    return table_output(frame, metadata, ignore=("seconds", "uri"))
 
 
 def _agreement(loop: LoopResource, scored: pl.DataFrame, threshold: float, fingerprint: str) -> dict[str, float | int]:

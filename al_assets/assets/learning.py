@@ -6,19 +6,18 @@ import dagster as dg
 import polars as pl
 
 from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
+from al_assets.assets.honest_scores import honest_scores, scored_items, student_scores
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import picture, progress_logger, table
-from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
-from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
-from al_assets.models.incumbent import Incumbent, ask_llm0, open_incumbent, open_student, recommended_of
-from al_assets.models.scoring import score_texts
+from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels
+from al_assets.models.incumbent import Incumbent, ask_llm0, recommended_of
 from al_assets.models.students import Lesson, start_of, trained_checkpoint
-from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
-from al_assets.partitions import FIRST_KEY, Job
+from al_assets.models.students.crossfit import TooFewGroups, with_folds
+from al_assets.partitions import FIRST_KEY, Job, previous_key
 from al_assets.pictures import loss_curve
-from al_assets.storage.root import text_hash
+from al_assets.storage.root import RunRoot
 from al_assets.tables import EVALUATION_SCORES, LABEL_SPLIT, SFT_CHECKPOINT
 
 ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
@@ -27,19 +26,61 @@ ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
 @loop_asset(
     "learning",
     {"polars"},
-    Declaration(LABEL_SPLIT, Job.LEARN, algorithm=3, depends_on=lambda policy: [policy.split.fingerprint()]),
+    Declaration(
+        LABEL_SPLIT,
+        Job.LEARN,
+        algorithm=4,
+        depends_on=lambda policy: [policy.split.fingerprint(), policy.evaluation, _folds(policy)],
+    ),
 )
-def label_split(loop: LoopResource, expert_labels: pl.DataFrame) -> TableOutput:
-    """Each labelled item's label and its split; pair partners and near-duplicates are never divided.
+def label_split(context: dg.AssetExecutionContext, loop: LoopResource, expert_labels: pl.DataFrame) -> TableOutput:
+    """Each labelled item's label, whether it teaches, and who judges it; partners and near-duplicates stay together.
 
-    The label is the majority of the votes, the positive share what a student learns; in fine-tuning what an adjudicator
-    decided takes the place of both.
+    By cross-fitting every label teaches and measures: items are in folds, and a student of the other folds judges each.
+    Where the labels so far cannot be put in folds, and where the policy says so, some groups are held out instead. The
+    label is the majority of the votes, the positive share what a student learns; of items that teach what an
+    adjudicator decided takes the place of both.
     """
-    settings = loop.policy.split
-    frame = split_labels(
-        expert_labels, evaluation_share=settings.evaluation_share, seed=settings.seed, panel_iteration=FIRST_KEY
+    frame, how = divided(loop, context.partition_key, expert_labels)
+    if how != loop.policy.evaluation:
+        context.log.warning(how)
+    return table_output(frame, {"evaluation": how, "splits": table(split_counts(frame)), **adjudication_counts(frame)})
+
+
+def divided(loop: LoopResource, key: str, votes: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """Return an iteration's label_split, and how it came about: crossfit, held_out, or why it is not what was asked."""
+    policy, settings = loop.policy, loop.policy.split
+    divide = partial(
+        split_labels,
+        votes,
+        evaluation_share=settings.evaluation_share,
+        seed=settings.seed,
+        panel_iteration=FIRST_KEY,
+        iteration=key,
+        taught_only=_taught_only(loop.root, key),
     )
-    return table_output(frame, {"splits": table(split_counts(frame)), **adjudication_counts(frame)})
+    how, crossfit = str(policy.evaluation), policy.evaluation == "crossfit"
+    frame = divide(crossfit=crossfit)
+    if policy.calibration_folds:
+        try:
+            return with_folds(frame, policy.calibration_folds, policy.calibration.seed), how
+        except TooFewGroups as error:
+            how = f"held_out, as the labels so far cannot be put in folds: {error}"
+            frame = divide(crossfit=False)
+    return frame.with_columns(fold=pl.lit(None, pl.Int64)), how
+
+
+def _taught_only(root: RunRoot, key: str) -> list[str]:
+    before = previous_key(key)
+    if before is None:
+        return []
+    split = root.read_table("label_split", before)
+    return split.filter(split=FINE_TUNING)["group_id"].unique().to_list()
+
+
+def _folds(policy: Policy) -> str:
+    folds = policy.calibration_folds
+    return f"{folds} folds, seed {policy.calibration.seed}" if folds else ""
 
 
 @loop_asset(
@@ -67,7 +108,7 @@ def sft_checkpoint(
 
 def fine_tuning_items(label_split: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the items the student learns from, in the order of their ids."""
-    return label_split.filter(pl.col("split") == FINE_TUNING).drop_nulls("positive_share").sort("item_id")
+    return label_split.filter("teaches").sort("item_id")
 
 
 def lesson_of(loop: LoopResource, items: pl.DataFrame) -> Lesson:
@@ -78,18 +119,15 @@ def lesson_of(loop: LoopResource, items: pl.DataFrame) -> Lesson:
     return Lesson(tuple(ids), tuple(texts[item] for item in ids), tuple(shares))
 
 
-def _settings(policy: Policy) -> list[str]:
-    folds = policy.calibration_folds
-    return [
-        str(policy.stopping.stop_set_size),
-        *([f"{folds} folds, seed {policy.calibration.seed}"] if folds else []),
-    ]
-
-
 @loop_asset(
     "learning",
     {"model", "polars"},
-    Declaration(EVALUATION_SCORES, Job.LEARN, algorithm=3, depends_on=_settings),
+    Declaration(
+        EVALUATION_SCORES,
+        Job.LEARN,
+        algorithm=4,
+        depends_on=lambda policy: [str(policy.stopping.stop_set_size)],
+    ),
 )
 def evaluation_scores(
     context: dg.AssetExecutionContext,
@@ -101,72 +139,30 @@ def evaluation_scores(
     pseudo_labels: pl.DataFrame,
     head_start: pl.DataFrame,
 ) -> TableOutput:
-    """Both models' scores on the evaluation items and on a random stop set of the pool, which has no labels.
+    """The models' scores on the evaluation items and on a random stop set of the pool.
 
-    Where the policy asks for folds, fine-tuning items as well, each scored by a student that was not trained on it:
-    they calibrate the student, which evaluation items must not.
+    No item is scored by a student that learnt from it or its group: those in folds are scored by a student that learnt
+    from the other folds, on the scale of the student itself; likewise of the incumbent and the model recommended so
+    far, where these are students of earlier iterations.
     """
-    incumbent, policy, root = Incumbent.of(incumbent_model), loop.policy, loop.root
-    items = _items(loop, label_split, pool)
-    hashes, texts = [text_hash(text) for text in items["text"]], items["text"].to_list()
+    incumbent, root = Incumbent.of(incumbent_model), loop.root
+    items = scored_items(loop, label_split, pool)
     watch = partial(progress_logger, context)
-    with open_student(sft_checkpoint["fingerprint"][0], policy, root) as student:
-        store = root.scores(student.fingerprint)
-        p_student = score_texts(student, hashes, texts, store, watch("scored by the student"))
-    with open_incumbent(incumbent, policy, root) as labeler:
-        store = root.scores(incumbent.fingerprint)
-        p_incumbent = score_texts(labeler, hashes, texts, store, watch("scored by the incumbent"))
-    p_recommended = [None] * items.height
+    start = start_of(root, head_start, ask_llm0(loop.policy, root))
+    p_student = student_scores(loop, label_split, sft_checkpoint["fingerprint"][0], start, items, watch)
+    compared = items.filter(pl.col("role") != OUT_OF_FOLD)
+    p_incumbent = honest_scores(loop, incumbent, compared, watch("scored by the incumbent"))
+    p_recommended = pl.Series([None] * compared.height, dtype=pl.Float64)
     _, recommended = recommended_of(root, context.partition_key)
     if recommended.fingerprint != incumbent.fingerprint:
-        with open_incumbent(recommended, policy, root) as labeler:
-            store = root.scores(recommended.fingerprint)
-            scores = score_texts(labeler, hashes, texts, store, watch("scored by the model recommended so far"))
-            p_recommended = scores.tolist()
-    frame = items.select("item_id", "role").with_columns(
-        pl.Series("p_student", p_student),
-        pl.Series("p_incumbent", p_incumbent),
-        pl.Series("p_recommended", p_recommended, dtype=pl.Float64),
-        pl.Series("incumbent_label", p_incumbent >= pseudo_labels["threshold"][0]),
+        p_recommended = honest_scores(loop, recommended, compared, watch("scored by the model recommended so far"))
+    others = compared.select("item_id", "role").with_columns(
+        p_incumbent=p_incumbent,
+        p_recommended=p_recommended,
+        incumbent_label=p_incumbent >= pseudo_labels["threshold"][0],
     )
-    frame = pl.concat([frame, _out_of_fold(context, loop, label_split, head_start)], how="diagonal")
+    frame = items.select("item_id", "role", p_student=p_student).join(
+        others, on=["item_id", "role"], how="left", maintain_order="left"
+    )
     counts = dict(frame.group_by("role").len().iter_rows())
     return table_output(frame, {f"{role}_items": counts.get(role, 0) for role in ROLES})
-
-
-def _out_of_fold(
-    context: dg.AssetExecutionContext, loop: LoopResource, label_split: pl.DataFrame, head_start: pl.DataFrame
-) -> pl.DataFrame:
-    folds, items = loop.policy.calibration_folds, fine_tuning_items(label_split)
-    scores: list[float] = []
-    if folds:
-        lesson, groups = lesson_of(loop, items), items["group_id"].to_list()
-        watch, seed = partial(progress_logger, context), loop.policy.calibration.seed
-        try:
-            fold_of = assign_folds(groups, lesson.labels, folds, seed)
-            start = start_of(loop.root, head_start, ask_llm0(loop.policy, loop.root))
-            found = out_of_fold_scores(
-                loop.policy, loop.root, lesson.texts, lesson.labels, fold_of, start=start, watch=watch
-            )
-            scores = found.tolist()
-        except TooFewGroups as error:
-            context.log.warning(f"no out-of-fold scores, the threshold matches the prevalence instead: {error}")
-    return items.head(len(scores)).select(
-        "item_id", role=pl.lit(OUT_OF_FOLD), p_student=pl.Series(scores, dtype=pl.Float64)
-    )
-
-
-def _items(loop: LoopResource, label_split: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
-    with loop.ledger() as ledger:
-        asked = ledger.queue().unique("item_id", keep="first", maintain_order=True).select("item_id", "text")
-    held_out = label_split.filter(pl.col("split") != FINE_TUNING).select("item_id").join(asked, on="item_id")
-    settings = loop.policy.stopping
-    eligible = representatives(pool).select("item_id", "text")
-    sampled = stable_sample(eligible["item_id"].to_list(), settings.stop_set_size, settings.seed)
-    stop_set = eligible.filter(pl.col("item_id").is_in(sampled))
-    return pl.concat(
-        [
-            held_out.with_columns(role=pl.lit("evaluation")).sort("item_id"),
-            stop_set.with_columns(role=pl.lit("stop_set")).sort("item_id"),
-        ]
-    )

@@ -9,6 +9,7 @@ from al_assets.assets.learning import fine_tuning_items
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
 from al_assets.assets.resource import LoopResource
+from al_assets.curation.split import FINE_TUNING
 from al_assets.models import representation_probe as probing
 from al_assets.models.representation_probe import Probe
 from al_assets.partitions import Job
@@ -88,6 +89,7 @@ def _probe(
     return probing.representation_probe(
         embeddings.filter(pl.col("item_id").is_in(needed.implode())).collect(),
         lesson,
+        split.filter(pl.col("split") != FINE_TUNING).select("item_id", "fold").drop_nulls(),
         items,
         scores,
         choose_threshold(items, scores, design, loop.policy.policy.expected_prevalence),

@@ -124,8 +124,8 @@ def dependencies(
 ) -> pl.DataFrame:
     """Return the table: one row for each asset, iteration and upstream asset.
 
-    An upstream asset of the loop is that of the same iteration, or of the one that is mapped to; ``CLOSING`` adds what comes from the one before, for
-    which no contents are compared.
+    An upstream asset of the loop is that of the same iteration, or of the one that is mapped to; ``CLOSING`` adds what
+    comes from the one before, for which no contents are compared.
     """
     loop = {asset.key: asset for asset in assets}
     rows: list[dict[str, str | None]] = []

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
-from al_assets.agreement.core.labelled_items import RANDOM_REASONS, labelled_items
+from al_assets.agreement.core.labelled_items import labelled_items
 from al_assets.agreement.population.student_threshold import choose_threshold
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import table
@@ -244,7 +243,7 @@ def _called(
     design = design_so_far(loop.root, key)
     expected, rules = loop.policy.policy.expected_prevalence, calibration_rules(loop.policy)
     chosen = choose_threshold(items, scores, design, expected, rules=rules)
-    known = items.where(items.evaluation & np.isin(items.reason, RANDOM_REASONS) & (items.decisive > 0))
+    known = items.where(items.by_lot & (items.decisive > 0))
     other = "recommended" if "recommended" in chosen.cuts else "incumbent"
     answers = {
         "student": chosen.labels(known) == 1,

@@ -47,11 +47,7 @@ def draw_seed(policy: Policy, key: str) -> int:
 def history_of(loop: LoopResource, key: str, pool: pl.DataFrame) -> History:
     """Return what was asked and learnt before an iteration; gold is never asked for a label."""
     trained_in = Incumbent.of(loop.root.read_table("incumbent_model", key)).promoted_from
-    unseen = None
-    if trained_in is not None:
-        scores = loop.root.read_table("evaluation_scores", trained_in).filter(role="evaluation")
-        unseen = scores.select("item_id", p_positive="p_student")
-    return History(not_to_ask(loop, key, pool), labels_so_far(loop, key), trained_in, unseen)
+    return History(not_to_ask(loop, key, pool), labels_so_far(loop, key, trained_in), trained_in)
 
 
 def not_to_ask(loop: LoopResource, key: str, pool: pl.DataFrame) -> list[str]:
@@ -62,13 +58,22 @@ def not_to_ask(loop: LoopResource, key: str, pool: pl.DataFrame) -> list[str]:
     return sorted({*queued, *gold_twins(pool, load_gold(loop.policy))})
 
 
-def labels_so_far(loop: LoopResource, key: str) -> pl.DataFrame:
-    """Return the adjudicated labels that earlier iterations got: item_id, iteration, split, label."""
+def labels_so_far(loop: LoopResource, key: str, trained_in: str | None = None) -> pl.DataFrame:
+    """Return the adjudicated labels that earlier iterations got: item_id, iteration, teaches, label, out_of_fold.
+
+    :param trained_in: the iteration whose student labels; out_of_fold is what it, or a student of other folds in its
+        stead, made of the items evaluated then.
+    """
     before = previous_key(key)
     if before is None:
-        return pl.DataFrame(schema=dict.fromkeys(("item_id", "iteration", "split"), pl.String) | {"label": pl.Boolean})
-    split = loop.root.read_table("label_split", before)
-    return split.select("item_id", "iteration", "split", "label").drop_nulls("label").unique("item_id", keep="last")
+        schema = {"item_id": pl.String, "iteration": pl.String, "teaches": pl.Boolean, "label": pl.Boolean}
+        return pl.DataFrame(schema=schema | {"out_of_fold": pl.Float64})
+    split = loop.root.read_table("label_split", before).drop_nulls("label").unique("item_id", keep="last")
+    labels = split.select("item_id", "iteration", "teaches", "label")
+    if trained_in is None:
+        return labels.with_columns(out_of_fold=pl.lit(None, pl.Float64))
+    then = loop.root.read_table("evaluation_scores", trained_in).filter(role="evaluation")
+    return labels.join(then.select("item_id", out_of_fold="p_student"), on="item_id", how="left")
 
 
 def reference_scores(loop: LoopResource, pool: pl.DataFrame, pseudo_labels: pl.DataFrame) -> pl.DataFrame | None:

@@ -52,22 +52,24 @@ def votes_are_complete(context: dg.AssetCheckExecutionContext, loop: LoopResourc
 
 
 @_check(
-    asset="label_split", description="No text, near-duplicate or pair partner is in evaluation and fine-tuning at once."
+    asset="label_split",
+    description="No text, near-duplicate or pair partner is judged by a student that learnt from another of its kind.",
 )
 def splits_do_not_leak(label_split: pl.DataFrame, loop: LoopResource) -> dg.AssetCheckResult:
-    """Pass when neither a group nor a near-duplicate stands on both sides of the split."""
+    """Pass when no group and no near-duplicate is divided between evaluation and fine-tuning, or between folds."""
     with loop.ledger() as ledger:
         asked = ledger.queue().unique("item_id", keep="first", maintain_order=True).select("item_id", "text")
     items = label_split.join(asked, on="item_id", maintain_order="left")
     copies = near_duplicates(items["text"].to_list(), loop.policy.pool.near_duplicate_similarity)
-    sided = items.with_columns(trained=pl.col("split") == FINE_TUNING, copy=pl.Series(copies))
+    judge = pl.when(pl.col("split") != FINE_TUNING).then(pl.col("fold").fill_null(-1))
+    sided = items.with_columns(judge=judge, copy=pl.Series(copies))
     leaks = {
-        by: sided.group_by(by).agg(pl.col("trained").n_unique().alias("sides")).filter(pl.col("sides") > 1).height
+        by: sided.group_by(by).agg(pl.col("judge").n_unique().alias("sides")).filter(pl.col("sides") > 1).height
         for by in ("group_id", "copy")
     }
     return dg.AssetCheckResult(
         passed=not any(leaks.values()),
-        metadata={"groups_on_both_sides": leaks["group_id"], "near_duplicates_on_both_sides": leaks["copy"]},
+        metadata={"divided_groups": leaks["group_id"], "divided_near_duplicates": leaks["copy"]},
     )
 
 

@@ -91,9 +91,9 @@ def ask_again(
     most: Annotated[int, typer.Option(min=1, help="Show at most so many votes.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List fine-tuning votes that are more likely wrong than right, by the other raters and the newest student.
+    """List votes to learn from that are more likely wrong than right, by the other raters and the newest student.
 
-    Held-out items are never listed: to correct what contradicts a model there would raise every kappa.
+    Agreement goes on resting on the first answers; items that only measure are never listed.
     """
     import polars as pl
 
@@ -157,7 +157,9 @@ def second_look(
         return
     shown = votes.head(most).select("rank", "item_id", "rater", "label", "policy_version", "p_positive", "text")
     console.print(frame_table(shown, f"{min(most, votes.height)} of {votes.height} votes; --json has all columns"))
-    say("to measure agreement under the present text, have every held-out item read again, not only the first of these")
+    say(
+        "to measure agreement under the present text, have all evaluation items read again, not only the first of these"
+    )
 
 
 def _raters(given: list[str]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def plan(
         raters=len(settings.review.raters),
         budget=selection.budget,
         audit=selection.shares.audit,
-        evaluation_share=settings.split.evaluation_share,
+        evaluation_share=1.0 if settings.evaluation == "crossfit" else settings.split.evaluation_share,
         check_items=settings.stopping.check_items,
         hidden_share=selection.gold_share + selection.repeat_share,
         parity_margin=settings.stopping.parity_margin,

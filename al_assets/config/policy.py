@@ -1,7 +1,9 @@
 """A whole policy file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
 
 from al_assets.config.labelers import LabelerSettings
 from al_assets.config.operation import AutomationSettings, ScaleSettings, StoppingSettings, StorageSettings
@@ -10,7 +12,7 @@ from al_assets.config.pool import ClusteringSettings, EmbeddingSettings, PoolSou
 from al_assets.config.review import DeskSettings, ReviewSettings
 from al_assets.config.section import OPERATIONAL, PolicyError, Section
 from al_assets.config.selection import SelectionSettings, SplitSettings
-from al_assets.config.students import CalibrationSettings, StudentSettings
+from al_assets.config.students import CalibrationSettings, SFTStudent, StudentSettings
 
 
 class Policy(Section):
@@ -34,11 +36,29 @@ class Policy(Section):
     base_dir: Annotated[Path, OPERATIONAL] = Path()
 
     @property
+    def evaluation(self) -> Literal["crossfit", "held_out"]:
+        """Whether every label teaches and measures, by students of other folds, or some only measure."""
+        if self.split.evaluation is not None:
+            return self.split.evaluation
+        return "held_out" if isinstance(self.student, SFTStudent) or self.calibration.folds == 0 else "crossfit"
+
+    @property
     def calibration_folds(self) -> int:
         """How many students are trained for out-of-fold scores: as set, else what one takes to train allows."""
         if self.calibration.folds is not None:
             return self.calibration.folds
-        return {"linear": 5, "encoder": 3, "sft": 0}[self.student.kind]
+        if self.student.kind == "sft":
+            return 3 if self.evaluation == "crossfit" else 0
+        return 5 if self.student.kind == "linear" else 3
+
+    @model_validator(mode="after")
+    def _crossfit_has_folds(self) -> Self:
+        if self.split.evaluation == "crossfit" and self.calibration.folds == 0:
+            raise ValueError(
+                "split.evaluation: crossfit takes students of other folds, and calibration.folds is 0; give "
+                "calibration.folds 2 or more, or set split.evaluation to held_out"
+            )
+        return self
 
     def resolve(self, location: str) -> str:
         """Return a path of the policy file as an absolute one; URLs and absolute paths are returned as they are."""

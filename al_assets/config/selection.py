@@ -1,7 +1,7 @@
 """What the experts are asked next, and how their answers are divided."""
 
 import difflib
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -97,7 +97,14 @@ class SelectionSettings(Section):
 
 
 class SplitSettings(Section):
-    """How labelled boundary and control items are divided; audit items are always evaluation items."""
+    """Which labels teach the student, and which measure it.
 
+    :param evaluation: crossfit: all teach, and each is measured by a student that did not learn from it
+        (``calibration.folds``); held_out: some are kept from the student. By default crossfit for a student that is
+        trained in seconds or minutes, held_out for a language model, and where there are no folds.
+    :param evaluation_share: with held_out, of the boundary and control items; audit items are always held out.
+    """
+
+    evaluation: Literal["crossfit", "held_out"] | None = None
     evaluation_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     seed: int = 0

@@ -113,8 +113,8 @@ StudentSettings = Annotated[SFTStudent | EncoderStudent | LinearStudent, Field(d
 class CalibrationSettings(Section):
     """Where the student's threshold and its probabilities come from.
 
-    :param folds: students trained to score each fine-tuning item by one that has not seen it; 0 for none. By default 5
-        for a linear student, 3 for an encoder and 0 for a language model: each takes as long as the student itself.
+    :param folds: students trained to score each item that teaches by one that has not seen it; 0 for none. By default 5
+        of a linear student and 3 of an encoder; of a language model 3 where ``split.evaluation`` is crossfit, else 0.
     :param method: the curve from score to probability that is fitted to those scores.
     :param threshold: prevalence: call as much of the pool positive as is estimated to be; kappa: where the calibrated
         probabilities expect the largest kappa; half: a probability of one half. The last two need folds.

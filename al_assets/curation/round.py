@@ -29,7 +29,6 @@ from al_assets.curation.queue.explain import explain_queue
 from al_assets.curation.queue.review_queue import Sources, askable, build_queue
 from al_assets.curation.runner import THREADS, Runner
 from al_assets.curation.settings import DEFAULTS, RoundSettings
-from al_assets.curation.split import FINE_TUNING
 from al_assets.curation.strategies.base import Candidates, Strategy
 from al_assets.curation.strategies.boundary import divide_boundary
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
@@ -43,38 +42,37 @@ class History:
     """What was asked and learnt before a round.
 
     :param asked: items that are not asked, again or at all.
-    :param labels: item_id, label (Boolean): what experts said so far; with iteration and split where the labeler was
-        trained on some of it. None before any label.
+    :param labels: item_id, label (Boolean): what experts said so far; with iteration and teaches where the labeler was
+        trained on some of it, and out_of_fold, what a student that did not learn from the item made of it, where that
+        is known. None before any label.
     :param trained_in: the iteration up to which the present labeler has learnt from items that teach; None: from none.
-    :param unseen: item_id, p_positive: what is said of items that the labeler learnt from by models that did not.
     """
 
     asked: Collection[str] = ()
     labels: pl.DataFrame | None = None
     trained_in: str | None = None
-    unseen: pl.DataFrame | None = None
 
-    def honest(self, scores: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what is said of items without having learnt from them, and the labels of those.
+    def honest_labels(
+        self, item_ids: pl.Series, scores: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the labels by which the present labeler can be judged, 1, 0 or NaN, and the scores to judge it by.
 
-        :param scores: item_id, p_positive by the present labeler.
-        :return: scores, and labels 1, 0 or NaN where there is none or only the labeler's own lesson, row for row.
+        Those are its own of items that it was not trained on, and of the others the out-of-fold ones.
+
+        :param scores: the labeler's own, row for row with the ids, as is what is returned.
         """
-        said = scores["p_positive"].to_numpy()
         if self.labels is None:
-            return said, np.full(len(scores), np.nan)
-        labels = self.labels.with_columns(pl.lit(None, dtype=pl.Float64).alias("unseen"))
-        if self.unseen is not None:
-            labels = self.labels.join(self.unseen.select("item_id", unseen="p_positive"), on="item_id", how="left")
+            return np.full(len(item_ids), np.nan), scores
+        labels = self.labels
+        if "out_of_fold" not in labels.columns:
+            labels = labels.with_columns(out_of_fold=pl.lit(None, pl.Float64))
         if self.trained_in is not None:
-            learnt = (pl.col("split") == FINE_TUNING) & (pl.col("iteration") <= self.trained_in)
-            labels = labels.filter(~learnt | pl.col("unseen").is_not_null())
-        known = scores.select("item_id", "p_positive").join(
-            labels.select("item_id", "unseen", pl.col("label").cast(pl.Float64)),
-            on="item_id", how="left", maintain_order="left",
-        )  # fmt: skip
-        honest = known.select(pl.coalesce("unseen", "p_positive"), pl.col("label").fill_null(float("nan")))
-        return honest.to_series(0).to_numpy(), honest.to_series(1).to_numpy()
+            learnt = pl.col("teaches") & (pl.col("iteration") <= self.trained_in)
+            labels = labels.filter(~learnt | pl.col("out_of_fold").is_not_null())
+        known = labels.select("item_id", pl.col("label").cast(pl.Float64), "out_of_fold")
+        rows = item_ids.to_frame("item_id").join(known, on="item_id", how="left", maintain_order="left")
+        found = rows.select("label", pl.coalesce("out_of_fold", pl.lit(pl.Series(scores)))).fill_null(float("nan"))
+        return found["label"].to_numpy(), found["out_of_fold"].to_numpy()
 
 
 @dataclass(frozen=True)
@@ -254,11 +252,11 @@ def labeler_evidence(
         free=ids.is_in(free.implode()).to_numpy(),
         pairs=ranked,
     )
-    honest_scores, honest_labels = history.honest(ordered)
+    labels, scored = history.honest_labels(ids, candidates.scores)
     evidence = gather_evidence(
         candidates,
-        honest_scores,
-        honest_labels,
+        labels,
+        scored,
         budget=divide_budget(settings.budget, settings.shares).boundary,
         expected_prevalence=settings.expected_prevalence,
         exploration=settings.exploration,

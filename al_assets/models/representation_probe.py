@@ -15,6 +15,7 @@ from al_assets.agreement.population.student_threshold import StudentThreshold
 from al_assets.agreement.population.thresholds import labels_at, prevalence_threshold
 from al_assets.agreement.report.head_comparison import HeadComparison, compare_with_head, comparison_sentence
 from al_assets.config import LinearStudent, Policy
+from al_assets.models.students.crossfit import rescaled
 from al_assets.models.students.linear import fit_linear
 from al_assets.models.students.record import one_sided
 from al_assets.tables import REPRESENTATION_PROBE
@@ -79,6 +80,7 @@ class Probe:
 def representation_probe(
     vectors: pl.DataFrame,
     lesson: pl.DataFrame,
+    fold_of: pl.DataFrame,
     items: LabelledItems,
     scores: pl.DataFrame,
     choice: StudentThreshold,
@@ -91,8 +93,13 @@ def representation_probe(
     Both thresholds are the stop-set quantile that matches the prevalence which the labels suggest, so that the
     difference is one of ranking.
 
-    :param vectors: item_id and vector, of the fine-tuning, evaluation and stop-set items; those without are left out.
+    An item in a fold is judged by a head that learnt from the other folds, as it is by such a student.
+
+    :param vectors: item_id and vector, of the items that teach, evaluation and stop-set items; those without are left
+        out.
     :param lesson: item_id and positive_share of the items that the student learnt from.
+    :param fold_of: item_id and fold of the evaluation items that a student of other folds judged, none where there are
+        no folds.
     :param items: all labelled items, with the student's scores.
     :param scores: item_id, role, p_student; rows of role ``stop_set`` count.
     :param choice: the student's threshold as the report chooses it by the prevalence.
@@ -102,12 +109,21 @@ def representation_probe(
     learnt, missing = taught.height, lesson.height - taught.height
     if one_sided(taught["positive_share"]):
         return Probe.unknown(_why_no_head(taught, missing), learnt, missing)
-    head = fit_linear(taught["vector"].to_numpy(), taught["positive_share"].to_numpy())
-    p_head = vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
+    p_head = _head_scores(taught, vectors)
     stop_set = scores.filter(pl.col("role") == "stop_set").join(p_head, on="item_id")
-    threshold = prevalence_threshold(floats(stop_set["p_head"]), choice.prevalence)
+    sample = floats(stop_set["p_head"])
+    threshold = prevalence_threshold(sample, choice.prevalence)
     evaluation = items.where(items.counted_alike)
-    labels = labels_at(aligned(p_head, evaluation.item_id, "p_head"), threshold)
+    judged = [p_head.join(fold_of, on="item_id", how="anti")]
+    for (fold,), of_fold in fold_of.group_by("fold"):
+        others = taught.join(fold_of.filter(fold=fold), on="item_id", how="anti")
+        if not one_sided(others["positive_share"]):
+            of_others = _head_scores(others, vectors)
+            scale = stop_set.select("item_id").join(of_others, on="item_id", how="left", maintain_order="left")
+            asked = of_others.join(of_fold, on="item_id", how="semi")
+            p_judged = rescaled(floats(asked["p_head"]), floats(scale["p_head"]), sample)
+            judged.append(asked.with_columns(p_head=p_judged))
+    labels = labels_at(aligned(pl.concat(judged), evaluation.item_id, "p_head"), threshold)
     known = ~np.isnan(labels)
     compared = evaluation.where(known)
     student = labels_at(compared.p_student, choice.threshold)
@@ -122,9 +138,14 @@ def is_itself_a_head(policy: Policy) -> bool:
     return isinstance(student, LinearStudent) and student.embedding.fingerprint() == policy.embedding.fingerprint()
 
 
+def _head_scores(taught: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
+    head = fit_linear(taught["vector"].to_numpy(), taught["positive_share"].to_numpy())
+    return vectors.select("item_id", p_head=pl.Series(head.probability(vectors["vector"].to_numpy())))
+
+
 def _why_no_head(taught: pl.DataFrame, missing: int) -> str:
     if not taught.height:
-        return f"none of {missing} fine-tuning items has a vector" if missing else "no fine-tuning item has a label yet"
+        return f"none of {missing} items that teach has a vector" if missing else "no item teaches yet"
     return f"{one_sided(taught['positive_share'])}; a linear head learns from both kinds"
 
 

@@ -4,7 +4,8 @@ from al_assets.agreement.stopping.rules import PRECEDENCE
 from al_assets.report.agreement_descriptions import AGREEMENT, CELLS, Description
 
 SCOPES = {
-    "evaluation": "all labelled items that no student is trained on, however they were chosen, but for check items",
+    "evaluation": "all labelled items that models are measured on, however they were chosen, but for check items; each "
+    "by a student that did not learn from it",
     "boundary": "evaluation items queued because they lie where the two labels meet (pairs and promising items)",
     "control": "evaluation items drawn uniformly from the pool",
     "panel": "the evaluation items of iteration 0000, which stay the same in every iteration",
@@ -83,8 +84,8 @@ FIGURES = {
     **{f"incumbent_{name}": description for name, description in _called("incumbent").items()},
     "threshold": Description(
         "threshold of the student",
-        "The score from which the student calls an item positive. Votes on held-out items have a part in it through "
-        "the pool's estimated prevalence, so a random item is judged by one that its own fold's votes have no part in.",
+        "The score from which the student calls an item positive. Votes have a part in it through the pool's "
+        "estimated prevalence, so a random item is judged by one that its own fold's votes have no part in.",
         "by rule: the score that calls threshold_prevalence of the stop set positive; or where the calibrated "
         "probabilities expect the largest kappa there; or a probability of one half",
     ),
@@ -97,7 +98,7 @@ FIGURES = {
         "slope of the calibration",
         "How the student's log-odds are stretched to become probabilities: below 1 it is too sure of itself, 1 where "
         "no curve was fitted.",
-        "slope of a logistic curve through out-of-fold scores of fine-tuning items",
+        "slope of a logistic curve through out-of-fold scores, but for those of the random items it is judged by",
     ),
     "calibration_intercept": Description(
         "intercept of the calibration",
@@ -107,7 +108,7 @@ FIGURES = {
     "calibration_error": Description(
         "calibration error",
         "How far the student's probabilities are from how often such items are positive, less what chance adds; 0 is "
-        "best.",
+        "best. Measured on the random items, which the curve was not fitted to.",
         "sqrt(plain^2 - chance^2), plain = sum over bins of their weight * |mean probability - positive share|",
     ),
     "brier_score": Description(
@@ -199,10 +200,10 @@ FIGURES = {
     ),
     "promotion": Description(
         "promotion",
-        "1 if the student selects next, as the incumbent: it does if it agrees with the experts no less on the "
-        "held-out items. Whether it is better in the pool is another question.",
+        "1 if the student selects next, as the incumbent: it does if it agrees with the experts no less in the pool; "
+        "where no random item tells of that, on the evaluation items. Whether it is surely better is another question.",
         "1 if the gain of the student over the incumbent is known and not below 0, else 0",
-        (("student_gain", "evaluation"),),
+        (("student_gain", "audit"), ("student_gain", "evaluation")),
     ),
     "verdict": Description(
         "verdict",

@@ -192,9 +192,9 @@ def _adjudicated(tables: IterationTables) -> list[tuple[str, str]]:
     if not any(counts.values()):
         return []
     said = (
-        f"{counts['adjudicated']} fine-tuning items, {counts['overturned']} against the majority of the votes, "
-        f"{counts['guideline_gaps']} left out as guideline gaps; {counts['adjudicated_in_evaluation']} evaluation "
-        "items, whose labels stay; every kappa is that of the raters' own votes"
+        f"{counts['adjudicated']} items the student may learn from, {counts['overturned']} against the majority of the "
+        f"votes, {counts['guideline_gaps']} left out as guideline gaps; {counts['adjudicated_in_evaluation']} others, "
+        "whose labels stay; every kappa is that of the raters' own votes"
     )
     return [("adjudicated", said)]
 

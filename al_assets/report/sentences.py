@@ -126,7 +126,7 @@ def verdict_reason(report: pl.DataFrame) -> str:
 
 
 def standing_sentence(report: pl.DataFrame) -> str:
-    """Return how the student stands to the experts in the pool; on the held-out items where the pool is not known."""
+    """Return how the student stands to the experts in the pool; on the evaluation items where the pool is not known."""
     in_pool = figure_of(report, "model_expert_kappa", "audit")
     scope = "evaluation" if in_pool is None or in_pool.estimate is None else "audit"
     student = figure_of(report, "model_expert_kappa", scope)
@@ -136,7 +136,7 @@ def standing_sentence(report: pl.DataFrame) -> str:
         return f"How far the student agrees with the experts is not known: {why}."
     where = {
         "audit": f"In the pool, estimated from {student.items} random items,",
-        "evaluation": f"On {student.items} held-out items, which are no sample of the pool,",
+        "evaluation": f"On {student.items} evaluation items, which are no sample of the pool,",
     }
     stand = f"{where[scope]} the student agrees with an expert at kappa {figure_text(student)}"
     if experts is None or experts.estimate is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
 from al_assets.agreement.core.undecided import BEST, filled
-from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
+from al_assets.agreement.population.student_threshold import OUT_OF_FOLD, fits_curve
 from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report.scopes import held_out_sample, model_sample, scope_masks
 from al_assets.agreement.report.undecided_figures import two_answers
@@ -170,14 +170,14 @@ def labelled_rows(tables: IterationTables, scope: str) -> Rows:
 def pool_rows(tables: IterationTables, figure: str, votes: int) -> Rows:
     """Return the labelled items that a figure of the whole pool rests on, each with its weight.
 
-    :param votes: decisive votes that an item needs. Of the prevalence fine-tuning items tell as well.
+    :param votes: decisive votes that an item needs. Of the prevalence all labelled items tell.
     """
     items, design = tables.items, tables.design
     if figure in ("prevalence", "threshold_prevalence"):
         usable = items.decisive > 0
         sample = design.sample(items.item_id, usable)
     elif figure in ("brier_score", "calibration_error"):
-        usable = items.evaluation & (items.decisive > 0)
+        usable = items.by_lot & (items.decisive > 0)
         sample = design.sample(items.item_id, usable)
     else:
         sample, usable = model_sample(items, tables.models, design, votes)
@@ -213,17 +213,17 @@ def stop_set_rows(tables: IterationTables, earlier: pl.DataFrame | None) -> Rows
     scores = {"student": floats(rows["p_student"]), "incumbent": floats(rows["p_incumbent"])}
     labels = {"student": labels_at(scores["student"], tables.threshold), "incumbent": floats(rows["incumbent_label"])}
     if earlier is not None:
-        labels["earlier"] = aligned(earlier, ids)
+        labels["earlier"] = aligned(earlier.filter(role="stop_set"), ids)
     facts = rows.select("item_id").join(tables.texts, on="item_id", how="left", maintain_order="left")
     nothing = np.full((len(ids), 0), np.nan)
     return Rows(ids, nothing, (), labels, scores, np.ones(len(ids)), np.zeros((len(ids), 0), dtype=np.bool_), facts)
 
 
 def out_of_fold_rows(tables: IterationTables) -> Rows:
-    """Return the fine-tuning items that students of other folds scored, with those scores."""
+    """Return the items that the calibration curve is fitted to, with the scores of students of other folds."""
     scored = tables.scores.filter(pl.col("role") == OUT_OF_FOLD)
     rows = labelled_rows(tables, "loop")
-    kept = rows.where(np.isin(rows.item_id, scored["item_id"].to_list()) & (rows.decisive > 0))
+    kept = rows.where(fits_curve(tables.items, tables.scores) & (rows.decisive > 0))
     return replace(kept, scores={"out_of_fold": aligned(scored, kept.item_id, "p_student")}, labels={})
 
 
@@ -235,7 +235,7 @@ def with_probability(tables: IterationTables, rows: Rows) -> Rows:
 
 def with_earlier(tables: IterationTables, rows: Rows, key: str) -> Rows:
     """Return the items that an earlier student labelled, with its labels."""
-    labels = aligned(tables.earlier_labels[key], rows.item_id)
+    labels = aligned(tables.earlier_labels[key].filter(role="evaluation"), rows.item_id)
     known = rows.where(~np.isnan(labels))
     # At the threshold itself, as the earlier student's labels are.
     now = labels_at(known.scores["student"], tables.threshold)

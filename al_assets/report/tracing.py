@@ -147,7 +147,7 @@ def _threshold_prevalence(tables: IterationTables, blank: Explanation) -> Explan
 
 def _calibration(tables: IterationTables, blank: Explanation) -> Explanation:
     explained = _chosen(tables, blank, out_of_fold_rows(tables))
-    scope = "fine-tuning items, each scored by a student that was not trained on it; the level is that of the pool"
+    scope = "items that teach, each scored by a student that did not learn from it; the level is that of the pool"
     return replace(explained, scope=scope)
 
 
@@ -180,8 +180,9 @@ def _alt_test(tables: IterationTables, blank: Explanation) -> Explanation:
 
 
 def _promotion(tables: IterationTables, blank: Explanation) -> Explanation:
-    (gain,) = blank.rests_on
-    value = float(gain.estimate is not None and gain.estimate >= 0)
+    # The pool's gain, or where it has none that of the evaluation items.
+    known = [gain.estimate for gain in blank.rests_on if gain.estimate is not None]
+    value = float(bool(known) and known[0] >= 0)
     return replace(blank, basis="figures", recomputed=value, note=f"The report says: {blank.stored.detail}.")
 
 

@@ -236,9 +236,7 @@ def student_figures(trial: Trial, student: RoundLabeler | None) -> StudyRow:
     return trial.figures(student.scores, student.threshold)
 
 
-def _probes(
-    workshop: Workshop, cell: Cell, trial: Trial, student: StudentSettings, outcome: LoopRound
-) -> StudyRow:
+def _probes(workshop: Workshop, cell: Cell, trial: Trial, student: StudentSettings, outcome: LoopRound) -> StudyRow:
     """Return kappa of linear heads that tell how far a representation goes, beside the round's student.
 
     ``ceiling`` is of a head that learnt the truth of the whole pool: on the frozen vectors of a linear student, else on

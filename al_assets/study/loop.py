@@ -21,7 +21,7 @@ from al_assets.curation.runner import Threads
 from al_assets.curation.settings import DEFAULTS, ClusterSettings, RoundSettings
 from al_assets.curation.split import FINE_TUNING, split_labels
 from al_assets.curation.strategies.base import Candidates, Strategy
-from al_assets.models.students.crossfit import TooFewGroups, assign_folds
+from al_assets.models.students.crossfit import TooFewGroups, with_folds
 from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
 from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence
@@ -29,7 +29,7 @@ from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevale
 # Loops run side by side in processes, and their pools are small.
 ALONE = Threads(1)
 _SPLIT = pl.Schema(
-    {"item_id": pl.String, "iteration": pl.String, "reason": pl.String, "split": pl.String, "label": pl.Boolean}
+    {"item_id": pl.String, "iteration": pl.String, "reason": pl.String, "teaches": pl.Boolean, "label": pl.Boolean}
 )
 
 
@@ -239,14 +239,12 @@ class OfflineLoop:
         self._asked.append(curated.queue)
         done = time.perf_counter()
         answers = pl.concat([self._answers(queue, asked) for asked, queue in enumerate(self._asked)])
-        split = self._split = split_labels(
-            answers, evaluation_share=self._settings.evaluation_share, seed=self._seed, panel_iteration=FIRST_KEY
-        )
+        split = self._split = self._divided(answers)
         prevalence = self._prevalence(split)
-        taught, folds = self._lesson(split)
-        student = self._train(taught, folds, prevalence, number)
+        taught = split.filter("teaches")
+        student = self._train(taught, prevalence, number)
         trained = time.perf_counter()
-        judged = split if folds is not None else split.filter(~pl.col("item_id").is_in(taught["item_id"].implode()))
+        judged = split.filter(pl.col("split") != FINE_TUNING)
         judgement = None if student is None else self._judge(judged, student, prevalence)
         return LoopRound(
             number, curated.evidence, curated.candidates, curated.queue, split, taught, student, judgement,
@@ -273,16 +271,18 @@ class OfflineLoop:
         scores = incumbent.scores.pool
         target, labels = self._settings.target, _boundary_labels(split)
         first = self._ids.to_frame().with_columns(p_positive=pl.Series(self._pool.scores))
-        unseen = split.select("item_id", p_positive=pl.Series(incumbent.scores.honest[rows_of(split)]))
+        # Of what the labeler learnt from, what it said before.
+        known = split.with_columns(out_of_fold=pl.Series(incumbent.scores.honest[rows_of(split)], dtype=pl.Float64))
+        if incumbent.scores.unseen is None:
+            known = split
         return curate_round(
             self._ids.to_frame().with_columns(text=pl.lit("")),
             scored(self._ids, scores, prevalence_threshold(scores, self._prevalence(split))),
             self._vectors,
             History(
                 split["item_id"].to_list(),
-                split.drop_nulls("label"),
+                known.drop_nulls("label"),
                 None if incumbent.learnt < 0 else iteration_key(incumbent.learnt),
-                None if incumbent.scores.unseen is None else unseen,
             ),
             self._settings.round_settings(self._pool.prevalence),
             seed,
@@ -291,23 +291,26 @@ class OfflineLoop:
             runner=ALONE,
         )
 
-    def _lesson(self, split: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.int64] | None]:
-        """Return the items that teach, and their folds, if every label does."""
-        decided = split.drop_nulls("positive_share")
-        if self._settings.evaluation == "crossfit":
-            groups, labels = decided["group_id"].to_list(), decided["positive_share"].to_list()
-            with contextlib.suppress(TooFewGroups):
-                return decided, assign_folds(groups, labels, self._settings.folds, self._seed)
-        return decided.filter(pl.col("split") == FINE_TUNING), None
+    def _divided(self, answers: pl.DataFrame) -> pl.DataFrame:
+        """Return the labelled items with what they are for and, if all teach and measure, their folds."""
+        settings = self._settings
 
-    def _train(
-        self, taught: pl.DataFrame, folds: NDArray[np.int64] | None, prevalence: float, number: int
-    ) -> RoundLabeler | None:
+        def divide(crossfit: bool) -> pl.DataFrame:
+            how = {"evaluation_share": settings.evaluation_share, "seed": self._seed, "panel_iteration": FIRST_KEY}
+            return split_labels(answers, crossfit=crossfit, **how)
+
+        if settings.evaluation == "crossfit":
+            with contextlib.suppress(TooFewGroups):
+                return with_folds(divide(True), settings.folds, self._seed)
+        return divide(False).with_columns(fold=pl.lit(None, pl.Int64))
+
+    def _train(self, taught: pl.DataFrame, prevalence: float, number: int) -> RoundLabeler | None:
         """Return the round's student, None if it was shown one kind only and had no head start."""
-        labels = taught["positive_share"].to_numpy()
+        labels, folds = taught["positive_share"].to_numpy(), taught["fold"]
         if one_sided(labels) and self._learn.start is None:
             return None
-        return RoundLabeler(self._learn(rows_of(taught), labels, folds), 0.0, number).matched(prevalence)
+        fold_of = None if folds.null_count() else folds.to_numpy()
+        return RoundLabeler(self._learn(rows_of(taught), labels, fold_of), 0.0, number).matched(prevalence)
 
     def _judge(self, held_out: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
         """Hold a student against the incumbent and the model recommended so far; it takes their place if it may.

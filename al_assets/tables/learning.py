@@ -42,17 +42,23 @@ LABEL_SPLIT = Table(
     item_id=Column(pl.String, "the item"),
     iteration=Column(pl.String, "iteration that queued it"),
     reason=Column(pl.String, "why it was queued"),
-    group_id=Column(pl.String, "never divided between splits"),
+    group_id=Column(pl.String, "never divided between splits, nor between folds"),
     split=Column(pl.String, "evaluation, fine-tuning or panel (evaluation items of iteration 0000)"),
+    teaches=Column(pl.Boolean, "whether the student learns from it"),
+    fold=optional(
+        pl.Int64,
+        "the fold it is in with its group: a student that learnt from the other folds judges it; null: the student "
+        "itself does, which learnt from nothing of its group",
+    ),
     label=optional(
         pl.Boolean,
-        "majority of decisive votes, null if tied or undecided; in fine-tuning the adjudicated label where there "
-        "is one, null for a guideline gap",
+        "majority of decisive votes, null if tied or undecided; the adjudicated label where the item may teach and "
+        "there is one, null for a guideline gap",
     ),
     positive_share=optional(
         pl.Float64,
         "what a student learns: the share of decisive votes that say positive, a tie one half, null without a "
-        "decisive vote; in fine-tuning 1 or 0 where adjudicated, null for a guideline gap",
+        "decisive vote; 1 or 0 where the item may teach and was adjudicated, null for a guideline gap",
     ),
     positive_votes=Column(pl.Int64, "decisive votes for positive"),
     negative_votes=Column(pl.Int64, "decisive votes for negative"),
@@ -94,12 +100,21 @@ EVALUATION_SCORES = Table(
     item_id=Column(pl.String, "the item"),
     role=Column(
         pl.String,
-        "evaluation (labelled, never trained on), stop_set (random, unlabelled) or out_of_fold (fine-tuning item)",
+        "evaluation (labelled, and measures), stop_set (random, labelled or not) or out_of_fold (each item that "
+        "teaches, where there are folds)",
     ),
-    p_student=Column(pl.Float64, "the new student's score; out_of_fold: that of a student trained on the other folds"),
-    p_incumbent=optional(pl.Float64, "the incumbent's score; null for out_of_fold"),
+    p_student=Column(
+        pl.Float64,
+        "the new student's score; of a labelled item in a fold that of a student that learnt from the other folds, put "
+        "on the scale of the new student's",
+    ),
+    p_incumbent=optional(
+        pl.Float64,
+        "the incumbent's score, of an item it learnt from that of the student of other folds; null for out_of_fold",
+    ),
     p_recommended=optional(
-        pl.Float64, "the score of the model recommended so far; null where that is the incumbent, and for out_of_fold"
+        pl.Float64,
+        "likewise of the model recommended so far; null where that is the incumbent, and for out_of_fold",
     ),
     incumbent_label=optional(pl.Boolean, "the incumbent's label at its own threshold; null for out_of_fold"),
 )

@@ -83,8 +83,13 @@ class LabelledItems:
 
     @property
     def evaluation(self) -> NDArray[np.bool_]:
-        """Whether an item is kept for evaluation; panel items are."""
+        """Whether models are measured on an item; panel items are among these."""
         return np.isin(self.split, EVALUATION_SPLITS)
+
+    @property
+    def by_lot(self) -> NDArray[np.bool_]:
+        """Whether an evaluation item was drawn by lot, and so stands for others of the pool."""
+        return np.asarray(self.evaluation & np.isin(self.reason, RANDOM_REASONS))
 
     @property
     def counted_alike(self) -> NDArray[np.bool_]:

@@ -35,8 +35,8 @@ class PlanSettings:
     :param expert_kappa: expected kappa between experts; ``model_kappa`` between model and expert.
     :param design_effect: by how much pairs and near-duplicates inflate variances.
     :param raters: experts who share the work; each item gets ``votes_per_item`` of their votes.
-    :param budget: items a round; ``audit`` is the share of it drawn at random and always held out.
-    :param evaluation_share: share of the other items that is held out.
+    :param budget: items a round; ``audit`` is the share of it drawn at random, and always measures.
+    :param evaluation_share: share of the other items that measures; 1 where all teach and measure.
     :param check_items: asked after training, on top of the budget.
     :param hidden_share: hidden gold and repeats on top of the budget, as a share of it; they cost votes too.
     :param max_iterations: looks that parity has, and plateau but for the first ``window``: the more, the surer each.
@@ -67,7 +67,7 @@ class PlanSettings:
 
     @property
     def evaluation_per_round(self) -> int:
-        """Evaluation items a round brings: the audit, and the held-out share of the rest."""
+        """Evaluation items a round brings: the audit, and the evaluation share of the rest."""
         audit = round(self.budget * self.audit)
         return audit + round((self.budget - audit) * self.evaluation_share)
 

@@ -115,8 +115,11 @@ def reliability_figures(
 def pool_reliability(
     items: LabelledItems, design: PoolDesign, calibration: Calibration, *, resamples: int = 2_000, seed: int = 0
 ) -> Reliability:
-    """Return the reliability of the student's calibrated probabilities in the pool, from its held-out items."""
-    usable = items.evaluation & (items.decisive > 0)
+    """Return the reliability of the student's calibrated probabilities in the pool, from its random evaluation items.
+
+    Items chosen by rule, which the curve may be fitted to, and which speak for themselves alone, are left out.
+    """
+    usable = items.by_lot & (items.decisive > 0)
     held_out = items.where(usable)
     probabilities = calibration.probability(held_out.p_student)
     sample = design.sample(items.item_id, usable)

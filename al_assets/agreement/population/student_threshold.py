@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.core.labelled_items import FINE_TUNING, RANDOM_REASONS, LabelledItems, aligned, floats
+from al_assets.agreement.core.labelled_items import RANDOM_REASONS, LabelledItems, aligned, floats
 from al_assets.agreement.population.calibration import Calibration, CalibrationError, Method, fit_calibration
 from al_assets.agreement.population.pool_design import PoolDesign
 from al_assets.agreement.population.pool_sample import PoolSample
@@ -128,6 +128,11 @@ def student_labels(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
     return own.select("item_id", "role", (pl.col("p_student") >= threshold).alias("label"))
 
 
+def labels_of_role(labels: pl.DataFrame | None, role: str) -> pl.DataFrame | None:
+    """Return what ``student_labels`` gave items in a role: the same item may have a score of another student there."""
+    return None if labels is None else labels.filter(pl.col("role") == role)
+
+
 def choose_threshold(
     items: LabelledItems,
     scores: pl.DataFrame,
@@ -140,7 +145,7 @@ def choose_threshold(
     """Return the student's threshold and calibration, and the thresholds of the models it is compared with.
 
     Votes enter through the pool's prevalence, shrunk towards the expected one, which all thresholds are matched to; and
-    the student's curve comes from out-of-fold scores of fine-tuning items. Without those, or too few, the threshold
+    the student's curve comes from out-of-fold scores, see ``fits_curve``. Without those, or too few, the threshold
     falls back to the prevalence.
 
     :param scores: item_id, role, p_student, and p_incumbent and p_recommended where these are other models; roles
@@ -185,17 +190,26 @@ def folds_of(groups: NDArray[np.str_]) -> NDArray[np.int64]:
     return np.array([crc32(str(group).encode()) % FOLDS for group in groups], dtype=np.int64)
 
 
+def fits_curve(items: LabelledItems, scores: pl.DataFrame) -> NDArray[np.bool_]:
+    """Return which items the calibration curve is fitted to: shape (items,).
+
+    Those with an out-of-fold score; but random evaluation items, by which the curve is judged, have no part in it.
+    """
+    known = scores.filter(pl.col("role") == OUT_OF_FOLD)["item_id"].to_list()
+    return np.asarray(np.isin(items.item_id, known) & ~items.by_lot)
+
+
 def _calibration(items: LabelledItems, scores: pl.DataFrame, method: Method) -> tuple[Calibration | None, str]:
     held_out = scores.filter(pl.col("role") == OUT_OF_FOLD)
     if not held_out.height:
         return None, "no out-of-fold scores; the student's own log-odds are taken"
-    kept = items.where((items.split == FINE_TUNING) & np.isin(items.item_id, held_out["item_id"].to_list()))
+    kept = items.where(fits_curve(items, scores))
     raw = aligned(held_out, kept.item_id, "p_student")
     try:
         curve = fit_calibration(raw, kept.positive_share, method)
     except CalibrationError as error:
         return None, f"{error}; the student's own log-odds are taken"
-    return curve, f"{curve.method} curve through {curve.items} out-of-fold scores of fine-tuning items"
+    return curve, f"{curve.method} curve through {curve.items} out-of-fold scores"
 
 
 def _threshold(scores: Floats, prevalence: float, calibration: Calibration, rule: Rule) -> tuple[float, str]:

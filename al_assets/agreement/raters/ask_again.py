@@ -2,8 +2,8 @@
 
 Only votes that a student learns from. To correct what contradicts a model, and that alone, makes raters agree with the
 model and with each other whoever is right: in simulation, 5 % of the votes asked again took student-expert kappa from
-.54 to .63 and expert-expert kappa from .75 to .93, where reading everything again gave .58 and .84. So held-out items
-are never listed, and agreement rests on first answers (``labelled_items``).
+.54 to .63 and expert-expert kappa from .75 to .93, where reading everything again gave .58 and .84. So agreement rests
+on first answers (``labelled_items``), whatever a listed item measures, and items that only measure are never listed.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats
 from al_assets.agreement.core.labelled_items import (
-    EVALUATION_SPLITS,
-    FINE_TUNING,
     LabelledItems,
     aligned,
     require_columns,
@@ -32,7 +30,7 @@ class DoubtfulVotes(NamedTuple):
     """Votes more in doubt than a limit.
 
     :param listed: of items that a student learns from, a frame of the table ``ask_again``, worst first.
-    :param held_out: how many more there are on held-out items, which are not to be asked again by a list.
+    :param held_out: how many more there are on items that only measure, which are not to be asked again by a list.
     """
 
     listed: pl.DataFrame
@@ -47,42 +45,41 @@ def votes_to_ask_again(
     max_quality: float = 0.5,
     limit: int | None = None,
 ) -> DoubtfulVotes:
-    """Return the decisive votes on fine-tuning items whose CROWDLAB quality is lowest, worst first.
+    """Return the decisive votes on items that teach whose CROWDLAB quality is lowest, worst first.
 
     The quality of a vote is the probability of its label after all votes and the model's score have been weighed by
     how reliable their givers are: see ``crowdlab_quality``. "Cannot decide" is no label and is never listed: see
     ``policy_gaps``.
 
     :param votes: current votes, the columns of ``labelled_items.VOTE_COLUMNS``; one row for each item and rater.
-        Those on held-out items help to judge the raters.
+        Those on other items help to judge the raters.
     :param scores: item_id, p_positive in [0, 1] for every item with a decisive vote, by a model that was not trained
         on that item's votes; a model that was will agree with their mistakes.
-    :param split: item_id, split; items that it does not know are not listed.
+    :param split: item_id, teaches; items that it does not know are not listed.
     :param max_quality: votes of a lower quality are listed; at .5, those that are more likely wrong than right.
     :param limit: at most this many votes; None for all.
-    :raises ValueError: a column is missing, an item with a decisive vote has no score in [0, 1], or all are held out.
+    :raises ValueError: a column is missing, an item with a decisive vote has no score in [0, 1], or none teaches.
     """
-    require_columns(split, "split", ("item_id", "split"))
+    require_columns(split, "split", ("item_id", "teaches"))
     # What stands now is in doubt, not what was first said.
     rated = rated_items(votes.drop("first_label", strict=False))
     kept = rated.items.decisive > 0
     items = rated.items.where(kept)
     if not len(items):
         return DoubtfulVotes(pl.DataFrame(schema=ASK_AGAIN.schema), 0)
-    split_of = dict(split.select("item_id", "split").iter_rows())
-    splits = np.array([split_of.get(str(item), "") for item in items.item_id])
-    held_out = np.isin(splits, EVALUATION_SPLITS)
+    teaches = aligned(split, items.item_id, "teaches")
+    held_out = teaches == 0
     if held_out.all():
         raise ValueError(
             f"split: all {len(items)} items with votes and a score are held out for evaluation; to correct there what "
             "contradicts the model would only raise every kappa. Read all of them again, blind, under a new version of "
-            "the policy, or have the fine-tuning items scored out of fold: calibration.folds above 1"
+            "the policy, or have the items that teach scored out of fold: calibration.folds above 1"
         )
     positive = _scores_of(scores, items)
     # Rounded, because the last digits may differ between machines, and ties are put in order by name.
     quality = np.round(crowdlab_quality(items.votes, positive), 12)
     in_doubt = quality < max_quality
-    listed = np.argwhere(in_doubt & (splits == FINE_TUNING)[:, None])
+    listed = np.argwhere(in_doubt & (teaches == 1)[:, None])
     rows = [_row(rated, items, positive, quality, int(item), int(rater)) for item, rater in listed]
     frame = pl.DataFrame(rows, schema=ASK_AGAIN.schema, orient="row").sort("quality", "item_id", "rater")
     return DoubtfulVotes(frame if limit is None else frame.head(limit), int(in_doubt[held_out].sum()))

@@ -18,7 +18,12 @@ from al_assets.agreement.core.labelled_items import (
 from al_assets.agreement.population.pool_design import pool_design
 from al_assets.agreement.population.reliability import reliability_figures
 from al_assets.agreement.population.stop_set import AGREEMENT, CHANGE, stop_set_figures
-from al_assets.agreement.population.student_threshold import CalibrationRules, StudentThreshold, choose_threshold
+from al_assets.agreement.population.student_threshold import (
+    CalibrationRules,
+    StudentThreshold,
+    choose_threshold,
+    labels_of_role,
+)
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, labels_at
 from al_assets.agreement.report.alt_test import alt_test
 from al_assets.agreement.report.inputs import asked_items, completed
@@ -120,11 +125,11 @@ def agreement_report(
         (reason control), each its own group.
     :param scores: item_id, p_student in [0, 1], role (evaluation, stop_set, out_of_fold), p_incumbent, incumbent_label.
         Every labelled evaluation item must be there. The stop set is a uniform random sample of the pool. out_of_fold
-        rows, if any, are fine-tuning items scored by a student that was not trained on them. Without the column role,
+        rows, if any, are items that teach, scored by a student that was not trained on them. Without the column role,
         rows of voted items are evaluation and the others stop_set; without the incumbent's columns there is no
         incumbent, and its figures are left out.
     :param split: one row for each labelled item: item_id, split (evaluation, fine-tuning, panel), reason, iteration.
-        None: every voted item is held out for evaluation.
+        None: every voted item is an evaluation item.
     :param iteration: this iteration's key, such as ``"0003"``.
     :param labels: labels bought so far, compared with ``rules.max_labels``; None: the voted items.
     :param asked: every item asked so far, labelled or not, see ``pool_design``; None: the voted items.
@@ -133,8 +138,8 @@ def agreement_report(
         incumbent, the scores hold p_recommended.
     :param history: earlier iterations' reports by key, as ``AgreementReport.frame`` gave them; used: their
         stop_set_agreement and predicted_f_change.
-    :param earlier_labels: earlier students' labels by key: item_id, label (boolean), on panel and stop set, as
-        ``student_labels`` gave them.
+    :param earlier_labels: earlier students' labels by key: item_id, role, label (boolean), as ``student_labels`` gave
+        them.
     :raises ValueError: a frame lacks a column, repeats a row, or an evaluation item or the stop set has no scores.
     """
     if not iteration.isdigit():
@@ -152,13 +157,10 @@ def agreement_report(
     # At the threshold itself, as the earlier student's labels are.
     now = labels_at(items.p_student, student.threshold)
     past = _key_before(iteration, how.rules.window)
-    gain, panel_figure = panel_gain(
-        items, now, earlier_labels.get(past or ""), past, resamples=how.resamples, seed=how.seed
-    )
-    pool = stop_set_figures(
-        scores, student.threshold, earlier_labels.get(_key_before(iteration, 1) or ""), resamples=how.resamples,
-        seed=how.seed,
-    )  # fmt: skip
+    then = labels_of_role(earlier_labels.get(past or ""), "evaluation")
+    gain, panel_figure = panel_gain(items, now, then, past, resamples=how.resamples, seed=how.seed)
+    before = labels_of_role(earlier_labels.get(_key_before(iteration, 1) or ""), "stop_set")
+    pool = stop_set_figures(scores, student.threshold, before, resamples=how.resamples, seed=how.seed)
     bought = len(items) if labels is None else labels
     evidence = Evidence(
         iterations=int(iteration) + 1,
@@ -172,12 +174,13 @@ def agreement_report(
         stop_set_changes=(*_past(CHANGE, history, iteration), pool[CHANGE].estimate),
     )
     decisions = how.rules.decide(evidence)
-    student_gain = scopes["evaluation"].interval("student_gain")
+    in_pool, alike = (scopes[scope].interval("student_gain") for scope in ("audit", "evaluation"))
     over_recommended = scopes["audit"].interval("gain_over_recommended")
     if not has_incumbent(scores):
-        student_gain = replace(student_gain, reason="no incumbent was scored")
+        in_pool, alike = (replace(gain, reason="no incumbent was scored") for gain in (in_pool, alike))
         over_recommended = replace(over_recommended, reason="no other model was scored")
-    conclusion = conclude(decisions, student_gain, over_recommended, iteration=iteration, recommended=recommended)
+    conclusion = conclude(decisions, in_pool, alike, over_recommended, iteration=iteration, recommended=recommended)
+    gain_items = alike.items if in_pool.estimate is None else in_pool.items
     figures = (
         *(figure for scope in scopes.values() for figure in scope.figures()),
         *undecided_figures(items, models, design, resamples=how.resamples, seed=how.seed),
@@ -186,7 +189,7 @@ def agreement_report(
         *reliability_figures("audit", items, design, student.calibration, resamples=how.resamples, seed=how.seed),
         *pool.values(),
         *_beside_parity(items, models["model"], how.rules.parity.ceilings(evidence)),
-        *_loop_figures(decisions, conclusion, bought, student_gain.items, over_recommended.items),
+        *_loop_figures(decisions, conclusion, bought, gain_items, over_recommended.items),
     )
     return AgreementReport(figures, conclusion, student)
 

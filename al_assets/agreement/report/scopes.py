@@ -96,7 +96,7 @@ def scope_masks(items: LabelledItems) -> dict[str, NDArray[np.bool_]]:
         "control": evaluation & (items.reason == "control"),
         "evaluation": items.counted_alike,
         "panel": items.split == "panel",
-        "audit": evaluation & np.isin(items.reason, RANDOM_REASONS),
+        "audit": items.by_lot,
         "loop": np.ones(len(items), dtype=np.bool_),
     }
 
@@ -177,7 +177,7 @@ def population_scope(
 ) -> Scope:
     """Return what labelled items say about the whole pool: weighted figures with Rao-Wu bootstrap intervals.
 
-    Every labelled item tells of the prevalence; of the models, those that no student is trained on.
+    Every labelled item tells of the prevalence; of the models, the evaluation items.
 
     :param items: all labelled items.
     :param models: see ``all_scopes``; NaN for fine-tuning items.

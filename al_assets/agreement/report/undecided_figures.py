@@ -64,7 +64,7 @@ def undecided_figures(
 
 def two_answers(items: LabelledItems, scope: str) -> NDArray[np.bool_]:
     """Return which items the undecided figures of a scope rest on: shape (items,)."""
-    # Of the pool all held-out items tell, those chosen by rule for themselves.
+    # Of the pool all evaluation items tell, those chosen by rule for themselves.
     mask = items.evaluation if scope == "audit" else scope_masks(items)[scope]
     return mask & (items.answers >= 2)
 

@@ -38,14 +38,23 @@ class Conclusion:
 
 
 def conclude(
-    decisions: Sequence[Decision], gain: Interval, over_recommended: Interval, *, iteration: str, recommended: str
+    decisions: Sequence[Decision],
+    in_pool: Interval,
+    alike: Interval,
+    over_recommended: Interval,
+    *,
+    iteration: str,
+    recommended: str,
 ) -> Conclusion:
     """Return what follows from the rules' decisions and from the student's gains.
 
-    :param gain: student minus incumbent kappa with the experts, paired, as a 95 % interval.
+    :param in_pool: student minus incumbent kappa with the experts in the pool, paired, as a 95 % interval.
+    :param alike: the same on the evaluation items, each counting once.
     :param over_recommended: the same in the pool over the model recommended so far, ``recommended``.
     """
-    return Conclusion(*verdict(decisions), *promotion(gain), *better(over_recommended, iteration, recommended))
+    return Conclusion(
+        *verdict(decisions), *promotion(in_pool, alike), *better(over_recommended, iteration, recommended)
+    )
 
 
 def conclusion_of(report: pl.DataFrame) -> Conclusion:
@@ -79,21 +88,23 @@ def verdict(decisions: Sequence[Decision]) -> tuple[str, str]:
     return name, "; ".join([reason, *(decision.remark for decision in decisions if decision.remark)])
 
 
-def promotion(gain: Interval) -> tuple[bool, str]:
-    """Return whether a student selects next, and why: it does if it agrees with the experts no less.
+def promotion(in_pool: Interval, alike: Interval) -> tuple[bool, str]:
+    """Return whether a student selects next, and why: it does if it agrees with the experts no less in the pool.
 
-    This is not whether it is better, see ``better``: the held-out items are mostly boundary items, no sample of the
-    pool.
+    Where no random item tells of the pool, the evaluation items decide, each counting once; most were chosen by rule.
+    This is not whether it is better, see ``better``: the paired estimate decides, not its significance. With the few
+    dozen random items of early rounds hardly any student is significantly worse, so that rule would hand the pool to
+    students that are plainly so. What cannot be compared is not promoted.
 
-    The paired estimate decides, not its significance: with the few dozen evaluation items of early rounds hardly any
-    student is significantly worse, so that rule would hand the pool to students that are plainly so. What cannot be
-    compared is not promoted.
-
-    :param gain: student minus incumbent kappa with the experts, paired, as a 95 % interval.
+    :param in_pool: student minus incumbent kappa with the experts in the pool, paired, as a 95 % interval.
+    :param alike: the same on the evaluation items, each counting once.
     """
+    gain, where, items = (in_pool, "kappa in the pool", "random items")
+    if in_pool.estimate is None:
+        gain, where, items = (alike, "kappa", "evaluation items counted alike, no sample of the pool")
     if gain.estimate is None:
         return False, f"student and incumbent cannot be compared: {gain.reason}"
-    compared = f"student minus incumbent kappa {decimal(gain.estimate, sign=True)} on {gain.items} evaluation items"
+    compared = f"student minus incumbent, {where} {decimal(gain.estimate, sign=True)}, on {gain.items} {items}"
     if gain.high is None or gain.low is None:
         return gain.estimate >= 0, f"{compared}; {gain.reason}"
     sureness = "surely more" if gain.low > 0 else "surely less" if gain.high < 0 else "not told apart"

@@ -29,7 +29,8 @@ class ColdStartEvidence:
     :param scores: its p_positive of the pool, shape (items,); only their order counts.
     :param pairs: its scores of both members of the pairs that would fill the whole boundary share, shape (any,).
     :param promising: its scores of the top-scored items that would fill it instead, shape (any,).
-    :param labelled: its scores of labelled items that it was not trained on, shape (labelled,).
+    :param labelled: scores of labelled items, its own or out of fold, by what was not trained on them, shape
+        (labelled,).
     :param labels: what the experts said of those, 0 (negative) to 1 (positive), shape (labelled,).
     :param expected_prevalence: the positive share of the pool that the policy expects, in (0, 1).
     """
@@ -79,8 +80,8 @@ class ColdStart:
 
 def gather_evidence(
     candidates: Candidates,
-    honest: NDArray[np.float64],
     labels: NDArray[np.float64],
+    judged: NDArray[np.float64] | None = None,
     *,
     budget: int,
     expected_prevalence: float,
@@ -90,9 +91,9 @@ def gather_evidence(
     """Return the evidence: the boundary share is picked twice, as pairs alone and as top-scored items alone.
 
     :param candidates: all scored items, those that may be picked being free, and their ranked pairs.
-    :param honest: shape (items,), p_positive by a labeler that was **not** trained on the item. Scores of items learnt
-        by heart would make it look better than it is.
-    :param labels: shape (items,), what the experts said, 0 to 1, NaN where there is no such score.
+    :param labels: shape (items,), what the experts said, 0 to 1, NaN where that is not known or not to be used.
+    :param judged: shape (items,), the scores to hold against the labels, of a labeler that was **not** trained on the
+        item; None: the candidates'. Items it has learnt by heart would make a labeler look better than it is.
     :param budget: items of the boundary share.
     :raises CurationError: there are no pairs, not even an empty frame, or another number of labels than items.
     """
@@ -108,7 +109,12 @@ def gather_evidence(
     scores = pl.DataFrame({"item_id": candidates.item_ids, "score": candidates.scores})
     pairs, promising = (chosen.join(scores, on="item_id")["score"].to_numpy() for chosen in picks)
     return ColdStartEvidence(
-        candidates.scores, pairs, promising, honest[known], labels[known], expected_prevalence
+        candidates.scores,
+        pairs,
+        promising,
+        (candidates.scores if judged is None else judged)[known],
+        labels[known],
+        expected_prevalence,
     )
 
 

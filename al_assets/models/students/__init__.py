@@ -10,7 +10,7 @@ import polars as pl
 from al_assets.config import LinearStudent, Policy, SFTStudent, StudentSettings, fingerprint_of
 from al_assets.models.labelers.protocol import Labeler
 from al_assets.models.students.encoder import EncoderLabeler, train_encoder
-from al_assets.models.students.head_start import AskLLM0, HeadStartSample, Scale, Start, head_start_recipe
+from al_assets.models.students.head_start import AskLLM0, HeadStartSample, LLM0Scale, Start, head_start_recipe
 from al_assets.models.students.linear import LinearLabeler, train_linear
 from al_assets.models.students.record import (
     RECORD,
@@ -78,7 +78,7 @@ def train_student(
     if isinstance(settings, LinearStudent):
         result = train_linear(settings, *how, start)
         if start and settings.with_llm0:
-            Scale.read(start.directory).write(directory)
+            LLM0Scale.read(start.directory).write(directory)
     else:
         begun = start.directory if start else None
         if isinstance(settings, SFTStudent):
@@ -164,7 +164,7 @@ def _kept(
     progress: Progress,
     fingerprint: str,
     start: Start | None,
-    scale: Scale | None = None,
+    scale: LLM0Scale | None = None,
 ) -> TrainingResult:
     """Train a student and keep it under the root, unless it is there; return how its training went."""
     place = root.checkpoint_path(fingerprint)

@@ -30,7 +30,7 @@ _LEAST = 1e-3
 
 
 @dataclass(frozen=True)
-class Scale:
+class LLM0Scale:
     """How LLM-0's scores are read: its threshold is a half, and what is in doubt is measured in its own spread.
 
     :param centre: log-odds of LLM-0's threshold; ``spread``: standard deviation of its log-odds in the pool.
@@ -40,7 +40,7 @@ class Scale:
     spread: float
 
     @classmethod
-    def of(cls, p_positive: Floats, threshold: float) -> "Scale":
+    def of(cls, p_positive: Floats, threshold: float) -> "LLM0Scale":
         """Return the scale of LLM-0's scores of the pool."""
         spread = float(_log_odds(p_positive).std())
         return cls(float(_log_odds(np.array([threshold]))[0]), spread or 1.0)
@@ -58,7 +58,7 @@ class Scale:
         (directory / _SCALE).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, directory: Path) -> "Scale":
+    def read(cls, directory: Path) -> "LLM0Scale":
         """Read it from a head start's directory.
 
         :raises StudentError: it is missing or damaged.
@@ -88,7 +88,7 @@ class Start:
         """
         if self.ask is None:
             raise StudentError("student.with_llm0: LLM-0 cannot be asked here; set it to false")
-        return Scale.read(self.directory).log_odds(self.ask(texts))
+        return LLM0Scale.read(self.directory).log_odds(self.ask(texts))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class HeadStartSample:
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
     labels: Floats
-    scale: Scale
+    scale: LLM0Scale
     left_out: int
 
 
@@ -123,7 +123,7 @@ def head_start_sample(scored: pl.DataFrame, student: StudentSettings, threshold:
     known = scored.filter(pl.col("p_positive").is_finite().fill_null(False)).sort("item_id")
     if known.is_empty():
         raise StudentError("student.head_start: LLM-0 scored no item of the pool; mend LLM-0, or set it to none")
-    scale = Scale.of(known["p_positive"].to_numpy(), threshold)
+    scale = LLM0Scale.of(known["p_positive"].to_numpy(), threshold)
     said_yes = pl.col("p_positive") >= threshold
     if isinstance(settings, LinearHeadStart):
         chosen = stable_sample(known["item_id"].to_list(), settings.items, seed)
@@ -135,9 +135,7 @@ def head_start_sample(scored: pl.DataFrame, student: StudentSettings, threshold:
         chosen = [each for side, count in zip(sides, counts, strict=True) for each in stable_sample(side, count, seed)]
     sample = known.filter(pl.col("item_id").is_in(chosen))
     labels = scale.soft_labels(sample["p_positive"].to_numpy())
-    return HeadStartSample(
-        tuple(sample["item_id"]), tuple(sample["text"]), labels, scale, scored.height - known.height
-    )
+    return HeadStartSample(tuple(sample["item_id"]), tuple(sample["text"]), labels, scale, scored.height - known.height)
 
 
 def head_start_recipe(student: StudentSettings) -> StudentSettings:

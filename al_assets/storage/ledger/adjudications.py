@@ -1,6 +1,7 @@
 """Adjudications: what an item is after raters disagreed about it, decided by one person who saw their votes.
 
-The votes stay as they are, and agreement is computed from them. An adjudicated label counts in fine-tuning alone.
+The votes stay as they are, and agreement is computed from them. An adjudicated label counts in what a student learns
+alone.
 """
 
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def test_the_answers_stand_side_by_side_without_names(sign_in: SignIn, desk: Des
     assert all(name in text for name in ("Rater A", "Rater B", "Rater C", "missing context", "which shop?"))
     assert not re.search(r"\b(ben|cleo)\b", text)
     assert "Spam sells." in text
-    assert "takes the place of the raters’ majority in fine-tuning" in text
+    assert "takes the place of the raters’ majority in what the model learns" in text
     assert "item_id" not in page
     assert "audit" not in page
     assert SCRIPT not in page
