@@ -296,8 +296,10 @@ class OfflineLoop:
         settings = self._settings
 
         def divide(crossfit: bool) -> pl.DataFrame:
-            how = {"evaluation_share": settings.evaluation_share, "seed": self._seed, "panel_iteration": FIRST_KEY}
-            return split_labels(answers, crossfit=crossfit, **how)
+            return split_labels(
+                answers, evaluation_share=settings.evaluation_share, seed=self._seed, panel_iteration=FIRST_KEY,
+                crossfit=crossfit,
+            )  # fmt: skip
 
         if settings.evaluation == "crossfit":
             with contextlib.suppress(TooFewGroups):
