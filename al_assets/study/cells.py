@@ -187,7 +187,8 @@ def _strategy(study: Study, cell: Cell, settings: LoopSection) -> ChooseStrategy
     choice = study.strategy_choices[cell.strategy]
 
     def choose(situation: Situation) -> Strategy:
-        if needs_reference(choice) and len(set(situation.boundary_labels.tolist())) < 2:
+        known = situation.two_views or len(set(situation.boundary_labels.tolist())) > 1
+        if needs_reference(choice) and not known:
             return UniformRandom()
         promising = settings.promising
         if promising is None:

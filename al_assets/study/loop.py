@@ -136,11 +136,13 @@ class Situation:
     """What may be looked at when a round's strategy is chosen.
 
     :param boundary_labels: labels that the boundary share got so far, shape (any,).
+    :param two_views: whether there is another model to compare the labeler with.
     """
 
     evidence: ColdStartEvidence
     target: float
     boundary_labels: NDArray[np.bool_]
+    two_views: bool
 
 
 ChooseStrategy = Callable[[Situation], Strategy]
@@ -226,6 +228,7 @@ class OfflineLoop:
         first = Scores(pool.scores, pool.held_out)
         self._incumbent = RoundLabeler(first, prevalence_threshold(pool.scores, pool.prevalence))
         self._recommended = self._incumbent
+        self._newest: Scores | None = None
 
     def next_round(self, choose: ChooseStrategy) -> LoopRound:
         """Run a round.
@@ -244,6 +247,7 @@ class OfflineLoop:
         taught = split.filter("teaches")
         student = self._train(taught, prevalence, number)
         trained = time.perf_counter()
+        self._newest = student.scores if student else None
         judged = split.filter(pl.col("split") != FINE_TUNING)
         judgement = None if student is None else self._judge(judged, student, prevalence)
         return LoopRound(
@@ -270,7 +274,7 @@ class OfflineLoop:
         split, incumbent = self._split, self._incumbent
         scores = incumbent.scores.pool
         target, labels = self._settings.target, _boundary_labels(split)
-        first = self._ids.to_frame().with_columns(p_positive=pl.Series(self._pool.scores))
+        reference = self._reference()
         # Of what the labeler learnt from, what it said before.
         known = split.with_columns(out_of_fold=pl.Series(incumbent.scores.honest[rows_of(split)], dtype=pl.Float64))
         if incumbent.scores.unseen is None:
@@ -286,10 +290,17 @@ class OfflineLoop:
             ),
             self._settings.round_settings(self._pool.prevalence),
             seed,
-            reference=None if incumbent.learnt < 0 else first,
-            choose=lambda evidence: choose(Situation(evidence, target, labels)),
+            reference=None if reference is None else self._ids.to_frame().with_columns(p_positive=pl.Series(reference)),
+            choose=lambda evidence: choose(Situation(evidence, target, labels, reference is not None)),
             runner=ALONE,
         )
+
+    def _reference(self) -> Floats | None:
+        """Return what the other view says of the pool: LLM-0 of a student's, the newest student of LLM-0's."""
+        if self._incumbent.learnt >= 0:
+            return self._pool.scores
+        newest = self._newest or self._learn.start
+        return newest.pool if newest else None
 
     def _divided(self, answers: pl.DataFrame) -> pl.DataFrame:
         """Return the labelled items with what they are for and, if all teach and measure, their folds."""
