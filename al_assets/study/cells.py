@@ -212,7 +212,10 @@ def _round(outcome: LoopRound, trial: Trial) -> StudyRow:
         "seconds": outcome.curation_seconds + outcome.training_seconds,
         "estimated_prevalence": outcome.prevalence,
     }
-    return row | student_figures(trial, outcome.student) | _judged(trial, outcome)
+    student = outcome.student
+    if student and not np.isnan(outcome.tuned):
+        row["kappa_tuned"] = trial.kappa_at(student.scores, outcome.tuned)
+    return row | student_figures(trial, student) | _judged(trial, outcome)
 
 
 def _judged(trial: Trial, outcome: LoopRound) -> StudyRow:

@@ -24,7 +24,7 @@ from al_assets.curation.strategies.base import Candidates, Strategy
 from al_assets.models.students.crossfit import TooFewGroups, with_folds
 from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
-from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence
+from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence, tuned_threshold
 
 # Loops run side by side in processes, and their pools are small.
 ALONE = Threads(1)
@@ -39,6 +39,7 @@ class LoopSettings:
 
     :param target: the positive share wanted of the boundary share.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
+    :param teacher: of the head start: LLM-0, or whoever was last promoted.
     :param evaluation: by cross-fitting, so that every label teaches and measures, or on items held out for it.
     :param folds: students of a cross-fitting.
     :param promotion: the items that decide on it: all evaluation items, those of the audit, or none: never.
@@ -49,6 +50,7 @@ class LoopSettings:
     rounds: int = 6
     shares: tuple[float, float, float] = DEFAULTS.shares
     target: float = DEFAULTS.target_positive_share
+    teacher: Literal["llm0", "promoted"] = "llm0"
     evaluation: Literal["crossfit", "held_out"] = "crossfit"
     evaluation_share: float = 0.3
     folds: int = 5
@@ -130,6 +132,13 @@ class Learn(Protocol):
         """What the head start says; None without one."""
         ...
 
+    def taught_by(self, scores: Floats, prevalence: float) -> "Learn":
+        """Return the same with a head start that another model teaches.
+
+        :param scores: that model's, of the pool.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -194,6 +203,8 @@ class LoopRound:
     :param taught: the items it learnt from.
     :param incumbent: who labels the next round: the student, if it is no worse.
     :param prevalence: the pool's positive share by what is known so far, which thresholds are matched to.
+    :param tuned: the student's threshold by the votes instead, see ``tuned_threshold``; NaN without a student, and
+        where it learnt from labels that nothing else judges.
     """
 
     number: int
@@ -206,6 +217,7 @@ class LoopRound:
     judgement: Judgement | None
     incumbent: RoundLabeler
     prevalence: float
+    tuned: float
     curation_seconds: float
     training_seconds: float
 
@@ -252,7 +264,7 @@ class OfflineLoop:
         judgement = None if student is None else self._judge(judged, student, prevalence)
         return LoopRound(
             number, curated.evidence, curated.candidates, curated.queue, split, taught, student, judgement,
-            self._incumbent, prevalence, done - started, trained - done,
+            self._incumbent, prevalence, self._tuned(student, split), done - started, trained - done,
         )  # fmt: skip
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
@@ -295,6 +307,12 @@ class OfflineLoop:
             runner=ALONE,
         )
 
+    def _tuned(self, student: RoundLabeler | None, split: pl.DataFrame) -> float:
+        if student is None or student.scores.unseen is None:
+            return float("nan")
+        said = student.scores.unseen[rows_of(split)]
+        return tuned_threshold(design_of(self._asked, self._ids), split, said)
+
     def _reference(self) -> Floats | None:
         """Return what the other view says of the pool: LLM-0 of a student's, the newest student of LLM-0's."""
         if self._incumbent.learnt >= 0:
@@ -323,7 +341,10 @@ class OfflineLoop:
         if one_sided(labels) and self._learn.start is None:
             return None
         fold_of = None if folds.null_count() else folds.to_numpy()
-        return RoundLabeler(self._learn(rows_of(taught), labels, fold_of), 0.0, number).matched(prevalence)
+        learn = self._learn
+        if self._settings.teacher == "promoted" and self._incumbent.learnt >= 0:
+            learn = learn.taught_by(self._incumbent.scores.pool, prevalence)
+        return RoundLabeler(learn(rows_of(taught), labels, fold_of), 0.0, number).matched(prevalence)
 
     def _judge(self, held_out: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
         """Hold a student against the incumbent and the model recommended so far; it takes their place if it may.

@@ -13,7 +13,7 @@ from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.population.pool_design import PoolDesign, pool_design
 from al_assets.agreement.population.population_figures import sample_distributions
-from al_assets.agreement.population.thresholds import estimate_prevalence
+from al_assets.agreement.population.thresholds import agreement_threshold, estimate_prevalence
 from al_assets.partitions import FIRST_KEY, iteration_key
 
 RESAMPLES = 1_000
@@ -38,6 +38,18 @@ def pool_prevalence(design: PoolDesign, labelled: pl.DataFrame, expected: float,
     item_ids, share = _ids(labelled), labelled["positive_share"].fill_null(float("nan")).to_numpy()
     decided = ~np.isnan(share)
     return estimate_prevalence(design.sample(item_ids, decided), share[decided], expected, prior_strength)
+
+
+def tuned_threshold(design: PoolDesign, labelled: pl.DataFrame, scores: Floats) -> float:
+    """Return the threshold at which a student agrees best with the votes so far, weighted to the pool.
+
+    :param labelled: item_id and positive_share, null where no expert decided.
+    :param scores: the student's of those, each by a model that has not learnt from the item.
+    """
+    share = labelled["positive_share"].fill_null(float("nan")).to_numpy()
+    decided = ~np.isnan(share)
+    weights = design.sample(_ids(labelled), decided).weights
+    return agreement_threshold(scores[decided], share[decided], weights)
 
 
 def gain_in_pool(design: PoolDesign, held_out: pl.DataFrame, votes: Floats, labels: Mapping[str, Floats]) -> Interval:

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def make_recipe(
     settings = student.model_copy(update={"seed": student.seed + seed})
     texts = workshop.texts(dataset)
     lessons, held_out = ([texts.texts[row] for row in rows] for rows in (trial.lessons, trial.held_out))
-    sample = None if settings.head_start == "none" else _sample(settings, lessons, trial, seed)
+    sample = None if settings.head_start == "none" else _sample(settings, lessons, trial.first.pool, trial.prevalence)
     if isinstance(settings, LinearStudent):
         vectors = workshop.vectors(dataset, settings.embedding)
         return LinearRecipe(settings, (vectors[trial.lessons], vectors[trial.held_out]), trial, sample)
@@ -52,12 +53,15 @@ def make_recipe(
     return FineTunedRecipe(settings, lessons, asked, workshop.study.base_dir, kept, sample, say)
 
 
-def _sample(settings: StudentSettings, lessons: list[str], trial: Trial, seed: int) -> HeadStartSample:
-    """Return what the head start learns from; an item's id is its row of the pool."""
-    scores, items = trial.first.pool, len(trial.pool)
-    ids = [f"{row:07d}" for row in range(items)]
-    scored = pl.DataFrame({"item_id": ids, "text": lessons[:items], "p_positive": scores})
-    return head_start_sample(scored, settings, prevalence_threshold(scores, trial.prevalence), seed)
+def _sample(settings: StudentSettings, lessons: list[str], scores: Floats, prevalence: float) -> HeadStartSample:
+    """Return what the head start learns from; an item's id is its row of the pool.
+
+    :param lessons: texts of the pool first.
+    :param scores: the teacher's, of the pool.
+    """
+    ids = [f"{row:07d}" for row in range(len(scores))]
+    scored = pl.DataFrame({"item_id": ids, "text": lessons[: len(scores)], "p_positive": scores})
+    return head_start_sample(scored, settings, prevalence_threshold(scores, prevalence), settings.seed)
 
 
 class LinearRecipe:
@@ -74,7 +78,7 @@ class LinearRecipe:
 
         :param vectors: of the pool's items, then of those that only a baseline learns from; and of the held-out ones.
         """
-        self._settings, (self._lessons, self._held_out), self._items = settings, vectors, len(trial.pool)
+        self._settings, (self._lessons, self._held_out), self._trial = settings, vectors, trial
         self._how = settings.model_dump(include={"regularisation", "balanced", "seed"})
         self._head: LinearHead | None = None
         self._llm0: tuple[Floats, Floats] | None = None
@@ -104,6 +108,11 @@ class LinearRecipe:
             unseen[rows[left_out]] = self._ask(head, rows[left_out])
         return Scores(said.pool, said.held_out, unseen=unseen)
 
+    def taught_by(self, scores: Floats, prevalence: float) -> "LinearRecipe":
+        """Return the same with a head start that another model teaches, see ``Learn``."""
+        sample = _sample(self._settings, [""] * len(scores), scores, prevalence)
+        return LinearRecipe(self._settings, (self._lessons, self._held_out), self._trial, sample)
+
     def _fit(self, rows: NDArray[np.int64], labels: Floats) -> LinearHead:
         llm0 = None if self._llm0 is None else self._llm0[0][rows]
         how = {**self._how, "start": self._head, "strength": self._settings.strength, "llm0": llm0}
@@ -114,7 +123,7 @@ class LinearRecipe:
 
     def _said(self, head: LinearHead) -> Scores:
         held_out = head.probability(self._held_out, 0.0 if self._llm0 is None else self._llm0[1])
-        return Scores(self._ask(head, np.arange(self._items)), held_out)
+        return Scores(self._ask(head, np.arange(len(self._trial.pool))), held_out)
 
 
 class FineTunedRecipe:
@@ -181,6 +190,14 @@ class FineTunedRecipe:
             asked = [self._lessons[row] for row in rows[left_out]]
             unseen[rows[left_out]] = self._taught(rows[~left_out], labels[~left_out], asked).pool
         return Scores(said.pool, said.held_out, said.probe, unseen)
+
+    def taught_by(self, scores: Floats, prevalence: float) -> "FineTunedRecipe":
+        """Return the same with a head start that another model teaches, see ``Learn``."""
+        taught = copy(self)
+        taught._sample = _sample(self._settings, self._lessons, scores, prevalence)
+        for known in ("start", "_begun"):
+            taught.__dict__.pop(known, None)
+        return taught
 
     def _taught(self, rows: NDArray[np.int64], labels: Floats, asked: list[str] | None = None) -> Scores:
         """Return what a student says of pool and held-out items, or of some texts alone."""

@@ -108,6 +108,7 @@ class LoopSection(Section):
     shares: Shares = Shares()
     target_positive_share: Share = DEFAULTS.target_positive_share
     promising: Share | None = None
+    teacher: Literal["llm0", "promoted"] = LoopSettings.teacher
     evaluation: Literal["crossfit", "held_out"] = LoopSettings.evaluation
     evaluation_share: Annotated[float, Field(gt=0, lt=1)] = LoopSettings.evaluation_share
     folds: Annotated[int, Field(ge=2)] = LoopSettings.folds

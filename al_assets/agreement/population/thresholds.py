@@ -31,7 +31,7 @@ def prevalence_threshold(scores: Floats, prevalence: float) -> float:
     return _cut(levels, int(np.argmin(np.abs(shares - prevalence))))
 
 
-def agreement_threshold(scores: Floats, probabilities: Floats) -> float:
+def agreement_threshold(scores: Floats, probabilities: Floats, weights: Floats | None = None) -> float:
     """Return the threshold at which the expected kappa of the decisions with an expert's answers is largest.
 
     The expected 2 x 2 table of calling the items at or above a cut positive holds sums of P and 1 - P; its kappa is
@@ -39,13 +39,15 @@ def agreement_threshold(scores: Floats, probabilities: Floats) -> float:
     kappa is undefined at every cut, as with equal scores.
 
     :param scores: shape (items,), a random sample of the population; any scale, no NaN.
-    :param probabilities: shape (items,), calibrated P(positive); it must not fall where the score rises.
+    :param probabilities: shape (items,), calibrated P(positive), not falling where the score rises; or the shares of
+        the experts' votes, which makes it the threshold of largest kappa on those items.
+    :param weights: shape (items,), how many items of the population each stands for; None: all alike.
     """
     levels, _ = _levels(scores)
-    place = np.searchsorted(-levels, -scores)
-    called = np.cumsum(np.bincount(place, minlength=len(levels)))
-    hit = np.cumsum(np.bincount(place, weights=probabilities, minlength=len(levels)))
-    positive, items = hit[-1], len(scores)
+    place, weights = np.searchsorted(-levels, -scores), np.ones(len(scores)) if weights is None else weights
+    called = np.cumsum(np.bincount(place, weights=weights, minlength=len(levels)))
+    hit = np.cumsum(np.bincount(place, weights=weights * probabilities, minlength=len(levels)))
+    positive, items = hit[-1], float(weights.sum())
     missed = positive - hit
     cells = np.stack([hit, called - hit, missed, items - called - missed], axis=-1)[:-1]
     kappas = kappa_of(cells)

@@ -17,7 +17,7 @@ from al_assets.models.students.record import Progress, StudentError, TrainingRes
 
 Floats = NDArray[np.float64]
 _WEIGHTS = "weights.npz"
-_FOLDS = 5
+_FOLDS, _JUDGED = 5, 1_000
 _STRENGTHS = (0.3, 1.0, 2.0, 5.0, 15.0, 50.0, 1000.0)
 # Columns that are that much larger need weights that much smaller, which a penalty hardly feels.
 _FREE = 3.0
@@ -119,6 +119,10 @@ class _Fit:
         Within half a standard error of the least: the rule of Breiman et al. (1984, section 3.4.3), which takes a whole
         one, holds students for longer than was worth it. With too few labels of a kind to leave any out, the largest.
         """
+        # Beyond that many labels the choice no longer matters, and its cost does.
+        if len(self._labels) > _JUDGED:
+            some = np.random.default_rng(self._seed).permutation(len(self._labels))[:_JUDGED]
+            return _Fit(self._features[some], self._labels[some], self._balanced, self._seed).strength()
         folds = _folds(self._labels, self._seed)
         if folds is None:
             return _STRENGTHS[-1]
