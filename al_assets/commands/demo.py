@@ -89,8 +89,9 @@ def demo_table(report: "DemoReport") -> Group:
     )
     for name in ("round", "% positive\nP / Q / L", *(name for name, _ in COLUMNS)):
         table.add_column(name, no_wrap=True)
-    llm0 = report.llm0["kappa"]
-    table.add_row("LLM-0\nno labels", "", *(_cell(llm0[key]) if "model" in key else "" for _, key in COLUMNS))
+    for name, found in {"LLM-0": report.llm0["kappa"], "taught by it": report.head_start["kappa"]}.items():
+        shown = (_cell(found[key]) if "model" in key and key in found else "" for _, key in COLUMNS)
+        table.add_row(f"{name}\nno labels", "", *shown)
     for row in report.iterations:
         kappas = (_cell(row.kappa[key]) for _, key in COLUMNS)
         shares = "/".join(f"{100 * row.positive_share[of]:.0f}" for of in ("pool", "queue", "labels"))

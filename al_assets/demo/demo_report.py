@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import grouped_distributions
 from al_assets.agreement.core.figures import estimate_of, interval_of
 from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
@@ -53,11 +54,13 @@ class DemoReport:
     more positives the queue finds, the rarer and harder are those left. ``held_out``: texts that never were in the
     pool, the same for every selection.
 
+    :param head_start: of the student that LLM-0 taught, before any label, on the hidden sets.
     :param unseen: number of items, expert-expert and crowd-expert kappa on them; so held_out.
     """
 
     iterations: list[IterationFigures]
     llm0: dict[str, Kappas]
+    head_start: dict[str, Kappas]
     unseen: HiddenSet
     held_out: HiddenSet
     wall_s: float = 0.0
@@ -78,6 +81,7 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
     hidden = (_unseen_texts(loop, keys[0], texts), held_out)
     labels = {f"student_{key}": _student_labels(loop, key, hidden) for key in keys}
     labels["llm0"] = _llm0_labels(loop, hidden)
+    labels |= _head_start_labels(loop, hidden)
     unseen, outside = (
         _hidden_kappas(loop, items, {name: by_set[place] for name, by_set in labels.items()})
         for place, items in enumerate(hidden)
@@ -94,6 +98,12 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
                 "model_expert_held_out": outside["llm0"],
                 "expert_expert": rows[0].kappa["expert_expert"],
                 "crowd_expert": rows[0].kappa["crowd_expert"],
+            }
+        },
+        head_start={
+            "kappa": {
+                "model_expert_unseen": unseen.get("head_start"),
+                "model_expert_held_out": outside.get("head_start"),
             }
         },
         unseen=HiddenSet(hidden[0].height, unseen["expert"], unseen["crowd"]),
@@ -165,6 +175,21 @@ def _student_labels(loop: LoopResource, key: str, sets: Sequence[pl.DataFrame]) 
     fingerprint = loop.root.read_table("sft_checkpoint", key)["fingerprint"][0]
     with open_student(fingerprint, loop.policy, loop.root) as student:
         return [_labels(loop, student, fingerprint, items, threshold) for items in sets]
+
+
+def _head_start_labels(loop: LoopResource, sets: Sequence[pl.DataFrame]) -> dict[str, list[Labels]]:
+    """Return what the student says that LLM-0 taught, calling as much of the stop set positive as was expected."""
+    found = loop.root.read_table("head_start", "0000")
+    if found.is_empty():
+        return {}
+    fingerprint = found["fingerprint"][0]
+    stop_set = loop.root.read_table("evaluation_scores", "0000").filter(role="stop_set").select("item_id")
+    texts = stop_set.join(loop.root.read_table("pool", "0000"), on="item_id")["text"].to_list()
+    with open_student(fingerprint, loop.policy, loop.root) as student:
+        store = loop.root.scores(fingerprint)
+        scores = score_texts(student, [text_hash(text) for text in texts], texts, store)
+        threshold = prevalence_threshold(scores, loop.policy.policy.expected_prevalence)
+        return {"head_start": [_labels(loop, student, fingerprint, items, threshold) for items in sets]}
 
 
 def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float) -> Labels:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
+from al_assets.demo.fetch import minilm_directory, static_model_directory
 from al_assets.demo.vader import load_texts, sample_pool
 
 HELD_OUT_ITEMS = 1_500
@@ -98,10 +98,5 @@ def _values(size: DemoSize) -> dict[str, Any]:
     if size.quick:
         student = f"{{kind: linear, embedding: {{kind: static, model: {model}}}}}"
     else:
-        student = f"""
-  kind: sft
-  base_model: {json.dumps(str(smollm2_directory()))}
-  prompt: "Remark: {{text}}\\nStrongly negative?"
-  micro_batch_size: 4
-  scoring_batch_size: 16"""
+        student = f"{{kind: encoder, base_model: {model}}}"
     return {**asdict(size), "embedding_kind": kind, "embedding_model": model, "student": student}
