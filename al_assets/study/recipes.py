@@ -98,14 +98,16 @@ class LinearRecipe:
         start = self.start
         if start and one_sided(labels):
             return start
-        said = self._said(self._fit(rows, labels))
+        head = self._fit(rows, labels, self._settings.strength)
+        said = self._said(head)
         if folds is None:
             return said
         unseen = said.pool.copy()
         for fold in range(int(folds.max()) + 1):
             left_out = folds == fold
-            head = self._fit(rows[~left_out], labels[~left_out])
-            unseen[rows[left_out]] = self._ask(head, rows[left_out])
+            # The strength is the student's own, or choosing it would take most of a study's time.
+            other = self._fit(rows[~left_out], labels[~left_out], None if np.isnan(head.strength) else head.strength)
+            unseen[rows[left_out]] = self._ask(other, rows[left_out])
         return Scores(said.pool, said.held_out, unseen=unseen)
 
     def taught_by(self, scores: Floats, prevalence: float) -> "LinearRecipe":
@@ -113,9 +115,9 @@ class LinearRecipe:
         sample = _sample(self._settings, [""] * len(scores), scores, prevalence)
         return LinearRecipe(self._settings, (self._lessons, self._held_out), self._trial, sample)
 
-    def _fit(self, rows: NDArray[np.int64], labels: Floats) -> LinearHead:
+    def _fit(self, rows: NDArray[np.int64], labels: Floats, strength: float | None) -> LinearHead:
         llm0 = None if self._llm0 is None else self._llm0[0][rows]
-        how = {**self._how, "start": self._head, "strength": self._settings.strength, "llm0": llm0}
+        how = {**self._how, "start": self._head, "strength": strength, "llm0": llm0}
         return fit_linear(self._lessons[rows], labels, **how)
 
     def _ask(self, head: LinearHead, rows: NDArray[np.int64]) -> Floats:

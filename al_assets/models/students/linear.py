@@ -18,7 +18,7 @@ from al_assets.models.students.record import Progress, StudentError, TrainingRes
 Floats = NDArray[np.float64]
 _WEIGHTS = "weights.npz"
 _FOLDS, _JUDGED = 5, 1_000
-_STRENGTHS = (0.3, 1.0, 2.0, 5.0, 15.0, 50.0, 1000.0)
+_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 50.0, 1000.0)
 # Columns that are that much larger need weights that much smaller, which a penalty hardly feels.
 _FREE = 3.0
 
@@ -29,11 +29,13 @@ class LinearHead:
 
     :param coefficients: shape (dimensions,).
     :param of_llm0: weight of LLM-0's log-odds; 0 where it is not asked.
+    :param strength: the penalty on leaving what was known before the labels; NaN where nothing was.
     """
 
     coefficients: NDArray[np.float64]
     intercept: float
     of_llm0: float = 0.0
+    strength: float = float("nan")
 
     def log_odds(self, vectors: NDArray[Any], llm0: Floats | float = 0.0) -> Floats:
         """Return the log-odds of positive, shape (n,).
@@ -85,12 +87,13 @@ def fit_linear(
     if llm0 is not None:
         known.append(llm0)
     fit = _Fit(np.column_stack([*(_FREE * each for each in known), features]), labels, balanced, seed)
-    weights, intercept = fit.at(strength or fit.strength() if known else regularisation)
+    held = strength or fit.strength() if known else float("nan")
+    weights, intercept = fit.at(held if known else regularisation)
     of_known, coefficients = _FREE * weights[: len(known)], weights[len(known) :]
     if start is not None:
         coefficients = coefficients + of_known[0] * start.coefficients
         intercept += float(of_known[0]) * start.intercept
-    return LinearHead(coefficients, intercept, 0.0 if llm0 is None else float(of_known[-1]))
+    return LinearHead(coefficients, intercept, 0.0 if llm0 is None else float(of_known[-1]), held)
 
 
 class _Fit:
