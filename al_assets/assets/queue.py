@@ -72,7 +72,7 @@ def review_queue(
     """Boundary, audit and control items for the experts, with their chance of being asked; hidden gold and repeats."""
     key, settings, of_round = context.partition_key, loop.policy.selection, round_settings(loop.policy)
     history, seed = history_of(loop, key, pool), draw_seed(loop.policy, key)
-    reference = reference_scores(loop, pool, pseudo_labels) if needs_reference(of_round.strategy) else None
+    reference = reference_scores(loop, key, pool, pseudo_labels) if needs_reference(of_round.strategy) else None
     with sides_of(pseudo_labels, embeddings) if needs_vectors(of_round.strategy) else nullcontext() as sides:
         chosen = curation.review_queue(
             pool,

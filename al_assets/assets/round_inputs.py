@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
 from al_assets.curation.geometry.labelled_pool import Sides
@@ -18,7 +19,8 @@ from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.hidden import gold_twins
 from al_assets.curation.round import History
 from al_assets.curation.settings import ClusterSettings, RoundSettings
-from al_assets.models.incumbent import Incumbent, llm0
+from al_assets.models.incumbent import Incumbent, llm0, open_student
+from al_assets.models.scoring import score_texts
 from al_assets.partitions import iteration_number, previous_key
 from al_assets.review.hidden_items import load_gold
 
@@ -76,14 +78,23 @@ def labels_so_far(loop: LoopResource, key: str, trained_in: str | None = None) -
     return labels.join(then.select("item_id", out_of_fold="p_student"), on="item_id", how="left")
 
 
-def reference_scores(loop: LoopResource, pool: pl.DataFrame, pseudo_labels: pl.DataFrame) -> pl.DataFrame | None:
-    """Return what LLM-0 thinks of the items, for strategies that compare the student with it: item_id, p_positive.
+def reference_scores(
+    loop: LoopResource, key: str, pool: pl.DataFrame, pseudo_labels: pl.DataFrame
+) -> pl.DataFrame | None:
+    """Return what the other view says of the items, for strategies that compare two: item_id, p_positive.
 
-    None while LLM-0 itself is the labeler. Items it has not scored are left out.
+    Where a student is the labeler that is LLM-0, and items it has not scored are left out; where LLM-0 is, the student
+    of the iteration before. None before there is one.
     """
-    first = llm0(loop.policy).fingerprint
+    first, before = llm0(loop.policy).fingerprint, previous_key(key)
     if pseudo_labels["labeler_fingerprint"][0] == first:
-        return None
+        if before is None:
+            return None
+        items, fingerprint = representatives(pool), loop.root.read_table("sft_checkpoint", before)["fingerprint"][0]
+        with open_student(fingerprint, loop.policy, loop.root) as student:
+            hashes, texts = items["text_hash"].to_list(), items["text"].to_list()
+            said = score_texts(student, hashes, texts, loop.root.scores(fingerprint))
+        return items.select("item_id", p_positive=pl.Series(said))
     store = loop.root.scores(first)
     items = pool.filter(pl.col("text_hash").is_in(sorted(store.known(pool["text_hash"].to_list()))))
     scores: NDArray[np.float64] = np.asarray(store.get(items["text_hash"].to_list()), dtype=np.float64)
