@@ -16,7 +16,7 @@ class HeadStart(Section):
     :param epochs: passes over the sample.
     """
 
-    items: Positive = 2_000
+    items: Positive = 1_000
     positive_share: Share = 0.4
     epochs: Annotated[float, Field(gt=0)] = 2
 
@@ -54,7 +54,7 @@ class SFTStudent(Section):
     micro_batch_size: Annotated[Positive, OPERATIONAL] = 8
     scoring_batch_size: Annotated[Positive, OPERATIONAL] = 64
     device: Annotated[str, OPERATIONAL] = "cpu"
-    head_start: HeadStart | Literal["none"] = HeadStart(items=1_000, epochs=1)
+    head_start: HeadStart | Literal["none"] = HeadStart(epochs=1)
 
 
 class EncoderStudent(Section):
@@ -67,7 +67,7 @@ class EncoderStudent(Section):
     kind: Literal["encoder"]
     base_model: Text
     revision: str = ""
-    epochs: Annotated[float, Field(gt=0)] = 6
+    epochs: Annotated[float, Field(gt=0)] = 4
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     head_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     batch_size: Positive = 16
