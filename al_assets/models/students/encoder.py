@@ -1,6 +1,5 @@
 """A sentence encoder as student: trained whole in a process of its own; its one-dimensional vectors are the logits."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from al_assets.config import EncoderStudent, Policy
 from al_assets.models.labelers.protocol import Labeler, probability
-from al_assets.models.students.record import RECORD, Progress, StudentError, TrainingResult
+from al_assets.models.students.record import Progress, StudentError, TrainingResult
 from al_assets.models.students.training_process import train_in_process
 
 if TYPE_CHECKING:
@@ -62,27 +61,3 @@ class EncoderLabeler(Labeler):
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise StudentError(f"{self._directory}: cannot be read as an encoder ({error}); train it again") from error
         return self._model
-
-
-def blend(start: Path, trained: Path, share: float, directory: Path) -> None:
-    """Write the student whose weights lie on the line from a head start to what was trained from it.
-
-    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (arXiv 2109.01903), equation 1.
-
-    :param start: directory of the head start.
-    :param trained: directory of the student that was trained from it.
-    :param share: 0 for the head start, 1 for the trained student.
-    :param directory: where to; it gets no ``student.json``.
-    :raises StudentError: the two are not of the same kind.
-    """
-    from safetensors.torch import load_file, save_file
-
-    shutil.copytree(trained, directory, ignore=shutil.ignore_patterns(RECORD), dirs_exist_ok=True)
-    for file in sorted(directory.rglob("*.safetensors")):
-        begun = start / file.relative_to(directory)
-        ends = load_file(begun) if begun.exists() else {}, load_file(file)
-        shapes = [{name: weights.shape for name, weights in end.items()} for end in ends]
-        if shapes[0] != shapes[1]:
-            raise StudentError(f"{start}: its weights are not those that {trained} was trained from; train both again")
-        mixed = {name: weights.lerp(ends[1][name], share) for name, weights in ends[0].items()}
-        save_file(mixed, file, metadata={"format": "pt"})

@@ -11,7 +11,7 @@ from al_assets.config import EncoderStudent, Policy
 from al_assets.demo import vader
 from al_assets.demo.fetch import minilm_directory
 from al_assets.models.students import StudentError, encoder_worker, load_student, train_student
-from al_assets.models.students.encoder import EncoderLabeler, blend
+from al_assets.models.students.encoder import EncoderLabeler
 from al_assets.models.students.training_process import make_reporter
 from al_assets_tests.models.students.conftest import train_here, weights_of
 
@@ -160,26 +160,6 @@ def test_what_is_no_encoder_is_refused(trained: Path, tmp_path: Path, damaged: s
         (tmp_path / damaged).write_bytes(b"damaged")
     with pytest.raises(StudentError, match=r"cannot be read as an encoder \(.*\); train it again"):
         answers(tmp_path)
-
-
-def test_a_blend_lies_between_head_start_and_student(
-    trained: Path, tiny_encoder: Path, lesson: Lesson, tmp_path: Path
-) -> None:
-    texts, labels = lesson
-    after = tmp_path / "after"
-    train(recipe(tiny_encoder, epochs=2), (texts, [not label for label in labels]), after, start=trained)
-    ends = weights_of(trained), weights_of(after)
-    for share in (0, 0.25, 1):
-        blend(trained, after, share, tmp_path / str(share))
-        mixed = weights_of(tmp_path / str(share))
-        assert set(mixed) == set(ends[0])
-        for name, weights in mixed.items():
-            between = (1 - share) * ends[0][name] + share * ends[1][name]
-            assert weights.equal(between) if share in (0, 1) else bool((weights - between).abs().max() < 1e-6)
-    assert answers(tmp_path / "0") == answers(trained)
-    assert answers(tmp_path / "1") == answers(after)
-    with pytest.raises(StudentError, match="its weights are not those that .* was trained from; train both again"):
-        blend(tiny_encoder, after, 0.5, tmp_path / "odd")
 
 
 @pytest.mark.slow
