@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.stopping.conclusion import LLM_0
-from al_assets.curation.split import crossfits, uniform_hash
+from al_assets.curation.split import crossfits
 from al_assets.models import students
 from al_assets.models.students import crossfit
 from al_assets.partitions import Job
@@ -78,13 +78,14 @@ def recorded(taught: dict[str, frozenset[str]], train: Callable[..., Any]) -> Ca
 
 @pytest.fixture(scope="module")
 def life(small_texts: pl.DataFrame, small_embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    """Three rounds: one without enough positives for folds, one with all that may happen, and a one-sided one."""
+    """Three rounds: one with too few groups for folds, one with all that may happen, and a one-sided one."""
     folder = tmp_path_factory.mktemp("crossfit")
     write_pool(folder, pool_rows(small_texts))
     policy = write_policy(
         folder,
         small_embedder,
         stopping={"check_items": 12},
+        calibration={"folds": 35},
         review={"deadline_hours": 1, "deadline_coverage": 0.7},
     )
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
@@ -102,13 +103,9 @@ def live(life: Life) -> None:
 
     life.do(Job.CURATE, "0000")
     queue = loop.queue("0000")
-    teaching = queue.filter(
-        pl.col("reason") != "audit", pl.Series([uniform_hash(each, 0) > 0.3 for each in queue["group_id"]])
-    )
-    lonely = teaching["item_id"][0]
-    life.say("0000", {item: "positive" if item == lonely else "negative" for item in queue["item_id"]})
+    life.say("0000", {item: said[item] for item in queue["item_id"]})
     life.do(Job.LEARN, "0000")
-    life.say("0000", dict.fromkeys(check_items(life, "0000"), "negative"))
+    life.say("0000", {item: said[item] for item in check_items(life, "0000")})
     life.do(Job.REPORT, "0000")
     life.conclude("0000", promoted=False, recommended="0000")
 
@@ -199,7 +196,7 @@ def test_the_student_learns_from_every_label_but_the_check_items_of_its_own_roun
         assert (split.drop_nulls("fold").group_by("group_id").agg(pl.col("fold").n_unique())["fold"] == 1).all()
 
 
-def test_without_enough_positives_for_folds_items_are_held_out_and_only_teach_ever_after(life: Life) -> None:
+def test_without_enough_groups_for_folds_items_are_held_out_and_only_teach_ever_after(life: Life) -> None:
     first = life.table("label_split", "0000")
     assert not crossfits(first)
     assert first["fold"].null_count() == first.height
@@ -207,7 +204,7 @@ def test_without_enough_positives_for_folds_items_are_held_out_and_only_teach_ev
     (record,) = life.loop.instance.fetch_materializations(wanted, limit=1).records
     assert record.asset_materialization is not None
     said = record.asset_materialization.metadata["evaluation"].value
-    assert str(said).startswith("held_out, as the labels so far cannot be put in folds: calibration.folds: 5 folds of")
+    assert str(said).startswith("held_out, as the labels so far cannot be put in folds: calibration.folds: 35 folds of")
     taught = set(first.filter(split="fine-tuning")["group_id"])
     assert taught
     for key in KEYS[1:]:

@@ -64,7 +64,8 @@ def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
     gain, over, alike = _between(0.02, 0.1, 0.2), _between(-0.1, 0.05, 0.2), _between(-0.3, -0.2, -0.1)
     assert conclude(decisions, gain, alike, over, iteration="0003", recommended="0001") == Conclusion(
         "parity", "close enough: by .01", True,
-        "student minus incumbent, kappa in the pool +0.10, on 200 random items, 95 % interval +0.02 to +0.20: surely more",
+        "student minus incumbent, kappa in the pool +0.10, on 200 random items, 95 % interval +0.02 to +0.20: surely "
+        "more",
         "undecided",
         "student minus the student of 0001, kappa in the pool +0.05, 95 % interval -0.10 to +0.20, 200 random items: "
         "not told apart; about 1600 more random items would tell",
