@@ -250,6 +250,8 @@ def true_figures(votes: Floats, models: Mapping[str, Floats], weight: Floats | N
         called = weight * labels
         figures[f"{name}_precision"] = float(called @ share / called.sum())
         figures[f"{name}_recall"] = float(called @ share / (weight @ share))
+    if "model" in models:
+        figures["parity_difference"] = figures["model_expert_kappa"] - figures["expert_expert_kappa"]
     if {"model", "incumbent"} <= set(models):
         figures["student_gain"] = figures["model_expert_kappa"] - figures["incumbent_expert_kappa"]
     return figures

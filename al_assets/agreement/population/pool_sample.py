@@ -57,7 +57,7 @@ class PoolSample:
         A student of other folds errs on other items than the student does, so what is known of the student stays unsure
         though every item of a stratum was asked. Half of the variance stays then: in simulated loops whose fold
         students agree with the student at kappa .86, as linear students do on real texts, intervals without it held the
-        truth in .40 to .50 of the cases when four fifths of the pool had been asked (``python -m benchmarks coverage``).
+        truth in .40 to .75 of the cases once four fifths of the pool were asked (``python -m benchmarks coverage``).
         """
         of_stratum, of_block = (
             1 - (1 - each) * (1 - _OTHERS_ERROR) for each in (self.stratum_unseen, self.block_unseen)
