@@ -1,4 +1,4 @@
-"""Whether the loop's figures of the pool hold their truths while the pool is used up, or grows."""
+"""Whether the loop's figures of the pool hold their truths while the pool is used up or grows, and by cross-fitting."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,8 @@ from benchmarks.statistics.simulated_rounds import Round, RoundsSetting, simulat
 SHARES = ("prevalence", "model_precision", "model_recall")
 KAPPAS = ("expert_expert_kappa", "model_expert_kappa", "student_gain")
 FIGURES = (*SHARES, *KAPPAS)
+OF_STUDENT = ("model_precision", "model_recall", "model_expert_kappa", "student_gain", "parity_difference")
+FOLDS = 5
 # Figures that no model has a part in rest on all labelled items, the others on those that no student learnt from.
 _OF_EXPERTS = ("prevalence", "expert_expert_kappa")
 SMALL, MIDDLE, LARGE = (
@@ -48,8 +50,15 @@ def depleting_pools() -> list[RoundsSetting]:
     return sizes + others
 
 
+def learning_pools() -> list[RoundsSetting]:
+    """Return loops whose students learn, with items held out and by cross-fitting, on the same pools and budgets."""
+    pools = replace(MIDDLE, prevalence=0.05), replace(MIDDLE, prevalence=0.15), replace(LARGE, prevalence=0.1)
+    return [replace(pool, learning=True, folds=folds) for folds in (0, FOLDS) for pool in pools]
+
+
 def pool_coverage(
     setting: RoundsSetting,
+    figures: Sequence[str] = FIGURES,
     *,
     loops: int,
     resamples: int,
@@ -63,9 +72,9 @@ def pool_coverage(
     for _ in range(loops):
         for state in simulated_rounds(setting, rng, prevalence_of):
             if state.number in found:
-                truth, figures = state.truth(), round_figures(state, resamples, int(rng.integers(2**32)))
-                for figure in FIGURES:
-                    interval = figures[figure].interval(len(state.rows))
+                truth, estimates = state.truth(), round_figures(state, resamples, int(rng.integers(2**32)))
+                for figure in figures:
+                    interval = estimates[figure].interval(len(state.rows))
                     interval = interval.within_unit() if figure in SHARES else interval
                     found[state.number].add(figure, truth[figure], interval)
     progress(str(setting))
@@ -80,13 +89,14 @@ def prevalence_of(state: Round) -> float:
 def sample_of(state: Round, *, held_out: bool = False) -> PoolSample:
     """Return the items asked so far, or those of them that no student learnt from, weighted to the pool."""
     usable = state.held_out if held_out else np.ones(len(state.rows), dtype=np.bool_)
-    return pool_design(state.asked, state.frame).sample(state.asked["item_id"].to_numpy().astype(np.str_), usable)
+    sample = pool_design(state.asked, state.frame).sample(state.asked["item_id"].to_numpy().astype(np.str_), usable)
+    return sample.by_others() if held_out and state.pool.fold_of else sample
 
 
 def round_figures(state: Round, resamples: int, seed: int) -> dict[str, Distribution]:
     """Return the figures of the pool after a round, by the report's own functions."""
     votes = state.pool.asked[state.rows]
-    models = {name: labels[state.rows] for name, labels in state.models.items()}
+    models = {name: labels[state.rows] for name, labels in state.judged.items()}
     every = population_distributions(sample_of(state), votes, {}, resamples=resamples, seed=seed)
     kept = state.held_out
     held = {name: labels[kept] for name, labels in models.items()}

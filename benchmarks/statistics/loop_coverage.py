@@ -1,4 +1,4 @@
-"""What is simulated of whole loops: many raters, pools used up, one-sided students, undecided answers, second draws."""
+"""What is simulated of whole loops: many raters, pools used up, cross-fitting, one-sided students, second draws."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,15 @@ from rich.console import RenderableType
 from al_assets.commands.options import frame_table
 from al_assets.formatting import decimal, percent
 from benchmarks.statistics.check_draws import SIZES, CheckCell, check_draws
-from benchmarks.statistics.depleting_pools import JUDGED_ROUNDS, PoolCell, depleting_pools, pool_coverage
+from benchmarks.statistics.depleting_pools import (
+    FIGURES,
+    JUDGED_ROUNDS,
+    OF_STUDENT,
+    PoolCell,
+    depleting_pools,
+    learning_pools,
+    pool_coverage,
+)
 from benchmarks.statistics.estimates import EstimateCell
 from benchmarks.statistics.many_raters import RatersCell, RatersSetting, many_raters, settings_of
 from benchmarks.statistics.one_sided_students import SaidOfStudent, one_sided_students
@@ -24,12 +32,14 @@ _JUDGED_AUDIT = 60
 class LoopSize:
     """How much of whole loops is simulated.
 
-    :param pool_loops: loops of each setting of ``pools``; of pools above 5,000 items half as many.
+    :param learning: pools whose students learn, from all that is asked or from what is not held out.
+    :param pool_loops: loops of each setting of ``pools`` and ``learning``; of pools above 5,000 items half as many.
     """
 
     raters: tuple[RatersSetting, ...]
     rater_samples: int
     pools: tuple[RoundsSetting, ...]
+    learning: tuple[RoundsSetting, ...]
     judged: tuple[int, ...]
     pool_loops: int
     student_loops: int
@@ -47,6 +57,7 @@ FULL = LoopSize(
     ),
     rater_samples=200,
     pools=tuple(depleting_pools()),
+    learning=tuple(learning_pools()),
     judged=JUDGED_ROUNDS,
     pool_loops=40,
     student_loops=60,
@@ -61,6 +72,7 @@ QUICK = replace(
     raters=tuple(settings_of((3, 20), (150,), (0.1,))),
     rater_samples=10,
     pools=(RoundsSetting(items=1_000, audit=30, rounds=3),),
+    learning=tuple(RoundsSetting(items=1_000, audit=30, rounds=3, learning=True, folds=folds) for folds in (0, 5)),
     judged=(1, 3),
     pool_loops=5,
     student_loops=2,
@@ -83,6 +95,7 @@ class LoopBench:
 
     raters: tuple[RatersCell, ...]
     pools: tuple[PoolCell, ...]
+    learning: tuple[PoolCell, ...]
     students: tuple[SaidOfStudent, ...]
     undecided: tuple[UndecidedCell, ...]
     checks: tuple[CheckCell, ...]
@@ -95,25 +108,30 @@ def bench_loops(size: LoopSize, *, seed: int = 0, progress: Callable[[str], None
     raters = many_raters(
         size.raters, samples=size.rater_samples, resamples=size.resamples, seed=seed, progress=progress
     )
-    pools = [
-        cell
-        for number, setting in enumerate(size.pools)
-        for cell in pool_coverage(
-            setting,
-            loops=size.pool_loops // (2 if setting.items > 5_000 else 1),
-            resamples=size.resamples,
-            seed=(seed, number),
-            judged=size.judged,
-            progress=progress,
-        )
-    ]
+    pools, learning = (
+        [
+            cell
+            for number, setting in enumerate(settings)
+            for cell in pool_coverage(
+                setting,
+                figures,
+                loops=size.pool_loops // (2 if setting.items > 5_000 else 1),
+                resamples=size.resamples,
+                seed=(seed, number),
+                judged=size.judged,
+                progress=progress,
+            )
+        ]
+        for settings, figures in ((size.pools, FIGURES), (size.learning, OF_STUDENT))
+    )
     judged = [
         *(figure for cell in raters for figure in cell.figures),
-        *(figure for cell in pools if cell.setting.audit >= _JUDGED_AUDIT for figure in cell.figures),
+        *(figure for cell in (*pools, *learning) if cell.setting.audit >= _JUDGED_AUDIT for figure in cell.figures),
     ]
     return LoopBench(
         raters=tuple(raters),
         pools=tuple(pools),
+        learning=tuple(learning),
         students=tuple(
             one_sided_students(loops=size.student_loops, resamples=size.resamples, seed=seed, progress=progress)
         ),
@@ -140,9 +158,17 @@ def outside(figures: Sequence[EstimateCell]) -> list[str]:
 
 def loop_tables(bench: LoopBench) -> Iterator[RenderableType]:
     """Yield what a person sees of it."""
-    of_pools = [(f"round {cell.round}", figure) for cell in bench.pools for figure in cell.figures]
+    held_out, crossfit = (
+        [cell for cell in bench.learning if bool(cell.setting.folds) is kind] for kind in (False, True)
+    )
     of_raters = [(f"{cell.setting.raters} raters", figure) for cell in bench.raters for figure in cell.figures]
-    for title, figures in (("Many raters", of_raters), ("Pools that are used up or grow", of_pools)):
+    tables = {
+        "Many raters": of_raters,
+        "Pools that are used up or grow": _by_round(bench.pools),
+        "Some labels teach, some measure": _by_round(held_out),
+        "Every label teaches and measures": _by_round(crossfit),
+    }
+    for title, figures in tables.items():
         rows = pl.DataFrame([{"where": where, **asdict(figure)} for where, figure in figures])
         summary = rows.group_by("figure", "where", maintain_order=True).agg(
             pl.col("bias").mean(),
@@ -173,3 +199,7 @@ def loop_tables(bench: LoopBench) -> Iterator[RenderableType]:
             f"{decimal(each.gain.deviation, 3)}, bias {decimal(each.gain.bias, 3, sign=True)}, coverage "
             f"{decimal(each.gain.coverage, 2, missing='not asked')}; sd of kappa {decimal(each.kappa.deviation, 3)}"
         )
+
+
+def _by_round(cells: Sequence[PoolCell]) -> list[tuple[str, EstimateCell]]:
+    return [(f"round {cell.round}", figure) for cell in cells for figure in cell.figures]

@@ -3,10 +3,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.statistics.depleting_pools import FIGURES, depleting_pools, pool_coverage, prevalence_of, sample_of
+from benchmarks.statistics.depleting_pools import (
+    FIGURES,
+    FOLDS,
+    OF_STUDENT,
+    depleting_pools,
+    learning_pools,
+    pool_coverage,
+    prevalence_of,
+    sample_of,
+)
 from benchmarks.statistics.simulated_rounds import RoundsSetting, simulated_rounds
 
 SMALL = RoundsSetting(items=800, audit=30, rounds=4)
+CROSSFIT = replace(SMALL, learning=True, folds=FOLDS)
 
 
 def test_figures_of_a_pool_that_is_used_up_stay_without_bias() -> None:
@@ -63,3 +73,38 @@ def test_sizes_prevalences_and_what_else_may_go_wrong_are_simulated() -> None:
     assert any(setting.uneven for setting in settings)
     assert any(setting.raters > 2 for setting in settings)
     assert not all(setting.matched for setting in settings)
+
+
+def test_a_student_that_learns_from_more_is_better_and_its_fold_students_a_little_worse() -> None:
+    held_out, crossfit = replace(CROSSFIT, folds=0), CROSSFIT
+    for labeler in (1, 2, 4):
+        assert held_out.signal(labeler) < crossfit.fold_signal(labeler) < crossfit.signal(labeler)
+        assert crossfit.signal(labeler) < crossfit.signal(labeler + 1)
+    assert held_out.signal(0) == crossfit.signal(0)
+
+
+def test_what_was_asked_is_judged_by_students_of_other_folds_and_the_rest_by_the_student() -> None:
+    states = list(simulated_rounds(CROSSFIT, np.random.default_rng(0), prevalence_of))
+    for before, state in zip([None, *states[:-1]], states, strict=True):
+        differs = state.judged["model"] != state.models["model"]
+        assert differs[state.rows].any()
+        differs[state.rows] = False
+        assert not differs.any()
+        assert state.held_out.all()
+        incumbent = state.models["incumbent"] if before is None else before.judged["model"]
+        assert np.array_equal(state.judged["incumbent"], incumbent)
+
+
+def test_what_others_judge_stays_unsure_though_all_was_asked() -> None:
+    state = list(simulated_rounds(CROSSFIT, np.random.default_rng(0), prevalence_of))[-1]
+    every, judged = sample_of(state), sample_of(state, held_out=True)
+    assert np.array_equal(every.weights, judged.weights)
+    assert (judged.block_unseen[judged.known > 0] == 0.5).all()
+    assert (judged.stratum_unseen >= np.maximum(every.stratum_unseen, 0.5)).all()
+
+
+def test_cross_fitting_is_held_against_the_student_that_learnt_from_all() -> None:
+    cells = pool_coverage(replace(CROSSFIT, rounds=2), OF_STUDENT, loops=3, resamples=80, seed=0, judged=(1, 2))
+    assert [tuple(figure.figure for figure in cell.figures) for cell in cells] == [OF_STUDENT] * 2
+    assert "5 folds" in cells[0].figures[0].setting
+    assert [setting.folds for setting in learning_pools()] == [0, 0, 0, 5, 5, 5]

@@ -12,6 +12,7 @@ TINY = replace(
     raters=tuple(settings_of((3,), (150,), (0.1,))),
     rater_samples=3,
     pools=(RoundsSetting(items=600, audit=60, rounds=2),),
+    learning=tuple(RoundsSetting(items=600, audit=60, rounds=2, learning=True, folds=folds) for folds in (0, 5)),
     judged=(1, 2),
     pool_loops=2,
     student_loops=1,
@@ -26,14 +27,15 @@ def test_the_benchmark_is_repeatable_fits_into_json_and_is_shown() -> None:
     found = bench_loops(TINY, progress=lines.append)
     again = bench_loops(TINY)
     assert json.dumps(asdict(found)) == json.dumps(asdict(again))
-    # Three figures of raters and six of the pool after either round.
-    assert found.judged == 3 + 2 * 6
+    # Three figures of raters, and six of the pool and five of either way to learn, after either round.
+    assert found.judged == 3 + 2 * 6 + 2 * 2 * 5
     assert len(found.outside) <= found.judged
     console = Console(record=True, width=200)
     for part in loop_tables(found):
         console.print(part)
     shown = console.export_text()
     assert "Pools that are used up or grow" in shown
+    assert "Every label teaches and measures" in shown
     assert "student gain -0.18, round 1" in shown
     assert lines
 
