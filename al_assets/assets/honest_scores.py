@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
+from al_assets.agreement.core.labelled_items import OUT_OF_FOLD
 from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.split import FINE_TUNING, stable_sample

@@ -5,7 +5,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from al_assets.agreement.population.student_threshold import OUT_OF_FOLD
+from al_assets.agreement.core.labelled_items import OUT_OF_FOLD
 from al_assets.assets.honest_scores import honest_scores, scored_items, student_scores
 from al_assets.assets.loop_assets import Declaration, TableOutput, loop_asset, table_output
 from al_assets.assets.metadata import picture, progress_logger, table

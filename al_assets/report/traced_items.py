@@ -9,9 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
-from al_assets.agreement.core.labelled_items import LabelledItems, aligned, floats
+from al_assets.agreement.core.labelled_items import OUT_OF_FOLD, LabelledItems, aligned, floats
 from al_assets.agreement.core.undecided import BEST, filled
-from al_assets.agreement.population.student_threshold import OUT_OF_FOLD, fits_curve
+from al_assets.agreement.population.student_threshold import fits_curve
 from al_assets.agreement.population.thresholds import labels_at
 from al_assets.agreement.report.scopes import held_out_sample, model_sample, scope_masks
 from al_assets.agreement.report.undecided_figures import two_answers
@@ -223,7 +223,7 @@ def out_of_fold_rows(tables: IterationTables) -> Rows:
     """Return the items that the calibration curve is fitted to, with the scores of students of other folds."""
     scored = tables.scores.filter(pl.col("role") == OUT_OF_FOLD)
     rows = labelled_rows(tables, "loop")
-    kept = rows.where(fits_curve(tables.items, tables.scores) & (rows.decisive > 0))
+    kept = rows.where(fits_curve(tables.items) & (rows.decisive > 0))
     return replace(kept, scores={"out_of_fold": aligned(scored, kept.item_id, "p_student")}, labels={})
 
 

@@ -71,20 +71,28 @@ def test_labels_that_the_labeler_learnt_from_are_no_evidence() -> None:
         {
             "item_id": ["a", "b", "c", "d"],
             "iteration": ["0000", "0000", "0001", "0001"],
-            "split": ["fine-tuning", "panel", "fine-tuning", "evaluation"],
+            "teaches": [True, False, True, False],
             "label": [True, False, True, None],
         }
     )
     ids = pl.Series("item_id", ["d", "c", "b", "a", "e"])
     nan = np.nan
 
-    def honest(trained_in: str | None) -> list[float]:
-        return list(History((), labels, trained_in).honest_labels(ids))
+    own = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+
+    def honest(trained_in: str | None, labels: pl.DataFrame = labels) -> list[float]:
+        said, scores = History((), labels, trained_in).honest_labels(ids, own)
+        assert scores[~np.isnan(said)] == pytest.approx(own[~np.isnan(said)])
+        return list(said)
 
     assert honest(None) == pytest.approx([nan, 1, 0, 1, nan], nan_ok=True)
     assert honest("0000") == pytest.approx([nan, 1, 0, nan, nan], nan_ok=True)
     assert honest("0001") == pytest.approx([nan, nan, 0, nan, nan], nan_ok=True)
-    assert np.isnan(History().honest_labels(ids)).all()
+    assert np.isnan(History().honest_labels(ids, own)[0]).all()
+    judged = labels.with_columns(out_of_fold=pl.Series([0.9, 0.3, None, None], dtype=pl.Float64))
+    said, scores = History((), judged, "0001").honest_labels(ids, own)
+    assert list(said) == pytest.approx([nan, nan, 0, 1, nan], nan_ok=True)
+    assert list(scores) == [0.1, 0.2, 0.3, 0.9, 0.5]
 
 
 def test_a_strategy_handed_in_sees_the_evidence_and_the_pairs_are_left_undrawn() -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.curation.split import adjudication_counts, split_labels, stable_sample, uniform_hash
+from al_assets.curation.split import adjudication_counts, crossfits, split_labels, stable_sample, uniform_hash
 
 LABELS = ("positive", "negative", "undecided")
 
@@ -17,6 +17,13 @@ def votes_of(rows: Sequence[tuple[str, str, str, str, str]]) -> pl.DataFrame:
 
 def split(votes: pl.DataFrame, share: float = 0.3, seed: int = 0) -> pl.DataFrame:
     return split_labels(votes, evaluation_share=share, seed=seed, panel_iteration="0000")
+
+
+def crossfit(votes: pl.DataFrame, iteration: str = "0002", taught_only: Collection[str] = ()) -> pl.DataFrame:
+    return split_labels(
+        votes, evaluation_share=0.3, seed=0, panel_iteration="0000", crossfit=True, iteration=iteration,
+        taught_only=taught_only,
+    )  # fmt: skip
 
 
 def one(*labels: str) -> dict[str, object]:
@@ -98,10 +105,58 @@ def many(seed: int, items: int = 300) -> pl.DataFrame:
     return votes_of(rows)
 
 
+@given(st.integers(0, 10_000), st.sampled_from(["0000", "0001", "0002"]))
+@settings(max_examples=25)
+def test_with_crossfit_all_measure_and_all_with_a_share_teach_but_present_check_items(
+    seed: int, iteration: str
+) -> None:
+    found = crossfit(many(seed).filter(pl.col("iteration") <= iteration), iteration)
+    assert crossfits(found)
+    present = (found["reason"] == "check") & (found["iteration"] == iteration)
+    assert found["teaches"].equals(found["positive_share"].is_not_null() & ~present)
+    panel = (found["iteration"] == "0000") & (found["reason"] != "check")
+    assert found["split"].to_list() == ["panel" if each else "evaluation" for each in panel]
+
+
+def test_with_crossfit_what_taught_without_being_judged_goes_on_only_teaching() -> None:
+    votes = many(0)
+    taught = votes["group_id"].unique().sort().head(20).to_list()
+    found = crossfit(votes, taught_only=taught)
+    assert set(found.filter(split="fine-tuning")["group_id"]) == set(taught)
+    whole = crossfit(votes).select("item_id", "teaches", "label", "positive_share")
+    assert found.select(whole.columns).equals(whole)
+
+
+@pytest.mark.parametrize(
+    ("adjudicated", "reason", "iteration", "share"),
+    [
+        ("negative", "audit", "0001", 0.0),
+        ("negative", "check", "0000", 0.0),
+        ("negative", "check", "0001", 1.0),
+        ("guideline gap", "audit", "0001", None),
+        ("guideline gap", "check", "0001", 1.0),
+    ],
+)
+def test_with_crossfit_a_decision_counts_wherever_the_item_may_teach(
+    adjudicated: str, reason: str, iteration: str, share: float | None
+) -> None:
+    votes = votes_of([("a", iteration, reason, "a", "positive")] * 2).with_columns(adjudicated=pl.lit(adjudicated))
+    found = crossfit(votes, "0001")
+    assert found.select("positive_share", "label").row(0) == (share, None if share is None else share == 1)
+    assert adjudication_counts(found) == {
+        "adjudicated": int(share != 1),
+        "overturned": int(share == 0),
+        "guideline_gaps": int(share is None),
+        "adjudicated_in_evaluation": int(share == 1),
+    }
+
+
 @given(st.integers(0, 10_000), st.floats(0.05, 0.95))
 @settings(max_examples=25)
 def test_no_group_is_divided_and_no_audit_or_check_item_is_trained_on(seed: int, share: float) -> None:
     found = split(many(seed), share, seed)
+    assert not crossfits(found)
+    assert found["teaches"].equals((found["split"] == "fine-tuning") & found["positive_share"].is_not_null())
     trained = found.with_columns(trained=pl.col("split") == "fine-tuning")
     assert (trained.group_by("group_id").agg(pl.col("trained").n_unique())["trained"] == 1).all()
     assert found.filter(pl.col("reason").is_in(["audit", "check"]), split="fine-tuning").is_empty()

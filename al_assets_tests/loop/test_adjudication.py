@@ -45,13 +45,16 @@ def figures(loop: SmallLoop, votes: pl.DataFrame, split: pl.DataFrame, scores: p
     )  # fmt: skip
 
 
-def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop) -> None:
+@pytest.mark.parametrize("evaluation", ["crossfit", "held_out"])
+def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop, evaluation: str) -> None:
+    curated.policy_file.write_text(f"{curated.policy_file.read_text()}split: {{evaluation: {evaluation}}}\n")
     curated.answer("0000")
     before = learn(curated)
     assert late(curated) == 0
-    taught = before["label_split"].filter(pl.col("label").is_not_null(), split="fine-tuning").sort("item_id")
-    judged = before["label_split"].filter(pl.col("label").is_not_null(), split="panel").sort("item_id")
+    known = before["label_split"].filter(pl.col("label").is_not_null()).sort("item_id")
+    taught, judged = known.filter("teaches"), known.filter(split="panel").tail(1)
     (overturned, gap), spared = taught["item_id"][:2], judged["item_id"][0]
+    reached = evaluation == "crossfit"
     opposite = {True: "negative", False: "positive"}
     with curated.loop.ledger() as ledger:
         decide(ledger, overturned, opposite[taught["label"][0]])
@@ -64,9 +67,11 @@ def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop) -> None
 
     changed = before["label_split"].join(after["label_split"], on="item_id", validate="1:1")
     changed = changed.filter(~pl.col("label").eq_missing(pl.col("label_right")))
-    assert dict(changed.select("item_id", "label_right").iter_rows()) == {overturned: not taught["label"][0], gap: None}
+    expected = {overturned: not taught["label"][0], gap: None}
+    expected |= {spared: not judged["label"][0]} if reached else {}
+    assert dict(changed.select("item_id", "label_right").iter_rows()) == expected
     learned = [each["sft_checkpoint"]["training_items"][0] for each in (before, after)]
-    lessons = before["label_split"].filter(split="fine-tuning")["positive_share"].count()
+    lessons = before["label_split"]["teaches"].sum()
     assert learned == [lessons, lessons - 1]
 
     votes = [each["expert_labels"].drop("adjudicated", "as_of") for each in (before, after)]
@@ -83,14 +88,19 @@ def test_a_decision_reaches_the_student_and_no_kappa(curated: SmallLoop) -> None
     assert same[0].equals(same[1])
 
     said = dict(provenance(read_tables(curated.policy, "0000")))["adjudicated"]
-    assert said.startswith("2 fine-tuning items, 1 against the majority of the votes, 1 left out as guideline gaps; 1 ")
+    counts = [3, 2, 1, 0] if reached else [2, 1, 1, 1]
+    assert said.startswith(
+        f"{counts[0]} items the student may learn from, {counts[1]} against the majority of the votes, 1 left out as "
+        f"guideline gaps; {counts[3]} others"
+    )
     assert explain_figure(read_tables(curated.policy, "0000"), "watermark").recomputed == last
     event = curated.instance.get_latest_materialization_event(dg.AssetKey("label_split"))
     assert event is not None
     assert event.asset_materialization is not None
     shown = {name: value.value for name, value in event.asset_materialization.metadata.items()}
     counted = ("adjudicated", "overturned", "guideline_gaps", "adjudicated_in_evaluation")
-    assert [shown[name] for name in counted] == [2, 1, 1, 1]
+    assert [shown[name] for name in counted] == counts
+    assert shown["evaluation"] == evaluation
 
     then = before["expert_labels"]["as_of"][0]
     done = curated.run(

@@ -51,10 +51,11 @@ def test_labels_of_the_second_iteration_include_those_of_the_first(journal: Jour
     assert set(labels["rater"]) == {"expert_1", "expert_2", "expert_3"}
 
 
-def test_audited_items_are_never_trained_on_and_the_panel_is_of_the_first_iteration(journal: Journal) -> None:
+def test_every_label_teaches_and_measures_and_the_panel_is_of_the_first_iteration(journal: Journal) -> None:
     split = journal.loop.root.read_table("label_split", "0001")
     assert split.height == 80
-    assert split.filter(reason="audit", split="fine-tuning").is_empty()
+    assert split["teaches"].equals(split["positive_share"].is_not_null())
+    assert not split.filter(pl.col("reason") == "audit", "teaches").is_empty()
     assert set(split.filter(split="panel")["iteration"]) == {"0000"}
     assert set(split.filter(split="evaluation")["iteration"]) == {"0001"}
     before = journal.loop.root.read_table("label_split", "0000")
@@ -65,7 +66,7 @@ def test_audited_items_are_never_trained_on_and_the_panel_is_of_the_first_iterat
 def test_the_student_learns_from_decided_training_items_only(journal: Journal) -> None:
     for key in KEYS:
         split = journal.loop.root.read_table("label_split", key)
-        lessons = split.filter(pl.col("split") == "fine-tuning").drop_nulls("positive_share")
+        lessons = split.filter("teaches")
         checkpoint = journal.loop.root.read_table("sft_checkpoint", key).row(0, named=True)
         assert checkpoint["training_items"] == lessons.height
         assert checkpoint["positive_items"] == (lessons["positive_share"] > 0.5).sum()
@@ -76,7 +77,7 @@ def test_each_training_item_is_scored_by_a_student_that_did_not_see_it(journal: 
     for key in KEYS:
         split = journal.loop.root.read_table("label_split", key)
         scores = journal.loop.root.read_table("evaluation_scores", key)
-        lessons = split.filter(pl.col("split") == "fine-tuning").drop_nulls("positive_share")
+        lessons = split.filter("teaches")
         held_out = scores.filter(pl.col("role") == "out_of_fold")
         assert sorted(held_out["item_id"]) == sorted(lessons["item_id"])
         assert held_out["p_incumbent"].null_count() == held_out.height

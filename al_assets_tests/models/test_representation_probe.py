@@ -1,4 +1,4 @@
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -28,12 +28,15 @@ class Case:
     votes: pl.DataFrame
     split: pl.DataFrame
     scores: pl.DataFrame
+    fold_of: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"item_id": pl.String, "fold": pl.Int64}))
 
     def probe(self) -> Probe:
         items = labelled_items(self.votes, self.split, self.scores)
         design = pool_design(asked_items(self.votes))
         choice = choose_threshold(items, self.scores, design, PREVALENCE)
-        return representation_probe(self.vectors, self.lesson, items, self.scores, choice, resamples=200, seed=1)
+        return representation_probe(
+            self.vectors, self.lesson, self.fold_of, items, self.scores, choice, resamples=200, seed=1
+        )
 
 
 def ids(rows: range) -> list[str]:
@@ -108,6 +111,22 @@ def test_a_student_that_sees_what_the_embedding_does_not_is_ahead(case: Case) ->
     assert "the student makes more of the labels than a linear head does" in found.sentence
 
 
+def test_an_item_in_a_fold_is_judged_by_a_head_that_did_not_learn_from_it(case: Case) -> None:
+    # With as many dimensions a head knows by heart what it learnt, though the vectors say nothing.
+    noise = pl.Series(np.random.default_rng(1).normal(size=(400, 300)).astype(np.float16))
+    share = case.votes.group_by("item_id").agg(positive_share=(pl.col("label") == "positive").mean()).sort("item_id")
+    both = case.split.with_columns(split=pl.lit("evaluation"))
+    luck = pl.concat([case.scores.head(40).with_columns(item_id=pl.Series(ids(LESSON))), case.scores])
+    learnt = replace(case, vectors=case.vectors.with_columns(vector=noise), lesson=share, split=both, scores=luck)
+    by_heart = learnt.probe().comparison.head.estimate
+    fold_of = pl.DataFrame({"item_id": ids(range(160)), "fold": [row % 5 for row in range(160)]})
+    honest = replace(learnt, fold_of=fold_of).probe().comparison.head.estimate
+    assert by_heart is not None
+    assert honest is not None
+    assert by_heart > 0.4
+    assert abs(honest) < 0.2
+
+
 def test_items_without_a_vector_are_left_out_and_counted(case: Case) -> None:
     kept = case.vectors.filter(~pl.col("item_id").is_in(ids(range(30, 50))))
     row = replace(case, vectors=kept).probe().frame().row(0, named=True)
@@ -117,11 +136,11 @@ def test_items_without_a_vector_are_left_out_and_counted(case: Case) -> None:
 
 def test_what_cannot_be_learnt_or_measured_is_empty_and_says_why(case: Case) -> None:
     cases = {
-        "no fine-tuning item has a label yet": replace(case, lesson=case.lesson.clear()),
+        "no item teaches yet": replace(case, lesson=case.lesson.clear()),
         "all 40 labelled texts are negative; a linear head learns from both kinds": replace(
             case, lesson=case.lesson.with_columns(positive_share=0.0)
         ),
-        "none of 40 fine-tuning items has a vector": replace(case, vectors=case.vectors[40:]),
+        "none of 40 items that teach has a vector": replace(case, vectors=case.vectors[40:]),
         "no labelled item in this scope": replace(case, split=case.split.with_columns(split=pl.lit("fine-tuning"))),
     }
     for reason, each in cases.items():

@@ -67,7 +67,7 @@ def test_the_standing_follows_the_interval_of_the_difference(
 def test_the_standing_is_not_known_without_the_models_kappa(tables: IterationTables) -> None:
     assert standing_sentence(tables.report).startswith("In the pool, estimated from 98 random items, the student")
     report = _edited(tables.report, "model_expert_kappa", "audit", estimate=None)
-    assert standing_sentence(report).startswith("On 180 held-out items, which are no sample of the pool, the student")
+    assert standing_sentence(report).startswith("On 180 evaluation items, which are no sample of the pool, the student")
     nothing = _edited(report, "model_expert_kappa", "evaluation", estimate=None)
     assert "is not known" in standing_sentence(nothing)
     report = _edited(tables.report, "expert_expert_kappa", "audit", estimate=None)

@@ -131,7 +131,11 @@ def _split(split: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     label = pl.when(majority > 0).then(True).when(majority < 0).then(False)
     share = pl.col("positive_votes") / (pl.col("positive_votes") + pl.col("negative_votes"))
     return split.join(counted, on="item_id").with_columns(
-        label=label, positive_share=share.fill_nan(None), adjudicated=pl.lit(None, dtype=pl.String)
+        label=label,
+        positive_share=share.fill_nan(None),
+        teaches=(pl.col("split") == "fine-tuning") & share.is_not_nan(),
+        fold=pl.lit(None, dtype=pl.Int64),
+        adjudicated=pl.lit(None, dtype=pl.String),
     )
 
 

@@ -80,13 +80,14 @@ def prevalence_of(state: Round) -> float:
 def sample_of(state: Round, *, held_out: bool = False) -> PoolSample:
     """Return the items asked so far, or those of them that no student learnt from, weighted to the pool."""
     usable = state.held_out if held_out else np.ones(len(state.rows), dtype=np.bool_)
-    return pool_design(state.asked, state.frame).sample(state.asked["item_id"].to_numpy().astype(np.str_), usable)
+    sample = pool_design(state.asked, state.frame).sample(state.asked["item_id"].to_numpy().astype(np.str_), usable)
+    return sample.by_others() if held_out and state.pool.fold_of else sample
 
 
 def round_figures(state: Round, resamples: int, seed: int) -> dict[str, Distribution]:
     """Return the figures of the pool after a round, by the report's own functions."""
     votes = state.pool.asked[state.rows]
-    models = {name: labels[state.rows] for name, labels in state.models.items()}
+    models = {name: labels[state.rows] for name, labels in state.judged.items()}
     every = population_distributions(sample_of(state), votes, {}, resamples=resamples, seed=seed)
     kept = state.held_out
     held = {name: labels[kept] for name, labels in models.items()}

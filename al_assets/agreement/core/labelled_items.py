@@ -15,7 +15,7 @@ VOTE_COLUMNS = (
 SPLIT_COLUMNS = ("item_id", "split", "reason", "iteration")
 SCORE_COLUMNS = ("item_id", "role", "p_student", "p_incumbent", "incumbent_label")
 EVALUATION_SPLITS = ("evaluation", "panel")
-FINE_TUNING = "fine-tuning"
+OUT_OF_FOLD = "out_of_fold"
 RANDOM_REASONS = ("audit", "control", "check")
 """Reasons of items that were drawn by lot, rather than chosen by rule."""
 VOTE_VALUES = {"positive": 1.0, "negative": 0.0, "undecided": float("nan")}
@@ -28,6 +28,7 @@ class LabelledItems:
     :param votes: shape (items, raters), 1 positive, 0 negative, NaN no vote or undecided.
     :param undecided_by: the shape of votes, whether the rater answered "cannot decide".
     :param split: evaluation, fine-tuning or panel; "" where the split does not know the item.
+    :param by_others: whether a student learns from the item, so that p_student is that of a student of other folds.
     :param p_student: the student's score, NaN where not scored; so p_incumbent and the label incumbent; p_recommended
         is NaN throughout where the model recommended so far is the incumbent.
     """
@@ -38,6 +39,7 @@ class LabelledItems:
     group: NDArray[np.str_]
     reason: NDArray[np.str_]
     split: NDArray[np.str_]
+    by_others: NDArray[np.bool_]
     iteration: NDArray[np.str_]
     stratum: NDArray[np.str_]
     stratum_size: Floats
@@ -158,6 +160,7 @@ def labelled_items(votes: pl.DataFrame, split: pl.DataFrame, scores: pl.DataFram
         group=_texts(items["group_id"].fill_null(items["item_id"])),
         reason=_texts(items["reason"]),
         split=_texts(items["split"]),
+        by_others=items["item_id"].is_in(scores.filter(role=OUT_OF_FOLD)["item_id"].implode()).to_numpy(),
         iteration=_texts(items["iteration"]),
         stratum=_texts(items["stratum"]),
         stratum_size=floats(items["stratum_size"]),

@@ -1,7 +1,7 @@
 """Labelled items as a weighted sample of the pool, and its resamples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,8 @@ from al_assets.agreement.core.bootstrap import batch_sizes
 from al_assets.agreement.core.kappa import Floats, ratio
 
 Codes = NDArray[np.int64]
+# See ``PoolSample.by_others``.
+_OTHERS_ERROR = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ class PoolSample:
     def random(self) -> NDArray[np.bool_]:
         """Whether an item was drawn by lot."""
         return self.drawn > 0
+
+    def by_others(self) -> "PoolSample":
+        """Return the sample as one whose items are judged by students of other folds, to tell of the student itself.
+
+        A student of other folds errs on other items than the student does, so what is known of the student stays unsure
+        though every item of a stratum was asked. Half of the variance stays then: in simulated loops whose fold
+        students agree with the student at kappa .86, as linear students do on real texts, intervals without it held the
+        truth in .40 to .50 of the cases when four fifths of the pool had been asked (``python -m benchmarks coverage``).
+        """
+        of_stratum, of_block = (
+            1 - (1 - each) * (1 - _OTHERS_ERROR) for each in (self.stratum_unseen, self.block_unseen)
+        )
+        return replace(self, stratum_unseen=of_stratum, block_unseen=of_block)
 
     def replicates(self, *, resamples: int = 2_000, seed: int = 0) -> Iterator[Floats]:
         """Yield bootstrap weights, shape (batch, items), ``resamples`` rows in all (Rao and Wu 1988, rescaled).

@@ -123,6 +123,8 @@ def pool_reliability(
     held_out = items.where(usable)
     probabilities = calibration.probability(held_out.p_student)
     sample = design.sample(items.item_id, usable)
+    if bool(items.by_others[usable].any()):
+        sample = sample.by_others()
     return reliability(probabilities, held_out.positive_share, sample, resamples=resamples, seed=seed)
 
 

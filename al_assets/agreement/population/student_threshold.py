@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from al_assets.agreement.core.figures import Figure
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.core.labelled_items import RANDOM_REASONS, LabelledItems, aligned, floats
+from al_assets.agreement.core.labelled_items import OUT_OF_FOLD, RANDOM_REASONS, LabelledItems, aligned, floats
 from al_assets.agreement.population.calibration import Calibration, CalibrationError, Method, fit_calibration
 from al_assets.agreement.population.pool_design import PoolDesign
 from al_assets.agreement.population.pool_sample import PoolSample
@@ -34,7 +34,6 @@ from al_assets.agreement.population.thresholds import (
 )
 from al_assets.formatting import decimal
 
-OUT_OF_FOLD = "out_of_fold"
 FOLDS = 5
 COMPARED = ("incumbent", "recommended")
 LOG_ODDS = "log-odds of P(positive) in the pool = calibration_slope * logit(p_student) + this"
@@ -190,20 +189,19 @@ def folds_of(groups: NDArray[np.str_]) -> NDArray[np.int64]:
     return np.array([crc32(str(group).encode()) % FOLDS for group in groups], dtype=np.int64)
 
 
-def fits_curve(items: LabelledItems, scores: pl.DataFrame) -> NDArray[np.bool_]:
+def fits_curve(items: LabelledItems) -> NDArray[np.bool_]:
     """Return which items the calibration curve is fitted to: shape (items,).
 
     Those with an out-of-fold score; but random evaluation items, by which the curve is judged, have no part in it.
     """
-    known = scores.filter(pl.col("role") == OUT_OF_FOLD)["item_id"].to_list()
-    return np.asarray(np.isin(items.item_id, known) & ~items.by_lot)
+    return np.asarray(items.by_others & ~items.by_lot)
 
 
 def _calibration(items: LabelledItems, scores: pl.DataFrame, method: Method) -> tuple[Calibration | None, str]:
     held_out = scores.filter(pl.col("role") == OUT_OF_FOLD)
     if not held_out.height:
         return None, "no out-of-fold scores; the student's own log-odds are taken"
-    kept = items.where(fits_curve(items, scores))
+    kept = items.where(fits_curve(items))
     raw = aligned(held_out, kept.item_id, "p_student")
     try:
         curve = fit_calibration(raw, kept.positive_share, method)

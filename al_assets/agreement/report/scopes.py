@@ -241,7 +241,8 @@ def held_out_sample(
     differs, other = None, models.get(RECOMMENDED, models.get("incumbent"))
     if other is not None and bool((items.reason == "check").any()):
         differs = np.abs(models["model"] - other)
-    return design.sample(items.item_id, usable, differs)
+    sample = design.sample(items.item_id, usable, differs)
+    return sample.by_others() if bool(items.by_others[usable].any()) else sample
 
 
 def _of(models: Mapping[str, Floats], mask: NDArray[np.bool_]) -> dict[str, Floats]:

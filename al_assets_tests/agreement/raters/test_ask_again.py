@@ -13,8 +13,8 @@ def _scores(positive: NDArray[np.float64]) -> pl.DataFrame:
     return pl.DataFrame({"item_id": [f"i{item:05d}" for item in range(len(positive))], "p_positive": positive})
 
 
-def _split(items: int, split: str = "fine-tuning") -> pl.DataFrame:
-    return pl.DataFrame({"item_id": [f"i{item:05d}" for item in range(items)], "split": [split] * items})
+def _split(items: int, *, teaches: bool = True) -> pl.DataFrame:
+    return pl.DataFrame({"item_id": [f"i{item:05d}" for item in range(items)], "teaches": [teaches] * items})
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -115,14 +115,13 @@ def test_held_out_items_are_counted_and_never_listed() -> None:
     votes, positive = noisy_votes(3, items=90), np.random.default_rng(3).random(90)
     everything = votes_to_ask_again(votes_frame(votes), _scores(positive), _split(90))
     assert everything.held_out == 0
-    for held_out in ("evaluation", "panel"):
-        split = pl.concat([_split(40), _split(90, held_out)[40:]])
-        found = votes_to_ask_again(votes_frame(votes), _scores(positive), split)
-        assert found.held_out > 0
-        assert found.listed.height + found.held_out == everything.listed.height
-        assert found.listed.equals(everything.listed.filter(pl.col("item_id") < "i00040"))
-        with pytest.raises(ValueError, match=r"all 90 items with votes and a score are held out .* calibration.folds"):
-            votes_to_ask_again(votes_frame(votes), _scores(positive), _split(90, held_out))
+    split = pl.concat([_split(40), _split(90, teaches=False)[40:]])
+    found = votes_to_ask_again(votes_frame(votes), _scores(positive), split)
+    assert found.held_out > 0
+    assert found.listed.height + found.held_out == everything.listed.height
+    assert found.listed.equals(everything.listed.filter(pl.col("item_id") < "i00040"))
+    with pytest.raises(ValueError, match=r"all 90 items with votes and a score are held out .* calibration.folds"):
+        votes_to_ask_again(votes_frame(votes), _scores(positive), _split(90, teaches=False))
     unknown = votes_to_ask_again(votes_frame(votes), _scores(positive), _split(40))
     assert unknown.listed.equals(found.listed)
     assert unknown.held_out == 0

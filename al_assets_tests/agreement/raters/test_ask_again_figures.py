@@ -87,7 +87,7 @@ def test_nor_do_corrections_of_held_out_items_which_counted_would_lift_every_kap
     before = loop.ledger.expert_labels()
     # A list against the rule: as if every held-out item were there to be learnt from.
     swapped = loop.split.with_columns(
-        split=pl.when(pl.col("split") == "evaluation").then(pl.lit("fine-tuning")).otherwise(pl.lit("evaluation"))
+        teaches=pl.col("split") == "evaluation",
     )
     loop.ask_again(loop.in_doubt(swapped))
     after = loop.ledger.expert_labels()

@@ -45,17 +45,27 @@ def test_the_first_in_precedence_is_the_verdict_whatever_the_order() -> None:
     ],
 )
 def test_a_student_is_promoted_unless_it_agrees_less(gain: Interval, promoted: bool, says: str) -> None:
-    decided, reason = promotion(gain)
+    decided, reason = promotion(gain, _between(0.2, 0.3, 0.4, 99) if gain.estimate is not None else UNKNOWN)
     assert decided is promoted
     assert says in reason
+    # Without a random item that tells, the evaluation items do.
+    instead, why = promotion(UNKNOWN, gain)
+    assert instead is promoted
+    assert says in why
+    if gain.estimate is not None:
+        assert f"kappa in the pool {gain.estimate:+.2f}, on {gain.items} random items" in reason
+        assert (
+            f"kappa {gain.estimate:+.2f}, on {gain.items} evaluation items counted alike, no sample of the pool" in why
+        )
 
 
 def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
     decisions = [Decision(PARITY, True, "close enough: by .01")]
-    gain, in_pool = _between(0.02, 0.1, 0.2), _between(-0.1, 0.05, 0.2)
-    assert conclude(decisions, gain, in_pool, iteration="0003", recommended="0001") == Conclusion(
+    gain, over, alike = _between(0.02, 0.1, 0.2), _between(-0.1, 0.05, 0.2), _between(-0.3, -0.2, -0.1)
+    assert conclude(decisions, gain, alike, over, iteration="0003", recommended="0001") == Conclusion(
         "parity", "close enough: by .01", True,
-        "student minus incumbent kappa +0.10 on 200 evaluation items, 95 % interval +0.02 to +0.20: surely more",
+        "student minus incumbent, kappa in the pool +0.10, on 200 random items, 95 % interval +0.02 to +0.20: surely "
+        "more",
         "undecided",
         "student minus the student of 0001, kappa in the pool +0.05, 95 % interval -0.10 to +0.20, 200 random items: "
         "not told apart; about 1600 more random items would tell",
