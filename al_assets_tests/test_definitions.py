@@ -85,18 +85,19 @@ def test_code_versions_of_the_policy_template() -> None:
         "boundary_pairs": "2-ede99ed1da13",
         "cluster_assignments": "2-66aa21b39fac",
         "embeddings": "1-0f0af7491148",
-        "evaluation_scores": "3-2000",
+        "evaluation_scores": "4-2000",
         "expert_labels": "3",
+        "head_start": "1-3e337caa0cca",
         "incumbent_model": "1-16c8ac2bbfb8",
         "kappa_report": "3-83927170fe05",
-        "label_split": "3-ef5187de7aa8",
+        "label_split": "4-0475d888a3fb",
         "overlap_map": "1",
         "pool": "1-3c048db81113",
         "pseudo_labels": "2-0.05",
         "quarantine": "1-3c048db81113",
         "representation_probe": "1-7126e34a3953",
         "review_queue": "3-ede99ed1da13",
-        "sft_checkpoint": "1-7edb791eb6e0",
+        "sft_checkpoint": "1-7023f382525c",
     }
 
 
@@ -112,8 +113,9 @@ def test_an_edit_changes_the_code_versions_of_what_depends_on_it_and_no_other(
     assert changed(embedding={"revision": "2"}) == {"embeddings"}
     assert changed(embedding={"batch_size": 7}) == set()
     assert changed(selection={"budget": 42}) == {"boundary_pairs", "review_queue"}
-    assert changed(student={"seed": 1}) == {"sft_checkpoint"}
-    assert changed(split={"seed": 1}) == {"label_split"}
+    assert changed(student={"seed": 1}) == {"head_start", "sft_checkpoint"}
+    assert changed(student={"with_llm0": True}) == {"sft_checkpoint"}
+    assert changed(split={"seed": 1}) == {"head_start", "label_split"}
     assert changed(pool={"max_characters": 99}) == {"pool", "quarantine"}
-    assert changed(policy={"guideline": "Another."}) == {"incumbent_model"}
+    assert changed(policy={"guideline": "Another."}) == {"head_start", "incumbent_model"}
     assert changed(storage={"root": "elsewhere"}, automation={"max_attempts": 9}) == set()

@@ -34,6 +34,7 @@ def _taught_by(policy: Policy) -> list[str]:
         policy.policy.fingerprint(),
         policy.student.head_start.fingerprint(),
         head_start_recipe(policy.student).fingerprint(),
+        str(policy.split.seed),
     ]
 
 

@@ -203,10 +203,12 @@ def _models(tables: IterationTables) -> list[tuple[str, str]]:
     incumbent, student = tables.incumbent.row(0, named=True), tables.checkpoint.row(0, named=True)
     promoted = f", promoted in {incumbent['promoted_from']}" if incumbent["promoted_from"] else ""
     learned = f"{student['training_items']} items, {student['positive_items']} of them positive by most votes"
-    made = f"{student['kind']} ({student['method']}) from {student['base_model']}"
+    begun = f", by the head start {student['head_start']}" if student["head_start"] else ""
+    made = f"{student['kind']} ({student['method']}) from {student['base_model']}{begun}"
+    note = f"; {student['note']}" if student["note"] else ""
     return [
         ("incumbent", f"{incumbent['kind']} {incumbent['uri']}{promoted}; fingerprint {incumbent['fingerprint']}"),
-        ("student", f"{made}; fingerprint {student['fingerprint']}"),
+        ("student", f"{made}; fingerprint {student['fingerprint']}{note}"),
         ("student's training data", f"{learned}; fingerprint {student['data_fingerprint']}"),
     ]
 

@@ -169,7 +169,7 @@ def test_a_copy_in_another_fold_stops_the_learning(curated: SmallLoop, leak: boo
     with curated.loop.ledger() as ledger:
         ledger.publish("0000", pl.DataFrame(rows, schema=REVIEW_QUEUE.schema), {}, append=True)
     vote(curated, {str(row["item_id"]): np.array([1.0, 0.0, 1.0]) for row in rows})
-    done = curated.run("learn", "0000", selection=["expert_labels", "label_split", "sft_checkpoint"])
+    done = curated.run("learn", "0000", selection=["expert_labels", "label_split", "head_start", "sft_checkpoint"])
     assert failed_checks(done) == ({"splits_do_not_leak"} if leak else set())
     assert ("sft_checkpoint" in made(done)) is not leak
 

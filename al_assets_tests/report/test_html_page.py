@@ -9,7 +9,7 @@ from al_assets.config import Policy
 from al_assets.report.drawing import report_pictures
 from al_assets.report.html_page import report_page, write_report
 from al_assets.report.iteration_tables import IterationTables, read_tables
-from al_assets.report.page_tables import disputed, undecided
+from al_assets.report.page_tables import disputed, provenance, undecided
 from al_assets.report.sentences import verdict_sentence
 from al_assets.report.traced_items import labelled_rows
 from al_assets.storage.root import RunRoot
@@ -69,6 +69,16 @@ def test_the_page_is_well_formed_and_begins_with_the_verdict(tables: IterationTa
     assert page.open == []
     assert page.text.index(verdict_sentence(tables.report)) < page.text.index("Kappa over iterations")
     assert [tag for tag, _ in page.elements].count("svg") == PICTURES
+
+
+def test_the_page_says_what_the_student_descends_from_and_why_it_learnt_nothing(
+    tables: IterationTables, run_policy: Policy
+) -> None:
+    alone, begun = (dict(provenance(each)) for each in (tables, read_tables(run_policy, "0001")))
+    assert alone["student"] == "linear (linear) from static; fingerprint f0002"
+    assert begun["student"] == "linear (linear) from static, by the head start h; fingerprint f0001"
+    note = tables.checkpoint.with_columns(note=pl.lit("nothing new is learnt"))
+    assert dict(provenance(replace(tables, checkpoint=note)))["student"].endswith("f0002; nothing new is learnt")
 
 
 def test_the_page_says_what_the_probe_found(tables: IterationTables, page: Page) -> None:

@@ -154,7 +154,7 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
     student = {
         "uri": f"checkpoints/{key}", "fingerprint": f"f{key}", "kind": "linear", "base_model": "static",
         "method": "linear", "data_fingerprint": f"d{key}", "training_items": 10, "positive_items": 4, "steps": [1],
-        "losses": [0.5], "seconds": 1.0,
+        "losses": [0.5], "seconds": 1.0, "head_start": "h" if key < KEYS[-1] else None, "note": "",
     }  # fmt: skip
     incumbent = {"kind": "llm0", "uri": "functions", "fingerprint": "f", "threshold": None, "promoted_from": None}
     return {

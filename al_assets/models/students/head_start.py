@@ -26,32 +26,33 @@ LogOdds = Callable[[Sequence[str]], Floats]
 _SCALE = "llm0.json"
 # A fifth of LLM-0's calls are then in doubt. Of .1 to .6 and hard labels the best for linear students in four settings.
 _SOFTNESS = 0.3
-_LEAST = 1e-3
+_LEAST, _LEAST_OF_ALL = 1e-3, 1e-12
 
 
 @dataclass(frozen=True)
 class LLM0Scale:
     """How LLM-0's scores are read: its threshold is a half, and what is in doubt is measured in its own spread.
 
-    :param centre: log-odds of LLM-0's threshold; ``spread``: standard deviation of its log-odds in the pool.
+    :param threshold: LLM-0's; ``spread``: standard deviation of its log-odds in the pool.
     """
 
-    centre: float
+    threshold: float
     spread: float
 
     @classmethod
     def of(cls, p_positive: Floats, threshold: float) -> "LLM0Scale":
         """Return the scale of LLM-0's scores of the pool."""
-        spread = float(_log_odds(p_positive).std())
-        return cls(float(_log_odds(np.array([threshold]))[0]), spread or 1.0)
+        return cls(threshold, float(_log_odds(p_positive, threshold).std()) or 1.0)
 
     def log_odds(self, p_positive: Floats) -> Floats:
         """Return the log-odds of LLM-0's soft labels, shape as given."""
-        return np.asarray((_log_odds(p_positive) - self.centre) / (_SOFTNESS * self.spread))
+        centre = _log_odds(np.array([self.threshold]), self.threshold)
+        return np.asarray((_log_odds(p_positive, self.threshold) - centre) / (_SOFTNESS * self.spread))
 
     def soft_labels(self, p_positive: Floats) -> Floats:
-        """Return LLM-0's soft labels, 0 to 1; above a half where it says positive."""
-        return probability(self.log_odds(p_positive))
+        """Return LLM-0's soft labels, 0 to 1; above a half where it says positive, at its very threshold too."""
+        labels, (below, above) = probability(self.log_odds(p_positive)), np.nextafter(0.5, [0, 1])
+        return np.where(p_positive >= self.threshold, np.maximum(labels, above), np.minimum(labels, below))
 
     def write(self, directory: Path) -> None:
         """Keep it beside the weights."""
@@ -105,10 +106,12 @@ class HeadStartSample:
     left_out: int
 
 
-def _log_odds(p_positive: Floats) -> Floats:
+def _log_odds(p_positive: Floats, threshold: float) -> Floats:
     from scipy.special import logit
 
-    return np.asarray(logit(np.clip(p_positive, _LEAST, 1 - _LEAST)), dtype=np.float64)
+    # A model that is nearly sure of every text has its threshold out there.
+    least = float(np.clip(min(threshold, 1 - threshold) / 10, _LEAST_OF_ALL, _LEAST))
+    return np.asarray(logit(np.clip(p_positive, least, 1 - least)), dtype=np.float64)
 
 
 def head_start_sample(scored: pl.DataFrame, student: StudentSettings, threshold: float, seed: int) -> HeadStartSample:

@@ -103,7 +103,7 @@ def test_damaged_weights_and_another_embedder_are_refused(
 ) -> None:
     train_student(policy.student, policy, *lesson, tmp_path)
     with (tmp_path / "weights.npz").open("wb") as stream:
-        np.savez(stream, coefficients=np.zeros(3), intercept=0.0)
+        np.savez(stream, coefficients=np.zeros(3), intercept=0.0, of_llm0=0.0)
     with pytest.raises(StudentError, match="gives 64 dimensions, the student was trained on 3"):
         load_student(tmp_path, policy.student, policy).score(["a"])
     (tmp_path / "weights.npz").write_bytes(b"damaged")
