@@ -42,13 +42,19 @@ def test_labels_and_reference_come_from_earlier_iterations_alone(journal: Journa
     assert set(labels["iteration"]) == {"0000"}
     first, second = (journal.loop.root.read_table("pseudo_labels", key) for key in ("0000", "0001"))
     pool = journal.loop.root.read_table("pool", "0001")
-    assert reference_scores(loop, pool, first) is None
-    reference = reference_scores(loop, pool, second)
-    changed = second["labeler_fingerprint"][0] != first["labeler_fingerprint"][0]
-    assert (reference is not None) == changed
-    if reference is not None:
-        both = reference.join(first, on="item_id", suffix="_then")
-        assert (both["p_positive"] == both["p_positive_then"]).all()
+    assert reference_scores(loop, "0000", pool, first) is None
+    llm0 = reference_scores(loop, "0001", pool, second.with_columns(labeler_fingerprint=pl.lit("a student")))
+    assert llm0 is not None
+    both = llm0.join(first, on="item_id", suffix="_then")
+    assert both.height
+    assert (both["p_positive"] == both["p_positive_then"]).all()
+    # Where LLM-0 labels, the other view is the student of the iteration before.
+    student = reference_scores(loop, "0001", pool, first)
+    assert student is not None
+    scored = journal.loop.root.read_table("evaluation_scores", "0000").filter(role="stop_set")
+    both = student.join(scored, on="item_id")
+    assert both.height
+    assert (both["p_positive"] == both["p_student"]).all()
 
 
 def test_the_policy_names_another_strategy(make_loop: MakeLoop) -> None:

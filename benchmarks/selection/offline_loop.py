@@ -87,6 +87,21 @@ class RoundFigures:
     incumbent_kappa: float
 
 
+@dataclass(frozen=True)
+class _FromNothing:
+    """A linear student without a head start."""
+
+    pool: HiddenPool
+    start: None = None
+
+    def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
+        head = fit_linear(self.pool.vectors[rows], labels)
+        return Scores(head.probability(self.pool.vectors), head.probability(self.pool.held_vectors))
+
+    def taught_by(self, scores: Floats, prevalence: float) -> "_FromNothing":
+        return self
+
+
 def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed: int) -> list[RoundFigures]:
     """Run the loop: curate, let the hidden labels answer, train a student on the fine-tuning items, promote or not.
 
@@ -94,13 +109,10 @@ def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed
     true prevalence.
     """
 
-    def learn(rows: NDArray[np.int64], labels: Floats) -> Scores:
-        head = fit_linear(pool.vectors[rows], labels)
-        return Scores(head.probability(pool.vectors), head.probability(pool.held_vectors))
-
     prevalence = float(pool.truth.mean())
     hidden = LoopPool(pool.vectors, pool.truth[:, None].astype(np.float64), pool.scores, pool.held_scores, prevalence)
-    loop = OfflineLoop(hidden, learn, replace(settings, prior_strength=np.inf), seed)
+    how = replace(settings, prior_strength=np.inf, evaluation="held_out")
+    loop = OfflineLoop(hidden, _FromNothing(pool), how, seed)
     return [_figures(loop.next_round(arm), pool, settings, seed) for _ in range(settings.rounds)]
 
 
