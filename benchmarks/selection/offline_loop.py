@@ -108,7 +108,6 @@ def run_loop(pool: HiddenPool, arm: ChooseStrategy, settings: LoopSettings, seed
     The student is logistic regression on the vectors, both classes weighted alike. Thresholds are matched to the pool's
     true prevalence.
     """
-
     prevalence = float(pool.truth.mean())
     hidden = LoopPool(pool.vectors, pool.truth[:, None].astype(np.float64), pool.scores, pool.held_scores, prevalence)
     how = replace(settings, prior_strength=np.inf, evaluation="held_out")
