@@ -227,6 +227,22 @@ def test_a_linear_student_is_cross_fitted_and_a_language_model_only_if_asked(tmp
     assert load_policy(write(tmp_path, edited("student", encoder))).calibration_folds == 3
     both = {**edited("student", model), "calibration": {"folds": 4}}
     assert load_policy(write(tmp_path, both)).calibration_folds == 4
+    asked = {**edited("student", model), "split": {"evaluation": "crossfit"}}
+    assert load_policy(write(tmp_path, asked)).calibration_folds == 5
+
+
+def test_every_label_teaches_and_measures_unless_that_is_dear_or_not_wanted(tmp_path: Path) -> None:
+    assert load_policy(write(tmp_path, CONTENT)).evaluation == "crossfit"
+    encoder = {"kind": "encoder", "base_model": "model"}
+    found = load_policy(write(tmp_path, edited("student", encoder)))
+    assert (found.evaluation, found.calibration_folds) == ("crossfit", 5)
+    model = {"kind": "sft", "base_model": "model"}
+    assert load_policy(write(tmp_path, edited("student", model))).evaluation == "held_out"
+    assert load_policy(write(tmp_path, edited("split.evaluation", "held_out"))).evaluation == "held_out"
+    assert load_policy(write(tmp_path, edited("calibration.folds", 0))).evaluation == "held_out"
+    neither = {**edited("calibration.folds", 0), "split": {"evaluation": "crossfit"}}
+    said = "split.evaluation: crossfit takes students of other folds, and calibration.folds is 0"
+    assert said in message(tmp_path, neither)
 
 
 def test_gold_needs_a_file(tmp_path: Path) -> None:

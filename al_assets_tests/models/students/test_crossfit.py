@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from al_assets.config import Policy, SFTStudent
 from al_assets.models.students import crossfit, load_student, train_student
-from al_assets.models.students.crossfit import TooFewGroups, assign_folds, out_of_fold_scores
+from al_assets.models.students.crossfit import (
+    Scale,
+    TooFewGroups,
+    assign_folds,
+    out_of_fold_scores,
+    rescaled,
+    with_folds,
+)
 from al_assets.models.students.record import Progress, one_sided, student_fingerprint
 from al_assets.storage.root import RunRoot, text_hash
 from al_assets_tests.models.students.conftest import PROMPT
@@ -91,6 +99,51 @@ def test_each_text_is_scored_by_a_student_that_did_not_see_its_fold(
     assert seen[:2] == ["fold 1 of 3, training step: 0 of 1", "fold 1 of 3, training step: 1 of 1"]
     assert "fold 3 of 3, scored: 8 of 8" in seen
     assert not list((tmp_path / "root" / "folds").iterdir())
+
+
+def test_nobody_learns_from_a_text_without_a_label_and_scores_are_put_on_the_students_scale(
+    policy: Policy, lesson: Lesson, tmp_path: Path
+) -> None:
+    texts, labels = lesson
+    fold_of, root = folds_of(lesson), RunRoot(str(tmp_path / "root"))
+    plain = out_of_fold_scores(policy, root, texts, labels, fold_of)
+    # A text that teaches nobody is judged like the others of its fold, and changes none of them.
+    more = out_of_fold_scores(
+        policy, root, [*texts, "something else"], [*labels, np.nan], np.append(fold_of, fold_of[0])
+    )
+    assert np.array_equal(more[:-1], plain)
+    assert 0 < more[-1] < 1
+    sample = [f"a remark of number {number}" for number in range(50)]
+    wanted = np.linspace(0.8, 0.9, 50)
+    found = out_of_fold_scores(policy, root, texts, labels, fold_of, scale=Scale(sample, wanted))
+    for fold in range(3):
+        inside = fold_of == fold
+        assert np.array_equal(np.argsort(found[inside]), np.argsort(plain[inside]))
+
+
+def test_a_rescaled_score_has_as_much_of_the_sample_below_it() -> None:
+    generator = np.random.default_rng(0)
+    sample, wanted = generator.random(200) ** 3, generator.random(200)
+    scores = generator.random(500)
+    found = rescaled(scores, sample, wanted)
+    below = (sample[None, :] < scores[:, None]).sum(axis=1)
+    assert np.array_equal((wanted[None, :] < found[:, None]).sum(axis=1), below)
+    assert rescaled(np.array([0.0, 1.0]), sample, wanted).tolist() == [0.0, 1.0]
+    assert rescaled(scores, sample, sample) == pytest.approx(scores)
+
+
+def test_partners_share_a_fold_though_one_of_them_teaches_nobody() -> None:
+    rows = {
+        "item_id": [f"i{row}" for row in range(12)],
+        "group_id": [f"g{row // 2}" for row in range(12)],
+        "teaches": [row != 3 and row < 10 for row in range(12)],
+        "positive_share": [None if row == 3 else float(row // 2 % 2) for row in range(12)],
+    }
+    found = with_folds(pl.DataFrame(rows), 2, 0)
+    assert found["item_id"].to_list() == rows["item_id"]
+    assert (found.group_by("group_id").agg(pl.col("fold").n_unique())["fold"] == 1).all()
+    assert found["fold"].null_count() == 2
+    assert found["fold"][3] == found["fold"][2]
 
 
 def test_a_stopped_run_repeats_at_most_one_fold(
