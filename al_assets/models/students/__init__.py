@@ -141,7 +141,9 @@ def trained_head_start(
     """
     problem = one_sided(sample.labels)
     if problem:
-        raise StudentError(f"student.head_start: LLM-0 gives labels of one kind, {problem}; mend LLM-0, or set it to none")
+        raise StudentError(
+            f"student.head_start: LLM-0 gives labels of one kind, {problem}; mend LLM-0, or set it to none"
+        )
     lesson = Lesson(sample.item_ids, sample.texts, tuple(sample.labels.tolist()))
     data = fingerprint_of(sorted(zip(*lesson, strict=True)))
     recipe = head_start_recipe(policy.student)

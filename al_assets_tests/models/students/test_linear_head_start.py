@@ -70,9 +70,10 @@ def test_the_given_strength_is_taken() -> None:
 def test_llm0_weighs_as_much_as_it_helps() -> None:
     informed = np.where(TRUTH, 1.0, -1.0) + RNG.standard_normal(3_000)
     luck = RNG.standard_normal(3_000)
-    useful, useless = (fit_linear(VECTORS[:300], TRUTH[:300], start=START, llm0=each[:300]) for each in (informed, luck))
+    taught = VECTORS[:300], TRUTH[:300]
+    useful, useless = (fit_linear(*taught, start=START, llm0=each[:300]) for each in (informed, luck))
     assert useful.of_llm0 > 5 * abs(useless.of_llm0)
-    said = [useful.log_odds(VECTORS, informed), fit_linear(VECTORS[:300], TRUTH[:300], start=START).log_odds(VECTORS)]
+    said = [useful.log_odds(VECTORS, informed), fit_linear(*taught, start=START).log_odds(VECTORS)]
     right = [float(((each > 0) == TRUTH)[300:].mean()) for each in said]
     assert right[0] > right[1]
 
@@ -131,7 +132,8 @@ def test_a_student_with_llm0_goes_on_asking_it(policy: Policy, lesson: Lesson, s
     assert said[0] > 0.5 > said[1]
     with load_student(tmp_path / "s", settings, policy, opposite) as student:
         other = student.score(texts)
-    assert (other[0] < said[0]) and (other[1] > said[1])
+    assert other[0] < said[0]
+    assert other[1] > said[1]
     with pytest.raises(StudentError, match="taught with LLM-0's score and is asked without; .* with_llm0: false"):
         load_student(tmp_path / "s", settings, policy)
     # It keeps its own scale: the head start may be gone.

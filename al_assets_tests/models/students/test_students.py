@@ -131,7 +131,7 @@ def test_a_student_is_named_by_its_head_start_and_found_again(
     row = frame.row(0, named=True)
     assert (row["head_start"], row["note"], row["training_items"]) == (start.fingerprint, "", 24)
     files = kept(root)
-    reversed_lesson = Lesson(*(tuple(reversed(each)) for each in taught))
+    reversed_lesson = Lesson(taught.item_ids[::-1], taught.texts[::-1], taught.labels[::-1])
     assert trained_checkpoint(policy, root, reversed_lesson, stop, start).row(0, named=True) == row
     assert kept(root) == files
     alone = trained_checkpoint(policy, root, taught, nothing).row(0, named=True)
@@ -188,7 +188,10 @@ def test_labels_of_one_kind_give_what_llm0_taught(
 
 def test_an_llm0_that_says_one_thing_alone_teaches_nothing(policy: Policy, root: RunRoot, taught: Lesson) -> None:
     sample = sample_of(policy, taught, threshold=0.95)
-    with pytest.raises(StudentError, match=r"student.head_start: LLM-0 gives .* all 24 labelled texts are negative; .* or set it to none"):
+    said = (
+        "student.head_start: LLM-0 gives labels of one kind, all 24 labelled texts are negative; .* or set it to none"
+    )
+    with pytest.raises(StudentError, match=said):
         trained_head_start(policy, root, sample, "llm0", nothing)
     assert not root.local_path("checkpoints").exists()
 
@@ -217,9 +220,7 @@ def test_a_fine_tuned_student_goes_on_from_its_head_start(
     again = with_student(policy, student.model_copy(update={"epochs": 1}))
     assert trained_head_start(again, root, sample_of(first, taught), "llm0", stop).row(0, named=True) == row
     opposite = taught._replace(labels=tuple(1 - label for label in taught.labels))
-    frame = trained_checkpoint(
-        with_student(policy, student.model_copy(update=still)), root, opposite, nothing, start
-    )
+    frame = trained_checkpoint(with_student(policy, student.model_copy(update=still)), root, opposite, nothing, start)
     now, before = weights_of(Path(frame["uri"][0])), weights_of(Path(row["uri"]))
     assert set(now) == set(before)
     assert all(bool((now[name].float() - before[name].float()).abs().max() < 1e-3) for name in now)
