@@ -27,6 +27,7 @@ class Loop:
     instance: dg.DagsterInstance
     settings: dict[str, str] = field(default_factory=lambda: {"incumbent_model": "m1", "pool": "p1", "scores": "s1"})
     contents: dict[str, int] = field(default_factory=dict)
+    more: list[dg.AssetsDefinition] = field(default_factory=list)
 
     def assets(self) -> list[dg.AssetsDefinition]:
         def made(name: str) -> dg.Output[pl.DataFrame]:
@@ -48,7 +49,7 @@ class Loop:
         def kappa_report() -> dg.Output[pl.DataFrame]:
             return made("kappa_report")
 
-        return [incumbent_model, pool, scores, kappa_report]
+        return [incumbent_model, pool, scores, kappa_report, *self.more]
 
     def run(self, key: str, *names: str) -> None:
         """Materialize the named assets (all if none) of an iteration."""
@@ -189,6 +190,35 @@ def test_an_announced_model_is_not_yet_materialized(loop: Loop) -> None:
     loop.instance.add_dynamic_partitions(ITERATIONS.name or "", ["0001"])
     loop.announce("0001", "v")
     assert loop.stale()["incumbent_model[0001]"] == "never materialized"
+
+
+def test_what_comes_from_the_first_iteration_follows_that_one_alone(loop: Loop) -> None:
+    first = dg.AssetDep("pool", partition_mapping=dg.SpecificPartitionsPartitionMapping(["0000"]))
+
+    @loop_asset("learning", set(), deps=[first])
+    def head_start() -> dg.Output[pl.DataFrame]:
+        return table_output(pl.DataFrame({"value": [loop.contents.get("head_start", 0)]}))
+
+    loop.more.append(head_start)
+    loop.run("0000")
+    loop.run("0001")
+    assert loop.stale() == {}
+    inputs = loop.provenance()["dependencies"].filter(asset="head_start")
+    assert inputs.select("iteration", "upstream_iteration").rows() == [("0000", "0000"), ("0001", "0000")]
+    loop.contents["pool"] = 1
+    loop.run("0001", "pool")
+    assert not {place for place in loop.stale() if place.startswith("head_start")}
+    loop.run("0000", "pool")
+    said = "pool was materialized with other contents after"
+    assert {place: why for place, why in loop.stale().items() if place.startswith("head_start")} == {
+        "head_start[0000]": said, "head_start[0001]": said,
+    }  # fmt: skip
+    loop.settings["pool"] = "p2"
+    loop.run("0000", "head_start")
+    loop.run("0001", "head_start", "pool")
+    follows = "follows pool of 0000, which is out of date"
+    found = loop.stale()
+    assert (found["head_start[0001]"], found["head_start[0000]"]) == (follows, "follows pool, which is out of date")
 
 
 def test_many_announcements_do_not_hide_the_settings_of_the_last_run(loop: Loop) -> None:

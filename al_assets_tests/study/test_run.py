@@ -40,10 +40,13 @@ def test_every_cell_and_round_has_its_row(done: tuple[Study, Path, list[dict[str
     found = {(row["strategy"], row["variant"], row["seed"]) for row in rows}
     strategies = [("boundary_pairs", ""), ("random", ""), ("margin", ""), ("boundary_pairs", "no mixing filter")]
     assert found == {(*each, seed) for each in [*strategies, ("crowd", ""), ("llm0", "")] for seed in (0, 1)}
+    starts = {row["seed"]: row["start_kappa"] for row in rows if row["strategy"] == "random"}
     for row in rows:
         if row["strategy"] not in ("crowd", "llm0"):
             assert (row["labels"], row["votes"]) == (40 * (row["round"] + 1), 80 * (row["round"] + 1))
-            assert 0 < row["training_items"] < row["labels"]
+            # By cross-fitting every label teaches, and all students of a seed begin from what LLM-0 taught.
+            assert row["training_items"] == row["labels"]
+            assert row["start_kappa"] == starts[row["seed"]] > 0
             # A linear student is its own probe; the head on the same vectors is the student again.
             assert row["probe_student"] == row["kappa"] == pytest.approx(row["probe_embedding"], abs=0.02)
     assert {row["labels"] for row in rows if row["strategy"] == "crowd"} == {50, 500}

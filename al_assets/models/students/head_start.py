@@ -52,8 +52,8 @@ class LLM0Scale:
     def soft_labels(self, p_positive: Floats) -> Floats:
         """Return LLM-0's soft labels, 0 to 1; above a half where it says positive, at its very threshold too."""
         labels, (below, above) = probability(self.log_odds(p_positive)), np.nextafter(0.5, [0, 1])
-        leaning = np.where(p_positive >= self.threshold, np.maximum(labels, above), np.minimum(labels, below))
-        return np.asarray(leaning, dtype=np.float64)
+        said_yes = p_positive >= self.threshold
+        return np.asarray(np.where(said_yes, np.maximum(labels, above), np.minimum(labels, below)))
 
     def write(self, directory: Path) -> None:
         """Keep it beside the weights."""

@@ -70,11 +70,10 @@ def test_the_given_strength_is_taken() -> None:
 def test_llm0_weighs_as_much_as_it_helps() -> None:
     informed = np.where(TRUTH, 1.0, -1.0) + RNG.standard_normal(3_000)
     luck = RNG.standard_normal(3_000)
-    useful, useless = (
-        fit_linear(VECTORS[:300], TRUTH[:300], start=START, llm0=each[:300]) for each in (informed, luck)
-    )
+    taught = VECTORS[:300], TRUTH[:300]
+    useful, useless = (fit_linear(*taught, start=START, llm0=each[:300]) for each in (informed, luck))
     assert useful.of_llm0 > 5 * abs(useless.of_llm0)
-    said = [useful.log_odds(VECTORS, informed), fit_linear(VECTORS[:300], TRUTH[:300], start=START).log_odds(VECTORS)]
+    said = [useful.log_odds(VECTORS, informed), fit_linear(*taught, start=START).log_odds(VECTORS)]
     right = [float(((each > 0) == TRUTH)[300:].mean()) for each in said]
     assert right[0] > right[1]
 

@@ -188,10 +188,10 @@ def test_labels_of_one_kind_give_what_llm0_taught(
 
 def test_an_llm0_that_says_one_thing_alone_teaches_nothing(policy: Policy, root: RunRoot, taught: Lesson) -> None:
     sample = sample_of(policy, taught, threshold=0.95)
-    with pytest.raises(
-        StudentError,
-        match=r"student.head_start: LLM-0 gives .* all 24 labelled texts are negative; .* or set it to none",
-    ):
+    said = (
+        "student.head_start: LLM-0 gives labels of one kind, all 24 labelled texts are negative; .* or set it to none"
+    )
+    with pytest.raises(StudentError, match=said):
         trained_head_start(policy, root, sample, "llm0", nothing)
     assert not root.local_path("checkpoints").exists()
 
