@@ -85,7 +85,7 @@ def test_votes_to_ask_again_are_those_the_others_and_the_student_contradict(poli
     assert found["held_out"] > 0
     shown = al("labels", "ask-again", "-p", policy_file, "--most", "1")
     assert f"{min(1, len(votes))} of {len(votes)} votes" in shown
-    assert f"{found['held_out']} doubtful votes on held-out items are left out" in shown
+    assert f"{found['held_out']} doubtful votes on items that only measure are left out" in shown
 
 
 def test_no_vote_needs_a_second_look_under_an_unchanged_policy(policy_file: str) -> None:

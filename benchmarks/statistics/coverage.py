@@ -132,7 +132,7 @@ def bench_coverage(
 ) -> CoverageBench:
     """Measure the coverage of the 95 % intervals by simulation.
 
-    :param size: ``FULL`` takes a quarter of an hour of one core, ``QUICK`` seconds.
+    :param size: ``FULL`` takes 25 minutes of one core, ``QUICK`` seconds.
     :param progress: called with a line after each part.
     """
     cells: list[CoverageCell] = []

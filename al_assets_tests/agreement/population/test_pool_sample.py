@@ -35,12 +35,14 @@ def test_what_is_seen_of_a_stratum_takes_its_part_from_the_variance() -> None:
     assert np.ptp(replicates(all_of_it) @ values) == 0
 
 
-def test_what_others_judge_varies_by_half_though_all_was_seen() -> None:
-    for unseen, varies in ((0.0, 0.5), (0.4, 0.7), (1.0, 1.0)):
-        judged = sample([1.0] * 4, [0.0] * 4, [0] * 4, unseen).by_others()
-        assert judged.stratum_unseen == pytest.approx([varies] * 4)
-        # All of the blocks is known.
-        assert judged.block_unseen == pytest.approx([0.5] * 4)
+def test_what_others_judge_varies_though_all_was_seen() -> None:
+    values = np.array([1.0, 0.0, 0.0, 1.0])
+    seen, whole = (sample([1.0] * 4, [0.0] * 4, [0] * 4, unseen) for unseen in (0.0, 1.0))
+    assert np.array_equal(replicates(seen.by_others()), replicates(whole))
+    assert np.ptp(replicates(seen) @ values) == 0
+    known = sample([0.0] * 4, [1.0] * 4, [0] * 4)
+    assert np.ptp(replicates(known) @ values) == 0
+    assert (replicates(known.by_others()) @ values).var() > 0
 
 
 def test_what_is_known_does_not_vary() -> None:

@@ -99,8 +99,9 @@ def test_what_others_judge_stays_unsure_though_all_was_asked() -> None:
     state = list(simulated_rounds(CROSSFIT, np.random.default_rng(0), prevalence_of))[-1]
     every, judged = sample_of(state), sample_of(state, held_out=True)
     assert np.array_equal(every.weights, judged.weights)
-    assert (judged.block_unseen[judged.known > 0] == 0.5).all()
-    assert (judged.stratum_unseen >= np.maximum(every.stratum_unseen, 0.5)).all()
+    assert (every.block_unseen[every.known > 0] == 0).all()
+    assert (judged.block_unseen == 1).all()
+    assert (judged.stratum_unseen == 1).all()
 
 
 def test_cross_fitting_is_held_against_the_student_that_learnt_from_all() -> None:
