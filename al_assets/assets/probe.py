@@ -53,7 +53,7 @@ def representation_probe(
         found = Probe.unknown(f"{type(error).__name__}: {error}")
     frame = found.frame()
     numbers = frame.select(FIGURES).row(0, named=True)
-    about = [found.sentence, *([probing.ITSELF] if probing.is_itself_a_head(loop.policy) else [])]
+    about = [found.sentence, *probing.kinship(loop.policy)]
     return table_output(
         frame,
         {

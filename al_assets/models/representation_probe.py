@@ -20,7 +20,7 @@ from al_assets.models.students.linear import fit_linear
 from al_assets.models.students.record import one_sided
 from al_assets.tables import REPRESENTATION_PROBE
 
-ITSELF = "The student is itself a linear head on this embedding."
+ITSELF = "The student is itself a linear head on this embedding"
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,12 @@ def representation_probe(
     return Probe(comparison, learnt, missing, left_out, choice.prevalence)
 
 
-def is_itself_a_head(policy: Policy) -> bool:
-    """Return whether the policy's student is a linear head on the embedding that the probe looks at."""
+def kinship(policy: Policy) -> list[str]:
+    """Return what to know of a student that is a linear head on the embedding that the probe looks at."""
     student = policy.student
-    return isinstance(student, LinearStudent) and student.embedding.fingerprint() == policy.embedding.fingerprint()
+    if not isinstance(student, LinearStudent) or student.embedding.fingerprint() != policy.embedding.fingerprint():
+        return []
+    return [f"{ITSELF}." if student.head_start == "none" else f"{ITSELF}; what parts them is its head start."]
 
 
 def _head_scores(taught: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:

@@ -244,12 +244,12 @@ def test_the_probe_stands_beside_the_student_of_the_report_and_remembers_earlier
         checkpoint = root.read_table("sft_checkpoint", key).row(0, named=True)
         assert (row["training_items"], row["training_left_out"]) == (checkpoint["training_items"], 0)
         assert row["evaluation_items"] == report["items"]
-        # The small loop's student is such a head itself, so only the vectors' rounding may part them.
-        assert row["difference"] == pytest.approx(0, abs=0.1)
+        # The small loop's student is such a head itself, but begins from what LLM-0 taught.
+        assert row["difference"] < 0
         assert read_tables(journal.loop.loop.policy, key).probe == row["sentence"]
     metadata = latest_metadata(journal, "representation_probe")
     assert "trained on the same" in str(metadata["sentence"])
-    assert "The student is itself a linear head on this embedding." in str(metadata["sentence"])
+    assert "itself a linear head on this embedding; what parts them is its head start." in str(metadata["sentence"])
     assert [line.split(" | ")[0] for line in str(metadata["history"]).splitlines()[2:]] == ["| 0000", "| 0001"]
 
 
