@@ -21,7 +21,7 @@ from al_assets.models.students.linear import LinearHead, fit_linear
 from al_assets.models.students.record import RECORD, one_sided
 from al_assets.models.students.sft import SFTLabeler
 from al_assets.storage.atomic import new_directory, write_bytes
-from al_assets.study.loop import Learn, Scores
+from al_assets.study.learner import Learn, Scores
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop, model_location, policy_of
 

@@ -16,7 +16,8 @@ from al_assets.curation.strategies.base import Candidates
 from al_assets.curation.strategies.boundary import BoundaryShare
 from al_assets.study import StudyError
 from al_assets.study.draw import draw_rows
-from al_assets.study.loop import ALONE, LoopPool, LoopSettings, Scores, scored
+from al_assets.study.learner import Scores
+from al_assets.study.loop import ALONE, LoopPool, LoopSettings, scored
 from al_assets.study.panel import PanelSettings, SimulatedPanel, noisy_oracle, panel_kappas, simulate_panel
 from al_assets.study.settings import DatasetSettings, OracleLabeler
 from al_assets.study.workshop import Workshop

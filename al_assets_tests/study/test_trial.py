@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.study.loop import Scores
+from al_assets.study.learner import Scores
 from al_assets.study.trial import Trial, best_kappa, model_kappa
 from al_assets.study.workshop import Workshop
 from al_assets_tests.support.studies import small_study

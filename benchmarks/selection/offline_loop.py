@@ -14,6 +14,7 @@ from al_assets.curation.strategies.by_score import TopScored
 from al_assets.curation.strategies.ranked_pairs import BoundaryPairs
 from al_assets.models.students.linear import fit_linear
 from al_assets.study.draw import draw_rows
+from al_assets.study.learner import Scores
 from al_assets.study.loop import (
     ChooseStrategy,
     LoopPool,
@@ -21,7 +22,6 @@ from al_assets.study.loop import (
     LoopSettings,
     OfflineLoop,
     RoundLabeler,
-    Scores,
     rows_of,
 )
 
