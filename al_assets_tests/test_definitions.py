@@ -87,17 +87,17 @@ def test_code_versions_of_the_policy_template() -> None:
         "embeddings": "1-0f0af7491148",
         "evaluation_scores": "4-2000",
         "expert_labels": "3",
-        "head_start": "1-3e337caa0cca",
+        "head_start": "1-4aa114ba7693",
         "incumbent_model": "1-16c8ac2bbfb8",
-        "kappa_report": "3-83927170fe05",
-        "label_split": "4-0475d888a3fb",
+        "kappa_report": "4-83927170fe05",
+        "label_split": "4-701bc3ca464b",
         "overlap_map": "1",
         "pool": "1-3c048db81113",
         "pseudo_labels": "2-0.05",
         "quarantine": "1-3c048db81113",
-        "representation_probe": "1-7126e34a3953",
+        "representation_probe": "2-7126e34a3953",
         "review_queue": "3-ede99ed1da13",
-        "sft_checkpoint": "1-7023f382525c",
+        "sft_checkpoint": "1-a750e56fd036",
     }
 
 

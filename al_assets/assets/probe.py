@@ -26,6 +26,7 @@ FIGURES = ("head_kappa", "student_kappa", "difference", "difference_low", "diffe
     Declaration(
         REPRESENTATION_PROBE,
         Job.REPORT,
+        algorithm=2,
         depends_on=lambda policy: [
             f"{policy.stopping.resamples} resamples, seed {policy.stopping.seed}",
             str(policy.policy.expected_prevalence),

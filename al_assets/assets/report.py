@@ -40,7 +40,7 @@ SAME_IN_EVERY_ROW = [field.name for field in fields(Conclusion)]
     Declaration(
         KAPPA_REPORT,
         Job.REPORT,
-        algorithm=3,
+        algorithm=4,
         depends_on=lambda policy: [
             # How many check items are asked for changes what is asked next, and no report of what was asked.
             policy.stopping.model_copy(update={"check_items": 0}).fingerprint(),
