@@ -228,14 +228,14 @@ def test_a_linear_student_is_cross_fitted_and_a_language_model_only_if_asked(tmp
     both = {**edited("student", model), "calibration": {"folds": 4}}
     assert load_policy(write(tmp_path, both)).calibration_folds == 4
     asked = {**edited("student", model), "split": {"evaluation": "crossfit"}}
-    assert load_policy(write(tmp_path, asked)).calibration_folds == 5
+    assert load_policy(write(tmp_path, asked)).calibration_folds == 3
 
 
 def test_every_label_teaches_and_measures_unless_that_is_dear_or_not_wanted(tmp_path: Path) -> None:
     assert load_policy(write(tmp_path, CONTENT)).evaluation == "crossfit"
     encoder = {"kind": "encoder", "base_model": "model"}
     found = load_policy(write(tmp_path, edited("student", encoder)))
-    assert (found.evaluation, found.calibration_folds) == ("crossfit", 5)
+    assert (found.evaluation, found.calibration_folds) == ("crossfit", 3)
     model = {"kind": "sft", "base_model": "model"}
     assert load_policy(write(tmp_path, edited("student", model))).evaluation == "held_out"
     assert load_policy(write(tmp_path, edited("split.evaluation", "held_out"))).evaluation == "held_out"

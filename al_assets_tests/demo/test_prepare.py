@@ -35,13 +35,12 @@ def test_a_prepared_folder_holds_pool_policy_and_dagster_home(tmp_path: Path) ->
     assert settings["concurrency"]["pools"]["default_limit"] == 1
 
 
-def test_the_whole_demos_policy_names_the_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("al_assets.demo.prepare.smollm2_directory", lambda: tmp_path / "smollm2")
+def test_the_whole_demos_policy_names_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("al_assets.demo.prepare.minilm_directory", lambda: tmp_path / "minilm")
     policy = load_policy(prepare(tmp_path / "demo", DemoSize(items=10)).policy)
-    assert policy.student.kind == "sft"
-    assert policy.student.base_model == str(tmp_path / "smollm2")
-    assert policy.student.prompt == "Remark: {text}\nStrongly negative?"
+    assert policy.student.kind == "encoder"
+    assert policy.student.base_model == str(tmp_path / "minilm")
+    assert policy.student.head_start != "none"
     assert policy.embedding.kind == "sentence_transformers"
     assert policy.embedding.model == str(tmp_path / "minilm")
 

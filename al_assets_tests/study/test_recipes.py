@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.config import EncoderStudent, HeadStart, SFTStudent
+from al_assets.config import EncoderStudent, HeadStart, LinearHeadStart, SFTStudent
 from al_assets.models.students.head_start import head_start_sample
 from al_assets.study import recipes
 from al_assets.study.recipes import FineTunedRecipe, LinearRecipe, linear_scores, make_recipe
@@ -67,7 +67,9 @@ def test_a_linear_student_begins_from_llm0_and_is_judged_on_what_it_has_not_seen
     study_folder: Path, tmp_path: Path, with_llm0: bool
 ) -> None:
     study = small_study(study_folder)
-    workshop, student = Workshop(study, tmp_path), study.students["linear"].model_copy(update={"with_llm0": with_llm0})
+    # At one strength for all: where the labels choose it, that of the student is that of its folds too.
+    how = {"with_llm0": with_llm0, "head_start": LinearHeadStart(strength=1.0)}
+    workshop, student = Workshop(study, tmp_path), study.students["linear"].model_copy(update=how)
     trial = Trial.draw(workshop, "words", None, 0)
     recipe = make_recipe(workshop, "words", trial, student, 0)
     assert isinstance(recipe, LinearRecipe)

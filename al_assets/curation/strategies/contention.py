@@ -35,6 +35,8 @@ class Contention:
 
     def rank(self, candidates: Candidates, count: int, seed: int) -> NDArray[np.int64]:
         """Return the open rows that are most contested first, ties by lot."""
+        if not len(candidates.open_rows):
+            return candidates.open_rows
         contested = contention(candidates)
         rows = lowest(candidates, -contested, _LOOKED_AT * count, seed)
         vectors = candidates.required_vectors("contention").take(rows)

@@ -150,6 +150,7 @@ def test_intervals_and_verdicts_are_those_of_the_kappa_report() -> None:
         f"{place:04d}": pl.DataFrame(
             {
                 "item_id": [*ids, *stop_ids],
+                "role": ["evaluation"] * len(ids) + ["stop_set"] * len(stop_ids),
                 "label": [*(loop.students[place, panel] > 0.5), *(loop.stop_set[place] > 0.5)],
             }
         )

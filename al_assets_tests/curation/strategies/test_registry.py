@@ -133,11 +133,11 @@ def test_unknown_names_are_refused_with_the_nearest_known() -> None:
 
 
 def test_names_and_what_they_look_at() -> None:
-    assert len(strategies()) == 14
+    assert len(strategies()) == 15
     assert [name for name in sorted(strategies()) if not needs_vectors(name)] == [
         "boundary_pairs", "disagreement", "entropy", "margin", "random", "top_scored",
     ]  # fmt: skip
-    assert [name for name in sorted(strategies()) if needs_reference(name)] == ["jest", "rho"]
+    assert [name for name in sorted(strategies()) if needs_reference(name)] == ["contention", "jest", "rho"]
     assert needs_vectors({"margin": 0.5, "badge": 0.5})
     assert not needs_vectors({"margin": 0.5, "random": 0.5})
     assert needs_reference({"margin": 0.5, "rho": 0.5})
