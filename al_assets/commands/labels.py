@@ -127,8 +127,8 @@ def ask_again(
     console.print(frame_table(doubtful.head(most), f"{min(most, doubtful.height)} of {doubtful.height} votes"))
     if held_out:
         say(
-            f"{held_out} doubtful votes on items that only measure are left out: to correct what contradicts the "
-            "student there would raise every kappa, whoever is right"
+            f"{held_out} doubtful votes on items that only measure are left out: to correct there what contradicts the "
+            "student would raise every kappa, whoever is right"
         )
     say("agreement goes on resting on the first answers; what is corrected now counts for training")
 
