@@ -20,6 +20,8 @@ def failed_learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy
         DemoSize(items=300, budget=30, stop_set_size=50, quick=True),
         {"automation": {**EVERY_MINUTE, "max_attempts": 2}},
     )
+    # With one the student would be what LLM-0 taught.
+    made.edit_policy(student={"head_start": "none"})
     with running(made.services):
         made.services.start_without_daemon()
         made.services.daemon.start()
