@@ -17,7 +17,7 @@ from al_assets_tests.support.small_loop import SmallLoop, failure
 
 pytestmark = pytest.mark.slow
 
-TABLES = ("expert_labels", "label_split", "evaluation_scores", "kappa_report", "sft_checkpoint")
+TABLES = ("expert_labels", "label_split", "head_start", "evaluation_scores", "kappa_report", "sft_checkpoint")
 
 
 def decide(ledger: Ledger, item_id: str, label: str) -> int:

@@ -158,7 +158,10 @@ def test_votes_of_one_class_only(curated: SmallLoop) -> None:
         step = decide(curated.instance, curated.loop, Occasion.SENSOR)
         assert step.run_key == f"0000/learn/{attempt}"
         said = failure(curated.run_step(step))
-        assert "labelled texts are negative; a student needs texts of both labels" in said
+        assert "kappa_is_defined" in said
+    # Nothing was learnt, and the student is still what LLM-0 taught; of experts who say one thing there is no kappa.
+    (note,) = curated.root.read_table("sft_checkpoint", "0000")["note"]
+    assert note.endswith("labelled texts are negative: nothing new is learnt, the student is the one that LLM-0 taught")
     step = decide(curated.instance, curated.loop, Occasion.SENSOR)
     assert step.action is Action.BLOCKED
     assert "learn failed 3 times in a row; read the run's error, mend it, then run learn by hand" in explained(step)
@@ -237,7 +240,7 @@ def test_a_damaged_table_is_named(curated: SmallLoop) -> None:
     assert curated.run("learn", "0000", selection=["expert_labels", "label_split"]).success
     path = curated.root.table_path("label_split", "0000")
     path.write_bytes(path.read_bytes()[:50])
-    said = failure(curated.run("learn", "0000", selection=["sft_checkpoint"]))
+    said = failure(curated.run("learn", "0000", selection=["head_start", "sft_checkpoint"]))
     assert "label_split/0000.parquet: is damaged" in said
     assert "delete it and materialize it again" in said
 
