@@ -23,6 +23,7 @@ from al_assets.models.opinions import Opinions, opinions_on_pool
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import trained_head_start
 from al_assets.models.students.head_start import head_start_recipe, head_start_sample
+from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, Job, previous_key
 from al_assets.pictures import loss_curve, score_histogram
 from al_assets.storage.root import text_hash
@@ -132,7 +133,8 @@ def head_start(
 ) -> TableOutput:
     """A student that learnt LLM-0's soft labels on a sample of the first pool and no expert's; trained once for a loop.
 
-    Every iteration, and every backfill, finds it again by LLM-0, sample and recipe. No row where the policy wants none.
+    Every iteration, and every backfill, finds it again by LLM-0, sample and recipe. No row where the policy wants none,
+    or LLM-0 says the same of all.
     """
     policy, root, student = loop.policy, loop.root, loop.policy.student
     if student.head_start == "none":
@@ -140,6 +142,10 @@ def head_start(
     scored = representatives(pool).select("item_id", "text").join(pseudo_labels, on="item_id", how="left")
     threshold, llm0 = pseudo_labels["threshold"][0], pseudo_labels["labeler_fingerprint"][0]
     sample = head_start_sample(scored, student, threshold, policy.split.seed)
+    if problem := one_sided(sample.labels):
+        said = f"LLM-0 gives labels of one kind and teaches nothing: {problem}; students begin from the base model"
+        context.log.warning(said)
+        return table_output(HEAD_START.empty(), {"none": said})
     frame = trained_head_start(policy, root, sample, llm0, progress_logger(context, "training step", parts=20))
     row = frame.row(0, named=True)
     metadata = {name: row[name] for name in ("uri", "training_items", "positive_items", "left_out", "seconds")}
