@@ -18,15 +18,12 @@ from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
 from al_assets.curation.split import stable_sample
-from al_assets.models.incumbent import Incumbent, incumbent_of, open_incumbent, open_student
+from al_assets.models.incumbent import Incumbent, incumbent_of, kept_scores, open_incumbent, open_student
 from al_assets.models.opinions import Opinions, opinions_on_pool
-from al_assets.models.scoring import score_texts
 from al_assets.models.students import trained_head_start
-from al_assets.models.students.head_start import head_start_recipe, head_start_sample
-from al_assets.models.students.record import one_sided
+from al_assets.models.students.head_start import TeachesNothing, head_start_recipe, head_start_sample
 from al_assets.partitions import FIRST_KEY, Job, previous_key
 from al_assets.pictures import loss_curve, score_histogram
-from al_assets.storage.root import text_hash
 from al_assets.tables import HEAD_START, INCUMBENT_MODEL, PSEUDO_LABELS
 
 OF_THE_FIRST = dg.AssetIn(partition_mapping=dg.SpecificPartitionsPartitionMapping([FIRST_KEY]))
@@ -142,11 +139,12 @@ def head_start(
     scored = representatives(pool).select("item_id", "text").join(pseudo_labels, on="item_id", how="left")
     threshold, llm0 = pseudo_labels["threshold"][0], pseudo_labels["labeler_fingerprint"][0]
     sample = head_start_sample(scored, student, threshold, policy.split.seed)
-    if problem := one_sided(sample.labels):
-        said = f"LLM-0 gives labels of one kind and teaches nothing: {problem}; students begin from the base model"
+    try:
+        frame = trained_head_start(policy, root, sample, llm0, progress_logger(context, "training step", parts=20))
+    except TeachesNothing as error:
+        said = f"students begin from the base model: {error}"
         context.log.warning(said)
         return table_output(HEAD_START.empty(), {"none": said})
-    frame = trained_head_start(policy, root, sample, llm0, progress_logger(context, "training step", parts=20))
     row = frame.row(0, named=True)
     metadata = {name: row[name] for name in ("uri", "training_items", "positive_items", "left_out", "seconds")}
     if len(row["losses"]) > 1:
@@ -166,9 +164,8 @@ def _agreement(loop: LoopResource, scored: pl.DataFrame, threshold: float, finge
     asked = known.join(split, on="item_id", how="left").filter(
         pl.col("item_id").is_in(looked_at) | pl.col("said").is_not_null()
     )
-    texts = asked["text"].to_list()
     with open_student(fingerprint, loop.policy, loop.root) as labeler:
-        scores = score_texts(labeler, [text_hash(text) for text in texts], texts, loop.root.scores(fingerprint))
+        scores = kept_scores(labeler, asked["text"].to_list(), loop.root.scores(fingerprint))
     in_pool = asked["item_id"].is_in(looked_at).to_numpy()
     first = (asked["p_positive"].to_numpy() >= threshold).astype(np.float64)
     cut = prevalence_threshold(scores[in_pool], float(first[in_pool].mean()))

@@ -14,14 +14,13 @@ from al_assets.assets.pool import representatives
 from al_assets.assets.resource import LoopResource
 from al_assets.config import Policy
 from al_assets.curation.split import FINE_TUNING, adjudication_counts, split_counts, split_labels, stable_sample
-from al_assets.models.incumbent import Incumbent, ask_llm0, open_incumbent, open_student, recommended_of
-from al_assets.models.scoring import score_texts
+from al_assets.models.incumbent import Incumbent, KeptLLM0, kept_scores, open_incumbent, open_student, recommended_of
 from al_assets.models.students import Lesson, Start, start_of, trained_checkpoint
 from al_assets.models.students.crossfit import Scale, TooFewGroups, out_of_fold_scores, with_folds
 from al_assets.models.students.record import Progress
 from al_assets.partitions import FIRST_KEY, Job, previous_key
 from al_assets.pictures import loss_curve
-from al_assets.storage.root import RunRoot, text_hash
+from al_assets.storage.root import RunRoot
 from al_assets.tables import EVALUATION_SCORES, LABEL_SPLIT, SFT_CHECKPOINT
 
 ROLES = ("evaluation", "stop_set", OUT_OF_FOLD)
@@ -100,7 +99,7 @@ def sft_checkpoint(
     Labels of one kind, or none, teach nothing: the student then is the head start's.
     """
     policy, root = loop.policy, loop.root
-    lesson, start = lesson_of(loop, fine_tuning_items(label_split)), start_of(root, head_start, ask_llm0(policy, root))
+    lesson, start = lesson_of(loop, fine_tuning_items(label_split)), start_of(root, head_start, KeptLLM0(policy, root))
     frame = trained_checkpoint(policy, root, lesson, progress_logger(context, "training step", parts=20), start)
     row = frame.row(0, named=True)
     shown = ("uri", "head_start", "note", "training_items", "positive_items", "seconds")
@@ -152,7 +151,7 @@ def evaluation_scores(
     incumbent, root = Incumbent.of(incumbent_model), loop.root
     items = _scored_items(loop, label_split, pool)
     watch = partial(progress_logger, context)
-    start = start_of(root, head_start, ask_llm0(loop.policy, root))
+    start = start_of(root, head_start, KeptLLM0(loop.policy, root))
     p_student = _student_scores(loop, label_split, sft_checkpoint["fingerprint"][0], start, items, watch)
     compared = items.filter(pl.col("role") != OUT_OF_FOLD)
     p_incumbent = _honest_scores(loop, incumbent, compared, watch("scored by the incumbent"))
@@ -213,8 +212,8 @@ def _student_scores(
     in_fold = pl.col("fold").is_not_null()
     own = items.filter(~in_fold)
     with open_student(fingerprint, policy, root) as student:
-        hashes, texts = [text_hash(text) for text in own["text"]], own["text"].to_list()
-        scores = score_texts(student, hashes, texts, root.scores(student.fingerprint), watch("scored by the student"))
+        store, progress = root.scores(student.fingerprint), watch("scored by the student")
+        scores = kept_scores(student, own["text"].to_list(), store, progress)
     found = own.select("item_id", "role").with_columns(score=pl.Series(scores))
     judged = items.filter(in_fold).unique("item_id", keep="first", maintain_order=True)
     if not judged.is_empty():
@@ -245,8 +244,7 @@ def _honest_scores(loop: LoopResource, model: Incumbent, items: pl.DataFrame, pr
     """
     root = loop.root
     with open_incumbent(model, loop.policy, root) as labeler:
-        hashes, texts = [text_hash(text) for text in items["text"]], items["text"].to_list()
-        own = pl.Series(score_texts(labeler, hashes, texts, root.scores(model.fingerprint), progress))
+        own = pl.Series(kept_scores(labeler, items["text"].to_list(), root.scores(model.fingerprint), progress))
     if model.promoted_from is None:
         return own
     then = root.read_table("evaluation_scores", model.promoted_from).filter(role="evaluation")

@@ -87,14 +87,6 @@ def split_labels(
     )  # fmt: skip
 
 
-def crossfits(split: pl.DataFrame) -> bool:
-    """Return whether items both teach and measure.
-
-    :param split: of ``split_labels``.
-    """
-    return not split.filter("teaches", pl.col("split") != FINE_TUNING).is_empty()
-
-
 def adjudication_counts(split: pl.DataFrame) -> dict[str, int]:
     """Return what adjudication changed in what the student learns.
 

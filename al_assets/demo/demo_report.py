@@ -15,9 +15,7 @@ from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
-from al_assets.models.incumbent import Incumbent, open_incumbent, open_student
-from al_assets.models.scoring import score_texts
-from al_assets.storage.root import text_hash
+from al_assets.models.incumbent import Incumbent, kept_scores, open_incumbent, open_student
 
 Estimate = tuple[float, float, float]
 Labels = NDArray[np.float64]
@@ -186,15 +184,13 @@ def _head_start_labels(loop: LoopResource, sets: Sequence[pl.DataFrame]) -> dict
     stop_set = loop.root.read_table("evaluation_scores", "0000").filter(role="stop_set").select("item_id")
     texts = stop_set.join(loop.root.read_table("pool", "0000"), on="item_id")["text"].to_list()
     with open_student(fingerprint, loop.policy, loop.root) as student:
-        store = loop.root.scores(fingerprint)
-        scores = score_texts(student, [text_hash(text) for text in texts], texts, store)
+        scores = kept_scores(student, texts, loop.root.scores(fingerprint))
         threshold = prevalence_threshold(scores, loop.policy.policy.expected_prevalence)
         return {"head_start": [_labels(loop, student, fingerprint, items, threshold) for items in sets]}
 
 
 def _labels(loop: LoopResource, labeler: Any, fingerprint: str, items: pl.DataFrame, threshold: float) -> Labels:
-    hashes = [text_hash(text) for text in items["text"]]
-    scores = score_texts(labeler, hashes, items["text"].to_list(), loop.root.scores(fingerprint))
+    scores = kept_scores(labeler, items["text"].to_list(), loop.root.scores(fingerprint))
     return (scores >= threshold).astype(np.float64)
 
 

@@ -1,6 +1,6 @@
 """The labeler of an iteration: LLM-0 at first, then whichever student was last promoted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
@@ -13,10 +13,11 @@ from al_assets.agreement.stopping.conclusion import LLM_0, conclusion_of
 from al_assets.config import Policy
 from al_assets.models.labelers import Labeler, make_labeler
 from al_assets.models.labelers.combination import CombinationLabeler, LabelModelLabeler
+from al_assets.models.labelers.protocol import Closing
 from al_assets.models.scoring import score_texts
 from al_assets.models.students import load_student
-from al_assets.models.students.head_start import AskLLM0
 from al_assets.partitions import FIRST_KEY, previous_key
+from al_assets.storage.content_store import ContentStore
 from al_assets.storage.root import RunRoot, text_hash
 
 
@@ -110,15 +111,32 @@ def open_incumbent(incumbent: Incumbent, policy: Policy, root: RunRoot) -> Label
 
 def open_student(fingerprint: str, policy: Policy, root: RunRoot) -> Labeler:
     """Return a kept student, or a head start, as a labeler; use it as a context manager."""
-    return load_student(root.local_checkpoint(fingerprint), policy.student, policy, ask_llm0(policy, root))
+    return load_student(root.local_checkpoint(fingerprint), policy.student, policy, KeptLLM0(policy, root))
 
 
-def ask_llm0(policy: Policy, root: RunRoot) -> AskLLM0:
-    """Return what asks LLM-0 for scores that are not kept under the root yet; it is opened when first needed."""
+class KeptLLM0(Closing):
+    """LLM-0 asked for scores that are not kept under the root yet; opened when first needed, until it is closed."""
 
-    def ask(texts: Sequence[str]) -> NDArray[np.float64]:
-        first = llm0(policy)
-        with open_incumbent(first, policy, root) as labeler:
-            return score_texts(labeler, [text_hash(text) for text in texts], texts, root.scores(first.fingerprint))
+    def __init__(self, policy: Policy, root: RunRoot) -> None:
+        """Open nothing."""
+        self._policy, self._root = policy, root
+        self._labeler: Labeler | None = None
 
-    return ask
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return p_positive of each text, shape (n,)."""
+        if self._labeler is None:
+            self._labeler = open_incumbent(llm0(self._policy), self._policy, self._root)
+        return kept_scores(self._labeler, texts, self._root.scores(self._labeler.fingerprint))
+
+    def close(self) -> None:
+        """Free its models and processes."""
+        if self._labeler is not None:
+            self._labeler.close()
+            self._labeler = None
+
+
+def kept_scores(
+    labeler: Labeler, texts: Sequence[str], store: ContentStore, progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float64]:
+    """Return p_positive of texts by their hashes, see ``score_texts``."""
+    return score_texts(labeler, [text_hash(text) for text in texts], texts, store, progress)

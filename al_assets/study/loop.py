@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from al_assets.agreement.core.bootstrap import Interval
 from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS
+from al_assets.agreement.population.pool_design import PoolDesign
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, prevalence_threshold
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import ColdStartEvidence
@@ -198,6 +199,7 @@ class OfflineLoop:
         self._incumbent = RoundLabeler(first, prevalence_threshold(pool.scores, pool.prevalence))
         self._recommended = self._incumbent
         self._newest: Scores | None = None
+        self._known_prevalence = pool.prevalence
 
     def next_round(self, choose: ChooseStrategy) -> LoopRound:
         """Run a round.
@@ -212,16 +214,17 @@ class OfflineLoop:
         done = time.perf_counter()
         answers = pl.concat([self._answers(queue, asked) for asked, queue in enumerate(self._asked)])
         split = self._split = self._divided(answers)
-        prevalence = self._prevalence(split)
+        design = design_of(self._asked, self._ids)
+        prevalence = self._known_prevalence = self._prevalence(split, design)
         taught = split.filter("teaches")
         student = self._train(taught, prevalence, number)
         trained = time.perf_counter()
         self._newest = student.scores if student else None
         judged = split.filter(pl.col("split") != FINE_TUNING)
-        judgement = None if student is None else self._judge(judged, student, prevalence)
+        judgement = None if student is None else self._judge(judged, student, prevalence, design)
         return LoopRound(
             number, curated.evidence, curated.candidates, curated.queue, split, taught, student, judgement,
-            self._incumbent, prevalence, self._tuned(student, split), done - started, trained - done,
+            self._incumbent, prevalence, _tuned(student, split, design), done - started, trained - done,
         )  # fmt: skip
 
     def _answers(self, queue: pl.DataFrame, number: int) -> pl.DataFrame:
@@ -232,25 +235,23 @@ class OfflineLoop:
         columns = [asked.with_columns(pl.Series("label", column.tolist(), dtype=pl.String)) for column in answer.T]
         return pl.concat(columns)
 
-    def _prevalence(self, split: pl.DataFrame) -> float:
+    def _prevalence(self, split: pl.DataFrame, design: PoolDesign) -> float:
         """Return the pool's positive share as the loop knows it."""
         expected, strength = self._pool.prevalence, self._settings.prior_strength
-        if not self._asked or np.isinf(strength):
-            return expected
-        return pool_prevalence(design_of(self._asked, self._ids), split, expected, strength)
+        return expected if np.isinf(strength) else pool_prevalence(design, split, expected, strength)
 
     def _curate(self, choose: ChooseStrategy, seed: int) -> CuratedRound:
         split, incumbent = self._split, self._incumbent
         scores = incumbent.scores.pool
         target, labels = self._settings.target, _boundary_labels(split)
         reference = self._reference()
-        # Of what the labeler learnt from, what it said before.
-        known = split.with_columns(out_of_fold=pl.Series(incumbent.scores.honest[rows_of(split)], dtype=pl.Float64))
-        if incumbent.scores.unseen is None:
-            known = split
+        known, unseen = split, incumbent.scores.unseen
+        if unseen is not None:
+            # Of what the labeler learnt from, what others say in its stead.
+            known = split.with_columns(out_of_fold=pl.Series(unseen[rows_of(split)]))
         return curate_round(
             self._ids.to_frame().with_columns(text=pl.lit("")),
-            scored(self._ids, scores, prevalence_threshold(scores, self._prevalence(split))),
+            scored(self._ids, scores, prevalence_threshold(scores, self._known_prevalence)),
             self._vectors,
             History(
                 split["item_id"].to_list(),
@@ -263,12 +264,6 @@ class OfflineLoop:
             choose=lambda evidence: choose(Situation(evidence, target, labels, reference is not None)),
             runner=ALONE,
         )
-
-    def _tuned(self, student: RoundLabeler | None, split: pl.DataFrame) -> float:
-        if student is None or student.scores.unseen is None:
-            return float("nan")
-        said = student.scores.unseen[rows_of(split)]
-        return tuned_threshold(design_of(self._asked, self._ids), split, said)
 
     def _reference(self) -> Floats | None:
         """Return what the other view says of the pool: LLM-0 of a student's, the newest student of LLM-0's."""
@@ -303,7 +298,7 @@ class OfflineLoop:
             learn = learn.taught_by(self._incumbent.scores.pool, prevalence)
         return RoundLabeler(learn(rows_of(taught), labels, fold_of), 0.0, number).matched(prevalence)
 
-    def _judge(self, held_out: pl.DataFrame, student: RoundLabeler, prevalence: float) -> Judgement:
+    def _judge(self, held_out: pl.DataFrame, student: RoundLabeler, prevalence: float, design: PoolDesign) -> Judgement:
         """Hold a student against the incumbent and the model recommended so far; it takes their place if it may.
 
         :param held_out: labelled items of which every model can be asked what it says without having learnt them.
@@ -312,7 +307,7 @@ class OfflineLoop:
         incumbent, recommended = self._incumbent.matched(prevalence), self._recommended.matched(prevalence)
         rows = rows_of(held_out)
         labels = {"student": student.labels(rows), "other": recommended.labels(rows)}
-        gain = gain_in_pool(design_of(self._asked, self._ids), held_out, self._pool.votes[rows], labels)
+        gain = gain_in_pool(design, held_out, self._pool.votes[rows], labels)
         judgement = Judgement(incumbent, recommended, gain)
         promoted = self._promoted(held_out.drop_nulls("label"), student, incumbent)
         self._incumbent = student if promoted else incumbent
@@ -327,6 +322,12 @@ class OfflineLoop:
         rows, truth = rows_of(judged), judged["label"].cast(pl.Float64).to_numpy()
         # Undefined is NaN, which is not promoted.
         return cohen_kappa(student.labels(rows), truth) >= cohen_kappa(incumbent.labels(rows), truth)
+
+
+def _tuned(student: RoundLabeler | None, split: pl.DataFrame, design: PoolDesign) -> float:
+    if student is None or student.scores.unseen is None:
+        return float("nan")
+    return tuned_threshold(design, split, student.scores.unseen[rows_of(split)])
 
 
 def scored(ids: pl.Series, scores: Floats, threshold: float) -> pl.DataFrame:

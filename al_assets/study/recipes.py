@@ -88,16 +88,15 @@ class LinearRecipe:
                 scale = sample.scale
                 self._llm0 = scale.log_odds(trial.lesson_scores), scale.log_odds(trial.first.held_out)
 
-    @property
+    @cached_property
     def start(self) -> Scores | None:
         """What the head start says; None without one."""
         return self._said(self._head) if self._head else None
 
     def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
         """Return what a student says that learnt from these rows, see ``Learn``."""
-        start = self.start
-        if start and one_sided(labels):
-            return start
+        if self.start and one_sided(labels):
+            return self.start
         head = self._fit(rows, labels, self._settings.strength)
         said = self._said(head)
         if folds is None:
@@ -106,7 +105,7 @@ class LinearRecipe:
         for fold in range(int(folds.max()) + 1):
             left_out = folds == fold
             # The strength is the student's own, or choosing it would take most of a study's time.
-            other = self._fit(rows[~left_out], labels[~left_out], None if np.isnan(head.strength) else head.strength)
+            other = self._fit(rows[~left_out], labels[~left_out], head.strength)
             unseen[rows[left_out]] = self._ask(other, rows[left_out])
         return Scores(said.pool, said.held_out, unseen=unseen)
 

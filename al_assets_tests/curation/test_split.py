@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_assets.curation.split import adjudication_counts, crossfits, split_labels, stable_sample, uniform_hash
+from al_assets.curation.split import adjudication_counts, split_labels, stable_sample, uniform_hash
+from al_assets_tests.support.votes import crossfits
 
 LABELS = ("positive", "negative", "undecided")
 

@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 
 from al_assets.agreement.stopping.conclusion import LLM_0
-from al_assets.curation.split import crossfits
 from al_assets.models import students
 from al_assets.models.students import crossfit
 from al_assets.partitions import Job
 from al_assets.storage.ledger import Adjudication, Vote
 from al_assets.storage.root import text_hash
 from al_assets_tests.support.small_loop import SmallLoop, failure, pool_rows, write_policy, write_pool
+from al_assets_tests.support.votes import crossfits
 
 pytestmark = pytest.mark.slow
 

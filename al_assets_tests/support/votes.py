@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.agreement.core.kappa import Floats, Panel
+from al_assets.curation.split import FINE_TUNING
 
 _WORDS = {1.0: "positive", 0.0: "negative"}
 
@@ -62,3 +63,8 @@ def panel(votes: Floats, models: Mapping[str, Floats] | None = None, weights: Fl
     """Return every figure of ``Panel`` for one sample; NaN where a figure is undefined."""
     rows = np.ones((1, len(votes))) if weights is None else weights[None, :]
     return {name: float(values[0]) for name, values in Panel(votes, models).figures(rows).items()}
+
+
+def crossfits(split: pl.DataFrame) -> bool:
+    """Return whether items of a split both teach and measure."""
+    return not split.filter("teaches", pl.col("split") != FINE_TUNING).is_empty()

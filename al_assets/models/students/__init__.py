@@ -10,7 +10,14 @@ import polars as pl
 from al_assets.config import LinearStudent, Policy, SFTStudent, StudentSettings, fingerprint_of
 from al_assets.models.labelers.protocol import Labeler
 from al_assets.models.students.encoder import EncoderLabeler, train_encoder
-from al_assets.models.students.head_start import AskLLM0, HeadStartSample, LLM0Scale, Start, head_start_recipe
+from al_assets.models.students.head_start import (
+    AskLLM0,
+    HeadStartSample,
+    LLM0Scale,
+    Start,
+    TeachesNothing,
+    head_start_recipe,
+)
 from al_assets.models.students.linear import LinearLabeler, train_linear
 from al_assets.models.students.record import (
     RECORD,
@@ -101,8 +108,8 @@ def load_student(directory: Path, settings: StudentSettings, policy: Policy, ask
     record = StudentRecord.read(directory)
     trained = with_operational(record.settings, settings)
     if isinstance(trained, LinearStudent):
-        start = Start(record.fingerprint, directory, ask) if trained.with_llm0 and ask else None
-        return LinearLabeler(trained, record.fingerprint, directory, policy, start.log_odds if start else None)
+        llm0 = Start(record.fingerprint, directory, ask) if trained.with_llm0 and ask else None
+        return LinearLabeler(trained, record.fingerprint, directory, policy, llm0)
     if isinstance(trained, SFTStudent):
         return SFTLabeler(trained, record.fingerprint, directory)
     return EncoderLabeler(trained, record.fingerprint, directory)
@@ -137,11 +144,11 @@ def trained_head_start(
     """Return the one row of ``head_start``, training it unless it was trained before.
 
     :param llm0: the fingerprint of LLM-0.
-    :raises StudentError: LLM-0 calls no item of the sample positive, or none negative.
+    :raises TeachesNothing: LLM-0 calls no item of the sample positive, or none negative.
     """
     problem = one_sided(sample.labels)
     if problem:
-        raise StudentError(
+        raise TeachesNothing(
             f"student.head_start: LLM-0 gives labels of one kind, {problem}; mend LLM-0, or set it to none"
         )
     lesson = Lesson(sample.item_ids, sample.texts, tuple(sample.labels.tolist()))

@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 
 from al_assets.config import LinearHeadStart, StudentSettings
 from al_assets.curation.split import stable_sample
-from al_assets.models.labelers.protocol import probability
+from al_assets.models.labelers.protocol import Closing, probability
 from al_assets.models.students.record import StudentError
 
 Floats = NDArray[np.float64]
 AskLLM0 = Callable[[Sequence[str]], Floats]
-"""LLM-0's p_positive of texts, shape (n,)."""
-LogOdds = Callable[[Sequence[str]], Floats]
+"""LLM-0's p_positive of texts, shape (n,); closed by whoever has asked enough, where it can be."""
 
 _SCALE = "llm0.json"
-# A fifth of LLM-0's calls are then in doubt. Of .1 to .6 and hard labels the best for linear students in four settings.
+# Of .3, .6 and hard labels the best teacher of linear students in four settings; see docs/students.md.
 _SOFTNESS = 0.3
 _LEAST, _LEAST_OF_ALL = 1e-3, 1e-12
+
+
+class TeachesNothing(StudentError):
+    """LLM-0 says the same of all texts, so nobody can learn from it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class LLM0Scale:
 
 
 @dataclass(frozen=True)
-class Start:
+class Start(Closing):
     """What a student descends from.
 
     :param directory: of the head start, itself a student of the same kind; ``fingerprint`` is its own.
@@ -91,6 +94,12 @@ class Start:
         if self.ask is None:
             raise StudentError("student.with_llm0: LLM-0 cannot be asked here; set it to false")
         return LLM0Scale.read(self.directory).log_odds(self.ask(texts))
+
+    def close(self) -> None:
+        """Close LLM-0; asked again, it is opened again."""
+        asked: object = self.ask
+        if isinstance(asked, Closing):
+            asked.close()
 
 
 @dataclass(frozen=True)

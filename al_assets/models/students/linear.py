@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from al_assets.config import LinearStudent, Policy
 from al_assets.models.embedders import make_embedder
 from al_assets.models.labelers.protocol import Labeler, probability
-from al_assets.models.students.head_start import LogOdds, Start
+from al_assets.models.students.head_start import Start
 from al_assets.models.students.record import Progress, StudentError, TrainingResult, one_sided
 
 Floats = NDArray[np.float64]
@@ -29,19 +29,19 @@ class LinearHead:
 
     :param coefficients: shape (dimensions,).
     :param of_llm0: weight of LLM-0's log-odds; 0 where it is not asked.
-    :param strength: the penalty on leaving what was known before the labels; NaN where nothing was.
+    :param strength: the penalty on leaving what was known before the labels; None where nothing was.
     """
 
     coefficients: NDArray[np.float64]
     intercept: float
     of_llm0: float = 0.0
-    strength: float = float("nan")
+    strength: float | None = None
 
     def log_odds(self, vectors: NDArray[Any], llm0: Floats | float = 0.0) -> Floats:
         """Return the log-odds of positive, shape (n,).
 
         :param vectors: shape (n, dimensions).
-        :param llm0: LLM-0's log-odds as ``LogOdds`` gives them, shape (n,).
+        :param llm0: LLM-0's log-odds as ``Start`` gives them, shape (n,).
         """
         of_text = vectors.astype(np.float64) @ self.coefficients + self.intercept
         return of_text + self.of_llm0 * llm0 if self.of_llm0 else of_text
@@ -87,8 +87,8 @@ def fit_linear(
     if llm0 is not None:
         known.append(llm0)
     fit = _Fit(np.column_stack([*(_FREE * each for each in known), features]), labels, balanced, seed)
-    held = strength or fit.strength() if known else float("nan")
-    weights, intercept = fit.at(held if known else regularisation)
+    held = (strength or fit.strength()) if known else None
+    weights, intercept = fit.at(held or regularisation)
     of_known, coefficients = _FREE * weights[: len(known)], weights[len(known) :]
     if start is not None:
         coefficients = coefficients + of_known[0] * start.coefficients
@@ -181,7 +181,10 @@ def train_linear(
     progress(0, 1)
     with make_embedder(settings.embedding, policy) as embedder:
         vectors = embedder.embed(texts)
-    llm0 = start.log_odds(texts) if start and settings.with_llm0 else None
+    llm0 = None
+    if start and settings.with_llm0:
+        with start:
+            llm0 = start.log_odds(texts)
     head = fit_linear(
         vectors,
         labels,
@@ -218,11 +221,11 @@ class LinearLabeler(Labeler):
     """A linear student at work."""
 
     def __init__(
-        self, settings: LinearStudent, fingerprint: str, directory: Path, policy: Policy, llm0: LogOdds | None = None
+        self, settings: LinearStudent, fingerprint: str, directory: Path, policy: Policy, llm0: Start | None = None
     ) -> None:
         """Read the weights.
 
-        :param llm0: LLM-0's log-odds, for a student that has them as a feature.
+        :param llm0: who can ask LLM-0, for a student that has its log-odds as a feature.
         :raises StudentError: they are missing or damaged, or LLM-0 is needed and not given.
         """
         self.fingerprint = fingerprint
@@ -246,8 +249,10 @@ class LinearLabeler(Labeler):
                 f"student.embedding: gives {vectors.shape[1]} dimensions, the student was trained on "
                 f"{len(self._head.coefficients)}; restore the embedding model, or train the student again"
             )
-        return self._head.probability(vectors, self._llm0(texts) if self._llm0 and self._head.of_llm0 else 0.0)
+        return self._head.probability(vectors, self._llm0.log_odds(texts) if self._llm0 else 0.0)
 
     def close(self) -> None:
-        """Free the embedding model."""
+        """Free the embedding model, and LLM-0 where it was asked."""
         self._embedder.close()
+        if self._llm0:
+            self._llm0.close()
