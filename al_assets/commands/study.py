@@ -63,6 +63,32 @@ def report(file: FileArgument, folder: FolderOption = None) -> None:
     _write(study, file, kept, rows, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+@study_app.command()
+def scores(
+    file: FileArgument,
+    source: Annotated[str, typer.Option(help="Where the model is from and how it was made, in words.")],
+    folder: FolderOption = None,
+) -> None:
+    """Ask LLM-0 of every data set that names a file of scores, and keep there what it says; killed, it goes on."""
+    from al_assets.study import StudyError
+    from al_assets.study.run import StudyState
+    from al_assets.study.settings import load_study
+    from al_assets.study.workshop import Workshop
+
+    study = load_study(file)
+    workshop = Workshop(study, _folder(study, folder))
+    # Data sets of the same texts share a file.
+    by_file = {found: name for name in study.datasets if (found := workshop.scores_file(name)) and not found.exists()}
+    if not by_file:
+        fail(f"{file}: no data set names a file of scores that is not there yet; delete one to ask again")
+    try:
+        with _progress() as tell:
+            for name in by_file.values():
+                say(str(workshop.write_scores(name, source, lambda line: tell(StudyState(0, len(by_file), line)))))
+    except StudyError as error:
+        fail(str(error))
+
+
 def _folder(study: "Study", folder: Path | None) -> Path:
     return folder or Path(".al/studies") / study.name
 

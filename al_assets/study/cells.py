@@ -60,10 +60,10 @@ def cells_of(study: Study) -> list[Cell]:
     ]
 
 
-def cell_name(study: Study, cell: Cell, digest: str) -> str:
+def cell_name(study: Study, cell: Cell, inputs: str) -> str:
     """Return a name that changes with everything the cell's figures depend on but for the machine.
 
-    :param digest: of the data set's texts and judgements.
+    :param inputs: digits of what is read for the data set.
     """
     dataset = study.datasets[cell.dataset]
     student = study.students.get(cell.student)
@@ -73,7 +73,7 @@ def cell_name(study: Study, cell: Cell, digest: str) -> str:
         [
             METHOD,
             asdict(cell),
-            digest,
+            inputs,
             dataset.fingerprint(),
             # The held-out boundary items are picked in the first embedding.
             next(iter(study.embeddings.values())).fingerprint(),

@@ -176,7 +176,7 @@ def _keep(workshop: Workshop, cell: Cell, say: Callable[[str], None]) -> str | N
 
 
 def _file(workshop: Workshop, cell: Cell) -> Path:
-    return workshop.folder / "cells" / f"{cell_name(workshop.study, cell, workshop.digest(cell.dataset))}.json"
+    return workshop.folder / "cells" / f"{cell_name(workshop.study, cell, workshop.inputs(cell.dataset))}.json"
 
 
 def _said(cell: Cell) -> str:

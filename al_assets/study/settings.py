@@ -24,6 +24,7 @@ from al_assets.config import (
     Text,
     VLLMSettings,
     load_sections,
+    semantic,
 )
 from al_assets.curation.settings import DEFAULTS
 from al_assets.study.loop import LoopSettings
@@ -73,6 +74,8 @@ class DatasetSettings(Section):
     :param boundary_items: those of the held-out items that LLM-0's boundary pairs pick: the curated evaluation set.
     :param prevalence: the positive share to thin the texts to; None leaves them as they are.
     :param question: what an LLM is asked, with ``guideline``; of use to labelers with a prompt alone.
+    :param scores: Parquet file in which ``al study scores`` keeps what the labeler says: it is not asked once that is
+        there.
     """
 
     kind: Literal["vader", "file"]
@@ -88,6 +91,13 @@ class DatasetSettings(Section):
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     panel: PanelSettings = PanelSettings()
     labeler: FirstLabeler
+    scores: Annotated[Text | None, OPERATIONAL] = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What decides LLM-0's score of a text."""
+        own: dict[str, Any] = semantic(self.labeler)
+        return {**own, "question": self.question, "guideline": self.guideline}
 
     @model_validator(mode="after")
     def _a_file_has_a_path(self) -> Self:

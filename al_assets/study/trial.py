@@ -74,7 +74,7 @@ class Trial:
         if isinstance(settings.labeler, OracleLabeler):
             first = noisy_oracle(panel.truth, settings.labeler.auc, seed)
         else:
-            first = workshop.first_scores(dataset, settings.labeler)[rows]
+            first = workshop.first_scores(dataset)[rows]
         prevalence = float(panel.truth.mean())
         scores = Scores(first[:size], first[len(drawn) :])
         embedding = next(iter(workshop.study.embeddings.values()))

@@ -1,12 +1,15 @@
 """What all cells of a study share, computed once and kept in its folder: texts, vectors, what LLM-0 says."""
 
+import hashlib
 import io
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from upath import UPath
 
@@ -31,6 +34,7 @@ _DEMO: Mapping[str, Callable[[], Path]] = {
     "static": static_model_directory,
 }
 _UNUSED = {"model": "unused"}
+_ASK_AGAIN = "delete it and run 'al study scores'"
 
 
 class Workshop:
@@ -65,6 +69,12 @@ class Workshop:
             self._digests[dataset] = fingerprint_of([texts.item_ids, texts.texts, judged])
         return self._digests[dataset]
 
+    def inputs(self, dataset: str) -> str:
+        """Return hex digits of all that is read for a data set: its texts, judgements and kept scores."""
+        file = self.scores_file(dataset)
+        kept = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file and file.exists() else ""
+        return self.digest(dataset) + kept
+
     def vectors(self, dataset: str, embedding: EmbeddingSettings, say: Tell = lambda _: None) -> NDArray[np.float32]:
         """Return the texts' vectors of length one, shape (texts, dimensions), computing those that are not kept yet."""
         key = (dataset, embedding.fingerprint())
@@ -75,12 +85,21 @@ class Workshop:
             self._vectors[key] = np.load(path, mmap_mode="r")
         return self._vectors[key]
 
-    def first_scores(
-        self, dataset: str, labeler: SimilarityLabeler | LabelerSettings, say: Tell = lambda _: None
-    ) -> Floats:
-        """Return LLM-0's p_positive of the texts, shape (texts,); one that is simulated differs from seed to seed."""
-        path = self.folder / "cache" / f"llm0-{self.digest(dataset)}-{labeler.fingerprint()}.npy"
+    def first_scores(self, dataset: str, say: Tell = lambda _: None) -> Floats:
+        """Return LLM-0's p_positive of the texts, shape (texts,); one that is simulated differs from seed to seed.
+
+        :raises StudyError: LLM-0 is simulated, or its file of ``scores`` is of other texts or another question.
+        """
+        labeler, asked = self.study.datasets[dataset].labeler, self.study.datasets[dataset].asked
+        file = self.scores_file(dataset)
+        if file and file.exists():
+            return self._kept_scores(dataset, file, asked)
+        path = self.folder / "cache" / f"llm0-{self.digest(dataset)}-{fingerprint_of(asked)}.npy"
         if not path.exists():
+            if isinstance(labeler, OracleLabeler):
+                raise StudyError(
+                    f"datasets.{dataset}.labeler: a simulated LLM-0 has no scores of its own; name another"
+                )
             scores = (
                 self._similarities(dataset, labeler, say)
                 if isinstance(labeler, SimilarityLabeler)
@@ -88,6 +107,36 @@ class Workshop:
             )
             _save(path, scores)
         return np.asarray(np.load(path), dtype=np.float64)
+
+    def scores_file(self, dataset: str) -> Path | None:
+        """Return the file of ``scores``, whether or not it is there; None if the study names none."""
+        name = self.study.datasets[dataset].scores
+        return self.study.base_dir / name if name else None
+
+    def write_scores(self, dataset: str, source: str, say: Tell = lambda _: None) -> Path:
+        """Ask LLM-0 and keep in the file of ``scores`` what it says, by id, and what it was asked; texts are not kept.
+
+        :param source: where the model is from, in words.
+        """
+        file = self.scores_file(dataset)
+        assert file
+        said = {"id": self.texts(dataset).item_ids, "p_positive": self.first_scores(dataset, say).astype(np.float32)}
+        about = {"asked": json.dumps(self.study.datasets[dataset].asked), "texts": self.digest(dataset)}
+        stream = io.BytesIO()
+        pl.DataFrame(said).write_parquet(stream, metadata={**about, "source": source})
+        write_bytes(UPath(file), stream.getvalue())
+        return file
+
+    def _kept_scores(self, dataset: str, file: Path, asked: dict[str, Any]) -> Floats:
+        about = pl.read_parquet_metadata(file)
+        if about.get("texts") != self.digest(dataset):
+            raise StudyError(f"datasets.{dataset}.scores: {file} is of other texts; {_ASK_AGAIN}")
+        was: dict[str, Any] = json.loads(about["asked"])
+        for name in {**asked, **was}:
+            if asked.get(name) != was.get(name):
+                there = f"{file} was made with {was.get(name)!r}"
+                raise StudyError(f"datasets.{dataset}: {name} is {asked.get(name)!r}, but {there}; {_ASK_AGAIN}")
+        return pl.read_parquet(file)["p_positive"].cast(pl.Float64).to_numpy()
 
     def prepare(self, say: Tell = lambda _: None) -> None:
         """Compute all that cells share, so that they find it.
@@ -99,9 +148,8 @@ class Workshop:
             self.texts(name)
             for embedding in self.embeddings:
                 self.vectors(name, embedding, say)
-            labeler = self.study.datasets[name].labeler
-            if not isinstance(labeler, OracleLabeler):
-                self.first_scores(name, labeler, say)
+            if not isinstance(self.study.datasets[name].labeler, OracleLabeler):
+                self.first_scores(name, say)
 
     @cached_property
     def embeddings(self) -> list[EmbeddingSettings]:
@@ -135,8 +183,8 @@ class Workshop:
         model: Any = getattr(labeler, "model", None)
         if model is not None and labeler.kind != "openai":
             settings = labeler.model_copy(update={"model": model_location(model, base_dir)})
-        asked = {**about.model_dump(include={"question", "guideline"}), "expected_prevalence": about.prevalence or 0.1}
-        policy = policy_of(asked, labeler=settings, base_dir=base_dir)
+        # However rare positives are made: LLM-0 does not know that some of the texts are left out.
+        policy = policy_of(about.model_dump(include={"question", "guideline"}), labeler=settings, base_dir=base_dir)
         folder = self.folder / "cache" / f"llm0-{labeler_fingerprint(labeler, policy)}"
 
         def tell(done: int, total: int) -> None:
