@@ -1,6 +1,7 @@
 """The cells of a study, each a loop, the crowd's baseline or LLM-0 as it is: their names and their rows."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from al_assets.curation.strategies.base import Strategy
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.curation.strategies.registry import make_strategy, needs_reference
 from al_assets.models.students.record import one_sided
+from al_assets.study.learner import Learn
 from al_assets.study.loop import ChooseStrategy, LoopRound, OfflineLoop, RoundLabeler, Situation, rows_of
 from al_assets.study.panel import PanelSettings
 from al_assets.study.recipes import linear_scores, make_recipe
@@ -160,22 +162,29 @@ def _crowd(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[Stud
 def _loop(workshop: Workshop, cell: Cell, trial: Trial, say: Tell) -> list[StudyRow]:
     study = workshop.study
     control = study.controls.get(cell.variant)
-    settings = updated(study.loop, control.loop) if control else study.loop
     student = study.students[cell.student]
     if control:
         student = updated(student, control.student)
-    vectors = workshop.vectors(cell.dataset, study.embeddings[cell.embedding])
     learn = make_recipe(workshop, cell.dataset, trial, student, cell.seed, say)
-    loop = OfflineLoop(trial.loop_pool(vectors), learn, settings.loop_settings(cell.budget, study.rounds), cell.seed)
-    choose = _strategy(study, cell, settings)
     start = trial.kappa(learn.start, trial.prevalence) if learn.start else None
     rows: list[StudyRow] = []
-    for number in range(study.rounds):
-        say(f"round {number + 1} of {study.rounds}")
-        outcome = loop.next_round(choose)
+    for outcome in play(workshop, cell, trial, learn, say):
         probes = _probes(workshop, cell, trial, student, outcome) if study.probes else {}
         rows.append({**_round(outcome, trial), **probes, "start_kappa": start})
     return rows
+
+
+def play(workshop: Workshop, cell: Cell, trial: Trial, learn: Learn, say: Tell = lambda _: None) -> Iterator[LoopRound]:
+    """Play a cell's loop with a student of any recipe, round by round."""
+    study = workshop.study
+    control = study.controls.get(cell.variant)
+    settings = updated(study.loop, control.loop) if control else study.loop
+    vectors = workshop.vectors(cell.dataset, study.embeddings[cell.embedding])
+    loop = OfflineLoop(trial.loop_pool(vectors), learn, settings.loop_settings(cell.budget, study.rounds), cell.seed)
+    choose = _strategy(study, cell, settings)
+    for number in range(study.rounds):
+        say(f"round {number + 1} of {study.rounds}")
+        yield loop.next_round(choose)
 
 
 def _strategy(study: Study, cell: Cell, settings: LoopSection) -> ChooseStrategy:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-_LARGE = 1_000_000_000
+# A billion parameters, at the default micro_batch_size and max_tokens.
+_LARGE = 1_000_000_000 * 8 * 128
 _WAY_OUT = "lower student.learning_rate, or set student.dtype to float32"
 
 
@@ -67,9 +68,10 @@ def _load_model(settings: SFTStudent, base_model: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        # Weights stay in float32: in bfloat16 a small step would round to no step.
+        # What learns stays in float32, as the adapters of LoRA do: in bfloat16 a small step would round to no step.
+        dtype = torch.float32 if settings.method == "full" else getattr(torch, settings.dtype)
         model = AutoModelForCausalLM.from_pretrained(
-            base_model, dtype=torch.float32, **hub_revision(base_model, settings.revision)
+            base_model, dtype=dtype, **hub_revision(base_model, settings.revision)
         )
     except (OSError, ValueError) as error:
         raise TrainingError(f"student.base_model: {base_model!r} cannot be loaded: {error}") from error
@@ -115,7 +117,7 @@ def _arguments(settings: SFTStudent, scratch: str, parameters: int) -> "SFTConfi
         weight_decay=0.0,
         bf16=settings.dtype == "bfloat16",
         # Recomputing activations costs a third more time: only where they would fill the memory.
-        activation_checkpointing=parameters > _LARGE,
+        activation_checkpointing=parameters * _micro_batch(settings) * settings.max_tokens > _LARGE,
     )
 
 

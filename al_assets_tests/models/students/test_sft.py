@@ -100,13 +100,15 @@ def test_float32_stays_float32(tiny_model: Path, lesson: Lesson, tmp_path: Path)
 
 # peft 0.21 reads an attribute that transformers 5 has renamed.
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
-def test_lora_is_merged_into_a_plain_model(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
-    settings = recipe(tiny_model, method="lora", lora_rank=8, learning_rate=2e-2, epochs=30, dtype="float32")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_lora_is_merged_into_a_plain_model(tiny_model: Path, lesson: Lesson, tmp_path: Path, dtype: str) -> None:
+    settings = recipe(tiny_model, method="lora", lora_rank=8, learning_rate=2e-2, epochs=30, dtype=dtype)
     events = train(settings, lesson, tmp_path)
     # The embeddings stay as they are, and these are too small to allow a loss below 5.
     assert events[-1]["loss"] < events[1]["loss"] - 0.4
     assert not (tmp_path / "adapter_config.json").exists()
-    before, after = weights_of(tiny_model), weights_of(tmp_path)
+    after = weights_of(tmp_path)
+    before = {name: weight.to(after[name].dtype) for name, weight in weights_of(tiny_model).items()}
     assert set(before) == set(after)
     assert before["model.embed_tokens.weight"].equal(after["model.embed_tokens.weight"])
     name = "model.layers.0.self_attn.q_proj.weight"
