@@ -4,7 +4,8 @@
 
 The labels are those of a whole loop of the study's first student on its first data set. Each other student learns from
 them at once: it is asked before and after, about the held-out items and about 1,000 items of the pool, which its
-threshold is matched to. A prompt of ``policy`` stands for LLM-0's own. Killed, it goes on with the training it was at.
+threshold is matched to. A prompt of ``policy`` stands for LLM-0's own. Killed and run again, it repeats at most the
+training it was at.
 """
 
 import json
@@ -16,10 +17,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.config import CausalLMSettings, SFTStudent
 from al_assets.models.labelers.prompts import in_chat, policy_prompt
 from al_assets.models.labelers.yes_no import load_tokenizer
-from al_assets.models.students import load_student, train_student
+from al_assets.models.students import train_student
+from al_assets.models.students.sft import SFTLabeler
 from al_assets.study.cells import Cell, play
 from al_assets.study.learner import Scores
 from al_assets.study.loop import rows_of
@@ -92,12 +95,12 @@ def _figures(
                 settings.model_copy(update={"seed": seed}), policy, lessons, labels.tolist(), directory, _tell
             )
         trained = time.monotonic()
-        sample = np.random.default_rng(seed).choice(trial.pool, ASKED_OF_POOL, replace=False)
-        with load_student(directory, settings, policy) as student:
+        sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
+        with SFTLabeler(settings, "", directory) as student:
             said = student.score([texts[row] for row in (*sample, *trial.held_out)])
-    scores = Scores(said[:ASKED_OF_POOL], said[ASKED_OF_POOL:])
+    scores = Scores(said[: len(sample)], said[len(sample) :])
     seconds = {"training_seconds": trained - started, "asking_seconds": time.monotonic() - trained}
-    figures = {**trial.figures(scores, float("nan")), "kappa": trial.kappa(scores, trial.prevalence)}
+    figures = trial.figures(scores, prevalence_threshold(scores.pool, trial.prevalence))
     return {
         "labels": len(labels),
         "positive_share": float((labels > 0.5).mean()) if len(labels) else None,
