@@ -8,9 +8,9 @@ threshold is matched to. A prompt of ``policy`` stands for LLM-0's own. Killed a
 training it was at.
 """
 
-import json
 import tempfile
 import time
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,85 +28,79 @@ from al_assets.study.learner import Scores
 from al_assets.study.loop import rows_of
 from al_assets.study.recipes import make_recipe
 from al_assets.study.settings import Study, load_study
-from al_assets.study.trial import Trial
+from al_assets.study.trial import Trial, model_kappa
 from al_assets.study.workshop import Workshop, model_location, policy_of
 
-ASKED_OF_POOL = 1_000
+ASKED_OF_POOL, RESAMPLES = 1_000, 2_000
+NO_LABELS, POLICY = "no labels", "policy"
 
 
 def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Print a line of figures for each model, strategy and seed."""
+    """Print the figures of each model and strategy, then the differences between them."""
     study = load_study(file)
     folder = folder or Path(".al/studies") / study.name
     workshop, dataset = Workshop(study, folder), next(iter(study.datasets))
     workshop.prepare(typer.echo)
     for seed in range(study.seed, study.seed + study.seeds):
         trial = Trial.draw(workshop, dataset, None, seed)
-        for name, settings in _students(study, dataset).items():
-            for strategy in ("no labels", *study.strategy_choices):
-                path = folder / "rows" / f"{name}-{strategy}-{seed}.json"
+        said = {"LLM-0": trial.first}
+        _print(f"seed {seed}: LLM-0", trial, trial.first, 0, np.zeros(2))
+        for name, settings in study.students.items():
+            if not isinstance(settings, SFTStudent):
+                continue
+            for strategy in (NO_LABELS, *study.strategy_choices):
+                if strategy == NO_LABELS and _is_llm0(study, dataset, settings):
+                    continue
+                path = folder / "said" / f"{name}-{strategy}-{seed}.npz"
                 if not path.exists():
-                    row = {"model": name, "strategy": strategy, "seed": seed, "settings": settings.model_dump()}
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    figures = _figures(workshop, dataset, trial, strategy, seed, settings)
-                    path.write_text(json.dumps(row | figures), encoding="utf-8")
-                row = json.loads(path.read_text(encoding="utf-8"))
-                typer.echo(
-                    " ".join(
-                        f"{key} {row[key]:.3f}" if isinstance(row[key], float) else str(row[key])
-                        for key in row
-                        if key != "settings"
-                    )
-                )
+                    np.savez(path, **_answers(workshop, dataset, trial, strategy, seed, settings))
+                kept = np.load(path)
+                scores = said[f"{name}, {strategy}"] = Scores(kept["pool"], kept["held_out"])
+                _print(f"seed {seed}: {name}, {strategy}", trial, scores, int(kept["labels"]), kept["seconds"])
+        _compare(trial, said, seed)
 
 
-def _students(study: Study, dataset: str) -> dict[str, SFTStudent]:
-    return {
-        name: _own_prompt(study, dataset, settings)
-        for name, settings in study.students.items()
-        if isinstance(settings, SFTStudent)
-    }
+def _is_llm0(study: Study, dataset: str, settings: SFTStudent) -> bool:
+    """Say whether LLM-0 is what this student is before it learns; then what it says is kept already."""
+    labeler = study.datasets[dataset].labeler
+    return isinstance(labeler, CausalLMSettings) and (settings.base_model, settings.prompt) == (labeler.model, POLICY)
 
 
 def _own_prompt(study: Study, dataset: str, settings: SFTStudent) -> SFTStudent:
-    located = {"base_model": model_location(settings.base_model, study.base_dir)}
-    if settings.prompt != "policy":
-        return settings.model_copy(update=located)
+    """Return the student with its model's directory, and with LLM-0's prompt where it is to have that."""
+    located = settings.model_copy(update={"base_model": model_location(settings.base_model, study.base_dir)})
     about = study.datasets[dataset]
-    labeler = about.labeler
-    assert isinstance(labeler, CausalLMSettings)
-    template = policy_prompt(labeler, policy_of(about.model_dump(include={"question", "guideline"})).policy)
-    asked = in_chat(template, load_tokenizer(located["base_model"]), settings.base_model)
-    return settings.model_copy(update={**located, "prompt": asked.fill("{text}"), "yes": labeler.yes, "no": labeler.no})
+    if settings.prompt != POLICY:
+        return located
+    if not isinstance(about.labeler, CausalLMSettings):
+        raise typer.BadParameter(f"a prompt of {POLICY!r} needs a labeler of kind causal_lm, not {about.labeler.kind}")
+    prompt = policy_prompt(about.labeler, policy_of(about.model_dump(include={"question", "guideline"})).policy)
+    if about.labeler.chat_template:
+        prompt = in_chat(prompt, load_tokenizer(located.base_model), located.base_model)
+    answers = about.labeler.model_dump(include={"yes", "no"})
+    return located.model_copy(update={"prompt": prompt.fill("{text}"), **answers})
 
 
-def _figures(
+def _answers(
     workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent
 ) -> dict[str, Any]:
-    texts = workshop.texts(dataset).texts
-    policy, started = policy_of({}, student=settings), time.monotonic()
+    """Return what the student says of items of the pool and of the held-out ones, and the seconds it took."""
+    texts, student = workshop.texts(dataset).texts, _own_prompt(workshop.study, dataset, settings)
+    sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
+    labels, started = np.zeros(0), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        directory, labels = Path(settings.base_model), np.zeros(0)
-        if strategy != "no labels":
+        directory = student.base_model
+        if strategy != NO_LABELS:
             rows, labels = _labels(workshop, dataset, trial, strategy, seed)
-            directory = Path(scratch)
+            student, directory = student.model_copy(update={"seed": seed}), scratch
             lessons = [texts[row] for row in trial.pool[rows]]
-            train_student(
-                settings.model_copy(update={"seed": seed}), policy, lessons, labels.tolist(), directory, _tell
-            )
+            train_student(student, policy_of({}, student=student), lessons, labels.tolist(), Path(directory), _tell)
         trained = time.monotonic()
-        sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
-        with SFTLabeler(settings, "", directory) as student:
-            said = student.score([texts[row] for row in (*sample, *trial.held_out)])
-    scores = Scores(said[: len(sample)], said[len(sample) :])
-    seconds = {"training_seconds": trained - started, "asking_seconds": time.monotonic() - trained}
-    figures = trial.figures(scores, prevalence_threshold(scores.pool, trial.prevalence))
-    return {
-        "labels": len(labels),
-        "positive_share": float((labels > 0.5).mean()) if len(labels) else None,
-        **figures,
-        **seconds,
-    }
+        with SFTLabeler(student, strategy, Path(directory)) as asked:
+            said = asked.score([texts[row] for row in (*sample, *trial.held_out)])
+    seconds = [trained - started, time.monotonic() - trained]
+    return {"pool": said[: len(sample)], "held_out": said[len(sample) :], "labels": len(labels), "seconds": seconds}
 
 
 def _labels(workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int) -> tuple[Any, Any]:
@@ -114,14 +108,32 @@ def _labels(workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed:
     study = workshop.study
     student, embedding = next(iter(study.students)), next(iter(study.embeddings))
     cell = Cell(dataset, student, embedding, strategy, study.budgets[0], "", seed)
-    learn = make_recipe(workshop, dataset, trial, study.students[student], seed)
-    *_, last = play(workshop, cell, trial, learn)
+    *_, last = play(workshop, cell, trial, make_recipe(workshop, dataset, trial, study.students[student], seed))
     return rows_of(last.taught), last.taught["positive_share"].to_numpy()
 
 
 def _tell(done: int, total: int) -> None:
     if done % 10 == 0 or done == total:
         typer.echo(f"step {done} of {total}", err=True)
+
+
+def _print(name: str, trial: Trial, scores: Scores, labels: int, seconds: Any) -> None:
+    found = trial.figures(scores, prevalence_threshold(scores.pool, trial.prevalence))
+    figures = " ".join(f"{key} {value:.3f}" for key, value in found.items() if value is not None)
+    typer.echo(f"{name}: {labels} labels, {figures}, training {seconds[0]:.0f} s, asking {seconds[1]:.0f} s")
+
+
+def _compare(trial: Trial, said: dict[str, Scores], seed: int) -> None:
+    """Print differences in kappa with their intervals over held-out items, all drawn alike."""
+    draws = np.random.default_rng(seed).integers(len(trial.held_out), size=(RESAMPLES, len(trial.held_out)))
+    kappas = {}
+    for name, scores in said.items():
+        called = scores.held_out >= prevalence_threshold(scores.pool, trial.prevalence)
+        whole = model_kappa(called, trial.judged)
+        kappas[name] = whole, np.array([model_kappa(called[rows], trial.judged[rows]) for rows in draws])
+    for (one, (first, drawn)), (other, (second, again)) in combinations(kappas.items(), 2):
+        low, high = np.quantile(again - drawn, [0.025, 0.975])
+        typer.echo(f"seed {seed}: {other} minus {one}: {second - first:+.3f} ({low:+.3f} to {high:+.3f})")
 
 
 if __name__ == "__main__":

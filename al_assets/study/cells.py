@@ -25,7 +25,7 @@ from al_assets.study.settings import ALL, LoopSection, Study, updated
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop
 
-METHOD = 3
+METHOD = 4
 """Raised when the same study file would give other figures than before: older cells are then run again."""
 CROWD, LLM0 = "crowd", "llm0"
 StudyRow = dict[str, Any]

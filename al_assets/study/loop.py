@@ -26,7 +26,7 @@ from al_assets.models.students.crossfit import TooFewGroups, with_folds
 from al_assets.models.students.record import one_sided
 from al_assets.partitions import FIRST_KEY, iteration_key
 from al_assets.study.learner import Learn, Scores
-from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence, tuned_threshold
+from al_assets.study.pool_estimates import design_of, gains_in_pool, pool_prevalence, tuned_threshold
 
 # Loops run side by side in processes, and their pools are small.
 ALONE = Threads(1)
@@ -44,7 +44,8 @@ class LoopSettings:
     :param teacher: of the head start: LLM-0, or whoever was last promoted.
     :param evaluation: by cross-fitting, so that every label teaches and measures, or on items held out for it.
     :param folds: students of a cross-fitting.
-    :param promotion: the items that decide on it: all evaluation items, those of the audit, or none: never.
+    :param promotion: what decides on it: the gain in the pool, kappa on all evaluation items or on those of the audit,
+        each counting once, or nothing: never.
     :param prior_strength: labels that the expected prevalence is worth; infinite where it is known.
     """
 
@@ -62,7 +63,7 @@ class LoopSettings:
     audit_strata: int = DEFAULTS.audit_strata
     items_per_cell: int = DEFAULTS.clusters.items_per_cell
     closeness: bool = DEFAULTS.closeness
-    promotion: Literal["evaluation", "audit", "never"] = "evaluation"
+    promotion: Literal["pool", "evaluation", "audit", "never"] = "pool"
     prior_strength: float = PRIOR_STRENGTH
 
     def round_settings(self, expected_prevalence: float) -> RoundSettings:
@@ -204,8 +205,8 @@ class OfflineLoop:
     def next_round(self, choose: ChooseStrategy) -> LoopRound:
         """Run a round.
 
-        The student is promoted if its kappa with the adjudicated labels on the evaluation items is no lower than the
-        incumbent's.
+        The student is promoted if its kappa with the experts in the pool is estimated to be no lower than the
+        incumbent's; where no random item tells of the pool, on the evaluation items.
         """
         started = time.perf_counter()
         number = len(self._asked)
@@ -306,17 +307,21 @@ class OfflineLoop:
         # Whoever labels decides by what is known now.
         incumbent, recommended = self._incumbent.matched(prevalence), self._recommended.matched(prevalence)
         rows = rows_of(held_out)
-        labels = {"student": student.labels(rows), "other": recommended.labels(rows)}
-        gain = gain_in_pool(design, held_out, self._pool.votes[rows], labels)
-        judgement = Judgement(incumbent, recommended, gain)
-        promoted = self._promoted(held_out.drop_nulls("label"), student, incumbent)
+        others = {"incumbent": incumbent.labels(rows), "recommended": recommended.labels(rows)}
+        gains = gains_in_pool(design, held_out, self._pool.votes[rows], student.labels(rows), others)
+        judgement = Judgement(incumbent, recommended, gains["recommended"])
+        promoted = self._promoted(held_out.drop_nulls("label"), student, incumbent, gains["incumbent"].estimate)
         self._incumbent = student if promoted else incumbent
         self._recommended = student if judgement.better else recommended
         return judgement
 
-    def _promoted(self, judged: pl.DataFrame, student: RoundLabeler, incumbent: RoundLabeler) -> bool:
+    def _promoted(
+        self, judged: pl.DataFrame, student: RoundLabeler, incumbent: RoundLabeler, gain: float | None
+    ) -> bool:
         if self._settings.promotion == "never":
             return False
+        if self._settings.promotion == "pool" and gain is not None:
+            return gain >= 0
         if self._settings.promotion == "audit":
             judged = judged.filter(pl.col("reason") == "audit")
         rows, truth = rows_of(judged), judged["label"].cast(pl.Float64).to_numpy()

@@ -52,25 +52,29 @@ def tuned_threshold(design: PoolDesign, labelled: pl.DataFrame, scores: Floats) 
     return agreement_threshold(scores[decided], share[decided], weights)
 
 
-def gain_in_pool(design: PoolDesign, held_out: pl.DataFrame, votes: Floats, labels: Mapping[str, Floats]) -> Interval:
-    """Return how much better a student agrees with the experts in the pool than another model, paired, at 95 %.
+def gains_in_pool(
+    design: PoolDesign, held_out: pl.DataFrame, votes: Floats, student: Floats, others: Mapping[str, Floats]
+) -> dict[str, Interval]:
+    """Return how much better a student agrees with the experts in the pool than other models, paired, at 95 %.
 
     :param held_out: item_id of the labelled items that no student learns from.
     :param votes: the experts' on them, shape (items, experts).
-    :param labels: student and other -> shape (items,), 1 or 0.
+    :param student: its labels, shape (items,), 1 or 0; ``others`` by name.
     """
     usable = (~np.isnan(votes)).sum(axis=1) > 1
     sample = design.sample(_ids(held_out), usable)
     items = int(sample.random.sum())
     if not items:
-        return Interval(None, None, None, 0, "no random item with two decisive votes")
-    agreement = Panel(votes[usable], {name: each[usable] for name, each in labels.items()})
+        return dict.fromkeys(others, Interval(None, None, None, 0, "no random item with two decisive votes"))
+    models = {"student": student, **others}
+    agreement = Panel(votes[usable], {name: each[usable] for name, each in models.items()})
 
-    def gain(weights: Floats) -> dict[str, Floats]:
+    def gains(weights: Floats) -> dict[str, Floats]:
         kappas = agreement.kappas(weights)
-        return {"gain": kappas["student_expert_kappa"] - kappas["other_expert_kappa"]}
+        return {name: kappas["student_expert_kappa"] - kappas[f"{name}_expert_kappa"] for name in others}
 
-    return sample_distributions(sample, gain, resamples=RESAMPLES)["gain"].interval(items)
+    found = sample_distributions(sample, gains, resamples=RESAMPLES)
+    return {name: found[name].interval(items) for name in others}
 
 
 def _ids(items: pl.DataFrame) -> NDArray[np.str_]:

@@ -111,8 +111,8 @@ class LoopSection(Section):
 
     :param promising: the part of the boundary pairs' share that goes to top-scored items; None asks the cold start.
     :param closeness: pairs are ranked by closeness to the threshold too, not by mixing alone.
-    :param promotion: the items on which a student must be no worse to label the next round: all evaluation items, those
-        of the audit alone, or none: LLM-0 labels every round.
+    :param promotion: where a student must be no worse to label the next round: in the pool, on all evaluation items, on
+        those of the audit alone, or nowhere: LLM-0 labels every round.
     """
 
     shares: Shares = Shares()
@@ -128,7 +128,7 @@ class LoopSection(Section):
     audit_strata: Positive = DEFAULTS.audit_strata
     items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
     closeness: bool = DEFAULTS.closeness
-    promotion: Literal["evaluation", "audit", "never"] = LoopSettings.promotion
+    promotion: Literal["pool", "evaluation", "audit", "never"] = LoopSettings.promotion
 
     def loop_settings(self, budget: int, rounds: int) -> LoopSettings:
         """Return the settings of a loop of that many rounds, each of that many labels."""

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from al_assets_tests.support import REPOSITORY
@@ -30,14 +31,25 @@ def test_language_models_learn_from_the_labels_of_a_loop_and_what_is_done_is_kep
         command = [sys.executable, script, str(file), "--folder", str(tmp_path / "run")]
         return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=300).stdout
 
-    lines = run().splitlines()[-3:]
-    rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "run" / "rows").iterdir()}
-    assert set(rows) == {"tiny-no labels-0", "tiny-boundary_pairs-0", "tiny-random-0"}
-    before, curated, uniform = rows["tiny-no labels-0"], rows["tiny-boundary_pairs-0"], rows["tiny-random-0"]
+    printed = run()
+    folder = tmp_path / "run" / "said"
+    said = {path.stem: dict(np.load(path)) for path in folder.iterdir()}
     # Two rounds of 40 labels; ties of the two experts teach too.
-    assert (before["labels"], curated["labels"], uniform["labels"]) == (0, 80, 80)
-    assert curated["positive_share"] > uniform["positive_share"]
-    assert len({row["average_precision"] for row in rows.values()}) == 3
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "rows").iterdir()}
-    assert run().splitlines()[-3:] == lines
-    assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "rows").iterdir()}
+    assert {name: int(each["labels"]) for name, each in said.items()} == {
+        "tiny-no labels-0": 0,
+        "tiny-boundary_pairs-0": 80,
+        "tiny-random-0": 80,
+    }
+    assert all(each["held_out"].shape == (200,) and each["pool"].shape == (400,) for each in said.values())
+    assert len({each["held_out"].tobytes() for each in said.values()}) == 3
+    for line in (
+        "seed 0: LLM-0: 0 labels",
+        "seed 0: tiny, random: 80 labels",
+        "tiny, random minus tiny, boundary_pairs: ",
+    ):
+        assert line in printed
+    # Six differences among four models; a second run asks nobody again.
+    assert printed.count(" minus ") == 6
+    made = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert run().endswith(printed[printed.index("seed 0: LLM-0") :])
+    assert made == {path: path.stat().st_mtime_ns for path in folder.iterdir()}

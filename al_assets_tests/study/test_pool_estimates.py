@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from al_assets.study.pool_estimates import design_of, gain_in_pool, pool_prevalence
+from al_assets.study.pool_estimates import design_of, gains_in_pool, pool_prevalence
 
 ITEMS, POSITIVE = 600, 60
 IDS = pl.Series("item_id", [f"{row:04d}" for row in range(ITEMS)])
@@ -66,9 +66,11 @@ def test_the_gain_is_the_pools() -> None:
     votes = np.repeat(TRUTH[:, None].astype(float), 2, axis=1)
     # The other model misses half of the positives: kappa 2/3 against 1, to the item.
     other = (np.arange(ITEMS) < POSITIVE // 2).astype(float)
-    gain = gain_in_pool(
-        design_of([everything], IDS), everything, votes, {"student": TRUTH.astype(float), "other": other}
-    )
+    design, student = design_of([everything], IDS), TRUTH.astype(float)
+    gains = gains_in_pool(design, everything, votes, student, {"half": other, "itself": student})
+    gain = gains["half"]
+    assert gains["itself"].estimate == 0
+    assert gain == gains_in_pool(design, everything, votes, student, {"half": other})["half"]
     agreed = 1 - POSITIVE / 2 / ITEMS
     by_chance = 0.05 * 0.1 + 0.95 * 0.9
     assert gain.estimate == pytest.approx(1 - (agreed - by_chance) / (1 - by_chance))
@@ -80,5 +82,5 @@ def test_without_two_votes_or_a_random_item_there_is_no_gain(case: str) -> None:
     held_out = asked.head(100) if case == "nothing drawn" else asked
     votes = np.zeros((held_out.height, 1 if case == "one expert" else 2))
     labels = np.zeros(held_out.height)
-    gain = gain_in_pool(design_of([asked], IDS), held_out, votes, {"student": labels, "other": labels})
+    gain = gains_in_pool(design_of([asked], IDS), held_out, votes, labels, {"other": labels})["other"]
     assert (gain.estimate, gain.low, gain.reason) == (None, None, "no random item with two decisive votes")

@@ -65,6 +65,7 @@ def test_each_student_is_judged_by_the_loops_labels_and_by_the_truth(
         if row["round"] == 0:
             # Before the first student, LLM-0 labels and is the one to take; here at the estimated prevalence.
             assert row["incumbent_kappa"] == row["recommended_kappa"] == pytest.approx(first[row["seed"]], abs=0.15)
+            assert row["promoted"] == (row["gain"] >= 0)
     later = [row for row in judged if row["round"] == 1]
     assert any(row["incumbent_kappa"] != row["recommended_kappa"] for row in later)
 
