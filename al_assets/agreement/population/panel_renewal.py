@@ -1,20 +1,15 @@
-"""When the frozen panel has to be renewed because the pool drifted, and how iterations stay comparable across it.
+"""When the frozen panel has to be renewed because the pool drifted.
 
 The panel is a sample of the pool as it was when it was drawn. To see whether the pool is still that pool, one fixed
 labeler's scores of both snapshots are compared: the labeler of the panel's first iteration, never the current one, or
-each retraining would look like drift of the pool.
-
-Renewal: in the iteration that draws the new panel the same student is measured on both panels. Gains are then taken
-within a panel only, and chained: what was gained up to the overlap on the old panel, what came after on the new one.
-Levels on the two panels are never subtracted from each other.
+each retraining would look like drift of the pool. Levels on two panels are never subtracted from each other: in the
+iteration that draws the new panel the same student is to be measured on both.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from al_assets.agreement.core.bootstrap import Distribution
 from al_assets.agreement.core.kappa import Floats
 from al_assets.formatting import decimal
 
@@ -77,61 +72,3 @@ def panel_renewal(then: Floats, now: Floats, *, limit: float = 0.2) -> PanelRene
         return PanelRenewal(False, index, chance, f"{drift}: too few items to tell drift from chance")
     said = f"{drift}: the pool drifted, {shifted}; draw a new panel and measure both once"
     return PanelRenewal(True, index, chance, said)
-
-
-def chain_panels(panels: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Return one series of kappas over iterations from panels that replaced each other.
-
-    The level is the newest panel's; on older panels only what was gained between their iterations counts. Two panels
-    are joined at the first iteration that both measured.
-
-    :param panels: oldest first; each iteration's kappa on that panel, None where it is undefined.
-    :return: by iteration, in order; None for what cannot be chained to the newest panel.
-    :raises ValueError: two successive panels share no iteration.
-    """
-    chained: dict[str, float | None] = {}
-    shift: float | None = 0.0
-    for number in range(len(panels) - 1, -1, -1):
-        panel = panels[number]
-        if number < len(panels) - 1:
-            shared = sorted(set(panel) & set(panels[number + 1]))
-            if not shared:
-                raise ValueError(
-                    f"panels: {number} and {number + 1} share no iteration; when a panel is renewed, measure that "
-                    "iteration's student on both"
-                )
-            shift = _joined(panel, chained, shared)
-        for iteration, kappa in panel.items():
-            if iteration not in chained:
-                chained[iteration] = None if kappa is None or shift is None else kappa + shift
-    return dict(sorted(chained.items()))
-
-
-def chained_gain(before: Distribution, after: Distribution, *, seed: int = 0) -> Distribution:
-    """Return the gain across a renewal: up to the overlap on the old panel plus since then on the new one.
-
-    The panels are different items, so their errors are independent and the variances add: a gain chained across a
-    renewal is less sure than one within a panel.
-
-    :param before: gain between earlier iteration and overlap on the old panel; ``after`` from overlap on, new panel.
-    """
-    # Shuffled, as resamples with the same seed and the same number of groups are the same resamples.
-    order = np.random.default_rng(seed).permutation(len(after.replicates))
-    estimate = before.estimate + after.estimate
-    parts = [part.jackknife - part.estimate for part in (before, after)]
-    return Distribution(
-        estimate,
-        before.replicates + after.replicates[order],
-        min(before.groups, after.groups),
-        estimate + np.concatenate(parts) if all(len(part) for part in parts) else np.empty(0),
-    )
-
-
-def _joined(
-    panel: Mapping[str, float | None], chained: Mapping[str, float | None], shared: Sequence[str]
-) -> float | None:
-    for iteration in shared:
-        old, new = panel[iteration], chained.get(iteration)
-        if old is not None and new is not None:
-            return new - old
-    return None

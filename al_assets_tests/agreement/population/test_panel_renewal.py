@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from al_assets.agreement.core.bootstrap import Distribution
 from al_assets.agreement.core.kappa import Floats
-from al_assets.agreement.population.panel_renewal import chain_panels, chained_gain, panel_renewal
+from al_assets.agreement.population.panel_renewal import panel_renewal
 
 
 def _scores(seed: int, items: int, shift: float = 0.0) -> Floats:
@@ -70,45 +69,3 @@ def test_a_small_sample_cannot_tell() -> None:
 def test_unusable_scores_are_refused(then: list[float], now: list[float], limit: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         panel_renewal(np.array(then), np.array(now), limit=limit)
-
-
-def test_a_chain_keeps_every_gain_within_a_panel_and_the_newest_level() -> None:
-    old = {"0000": 0.30, "0001": 0.40, "0002": 0.45}
-    new = {"0002": 0.60, "0003": 0.62}
-    chained = chain_panels([old, new])
-    assert list(chained) == ["0000", "0001", "0002", "0003"]
-    assert [chained[key] for key in chained] == pytest.approx([0.45, 0.55, 0.60, 0.62])
-
-
-def test_two_renewals_chain_through_the_panel_between() -> None:
-    chained = chain_panels([{"0": 0.1, "1": 0.2}, {"1": 0.5, "2": 0.6}, {"2": 0.3, "3": 0.35}])
-    assert [chained[key] for key in chained] == pytest.approx([0.1, 0.2, 0.3, 0.35])
-
-
-def test_what_was_undefined_at_the_overlap_stays_unknown() -> None:
-    chained = chain_panels([{"0": 0.1, "1": None}, {"1": 0.5, "2": 0.6}])
-    assert chained == {"0": None, "1": 0.5, "2": 0.6}
-    with pytest.raises(ValueError, match="panels: 0 and 1 share no iteration"):
-        chain_panels([{"0": 0.1}, {"1": 0.5}])
-
-
-def test_a_chained_gain_adds_estimates_and_variances() -> None:
-    generator = np.random.default_rng(0)
-    parts = [
-        Distribution(mean, mean + spread * noise, 80, mean + spread * generator.normal(size=80) / 80)
-        for mean, spread, noise in (
-            (0.05, 0.03, generator.normal(size=4_000)),
-            (0.02, 0.04, generator.normal(size=4_000)),
-        )
-    ]
-    found = chained_gain(*parts)
-    assert found.estimate == pytest.approx(0.07)
-    assert found.replicates.std() == pytest.approx(0.05, rel=0.05)
-    assert len(found.jackknife) == 160
-    interval = found.interval(80)
-    assert interval.low == pytest.approx(0.07 - 1.96 * 0.05, abs=0.01)
-
-
-def test_panels_of_one_size_and_seed_do_not_share_their_resamples() -> None:
-    part = Distribution(0.0, np.random.default_rng(0).normal(size=4_000), 50)
-    assert chained_gain(part, part).replicates.std() == pytest.approx(2**0.5, rel=0.05)
