@@ -13,6 +13,7 @@ from al_assets.config import (
     PolicyError,
     PolicyText,
     SelectionSettings,
+    SFTStudent,
     fingerprint_of,
     load_policy,
     policy_from_environment,
@@ -243,6 +244,22 @@ def test_every_label_teaches_and_measures_unless_that_is_dear_or_not_wanted(tmp_
     neither = {**edited("calibration.folds", 0), "split": {"evaluation": "crossfit"}}
     said = "split.evaluation: crossfit takes students of other folds, and calibration.folds is 0"
     assert said in message(tmp_path, neither)
+
+
+def test_a_language_models_prompt_holds_the_policy_and_the_student_changes_with_it(tmp_path: Path) -> None:
+    def student(guideline: str, prompt: str = "{guideline} {question} {text} {other}") -> SFTStudent:
+        content = edited("policy.guideline", guideline)
+        content["student"] = {"kind": "sft", "base_model": "model", "prompt": prompt}
+        found = load_policy(write(tmp_path, content)).student
+        assert isinstance(found, SFTStudent)
+        return found
+
+    question = CONTENT["policy"]["question"]
+    first = student("No {question}, no {}.")
+    assert first.prompt == f"No {{question}}, no {{}}. {question} {{text}} {{other}}"
+    assert first.fingerprint() != student("Nothing else.").fingerprint()
+    plain = student("No {question}, no {}.", "Hm: {text}"), student("Nothing else.", "Hm: {text}")
+    assert plain[0] == plain[1]
 
 
 def test_gold_needs_a_file(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
 
 The labels are those of a whole loop of the study's first student on its first data set. Each other student learns from
 them at once: it is asked before and after, about the held-out items and about 1,000 items of the pool, which its
-threshold is matched to. A prompt of ``policy`` stands for LLM-0's own. Killed and run again, it repeats at most the
-training it was at.
+threshold is matched to. LLM-0 before it learns anything is what the study keeps. Killed and run again, it repeats at
+most the training it was at.
 """
 
 import tempfile
@@ -18,21 +18,19 @@ import numpy as np
 import typer
 
 from al_assets.agreement.population.thresholds import prevalence_threshold
-from al_assets.config import CausalLMSettings, SFTStudent
-from al_assets.models.labelers.prompts import in_chat, policy_prompt
-from al_assets.models.labelers.yes_no import load_tokenizer
+from al_assets.config import SFTStudent
 from al_assets.models.students import train_student
 from al_assets.models.students.sft import SFTLabeler
 from al_assets.study.cells import Cell, play
 from al_assets.study.learner import Scores
 from al_assets.study.loop import rows_of
 from al_assets.study.recipes import make_recipe
-from al_assets.study.settings import Study, load_study
+from al_assets.study.settings import load_study
 from al_assets.study.trial import Trial, model_kappa
 from al_assets.study.workshop import Workshop, model_location, policy_of
 
 ASKED_OF_POOL, RESAMPLES = 1_000, 2_000
-NO_LABELS, POLICY = "no labels", "policy"
+NO_LABELS = "no labels"
 
 
 def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
@@ -41,6 +39,7 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
     folder = folder or Path(".al/studies") / study.name
     workshop, dataset = Workshop(study, folder), next(iter(study.datasets))
     workshop.prepare(typer.echo)
+    labeler = study.datasets[dataset].labeler
     for seed in range(study.seed, study.seed + study.seeds):
         trial = Trial.draw(workshop, dataset, None, seed)
         said = {"LLM-0": trial.first}
@@ -49,7 +48,7 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
             if not isinstance(settings, SFTStudent):
                 continue
             for strategy in (NO_LABELS, *study.strategy_choices):
-                if strategy == NO_LABELS and _is_llm0(study, dataset, settings):
+                if strategy == NO_LABELS and settings.base_model == getattr(labeler, "model", None):
                     continue
                 path = folder / "said" / f"{name}-{strategy}-{seed}.npz"
                 if not path.exists():
@@ -61,41 +60,24 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
         _compare(trial, said, seed)
 
 
-def _is_llm0(study: Study, dataset: str, settings: SFTStudent) -> bool:
-    """Say whether LLM-0 is what this student is before it learns; then what it says is kept already."""
-    labeler = study.datasets[dataset].labeler
-    return isinstance(labeler, CausalLMSettings) and (settings.base_model, settings.prompt) == (labeler.model, POLICY)
-
-
-def _own_prompt(study: Study, dataset: str, settings: SFTStudent) -> SFTStudent:
-    """Return the student with its model's directory, and with LLM-0's prompt where it is to have that."""
-    located = settings.model_copy(update={"base_model": model_location(settings.base_model, study.base_dir)})
-    about = study.datasets[dataset]
-    if settings.prompt != POLICY:
-        return located
-    if not isinstance(about.labeler, CausalLMSettings):
-        raise typer.BadParameter(f"a prompt of {POLICY!r} needs a labeler of kind causal_lm, not {about.labeler.kind}")
-    prompt = policy_prompt(about.labeler, policy_of(about.model_dump(include={"question", "guideline"})).policy)
-    if about.labeler.chat_template:
-        prompt = in_chat(prompt, load_tokenizer(located.base_model), located.base_model)
-    answers = about.labeler.model_dump(include={"yes", "no"})
-    return located.model_copy(update={"prompt": prompt.fill("{text}"), **answers})
-
-
 def _answers(
     workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent
 ) -> dict[str, Any]:
     """Return what the student says of items of the pool and of the held-out ones, and the seconds it took."""
-    texts, student = workshop.texts(dataset).texts, _own_prompt(workshop.study, dataset, settings)
+    texts, about, base_dir = workshop.texts(dataset).texts, workshop.study.datasets[dataset], workshop.study.base_dir
+    located = settings.model_copy(update={"base_model": model_location(settings.base_model, base_dir), "seed": seed})
+    policy = policy_of(about.model_dump(include={"question", "guideline"}), student=located)
+    student = policy.student
+    assert isinstance(student, SFTStudent)
     sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
     labels, started = np.zeros(0), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         directory = student.base_model
         if strategy != NO_LABELS:
             rows, labels = _labels(workshop, dataset, trial, strategy, seed)
-            student, directory = student.model_copy(update={"seed": seed}), scratch
+            directory = scratch
             lessons = [texts[row] for row in trial.pool[rows]]
-            train_student(student, policy_of({}, student=student), lessons, labels.tolist(), Path(directory), _tell)
+            train_student(student, policy, lessons, labels.tolist(), Path(directory), _tell)
         trained = time.monotonic()
         with SFTLabeler(student, strategy, Path(directory)) as asked:
             said = asked.score([texts[row] for row in (*sample, *trial.held_out)])

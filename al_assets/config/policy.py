@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from al_assets.config.labelers import LabelerSettings
 from al_assets.config.operation import AutomationSettings, ScaleSettings, StoppingSettings, StorageSettings
@@ -34,6 +34,14 @@ class Policy(Section):
     storage: StorageSettings = StorageSettings()
     desk: Annotated[DeskSettings, OPERATIONAL] = DeskSettings()
     base_dir: Annotated[Path, OPERATIONAL] = Path()
+
+    @field_validator("student")
+    @classmethod
+    def _asks_by_the_policy(cls, student: StudentSettings, found: ValidationInfo) -> StudentSettings:
+        """Put question and guideline into a language model's prompt: as they change, so does the student."""
+        if isinstance(student, SFTStudent) and "policy" in found.data:
+            return student.model_copy(update={"prompt": found.data["policy"].fill(student.prompt)})
+        return student
 
     @property
     def evaluation(self) -> Literal["crossfit", "held_out"]:

@@ -1,5 +1,6 @@
 """What raters read: the question, the guideline, the names of the answers and the examples."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -45,6 +46,14 @@ class PolicyText(Section):
     @classmethod
     def _version_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, (int, float)) else value
+
+    def fill(self, prompt: str, **more: str) -> str:
+        """Return a prompt with the question for ``{question}``, the guideline for ``{guideline}`` and more by name.
+
+        In one pass, so that braces inside the guideline or an example are never taken for a placeholder.
+        """
+        values = {"guideline": self.guideline.strip(), "question": self.question.strip(), **more}
+        return re.sub(r"\{(\w+)\}", lambda match: values.get(match.group(1), match.group()), prompt)
 
     def read_by_raters(self) -> dict[str, Any]:
         """Return what raters read before they answer: question, guideline, label names and examples."""

@@ -33,7 +33,11 @@ class LinearHeadStart(Section):
 
 
 class SFTStudent(Section):
-    """A causal language model fine-tuned by TRL's SFTTrainer on ``prompt`` + yes/no."""
+    """A causal language model fine-tuned by TRL's SFTTrainer on ``prompt`` + yes/no.
+
+    :param prompt: holds ``{text}``; ``{question}`` and ``{guideline}`` are the policy's.
+    :param chat_template: the prompt is a user's message in the model's chat template, as a labeler's can be.
+    """
 
     kind: Literal["sft"]
     base_model: Text
@@ -41,6 +45,7 @@ class SFTStudent(Section):
     prompt: Text = "Text: {text}\nViolation?"
     yes: Text = " yes"
     no: Text = " no"
+    chat_template: bool = False
     method: Literal["full", "lora"] = "full"
     lora_rank: Positive = 16
     epochs: Annotated[float, Field(gt=0)] = 6

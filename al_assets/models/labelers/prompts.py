@@ -1,6 +1,5 @@
 """From the policy to the prompt a language model reads, with only the item's text left open."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from al_assets.config import PolicyText, PromptSettings
 from al_assets.models.labelers.yes_no import ModelError
 
-_PLACEHOLDER = re.compile(r"\{(guideline|question|examples|text)\}")
 _MARK = "\N{SYMBOL FOR UNIT SEPARATOR}TEXT\N{SYMBOL FOR UNIT SEPARATOR}"
 
 
@@ -78,15 +76,8 @@ def policy_prompt(settings: PromptSettings, policy: PolicyText) -> PromptTemplat
     :raises PromptError: the prompt does not hold ``{text}`` exactly once.
     """
     PromptTemplate.parse(settings.prompt, "labeler.prompt")
-    values = {
-        "guideline": policy.guideline.strip(),
-        "question": policy.question.strip(),
-        "examples": _examples(settings, policy),
-        "text": _MARK,
-    }
-    # One pass, so that braces inside the guideline or an example are never taken for a placeholder.
-    before, after = _PLACEHOLDER.sub(lambda match: values[match.group(1)], settings.prompt).split(_MARK)
-    return PromptTemplate(before, after)
+    filled = policy.fill(settings.prompt, examples=_examples(settings, policy), text=_MARK)
+    return PromptTemplate(*filled.split(_MARK))
 
 
 def in_chat(template: PromptTemplate, tokenizer: Any, model: str) -> PromptTemplate:

@@ -18,7 +18,7 @@ def train_sft(
 
     :raises StudentError: the training failed; the message ends with what the subprocess said last.
     """
-    PromptTemplate.parse(settings.prompt)
+    PromptTemplate.parse(settings.prompt, "student.prompt")
     worker = "al_assets.models.students.sft_worker"
     return train_in_process(worker, settings, texts, labels, directory, policy, progress, start)
 
@@ -30,7 +30,7 @@ class SFTLabeler(CausalLMLabeler):
         """Name the student's directory; it is loaded by the first ``score``."""
         asked = CausalLMSettings(
             kind="causal_lm", model=str(directory), prompt=settings.prompt, yes=settings.yes, no=settings.no,
-            dtype=settings.dtype, max_tokens=settings.max_tokens, batch_size=settings.scoring_batch_size,
-            device=settings.device,
+            chat_template=settings.chat_template, dtype=settings.dtype, max_tokens=settings.max_tokens,
+            batch_size=settings.scoring_batch_size, device=settings.device,
         )  # fmt: skip
         super().__init__(asked, fingerprint, PromptTemplate.parse(settings.prompt), str(directory))

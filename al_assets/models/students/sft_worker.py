@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from al_assets.config import SFTStudent
-from al_assets.models.labelers.prompts import PromptTemplate
+from al_assets.models.labelers.prompts import PromptTemplate, in_chat
 from al_assets.models.labelers.yes_no import hub_revision, load_tokenizer, yes_no_tokens
 from al_assets.models.students.training_order import training_order
 from al_assets.models.students.training_process import (
@@ -87,8 +87,11 @@ def _dataset(settings: SFTStudent, tokenizer: Any, texts: Sequence[str], labels:
     from datasets import Dataset
 
     yes, no = yes_no_tokens(tokenizer, settings.yes, settings.no)
-    prompts = PromptTemplate.parse(settings.prompt).fit(tokenizer, texts, settings.max_tokens)
-    ids = tokenizer(prompts)["input_ids"]
+    template, chat = PromptTemplate.parse(settings.prompt), settings.chat_template
+    if chat:
+        template = in_chat(template, tokenizer, settings.base_model)
+    prompts = template.fit(tokenizer, texts, settings.max_tokens, special_tokens=not chat)
+    ids = tokenizer(prompts, add_special_tokens=not chat)["input_ids"]
     rows = [[*prompt, yes if label > 0.5 else no] for prompt, label in zip(ids, labels, strict=True)]
     order = training_order(
         labels, [len(row) for row in rows], epochs=settings.epochs, batch_size=settings.batch_size,

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from al_assets.config import Policy, SFTStudent
 from al_assets.demo import vader
 from al_assets.demo.fetch import smollm2_directory
 from al_assets.models.labelers.prompts import PromptError
-from al_assets.models.labelers.yes_no import yes_no_tokens
+from al_assets.models.labelers.yes_no import load_tokenizer, yes_no_tokens
 from al_assets.models.students import load_student, sft, sft_worker, train_student
 from al_assets.models.students.training_process import make_reporter
 from al_assets_tests.models.students.conftest import PROMPT, train_here, weights_of
@@ -73,6 +74,23 @@ def test_a_head_start_takes_the_place_of_the_base_model(tiny_model: Path, lesson
     violation, fine = answers(second, settings)
     assert violation > 0.9 > 0.1 > fine
     assert answers(alone, settings) == pytest.approx([0.5, 0.5], abs=0.2)
+
+
+def test_in_a_chat_it_is_asked_as_it_was_trained(tiny_model: Path, lesson: Lesson, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = "<end>user: {{ messages[0].content }}<end>"
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    tokenizer.save_pretrained(model)
+    settings = recipe(model, chat_template=True)
+    train(settings, lesson, tmp_path / "student")
+    taught = sft_worker._dataset(settings, tokenizer, *lesson)["input_ids"]
+    student = sft.SFTLabeler(settings, "name", tmp_path / "student")
+    scorer, prompts = student._prompts(lesson[0])
+    asked = {tuple(ids) for ids in scorer._tokenize(prompts)}
+    assert {tuple(ids[:-1]) for ids in taught} == asked
+    assert all(tokenizer.decode(ids).startswith("<end>user: Remark: ") for ids in asked)
+    violation, fine = answers(tmp_path / "student", settings)
+    assert violation > 0.9 > 0.1 > fine
 
 
 @pytest.mark.parametrize(("batch", "limit", "micro"), [(8, 8, 8), (8, 3, 2), (16, 8, 8), (7, 4, 1), (4, 8, 4)])
