@@ -20,7 +20,7 @@ help:
 	@echo "make demo    run three iterations on real text with real models (about 10 minutes on two cores)"
 	@echo "make demo-desk   label the demo's first queue by hand on http://127.0.0.1:$(DESK_PORT)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
-	@echo "make quick   run the tests that need no model, server or browser (about 7 minutes on two cores)"
+	@echo "make quick   run the tests that need no model, server or browser (about 5 minutes on two cores)"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   lint, types, import directions"
 	@echo "make bench   list the benchmarks and run the shortest (BENCH='desk --json' runs the one you name)"
