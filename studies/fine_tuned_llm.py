@@ -66,7 +66,7 @@ def _answers(
     """Return what the student says of items of the pool and of the held-out ones, and the seconds it took."""
     texts, about, base_dir = workshop.texts(dataset).texts, workshop.study.datasets[dataset], workshop.study.base_dir
     located = settings.model_copy(update={"base_model": model_location(settings.base_model, base_dir), "seed": seed})
-    policy = policy_of(about.model_dump(include={"question", "guideline"}), student=located)
+    policy = policy_of(about.wording, student=located)
     student = policy.student
     assert isinstance(student, SFTStudent)
     sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)

@@ -43,16 +43,15 @@ def make_recipe(
     """
     about, texts = workshop.study.datasets[dataset], workshop.texts(dataset)
     # A language model's prompt may hold the question and the guideline.
-    asked = policy_of(about.model_dump(include={"question", "guideline"}), student=student).student
-    settings = asked.model_copy(update={"seed": student.seed + seed})
+    settings = policy_of(about.wording, student=student.model_copy(update={"seed": student.seed + seed})).student
     lessons, held_out = ([texts.texts[row] for row in rows] for rows in (trial.lessons, trial.held_out))
     sample = None if settings.head_start == "none" else _sample(settings, lessons, trial.first.pool, trial.prevalence)
     if isinstance(settings, LinearStudent):
         vectors = workshop.vectors(dataset, settings.embedding)
         return LinearRecipe(settings, (vectors[trial.lessons], vectors[trial.held_out]), trial, sample)
-    texts_asked = lessons[: len(trial.pool)], held_out
+    asked = lessons[: len(trial.pool)], held_out
     kept = workshop.folder / "cache" / "students"
-    return FineTunedRecipe(settings, lessons, texts_asked, workshop.study.base_dir, kept, sample, say)
+    return FineTunedRecipe(settings, lessons, asked, workshop.study.base_dir, kept, sample, say)
 
 
 def _sample(settings: StudentSettings, lessons: list[str], scores: Floats, prevalence: float) -> HeadStartSample:

@@ -94,10 +94,14 @@ class DatasetSettings(Section):
     scores: Annotated[Text | None, OPERATIONAL] = None
 
     @property
+    def wording(self) -> dict[str, str]:
+        """The question and the guideline, as the section ``policy`` of a policy file has them."""
+        return {"question": self.question, "guideline": self.guideline}
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What decides LLM-0's score of a text."""
-        own: dict[str, Any] = semantic(self.labeler)
-        return {**own, "question": self.question, "guideline": self.guideline}
+        return {**semantic(self.labeler), **self.wording}
 
     @model_validator(mode="after")
     def _a_file_has_a_path(self) -> Self:

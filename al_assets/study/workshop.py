@@ -184,7 +184,7 @@ class Workshop:
         if model is not None and labeler.kind != "openai":
             settings = labeler.model_copy(update={"model": model_location(model, base_dir)})
         # However rare positives are made: LLM-0 does not know that some of the texts are left out.
-        policy = policy_of(about.model_dump(include={"question", "guideline"}), labeler=settings, base_dir=base_dir)
+        policy = policy_of(about.wording, labeler=settings, base_dir=base_dir)
         folder = self.folder / "cache" / f"llm0-{labeler_fingerprint(labeler, policy)}"
 
         def tell(done: int, total: int) -> None:
