@@ -25,7 +25,7 @@ from al_assets.study.settings import ALL, LoopSection, Study, updated
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Tell, Workshop
 
-METHOD = 4
+METHOD = 5
 """Raised when the same study file would give other figures than before: older cells are then run again."""
 CROWD, LLM0 = "crowd", "llm0"
 StudyRow = dict[str, Any]
@@ -239,6 +239,7 @@ def _judged(trial: Trial, outcome: LoopRound) -> StudyRow:
         "gain": gain.estimate,
         "gain_low": gain.low,
         "gain_high": gain.high,
+        "better": float(outcome.judgement.better),
     }
 
 

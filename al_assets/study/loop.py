@@ -15,6 +15,7 @@ from al_assets.agreement.core.kappa import Floats, cohen_kappa
 from al_assets.agreement.core.labelled_items import RANDOM_REASONS
 from al_assets.agreement.population.pool_design import PoolDesign
 from al_assets.agreement.population.thresholds import PRIOR_STRENGTH, prevalence_threshold
+from al_assets.agreement.stopping.conclusion import sign
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import ColdStartEvidence
 from al_assets.curation.round import CuratedRound, History, curate_round
@@ -148,7 +149,7 @@ class Judgement:
     @property
     def better(self) -> bool:
         """Whether the student is surely better in the pool, and so the model to take."""
-        return self.gain.low is not None and self.gain.low > 0
+        return sign(self.gain) > 0
 
 
 @dataclass(frozen=True)

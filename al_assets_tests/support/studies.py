@@ -84,7 +84,7 @@ def whole_study(seeds: int = 5) -> pl.DataFrame:
     further = {"probe_embedding": 0.5, "ceiling": 0.6, "curation_seconds": 0.5, "training_seconds": 1.0,
                "expert_kappa": 0.8, "expert_kappa_boundary": 0.7, "crowd_kappa": 0.5, "prevalence": 0.1,
                "promoted": 1.0, "incumbent_kappa": 0.4, "recommended_kappa": 0.4, "gain": 0.1, "gain_low": -0.1,
-               "gain_high": 0.3, "estimated_prevalence": 0.1}  # fmt: skip
+               "gain_high": 0.3, "better": 0.0, "estimated_prevalence": 0.1}  # fmt: skip
     parts = [arm(name, level, seeds, NOISE, **further) for name, level in
              (("boundary_pairs", 0.45), ("random", 0.4), (MARKUP, 0.42))]  # fmt: skip
     parts += [arm("boundary_pairs", 0.3 + x / 4, seeds, variant=f"expert kappa {x}") for x in (0.5, 0.75, 1.0)]

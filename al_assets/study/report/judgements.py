@@ -25,7 +25,7 @@ def _row(arm: Arm) -> SummaryRow:
     values = arm.values
     kappa, gain, low, high = (values[name] for name in ("kappa", "gain", "gain_low", "gain_high"))
     truth = kappa - values["recommended_kappa"]
-    judged, sure, promoted = ~np.isnan(truth), low > 0, values["promoted"] == 1
+    judged, sure, promoted = ~np.isnan(truth), values["better"] == 1, values["promoted"] == 1
     bounded, known = ~np.isnan(truth + low + high), ~np.isnan(truth + gain)
     return {
         **arm.key,

@@ -18,7 +18,7 @@ _FIGURES = (
     "kappa_half", "kappa_best", "expert_kappa", "expert_kappa_boundary", "crowd_kappa", "crowd_kappa_boundary",
     "probe_embedding", "probe_student", "ceiling", "curation_seconds", "training_seconds", "prevalence",
     "estimated_prevalence", "promoted", "incumbent_kappa", "recommended_kappa", "gain", "gain_low", "gain_high",
-    "start_kappa", "kappa_tuned",
+    "better", "start_kappa", "kappa_tuned",
 )  # fmt: skip
 FURTHER: Mapping[str, type[pl.DataType]] = {
     "variant": pl.String,

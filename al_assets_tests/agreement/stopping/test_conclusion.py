@@ -91,6 +91,9 @@ def test_a_report_concludes_with_the_verdict_and_the_promotion() -> None:
             "cannot be compared in the pool: few groups",
         ),
         (UNKNOWN, "undecided", "LLM-0", "cannot be compared"),
+        (_between(0.01, 0.1, 0.2, 60), "student", "0003", "60 random items: the student is better"),
+        (_between(0.01, 0.1, 0.2, 59), "undecided", "LLM-0", "59 random items: too few to tell, it takes at least 60"),
+        (_between(-0.2, -0.1, -0.01, 59), "undecided", "LLM-0", "too few to tell"),
     ],
 )
 def test_the_model_to_take_is_the_one_that_is_surely_better_in_the_pool(

@@ -11,7 +11,8 @@ def loop(seed: int, rounds: Rounds, **more: float) -> list[Row]:
     """Rounds of true kappa, gain, and the ends of its interval; everything is held against a kappa of .5."""
     against = {"incumbent_kappa": 0.5, "recommended_kappa": 0.5, "promoted": 1.0, **more}
     return [
-        row("boundary_pairs", seed, number, 100, kappa, gain=gain, gain_low=low, gain_high=high, **against)
+        row("boundary_pairs", seed, number, 100, kappa, gain=gain, gain_low=low, gain_high=high,
+            **{"better": float(low is not None and low > 0), **against})  # fmt: skip
         for number, (kappa, gain, low, high) in enumerate(rounds)
     ]
 
@@ -24,6 +25,11 @@ def test_what_the_loop_said_is_held_against_the_population() -> None:
     assert (found["promoted"], found["promoted_worse"]) == (4, 2)
     assert found["bias"] == pytest.approx((0 + 0.15 + 0.05 + 0) / 4)
     assert found["held"] == pytest.approx(2 / 3)
+
+
+def test_the_loop_decides_what_is_called_better_not_the_interval() -> None:
+    too_few = loop(0, [(0.6, 0.1, 0.05, 0.15)], better=0.0)
+    assert judgements(arms_of(frame(too_few)))[0]["called_better"] == 0
 
 
 def test_a_student_that_is_no_better_is_called_wrongly_and_one_that_is_no_worse_is_not() -> None:
