@@ -7,10 +7,12 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
 
 from al_assets.formatting import decimal, percent
 
@@ -32,6 +34,7 @@ THEME = {
 """What the colours of a picture become in SVG, so that a page can be light or dark."""
 _ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 _SERIES = (NEGATIVE, POSITIVE, THIRD, CEILING)
+_MOST_DOTS, _NAMED = 4_000, 12
 _MIXED = ("#8fb8de", "#f4f1ea", "#5a9a6a")
 
 
@@ -48,22 +51,66 @@ def score_histogram(scores: ArrayLike, threshold: float) -> bytes:
     return png(figure)
 
 
-def overlap_picture(
-    x: Sequence[float], y: Sequence[float], sizes: Sequence[int], mixing: Sequence[float], names: Sequence[str]
-) -> bytes:
-    """Draw each overlap of a positive and a negative cluster as a bubble: its place, its size, how mixed it is."""
-    figure, axes = _canvas(7, 4.6)
-    area = 30 + 1200 * np.asarray(sizes, dtype=float) / max((1, *sizes))
-    bubbles = axes.scatter(x, y, s=area, c=mixing, cmap="viridis", vmin=0, vmax=1, alpha=0.65, edgecolors=NEUTRAL)
-    for place in np.argsort(np.asarray(sizes))[::-1][:12]:
-        axes.annotate(names[place], (x[place], y[place]), fontsize=7, ha="center", va="center")
-    axes.set(
-        title="Where clusters of positives and of negatives overlap",
-        xlabel="first principal component of the overlaps' centres",
-        ylabel="second",
-    )
-    figure.colorbar(bubbles, ax=axes, label="mixing (0 one label, 1 half and half)")
-    return png(figure)
+def region_map(overlaps: pl.DataFrame, *, form: Form = "png") -> bytes:
+    """Draw each region as a disc of dots, its items: orange if called positive; the darker, the more of it is wrong.
+
+    Discs lie near each other as far as their regions are alike and there is room. The regions with most expected errors
+    are named, with the share of labels that experts would overturn.
+
+    :param overlaps: the table ``overlap_map``.
+    """
+    from matplotlib import colormaps
+    from matplotlib.patches import Circle
+
+    figure, axes = _canvas(9, 6.4)
+    names, items, share, wrong = (overlaps[name].to_numpy() for name in ("name", "items", "positive_share", "error"))
+    for_each = max(1, -(-int(items.sum()) // _MOST_DOTS))
+    dots = np.maximum(1, np.round(items / for_each)).astype(int)
+    radius = np.sqrt(dots) + 1.5
+    centres = _apart(overlaps.select("x", "y").to_numpy(), radius)
+    shades = colormaps["Greys"]
+    top = max(0.1, float(wrong.max(initial=0)))
+    for centre, count, size, of_it, error in zip(centres, dots, radius, share, wrong, strict=True):
+        shade = shades(0.6 * error / top)
+        axes.add_patch(Circle(tuple(centre), size, facecolor=shade, edgecolor=NEUTRAL, linewidth=0.5))
+        turn, out = np.arange(count) * np.pi * (3 - np.sqrt(5)), np.sqrt(np.arange(count) + 0.5)
+        # A sunflower's order: the inner dots are those called positive.
+        colours = np.where(np.arange(count) < round(of_it * count), POSITIVE, NEGATIVE)
+        axes.scatter(centre[0] + out * np.cos(turn), centre[1] + out * np.sin(turn), s=3, c=colours, linewidths=0)
+    named = set(np.argsort(-wrong * items, kind="stable")[:_NAMED].tolist())
+    for number, name in enumerate(names):
+        said = name.split(":")[0]
+        if number in named:
+            said = f"{fill(name, 12)}\n{percent(float(wrong[number]))} wrong"
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+        axes.annotate(said, tuple(centres[number]), fontsize=7, ha="center", va="center", bbox=box)
+    axes.set(title="Regions of the pool: what is called positive and negative, and where labels are expected wrong")
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.set_axis_off()
+    said = "one item" if for_each == 1 else f"{for_each} items"
+    for colour, label in ((POSITIVE, f"called positive ({said} a dot)"), (NEGATIVE, "called negative")):
+        axes.scatter([], [], s=14, c=colour, label=label)
+    for error in (0.0, top):
+        label = f"{percent(error)} of the labels expected wrong"
+        axes.scatter([], [], s=70, color=shades(0.6 * error / top), edgecolors=NEUTRAL, linewidths=0.5, label=label)
+    _legend(figure, "outside lower center", 4)
+    return _rendered(figure, form)
+
+
+def _apart(places: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return centres near the places, in their scale, at which discs do not cover each other."""
+    spread = np.maximum(np.ptp(places, axis=0), 1e-9)
+    centres = (places - places.mean(axis=0)) / spread * 2 * np.sqrt((radius**2).sum()) * np.array([1.5, 1.0])
+    # Discs of one place are taken apart along a spiral.
+    turn = np.arange(len(centres)) * np.pi * (3 - np.sqrt(5))
+    centres = centres + 0.01 * np.column_stack([np.cos(turn), np.sin(turn)])
+    for _ in range(500):
+        gap = centres[:, None] - centres[None]
+        distance = np.linalg.norm(gap, axis=2) + np.eye(len(centres))
+        pressed = np.maximum(radius[:, None] + radius[None] - distance, 0) * (1 - np.eye(len(centres)))
+        centres = 0.995 * centres + 0.3 * (gap / distance[:, :, None] * pressed[:, :, None]).sum(axis=1)
+    return np.asarray(centres)
 
 
 def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> bytes:

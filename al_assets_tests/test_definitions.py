@@ -14,7 +14,7 @@ from al_assets.definitions import build
 from al_assets_tests.support.small_loop import JOB_TABLES, LOOP_ASSETS, write_policy
 
 HEAVY = (
-    "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "hdbscan", "sklearn", "scipy",
+    "torch", "transformers", "sentence_transformers", "trl", "peft", "faiss", "sklearn", "scipy",
     "matplotlib", "vllm", "model2vec",
 )  # fmt: skip
 TABLE_NAMES = {name for names in JOB_TABLES.values() for name in names}

@@ -63,7 +63,10 @@ def item_story(policy: Policy, item: str, iteration: str | None = None) -> ItemS
         ]
         if not shown:
             return _not_asked(policy, root, ledger, item, iteration)
-    chapters = [Chapter(row["iteration"], row["reason"], row, why_sentences(row)) for row in shown]
+    chapters = [
+        Chapter(row["iteration"], row["reason"], row, why_sentences(row, _names(root, row["iteration"])))
+        for row in shown
+    ]
     return ItemStory(item, shown[0]["text"], chapters)
 
 
@@ -138,8 +141,13 @@ def _of_pool(
     ).to_dicts()
     known |= {"rank": best["rank"][0] if best.height else None, "duplicate_of": row["duplicate_of"]}
     copies = pool.filter(pl.col("duplicate_of") == item)["item_id"].sort().to_list()
-    why = [*_why_not(policy, ledger, key, row, copies), *known_sentences(known)]
+    why = [*_why_not(policy, ledger, key, row, copies), *known_sentences(known, _names(root, key))]
     return known, [*why, *_pair_place(known, of_item.height, ledger.queue(key))]
+
+
+def _names(root: RunRoot, key: str) -> dict[int, str]:
+    """Return the names of an iteration's regions by number."""
+    return dict(_table(root, "regions", key).select("region", "name").iter_rows())
 
 
 def _why_not(policy: Policy, ledger: Ledger, key: str, row: dict[str, Any], copies: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The pool of items, its vectors and its clusters."""
+"""The pool of items, its vectors, its regions and cells."""
 
 from typing import Annotated, Literal
 
@@ -38,13 +38,14 @@ class EmbeddingSettings(Section):
 
 
 class ClusteringSettings(Section):
-    """Macro clusters (hdbscan after PCA) for names and coverage, micro cells (spherical k-means) for picking.
+    """Regions of the pool for people to look at, micro cells of each side of the label for picking.
 
-    Without a ``min_cluster_size`` no macro clusters are looked for.
+    ``policy_share`` is the part of the regions' space that is what the vectors know of the policy: 0 is topics alone.
     """
 
-    min_cluster_size: Annotated[int, Field(ge=2)] | None = DEFAULTS.clusters.min_cluster_size
-    pca_dimensions: Positive = DEFAULTS.clusters.pca_dimensions
-    exact_below: Positive = DEFAULTS.clusters.exact_below
+    regions: Positive | None = DEFAULTS.clusters.regions
+    dimensions: Positive = DEFAULTS.clusters.dimensions
+    policy_share: Annotated[float, Field(ge=0, lt=1)] = DEFAULTS.clusters.policy_share
+    sample: Positive = DEFAULTS.clusters.sample
     items_per_cell: Positive = DEFAULTS.clusters.items_per_cell
     seed: int = 0

@@ -60,10 +60,10 @@ def check_at_least(name: str, value: float, least: float) -> None:
         raise CurationError(f"{name}: {value} is too small; expected at least {least}")
 
 
-def check_share(name: str, value: float) -> None:
+def check_share(name: str, value: float, *, below_one: bool = False) -> None:
     """Do nothing if the value is a share.
 
-    :raises CurationError: it is not in [0, 1].
+    :raises CurationError: it is not in [0, 1], or is 1 and must be below.
     """
-    if not 0 <= value <= 1:
-        raise CurationError(f"{name}: {value} is not a share; expected 0 to 1")
+    if not 0 <= value <= 1 or (below_one and value == 1):
+        raise CurationError(f"{name}: {value} is not a share; expected 0 to 1{', 1 excluded' if below_one else ''}")

@@ -13,10 +13,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from al_assets.curation.budget import divide_budget, largest_remainder
+from al_assets.curation.confusion import expected_errors
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.regions import Regions, describe_regions, fit_regions, region_sample
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.cold_start import (
     ColdStart,
@@ -79,6 +81,7 @@ class History:
 class CuratedRound:
     """A round, curated.
 
+    :param regions: ``named_regions``, for the rounds to come.
     :param clusters: ``cluster_assignments``, a row for each scored item.
     :param pairs: ``boundary_pairs``; ranked, but not drawn, where the strategy was chosen by the caller.
     :param queue: ``review_queue`` with why each item is there, without hidden items.
@@ -87,22 +90,24 @@ class CuratedRound:
     """
 
     sides: Sides
+    regions: pl.DataFrame
     clusters: pl.DataFrame
     pairs: pl.DataFrame
     queue: pl.DataFrame
     candidates: Candidates
     evidence: ColdStartEvidence
     settings: RoundSettings
+    _overlaps: Callable[[], pl.DataFrame]
+
+    @cached_property
+    def overlaps(self) -> pl.DataFrame:
+        """``region_overlaps``, made when it is first asked for."""
+        return self._overlaps()
 
     @cached_property
     def cold_start(self) -> ColdStart:
         """The part of the boundary share for top-scored items by the cold start's rule, and why."""
         return promising_share(self.evidence, self.settings.target_positive_share)
-
-    @cached_property
-    def overlaps(self) -> pl.DataFrame:
-        """``overlap_map``, made when it is first asked for."""
-        return overlap_map(self.sides, self.clusters, self.pairs)
 
 
 def curate_round(
@@ -113,6 +118,7 @@ def curate_round(
     settings: RoundSettings = DEFAULTS,
     seed: int = 0,
     *,
+    regions: pl.DataFrame | None = None,
     reference: pl.DataFrame | None = None,
     choose: Callable[[ColdStartEvidence], Strategy] | None = None,
     runner: Runner = THREADS,
@@ -124,6 +130,7 @@ def curate_round(
         asked; of all items that are no near-duplicates.
     :param vectors: row for row with the scores, shape (items, dimensions), of length one.
     :param seed: decides all that is drawn by lot.
+    :param regions: ``named_regions`` of an earlier round, which stay the same; None makes them anew.
     :param reference: item_id, p_positive by a reference model, for strategies that compare the labeler with one.
     :param choose: makes what fills the boundary share; None takes the settings' strategy and the cold start's rule.
     :raises CurationError: an input is not as described, or a setting is out of range.
@@ -131,7 +138,8 @@ def curate_round(
     if "duplicate_of" not in pool.columns:
         pool = pool.with_columns(duplicate_of=pl.lit(None, dtype=pl.String))
     sides = Sides.of(scores["item_id"], vectors, scores["label"].to_numpy())
-    clusters = cluster_assignments(sides, settings.clusters, seed, runner)
+    regions = named_regions(pool, scores, sides, settings, seed) if regions is None else regions
+    clusters = cluster_assignments(sides, settings.clusters, seed, runner, regions=Regions.of(regions))
     pairs = ranked_pairs(sides, clusters, scores, history, settings, seed, runner)
     candidates, evidence = labeler_evidence(pool, scores, pairs, history, settings, seed)
     if choose is None:
@@ -148,7 +156,55 @@ def curate_round(
         reference=reference,
         strategy=None if choose is None else choose(evidence),
     )
-    return CuratedRound(sides, clusters, pairs, queue, candidates, evidence, settings)
+
+    def overlaps() -> pl.DataFrame:
+        return region_overlaps(sides, regions, clusters, pairs, scores, history, seed)
+
+    return CuratedRound(sides, regions, clusters, pairs, queue, candidates, evidence, settings, overlaps)
+
+
+def named_regions(
+    pool: pl.DataFrame, scores: pl.DataFrame, sides: Sides, settings: RoundSettings, seed: int = 0
+) -> pl.DataFrame:
+    """Return the table ``regions``: places of the pool, fitted to what a labeler says of it, with their names.
+
+    :param pool: item_id, text; ``scores``: item_id, p_positive, as a rule LLM-0's.
+    :param sides: of the items that they are fitted on.
+    """
+    seed = seed if settings.clusters.seed is None else settings.clusters.seed
+    found = fit_regions(sides.vectors, _scores(sides, scores), settings.clusters, seed)
+    sample = region_sample(len(sides.item_ids), settings.clusters, seed)
+    texts = sides.item_ids.gather(sample).to_frame().join(
+        pool.select("item_id", "text"), on="item_id", how="left", maintain_order="left"
+    )["text"]  # fmt: skip
+    return describe_regions(found, sides.item_ids, texts.fill_null("").to_list(), sides.vectors, sample)
+
+
+def region_overlaps(
+    sides: Sides,
+    regions: pl.DataFrame,
+    clusters: pl.DataFrame,
+    pairs: pl.DataFrame,
+    scores: pl.DataFrame,
+    history: History,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Return the table ``overlap_map``: how labels overlap in each region, how many experts would overturn.
+
+    :param scores: item_id, p_positive and label of the present labeler.
+    """
+    said = _scores(sides, scores)
+    labels, honest = history.honest_labels(sides.item_ids, said)
+    place = sides.item_ids.to_frame().join(clusters, on="item_id", how="left", maintain_order="left")
+    threshold = float(scores.filter("label")["p_positive"].to_numpy().min(initial=np.inf))
+    errors = expected_errors(place["region"].to_numpy(), sides.positive, said, labels, honest, threshold, seed)
+    return overlap_map(sides, clusters, pairs, regions, errors)
+
+
+def _scores(sides: Sides, scores: pl.DataFrame) -> NDArray[np.float64]:
+    known = scores.select("item_id", pl.col("p_positive").cast(pl.Float64))
+    found = sides.item_ids.to_frame().join(known, on="item_id", how="left", maintain_order="left")
+    return found["p_positive"].to_numpy()
 
 
 def ranked_pairs(

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """How each side of the label is clustered, see ``cluster_assignments``.
+    """How the pool is divided, see ``fit_regions`` and ``micro_cells``; the defaults were measured (docs/regions.md).
 
-    :param min_cluster_size: of macro clusters; None looks for none: pairs are picked by cells alone.
+    :param regions: how many, at most; None looks for none: pairs are picked by cells alone.
+    :param dimensions: principal components of the vectors that regions are looked for in.
+    :param policy_share: part of that space, by variance, that is what the vectors know of the policy, in [0, 1).
+    :param sample: items that regions are fitted on, at most.
+    :param items_per_cell: of micro cells, within each side of the label.
     :param seed: None is the round's own.
     """
 
-    min_cluster_size: int | None = 15
-    pca_dimensions: int = 16
-    exact_below: int = 10_000
+    regions: int | None = 30
+    dimensions: int = 32
+    policy_share: float = 0.25
+    sample: int = 20_000
     items_per_cell: int = 20
     seed: int | None = None
 

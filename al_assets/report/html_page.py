@@ -76,6 +76,8 @@ def _context(tables: IterationTables) -> dict[str, Any]:
             if figure is not None
         ],
         "rules": page_tables.rules(report),
+        "regions": page_tables.regions(tables),
+        "region_count": tables.overlaps.height,
         "raters": page_tables.raters(everything, tables.votes),
         "promoted": conclusion.promoted,
         "promotion": conclusion.promotion_reason.removesuffix("."),

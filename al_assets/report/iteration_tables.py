@@ -25,6 +25,7 @@ from al_assets.partitions import iteration_number
 from al_assets.storage.pool_frame import design_so_far
 from al_assets.storage.root import RunRoot
 
+EXAMPLES = ("positive_examples", "negative_examples")
 WATERMARK = "last answer, withdrawal or adjudication in the ledger that this report rests on"
 
 
@@ -36,7 +37,8 @@ class IterationTables:
     :param votes: expert_labels of the iteration: the current votes of all iterations so far.
     :param reports: kappa_report of this and the earlier iterations, by key in order.
     :param earlier_labels: the earlier students' labels by key: item_id, role, label.
-    :param texts: item_id and text of the items that were queued or are in the stop set.
+    :param texts: item_id and text of the items that were queued, are in the stop set or stand for a region.
+    :param overlaps: overlap_map of the iteration; ``typical`` its regions: region, typical_items.
     :param yields: iteration, stage (pool, queue, labels) and positive_share of this and the earlier iterations.
     :param design: how the labelled items came to be asked.
     :param probe: what the representation probe says in a sentence; "" where there is none.
@@ -54,6 +56,8 @@ class IterationTables:
     incumbent: pl.DataFrame
     checkpoint: pl.DataFrame
     design: PoolDesign
+    overlaps: pl.DataFrame
+    typical: pl.DataFrame
     probe: str = ""
 
     @property
@@ -143,6 +147,8 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
         for past_key in past
     }
     scores = {past_key: root.read_table("evaluation_scores", past_key) for past_key in past}
+    overlaps = root.read_table("overlap_map", key)
+    typical = root.read_table("regions", key).select("region", "typical_items")
     return IterationTables(
         policy=policy,
         iteration=key,
@@ -154,11 +160,13 @@ def read_tables(policy: Policy, iteration: str | None = None, *, report: pl.Data
             past_key: student_labels(scores[past_key], estimate_of(reports[past_key], "threshold", "pool"))
             for past_key in past[:-1]
         },
-        texts=_texts(root, past, scores[key]),
+        texts=_texts(root, past, scores[key], [*(overlaps[name] for name in EXAMPLES), typical["typical_items"]]),
         yields=pl.concat([_yield(root, past_key) for past_key in past]),
         incumbent=root.read_table("incumbent_model", key),
         checkpoint=root.read_table("sft_checkpoint", key),
         design=design_so_far(root, key),
+        overlaps=overlaps,
+        typical=typical,
         probe=_probe(root, key),
     )
 
@@ -169,7 +177,7 @@ def _probe(root: RunRoot, key: str) -> str:
     return str(root.read_table("representation_probe", key)["sentence"][0])
 
 
-def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame:
+def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame, examples: list[pl.Series]) -> pl.DataFrame:
     checked = set(root.table_keys("check_queue"))
     queued = [
         root.read_table(name, past_key).select("item_id", "text")
@@ -177,7 +185,9 @@ def _texts(root: RunRoot, keys: list[str], scores: pl.DataFrame) -> pl.DataFrame
         for name in ("review_queue", *(["check_queue"] if past_key in checked else []))
     ]
     stop_set = scores.filter(pl.col("role") == "stop_set").select("item_id")
-    pool = root.read_table("pool", keys[-1]).select("item_id", "text").join(stop_set, on="item_id", how="semi")
+    shown = [column.explode(empty_as_null=False).to_frame("item_id") for column in examples]
+    wanted = pl.concat([stop_set, *shown]).unique()
+    pool = root.read_table("pool", keys[-1]).select("item_id", "text").join(wanted, on="item_id", how="semi")
     # What the raters were shown comes first: a text of the pool may have been edited since.
     return pl.concat([*queued, pool]).unique("item_id", keep="first", maintain_order=True)
 

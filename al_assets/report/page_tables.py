@@ -11,13 +11,13 @@ from al_assets.agreement.core.figures import Figure, figure_of, figures_in
 from al_assets.agreement.core.kappa import Floats, kappa_of, pair_cells
 from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.curation.split import adjudication_counts
-from al_assets.formatting import decimal, fine_percent, interval
+from al_assets.formatting import decimal, fine_percent, interval, percent
 from al_assets.report.descriptions import FIGURES, SCOPES, is_rule, title_of
 from al_assets.report.iteration_tables import IterationTables, figures_of
 from al_assets.report.sentences import RULES, figure_text
 from al_assets.report.traced_items import Rows
 
-SHOWN_ITEMS = 20
+SHOWN_ITEMS, MOST_REGIONS = 20, 12
 LONGEST_TEXT = 400
 COUNTS = ("labels", "watermark")
 PACKAGES = ("polars", "numpy", "scikit-learn", "torch", "transformers", "trl", "dagster")
@@ -87,6 +87,27 @@ def course(tables: IterationTables) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def regions(tables: IterationTables) -> list[Line]:
+    """Return the regions of the pool with most expected errors, each with a typical text and contested ones."""
+    texts = dict(tables.texts.iter_rows())
+    typical = dict(tables.typical.iter_rows())
+    lines = []
+    for row in tables.overlaps.head(MOST_REGIONS).iter_rows(named=True):
+        contested = {name: [texts[item] for item in row[f"{name}_examples"][:1]] for name in ("positive", "negative")}
+        lines.append(
+            {
+                "name": row["name"],
+                "items": row["items"],
+                "positive": percent(row["positive_share"]),
+                "error": f"{percent(row['error'])} ({percent(row['error_low'])} to {percent(row['error_high'])})",
+                "labels": row["labels"],
+                "typical": [texts[item] for item in typical[row["region"]][:1]],
+                "contested": contested,
+            }
+        )
+    return lines
 
 
 def matrix(rows: Rows) -> tuple[list[str], Floats, Floats]:

@@ -68,7 +68,7 @@ class LoopSettings:
     prior_strength: float = PRIOR_STRENGTH
 
     def round_settings(self, expected_prevalence: float) -> RoundSettings:
-        """Return how a round is curated; macro clusters only name things, so none is looked for."""
+        """Return how a round is curated; regions only name things, so none is looked for."""
         return RoundSettings(
             budget=self.budget,
             shares=self.shares,
@@ -79,7 +79,7 @@ class LoopSettings:
             closeness=self.closeness,
             audit_strata=self.audit_strata,
             expected_prevalence=expected_prevalence,
-            clusters=ClusterSettings(min_cluster_size=None, items_per_cell=self.items_per_cell),
+            clusters=ClusterSettings(regions=None, items_per_cell=self.items_per_cell),
         )
 
 

@@ -6,15 +6,16 @@ import pytest
 
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.regions import Regions
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.explain import EXPLANATION
-from al_assets.curation.round import History, boundary_pairs, curate_round, review_queue
+from al_assets.curation.round import History, boundary_pairs, curate_round, named_regions, review_queue
 from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.by_score import UniformRandom
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
 from al_assets_tests.support.pools import unit
 
-SETTINGS = RoundSettings(budget=24, clusters=ClusterSettings(min_cluster_size=10, items_per_cell=10))
+SETTINGS = RoundSettings(budget=24, clusters=ClusterSettings(regions=5, items_per_cell=10))
 ITEMS = 300
 RNG = np.random.default_rng(0)
 VECTORS = unit(RNG.normal(size=(ITEMS, 6)))
@@ -48,9 +49,11 @@ def test_the_steps_one_by_one_make_the_same_round(strategy: str | dict[str, floa
     history = History(POOL["item_id"].head(20).to_list(), labels)
     whole = curate_round(POOL, SCORES, VECTORS, history, settings, 7)
     sides = Sides(SCORES["item_id"], Vectors(VECTORS), SCORES["label"].to_numpy())
-    clusters = cluster_assignments(sides, settings.clusters, 7)
+    regions = named_regions(FOLDED, SCORES, sides, settings, 7)
+    clusters = cluster_assignments(sides, settings.clusters, 7, regions=Regions.of(regions))
     pairs, start = boundary_pairs(sides, clusters, FOLDED, SCORES, history, settings, 7)
     queue = review_queue(FOLDED, SCORES, clusters, pairs, history, settings, 7, sides=sides)
+    assert regions.equals(whole.regions)
     assert clusters.equals(whole.clusters)
     assert pairs.equals(whole.pairs)
     assert start == whole.cold_start
@@ -60,10 +63,10 @@ def test_the_steps_one_by_one_make_the_same_round(strategy: str | dict[str, floa
 
 def test_the_order_of_the_scores_changes_nothing_that_is_asked() -> None:
     order = np.random.default_rng(1).permutation(ITEMS)
-    settings = RoundSettings(budget=24, clusters=ClusterSettings(min_cluster_size=None, items_per_cell=ITEMS))
+    settings = RoundSettings(budget=24, clusters=ClusterSettings(regions=None, items_per_cell=ITEMS))
     whole = curate_round(POOL, SCORES, VECTORS, settings=settings)
     mixed = curate_round(POOL[order], SCORES[order], VECTORS[order], settings=settings)
-    assert mixed.queue.drop("cell", "cluster").equals(whole.queue.drop("cell", "cluster"))
+    assert mixed.queue.drop("cell", "region").equals(whole.queue.drop("cell", "region"))
 
 
 def test_labels_that_the_labeler_learnt_from_are_no_evidence() -> None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
-from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.regions import Regions
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.queue.review_queue import Sources, build_queue
-from al_assets.curation.settings import ClusterSettings
+from al_assets.curation.round import History, named_regions, region_overlaps
+from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets.curation.strategies.registry import make_strategy, strategies
 from al_assets.tables import BOUNDARY_PAIRS, CLUSTER_ASSIGNMENTS, OVERLAP_MAP
@@ -57,8 +58,10 @@ def select(
     )
     every = Vectors(vectors[:own])
     sides = Sides.of(ids.head(own), every, positive[:own])
-    clusters = cluster_assignments(sides, ClusterSettings(5, 4, 200, 8), seed)
     frame = pl.DataFrame({"item_id": ids, "p_positive": scores, "label": positive})
+    how = ClusterSettings(5, 4, sample=200, items_per_cell=8)
+    regions = named_regions(pool, frame, sides, RoundSettings(clusters=how), seed)
+    clusters = cluster_assignments(sides, how, seed, regions=Regions.of(regions))
     own_ids = ids.head(own)
     candidates = cross_label_pairs(
         sides, clusters, neighbours=4, min_mixing=0.1, exclude=known, seed=seed,
@@ -81,7 +84,9 @@ def select(
         exclude=known,
         seed=seed,
     )
-    return Selection(clusters, pairs, overlap_map(sides, clusters, candidates), queue)
+    history = History(known, frame.head(labelled).select("item_id", "label"))
+    overlaps = region_overlaps(sides, regions, clusters, candidates, frame.head(own), history, seed)
+    return Selection(clusters, pairs, overlaps, queue)
 
 
 def check(found: Selection, items: int, budget: int, labelled: int, copies: int) -> None:

@@ -9,8 +9,10 @@ import pytest
 from al_assets.curation.budget import divide_budget
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.regions import Regions
 from al_assets.curation.queue.review_queue import Sources, build_queue
+from al_assets.curation.round import History, named_regions, region_overlaps
+from al_assets.curation.settings import DEFAULTS
 from al_assets.curation.strategies.ranked_pairs import draw_pairs, rank_pairs
 from al_assets_tests.support.pools import Pool, labelled, topic_pool
 
@@ -20,10 +22,11 @@ SHARES = (0.6, 0.25, 0.15)
 def select(
     pool: Pool, *, min_mixing: float = 0.2, budget: int = 100
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    clusters = cluster_assignments(pool.sides)
+    regions = named_regions(pool.items, pool.pseudo_labels, pool.sides, DEFAULTS)
+    clusters = cluster_assignments(pool.sides, regions=Regions.of(regions))
     candidates = cross_label_pairs(pool.sides, clusters, neighbours=8, min_mixing=min_mixing)
     pairs = draw_pairs(rank_pairs(candidates), divide_budget(budget, SHARES).boundary // 2)
-    overlaps = overlap_map(pool.sides, clusters, pairs)
+    overlaps = region_overlaps(pool.sides, regions, clusters, pairs, pool.pseudo_labels, History())
     queue = build_queue(
         pool=pool.items,
         scores=pool.pseudo_labels,
@@ -74,7 +77,7 @@ def test_degenerate_labels_still_give_a_full_queue(labels: str) -> None:
     }[labels]
     pairs, overlaps, queue = select(labelled(topic_pool(300), positive))
     assert queue.height == 100
-    assert pairs.height == overlaps.height == 0
+    assert (pairs.height, overlaps["overlap"].sum()) == (0, 0)
 
 
 def test_five_thousand_items_take_seconds() -> None:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.regions import Regions
 from al_assets.curation.geometry.vectors import Vectors
-from al_assets.curation.settings import ClusterSettings
+from al_assets.curation.round import named_regions
+from al_assets.curation.settings import ClusterSettings, RoundSettings
 from al_assets.curation.strategies.base import Candidates
 
 
@@ -37,14 +39,11 @@ class Pool:
         return Sides.of(self.item_ids, self.vectors, self.positive)
 
     def clusters(self, **settings: Any) -> pl.DataFrame:
-        defaults: dict[str, Any] = {
-            "min_cluster_size": 10,
-            "pca_dimensions": 8,
-            "exact_below": 10_000,
-            "items_per_cell": 10,
-            "seed": 0,
-        }
-        return cluster_assignments(self.sides, ClusterSettings(**{**defaults, **settings}))
+        how = ClusterSettings(**{"regions": 8, "dimensions": 8, "items_per_cell": 10, "seed": 0, **settings})
+        return cluster_assignments(self.sides, how, regions=Regions.of(self.regions(how)))
+
+    def regions(self, how: ClusterSettings) -> pl.DataFrame:
+        return named_regions(self.items, self.pseudo_labels, self.sides, RoundSettings(clusters=how))
 
 
 def unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:

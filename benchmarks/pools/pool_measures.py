@@ -305,9 +305,9 @@ def _separability(rows: NDArray[np.float32], seed: int) -> tuple[float, float]:
 
 
 def _noise_share(rows: NDArray[np.float32], seed: int) -> float:
-    from hdbscan import HDBSCAN
+    from sklearn.cluster import HDBSCAN
     from sklearn.decomposition import PCA
 
     flat = PCA(min(_NOISE_DIMENSIONS, *rows.shape), random_state=seed).fit_transform(rows)
-    labels = HDBSCAN(min_cluster_size=_NOISE_CLUSTER_SIZE, core_dist_n_jobs=1).fit_predict(flat)
+    labels = HDBSCAN(min_cluster_size=_NOISE_CLUSTER_SIZE, n_jobs=1, copy=True).fit_predict(flat)
     return float((labels < 0).mean())

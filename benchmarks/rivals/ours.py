@@ -27,7 +27,7 @@ _NO_LOT = "no lot"
 # As the loop's first round does it: half of the boundary share goes to promising items.
 _BEFORE_ANY_LABEL = "half promising"
 # Macro clusters have no part in picking.
-_WITHOUT_NAMES = RoundSettings(clusters=ClusterSettings(min_cluster_size=None))
+_WITHOUT_NAMES = RoundSettings(clusters=ClusterSettings(regions=None))
 
 
 def version() -> str:

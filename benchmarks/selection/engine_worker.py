@@ -6,19 +6,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from al_assets.curation.geometry.clusters import cluster_assignments, macro_clusters
+from al_assets.curation.confusion import expected_errors
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.duplicates import near_duplicates
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.overlap import overlap_map
+from al_assets.curation.geometry.regions import describe_regions, fit_regions, region_sample
 from al_assets.curation.geometry.vectors import Shape, Vectors, logged_products
 from al_assets.curation.runner import THREADS
 from al_assets.curation.settings import DEFAULTS
@@ -88,23 +89,27 @@ def _select(
     seed: int,
 ) -> tuple[Vectors, pl.DataFrame, int, list[str]]:
     """Do what the assets do, stage by stage."""
-    ids, positive, how = frame["item_id"], frame["label"].to_numpy(), DEFAULTS.clusters
+    ids, positive, scores = frame["item_id"], frame["label"].to_numpy(), frame["p_positive"].to_numpy()
     with timed.stage("vectors checked"):
         sides = Sides(ids, Vectors(mapped), positive)
     with timed.stage("micro cells"):
-        clusters = cluster_assignments(sides, replace(how, min_cluster_size=None), seed)
-    with timed.stage("macro clusters"):
-        macro = np.empty(len(ids), dtype=np.int32)
-        for side in (np.flatnonzero(positive), np.flatnonzero(~positive)):
-            macro[side] = macro_clusters(sides.vectors, side, how, seed)
-        clusters = clusters.with_columns(macro_cluster=pl.Series(macro))
+        clusters = cluster_assignments(sides, seed=seed)
+    with timed.stage("regions"):
+        regions, sample = (
+            fit_regions(sides.vectors, scores, seed=seed),
+            region_sample(len(ids), DEFAULTS.clusters, seed),
+        )
+        named = describe_regions(regions, ids, [""] * len(sample), sides.vectors, sample)
+        clusters = clusters.with_columns(region=pl.Series(regions.find(sides.vectors)[0]))
     with timed.stage("neighbours and mixing"):
         pairs = cross_label_pairs(sides, clusters, seed=seed)
     with timed.stage("overlap map"):
-        overlap_map(sides, clusters, pairs)
+        none = np.full(len(ids), np.nan)
+        errors = expected_errors(clusters["region"].to_numpy(), positive, scores, none, scores, 0.5)
+        overlap_map(sides, clusters, pairs, named, errors)
     with timed.stage("ranking and picks"):
         ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, DEFAULTS.exploration, seed)
-        items = Candidates(ids, frame["p_positive"].to_numpy(), positive, pairs=ranked)
+        items = Candidates(ids, scores, positive, pairs=ranked)
         picked = BoundaryShare(0.0, DEFAULTS.exploration).pick(items, BUDGET, seed)["item_id"].to_list()
     return sides.vectors, clusters, pairs.height, picked
 
@@ -150,9 +155,9 @@ def recall_at_10(vectors: Vectors, positive: NDArray[np.bool_], clusters: pl.Dat
 
 def _warm_up() -> None:
     """Load the libraries and start their threads: a run that lasts weeks does so once."""
-    import hdbscan
+    import sklearn.cluster
 
-    assert hdbscan.HDBSCAN
+    assert sklearn.cluster.KMeans
     for _ in THREADS.map(np.sqrt, [np.ones(1), np.ones(1)]):
         pass
     np.ones((256, 256), dtype=np.float32) @ np.ones((256, 256), dtype=np.float32)

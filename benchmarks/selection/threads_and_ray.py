@@ -12,6 +12,7 @@ from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.regions import fit_regions
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
 from al_assets.scale.ray_runner import RayRunner, TaskUse
@@ -66,7 +67,7 @@ class SelectionRayBench:
         what Ray needs itself.
     :param driver_peak_rss_mb: the most resident memory of this process so far, the pool included (2**20 bytes).
     :param nodes: what the tasks used, node by node; see ``NodeUse`` for what its peak counts.
-    :param same_clusters: share of the items with the same macro cluster and cell.
+    :param same_clusters: share of the items with the same region and cell.
     :param same_pairs: share of the threads' pairs that Ray found too; ``identical_pairs`` whether both found the same
         pairs, each with the same clusters and mixing.
     :param similarity_difference: the largest, over the common pairs.
@@ -141,7 +142,8 @@ def bench_selection_ray(
 def _engine(pool: BenchPool, runner: Runner, search: Search, seed: int) -> tuple[EngineRun, pl.DataFrame, pl.DataFrame]:
     wall, cpu = time.perf_counter(), _cpu_s()
     sides = Sides(pool.item_ids, Vectors(pool.vectors), pool.positive)
-    clusters = cluster_assignments(sides, seed=seed, runner=runner)
+    regions = fit_regions(sides.vectors, pool.scores, seed=seed)
+    clusters = cluster_assignments(sides, seed=seed, runner=runner, regions=regions)
     clustered = time.perf_counter()
     pairs = cross_label_pairs(sides, clusters, seed=seed, search=search, runner=runner)
     done = time.perf_counter()
@@ -190,7 +192,7 @@ def _recall(expected: NDArray[np.int64], found: NDArray[np.int64]) -> float:
 
 
 def _same_share(one: pl.DataFrame, other: pl.DataFrame) -> float:
-    same = (one["macro_cluster"] == other["macro_cluster"]) & (one["cell"] == other["cell"])
+    same = (one["region"] == other["region"]) & (one["cell"] == other["cell"])
     return float(same.to_numpy().mean())
 
 

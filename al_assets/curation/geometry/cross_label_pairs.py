@@ -208,8 +208,8 @@ def _frame(
             "negative_item": pool.item_ids.gather(negatives),
             "similarity": _cosines(pool.vectors, positives, negatives),
             "mixing": mixing,
-            "positive_cluster": pool.macro_cluster[positives],
-            "negative_cluster": pool.macro_cluster[negatives],
+            "positive_region": pool.region[positives],
+            "negative_region": pool.region[negatives],
             "positive_cell": pool.cell[positives],
             "negative_cell": pool.cell[negatives],
         }

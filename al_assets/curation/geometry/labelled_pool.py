@@ -36,9 +36,9 @@ class Sides:
 
 @dataclass(frozen=True)
 class LabelledPool(Sides):
-    """Items with vector, pseudo-label and cluster, row for row."""
+    """Items with vector, pseudo-label, region and cell, row for row."""
 
-    macro_cluster: NDArray[np.int32]
+    region: NDArray[np.int32]
     cell: NDArray[np.int32]
 
 
@@ -49,7 +49,7 @@ def labelled_pool(sides: Sides, clusters: pl.DataFrame) -> LabelledPool:
     :raises CurationError: an item has no cluster, or was clustered on the other side.
     """
     ids, labels = sides.item_ids, sides.positive
-    check_columns(clusters, "clusters", ("item_id", "side", "macro_cluster", "cell"))
+    check_columns(clusters, "clusters", ("item_id", "side", "region", "cell"))
     check_item_ids(clusters["item_id"])
     known = ids.to_frame().join(clusters, on="item_id", how="left", maintain_order="left")
     absent = known["side"].null_count()
@@ -60,5 +60,5 @@ def labelled_pool(sides: Sides, clusters: pl.DataFrame) -> LabelledPool:
         raise CurationError(
             f"clusters: {swapped} of {len(ids)} items were clustered under the other label; assign clusters again"
         )
-    macro_cluster, cell = (known[name].cast(pl.Int32).to_numpy() for name in ("macro_cluster", "cell"))
-    return LabelledPool(ids, sides.vectors, labels, macro_cluster, cell)
+    region, cell = (known[name].cast(pl.Int32).to_numpy() for name in ("region", "cell"))
+    return LabelledPool(ids, sides.vectors, labels, region, cell)

@@ -1,6 +1,7 @@
 """Why an item is in the queue: as columns of the queue, as sentences for people, and as a table of examples."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED
 
 EXPLANATION = pl.Schema({name: REVIEW_QUEUE.schema[name] for name in WHY_QUEUED if name != "rank"})
 """What ``explain_queue`` adds to a queue; all of it may be null."""
+
+NO_NAMES: Mapping[int, str] = MappingProxyType({})
 
 _RANDOM = {
     "audit": "Audit: drawn by chance within strata of score and label, so that labels speak for the pool.",
@@ -32,23 +35,23 @@ def explain_queue(
 ) -> pl.DataFrame:
     """Return the queue with the columns of ``EXPLANATION`` behind its own, row for row.
 
-    What a table does not know of an item is null: gold has neither score nor cluster, only members of a pair have a
+    What a table does not know of an item is null: gold has neither score nor region, only members of a pair have a
     partner, and they have each other. Columns of these names that the queue has already are made anew.
 
     :param queue: item_id, pair_id (null if none) and whatever else it has, such as reason and rank.
     :param scores: item_id, p_positive, label (the pseudo-label).
-    :param clusters: item_id, macro_cluster, cell.
-    :param pairs: pair_id, positive_item, negative_item, similarity, mixing, positive_cluster, negative_cluster.
+    :param clusters: item_id, region, cell.
+    :param pairs: pair_id, positive_item, negative_item, similarity, mixing, positive_region, negative_region.
     :raises CurationError: a column is missing, or an item or pair of the queue is in a table more than once.
     """
     check_columns(queue, "queue", ("item_id", "pair_id"))
     check_columns(scores, "scores", ("item_id", "p_positive", "label"))
-    check_columns(clusters, "clusters", ("item_id", "macro_cluster", "cell"))
+    check_columns(clusters, "clusters", ("item_id", "region", "cell"))
     check_item_ids(queue["item_id"])
     bare = queue.drop(EXPLANATION.names(), strict=False)
     called = pl.when("label").then(pl.lit("positive")).when(~pl.col("label")).then(pl.lit("negative"))
     scored = _known(scores, bare).select("item_id", "p_positive", called=called)
-    placed = _known(clusters, bare).select("item_id", "cell", cluster="macro_cluster")
+    placed = _known(clusters, bare).select("item_id", "cell", "region")
     return (
         bare.join(scored, on="item_id", how="left", maintain_order="left")
         .join(placed, on="item_id", how="left", maintain_order="left")
@@ -57,7 +60,7 @@ def explain_queue(
     )
 
 
-def why_sentences(row: Mapping[str, Any]) -> list[str]:
+def why_sentences(row: Mapping[str, Any], regions: Mapping[int, str] = NO_NAMES) -> list[str]:
     """Return why an item was queued, in short sentences; ranks count from 1.
 
     The chance that is named has a meaning of its own for each reason: in the audit it is n_h / N_h, in the control that
@@ -66,6 +69,7 @@ def why_sentences(row: Mapping[str, Any]) -> list[str]:
 
     :param row: a row of ``review_queue``; a column that is missing counts as null, which is said where it matters:
         queues of earlier releases have no explanation.
+    :param regions: the names of the iteration's regions by number; one that has none is called by its number.
     """
     reason = str(row["reason"])
     picked_by = declared_of_reason(reason)
@@ -82,24 +86,25 @@ def why_sentences(row: Mapping[str, Any]) -> list[str]:
         said += _chance(row, "Given what earlier parts of the queue had taken, its chance was {}.")
     elif reason != GOLD:
         said += _place(row, reason)
-    return [*said, *known_sentences(row)]
+    return [*said, *known_sentences(row, regions)]
 
 
-def known_sentences(row: Mapping[str, Any]) -> list[str]:
-    """Return what the incumbent and the map of the pool said of an item: score, label, cluster, partner, mixing.
+def known_sentences(row: Mapping[str, Any], regions: Mapping[int, str] = NO_NAMES) -> list[str]:
+    """Return what the incumbent and the map of the pool said of an item: score, label, region, partner, mixing.
 
     :param row: the columns of ``EXPLANATION``, and reason and pair_id where the item was queued.
+    :param regions: see ``why_sentences``.
     """
     said = []
     if row.get("called") is not None:
         score = "not recorded" if row.get("p_positive") is None else _number(row["p_positive"])
-        where = "" if row.get("cluster") is None else f", {_cluster(row['cluster'], 'in')}"
+        where = "" if row.get("region") is None else f", in region {regions.get(row['region'], row['region'])}"
         cell = "" if row.get("cell") is None else f", cell {row['cell']}"
         said.append(f"Called {row['called']} (p {score}){where}{cell}.")
     elif row.get("reason") != GOLD:
         said.append("Its score and label then are not recorded.")
     if row.get("partner_item") is not None:
-        said += _pair(row)
+        said += _pair(row, regions)
     elif row.get("pair_id") is not None:
         said.append(f"It belongs to the pair {row['pair_id']}, of which nothing else is recorded.")
     return said
@@ -130,10 +135,10 @@ def why_table(queue: pl.DataFrame, rows: int = 12) -> pl.DataFrame:
         queue.group_by("reason", maintain_order=True)
         .head(rows)
         .select(
-            "reason", "text", "called", "p_positive", "cluster", "mixing",
+            "reason", "text", "called", "p_positive", "region", "mixing",
             partner="partner_item", rank=pl.col("rank") + 1, chance="inclusion_probability",
         )
-        .select("reason", "text", "called", "p_positive", "cluster", "partner", "mixing", "rank", "chance")
+        .select("reason", "text", "called", "p_positive", "region", "partner", "mixing", "rank", "chance")
     )  # fmt: skip
 
 
@@ -147,7 +152,7 @@ def _known(table: pl.DataFrame, queue: pl.DataFrame) -> pl.DataFrame:
 def _members(pairs: pl.DataFrame, queue: pl.DataFrame) -> pl.DataFrame:
     """Return each member of the queue's pairs with the other one."""
     sides = (("positive", "negative"), ("negative", "positive"))
-    names = [f"{side}_{what}" for side, _ in sides for what in ("item", "cluster")]
+    names = [f"{side}_{what}" for side, _ in sides for what in ("item", "region")]
     check_columns(pairs, "pairs", ("pair_id", "similarity", "mixing", *names))
     known = pairs.join(queue.select("pair_id"), on="pair_id", how="semi")
     if known["pair_id"].is_duplicated().any():
@@ -156,7 +161,7 @@ def _members(pairs: pl.DataFrame, queue: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(
         known.select(
             "pair_id", "similarity", "mixing",
-            item_id=f"{own}_item", partner_item=f"{other}_item", partner_cluster=f"{other}_cluster",
+            item_id=f"{own}_item", partner_item=f"{other}_item", partner_region=f"{other}_region",
         )
         for own, other in sides
     )  # fmt: skip
@@ -200,9 +205,10 @@ def _chance(row: Mapping[str, Any], sentence: str) -> Iterator[str]:
     yield "Its chance to be picked is not recorded." if chance is None else sentence.format(_number(chance))
 
 
-def _pair(row: Mapping[str, Any]) -> Iterator[str]:
+def _pair(row: Mapping[str, Any], regions: Mapping[int, str]) -> Iterator[str]:
     other = {"positive": "negative", "negative": "positive"}.get(str(row.get("called")), "by the other label")
-    of = "" if row.get("partner_cluster") is None else f" {_cluster(row['partner_cluster'], 'of')}"
+    place = row.get("partner_region")
+    of = "" if place is None else f" of region {regions.get(place, place)}"
     near = "" if row.get("similarity") is None else f", is at cosine {_number(row['similarity'])}"
     yield f"Its partner {row['partner_item']}{of}, called {other}{near}."
     if row.get("mixing") is not None:
@@ -212,10 +218,6 @@ def _pair(row: Mapping[str, Any]) -> Iterator[str]:
             f"Of the items nearest to the two, {share} % are called by the label that is rarer there "
             f"(mixing {_number(row['mixing'])}, where 1 is half and half)."
         )
-
-
-def _cluster(number: int, preposition: str) -> str:
-    return f"{preposition} no cluster" if number < 0 else f"{preposition} cluster {number}"
 
 
 def _number(value: float) -> str:

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
@@ -7,13 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_assets.curation.geometry.cells import micro_cells
-from al_assets.curation.geometry.clusters import NOISE, cluster_assignments, macro_clusters, principal_components
+from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.labelled_pool import Sides
-from al_assets.curation.settings import ClusterSettings
 from al_assets.tables import CLUSTER_ASSIGNMENTS
 from al_assets_tests.support.pools import labelled, topic_pool, unit
-
-SETTINGS = ClusterSettings(min_cluster_size=10, pca_dimensions=8, exact_below=10_000)
 
 
 def blobs(
@@ -29,38 +24,8 @@ def purity(clusters: np.ndarray, topic: np.ndarray) -> float:
     return float(sum(np.bincount(topic[clusters == each]).max() for each in np.unique(clusters)) / len(topic))
 
 
-def test_macro_clusters_find_the_topics_largest_first() -> None:
-    vectors, topic = blobs([60, 120, 30])
-    clusters = macro_clusters(vectors, settings=SETTINGS)
-    assert clusters.dtype == np.int32
-    assert [np.bincount(topic[clusters == each]).argmax() for each in range(3)] == [1, 0, 2]
-    assert purity(clusters[clusters != NOISE], topic[clusters != NOISE]) == 1
-    assert (clusters == NOISE).mean() < 0.1
-
-
-def test_macro_clusters_of_a_sample_are_passed_on() -> None:
-    vectors, topic = blobs([300, 500, 200])
-    clusters = macro_clusters(vectors, settings=replace(SETTINGS, exact_below=250))
-    assert set(clusters.tolist()) - {NOISE} == {0, 1, 2}
-    assert purity(clusters[clusters != NOISE], topic[clusters != NOISE]) > 0.99
-    assert (clusters == NOISE).mean() < 0.2
-
-
-def test_macro_clusters_depend_on_nothing_but_input_and_seed() -> None:
-    vectors, _ = blobs([300, 500, 200], spread=0.3)
-    first, second = (macro_clusters(vectors, settings=replace(SETTINGS, exact_below=250)) for _ in range(2))
-    assert np.array_equal(first, second)
-
-
-@pytest.mark.parametrize("items", [0, 1, 2, 19, 20])
-def test_too_few_items_are_noise(items: int) -> None:
-    clusters = macro_clusters(blobs([items])[0], settings=SETTINGS)
-    assert clusters.tolist() == [NOISE] * items
-
-
-def test_identical_vectors_have_no_clusters_and_one_cell() -> None:
+def test_identical_vectors_have_one_cell() -> None:
     vectors = np.tile(unit(np.ones((1, 12))), (200, 1))
-    assert set(macro_clusters(vectors, settings=SETTINGS).tolist()) == {NOISE}
     cells, centroids, distance = micro_cells(vectors, items_per_cell=10, seed=0)
     assert set(cells.tolist()) == {0}
     assert centroids.shape == (1, 12)
@@ -88,22 +53,6 @@ def test_cells_hold_like_items() -> None:
     assert distance.mean() < 0.25
 
 
-def test_principal_components_keep_the_variance() -> None:
-    rng = np.random.default_rng(0)
-    rows = (rng.normal(size=(300, 10)) * np.array([5, 3, *[0.1] * 8])).astype(np.float32)
-    reduced = principal_components(rows, 2)
-    assert reduced.shape == (300, 2)
-    assert reduced.var(axis=0).sum() == pytest.approx(rows.var(axis=0).sum(), rel=0.01)
-    assert abs(np.corrcoef(reduced[:, 0], reduced[:, 1])[0, 1]) < 1e-3
-    assert abs(np.corrcoef(reduced[:, 0], rows[:, 0])[0, 1]) > 0.99
-
-
-def test_more_components_than_dimensions_are_all() -> None:
-    rows = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    assert principal_components(rows, 16).shape == (5, 3)
-    assert principal_components(rows[:0], 16).shape == (0, 3)
-
-
 def test_assignments_are_the_declared_table_in_the_given_order() -> None:
     pool = topic_pool()
     frame = pool.clusters()
@@ -114,29 +63,16 @@ def test_assignments_are_the_declared_table_in_the_given_order() -> None:
     assert frame.equals(pool.clusters())
 
 
-def test_sides_are_clustered_apart() -> None:
-    pool = topic_pool()
-    alone = macro_clusters(pool.vectors[pool.positive], settings=SETTINGS)
-    assert pool.clusters().filter(pl.col("side") == "positive")["macro_cluster"].to_list() == alone.tolist()
-
-
 @pytest.mark.parametrize("positives", [0, 1, 399, 400])
 def test_one_label_or_a_lone_item(positives: int) -> None:
     pool = labelled(topic_pool(), np.arange(400) < positives)
     frame = CLUSTER_ASSIGNMENTS.check(pool.clusters())
     assert (frame["side"] == "positive").sum() == positives
-    if positives == 1:
-        assert frame.row(0, named=True)["macro_cluster"] == NOISE
 
 
 def test_empty_pool() -> None:
     frame = cluster_assignments(Sides.of([], np.zeros((0, 4)), []))
     assert CLUSTER_ASSIGNMENTS.check(frame).height == 0
-
-
-def test_float16_rounding_is_accepted() -> None:
-    vectors = blobs([40, 40])[0].astype(np.float16)
-    assert len(macro_clusters(vectors, settings=SETTINGS)) == 80
 
 
 def test_vectors_that_are_not_finite_are_counted() -> None:
@@ -151,12 +87,18 @@ def test_vectors_that_are_not_unit_are_counted() -> None:
     vectors[:3] *= 2
     vectors[5] = 0
     with pytest.raises(ValueError, match="vectors: 4 of 40 rows are not of length 1"):
-        macro_clusters(vectors, settings=SETTINGS)
+        micro_cells(vectors, items_per_cell=5, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("min_cluster_size", 1), ("pca_dimensions", 0), ("exact_below", 0), ("items_per_cell", 0)]
+    ("name", "value", "says"),
+    [
+        ("dimensions", 0, "is too small"),
+        ("sample", 0, "is too small"),
+        ("items_per_cell", 0, "is too small"),
+        ("policy_share", 1, "is not a share; expected 0 to 1, 1 excluded"),
+    ],
 )
-def test_settings_out_of_range(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"{name}: {value} is too small"):
+def test_settings_out_of_range(name: str, value: int, says: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: {value} {says}"):
         topic_pool(30).clusters(**{name: value})

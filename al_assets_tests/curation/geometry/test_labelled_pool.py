@@ -11,7 +11,7 @@ def test_clusters_are_matched_by_id() -> None:
     straight = labelled_pool(pool.sides, clusters)
     mixed = labelled_pool(pool.sides, clusters.sample(fraction=1, shuffle=True, seed=1))
     assert np.array_equal(straight.cell, mixed.cell)
-    assert np.array_equal(straight.macro_cluster, mixed.macro_cluster)
+    assert np.array_equal(straight.region, mixed.region)
 
 
 def test_items_without_cluster_are_counted() -> None:

@@ -277,7 +277,7 @@ def test_a_process_that_was_running_during_an_upgrade_writes_no_more(
     ledger.publish("0000", queue_frame(["a", "b"]), SELECTED_BY)
     ledger.record([vote("a")])
     # A later program's upgrade, which this one does not know.
-    run_sql(ledger_url, "UPDATE schema_version SET version_num = '0004', least_program = 4")
+    run_sql(ledger_url, "UPDATE schema_version SET version_num = '0005', least_program = 5")
     uses: list[Callable[[], object]] = [
         lambda: ledger.record([vote("b")]),
         lambda: ledger.adjudicate(decision("a")),
@@ -288,13 +288,13 @@ def test_a_process_that_was_running_during_an_upgrade_writes_no_more(
         lambda: Ledger(ledger_url, "spam"),
     ]
     for use in uses:
-        with pytest.raises(LedgerError, match="takes a program that knows version 4, and this one knows 3"):
+        with pytest.raises(LedgerError, match="takes a program that knows version 5, and this one knows 4"):
             use()
     with monkeypatch.context() as patch:
-        patch.setattr(migrations, "HEAD", 4)
+        patch.setattr(migrations, "HEAD", 5)
         assert ledger.votes()["item_id"].to_list() == ["a"]
     # A version that older programs can live with stops nobody.
-    run_sql(ledger_url, "UPDATE schema_version SET least_program = 3")
+    run_sql(ledger_url, "UPDATE schema_version SET least_program = 4")
     assert ledger.record([vote("b")]).new == 1
     ledger.close()
     people.close()

@@ -11,8 +11,17 @@ def loop(seed: int, rounds: Rounds, **more: float) -> list[Row]:
     """Rounds of true kappa, gain, and the ends of its interval; everything is held against a kappa of .5."""
     against = {"incumbent_kappa": 0.5, "recommended_kappa": 0.5, "promoted": 1.0, **more}
     return [
-        row("boundary_pairs", seed, number, 100, kappa, gain=gain, gain_low=low, gain_high=high,
-            **{"better": float(low is not None and low > 0), **against})  # fmt: skip
+        row(
+            "boundary_pairs",
+            seed,
+            number,
+            100,
+            kappa,
+            gain=gain,
+            gain_low=low,
+            gain_high=high,
+            **{"better": float(low is not None and low > 0), **against},
+        )  # fmt: skip
         for number, (kappa, gain, low, high) in enumerate(rounds)
     ]
 

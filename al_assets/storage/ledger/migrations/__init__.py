@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, select
 
 from al_assets.storage.ledger.sql_tables import METADATA, SCHEMA_VERSION
 
-HEAD = 3
+HEAD = 4
 """The schema version that this program reads and writes."""
 UNNUMBERED = 0
 """What a ledger made before versions had numbers counts as."""
