@@ -5,7 +5,9 @@ PNG is for metadata in the Dagster UI; SVG is for pages, whose style sheet decid
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from textwrap import fill
 from typing import Any, Literal
@@ -83,7 +85,7 @@ def region_map(overlaps: pl.DataFrame, *, form: Form = "png") -> bytes:
         if number in named:
             said = f"{fill(name, 12)}\n{percent(float(wrong[number]))} wrong"
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-        axes.annotate(said, tuple(centres[number]), fontsize=7, ha="center", va="center", bbox=box)
+        axes.annotate(said, tuple(centres[number]), fontsize=7, ha="center", va="center", bbox=box, parse_math=False)
     axes.set(title="Regions of the pool: what is called positive and negative, and where labels are expected wrong")
     axes.set_aspect("equal")
     axes.autoscale_view()
@@ -295,8 +297,17 @@ def _panels(width: float, height: float, count: int) -> tuple[Any, list[Any]]:
 def png(figure: Any) -> bytes:
     """Return a figure as PNG on white."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    with _any_script():
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Draw names in any script: what the font lacks is a box in PNG, and text all the same in SVG."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def _rendered(figure: Any, form: Form) -> bytes:
@@ -308,7 +319,7 @@ def svg(figure: Any) -> str:
     import matplotlib
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "al_assets"}), _any_script():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue().decode()
     return drawing[drawing.index("<svg") :]

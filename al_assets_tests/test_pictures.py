@@ -3,6 +3,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import numpy as np
+import polars as pl
 import pytest
 
 from al_assets.pictures import (
@@ -13,7 +14,7 @@ from al_assets.pictures import (
     curation_yield,
     kappa_history,
     loss_curve,
-    overlap_picture,
+    region_map,
     reliability_diagram,
     score_histogram,
 )
@@ -24,11 +25,23 @@ NAN = float("nan")
 MARKUP = "<b>$x_1$ &"
 SCORES = np.random.default_rng(0).random(500)
 
+
+def regions(count: int) -> pl.DataFrame:
+    number = np.arange(count)
+    return pl.DataFrame(
+        {"name": [f"{each}: {MARKUP}, 猫" for each in number], "items": 10 + 3 * number, "x": np.cos(number),
+         "y": np.sin(number), "positive_share": number / (count + 1), "error": number / (2 * count + 1)}
+    )  # fmt: skip
+
+
 PICTURES: dict[str, Draw] = {
     "histogram": lambda: score_histogram(SCORES, 0.8),
     "histogram of one value": lambda: score_histogram(np.zeros(5), 0.0),
-    "overlaps": lambda: overlap_picture([0.1, 0.5], [0.2, 0.9], [12, 3], [0.4, 1.0], ["+0 / -1", "+1 / -1"]),
-    "no overlap": lambda: overlap_picture([], [], [], [], []),
+    "regions": lambda: region_map(regions(30)),
+    "one region": lambda: region_map(regions(1)),
+    "regions in one place": lambda: region_map(regions(5).with_columns(x=0.0, y=0.0)),
+    "regions of a million": lambda: region_map(regions(9).with_columns(items=pl.col("items") * 3_000)),
+    "no region": lambda: region_map(regions(0)),
     "losses": lambda: loss_curve([1, 2, 3], [0.7, 0.5, 0.4]),
     "one loss": lambda: loss_curve([1], [0.7]),
     "reliability": lambda: reliability_diagram([0.1, 0.4], [0.2, 0.3], [20, 25], intervals=[(0.1, 0.4), (0.2, 0.5)]),

@@ -21,7 +21,7 @@ BESIDE = {
 
 
 def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, bytes]:
-    """Return the pictures by name: history, beside, matrix, yield, regions and, with audit items, reliability.
+    """Return the pictures by name: history, beside, matrix, yield and, with audit items, reliability.
 
     :param form: png for metadata in the Dagster UI, svg for a page.
     """
@@ -42,7 +42,6 @@ def report_pictures(tables: IterationTables, form: Form = "png") -> dict[str, by
         "beside": pictures.beside_each_other(beside, ("boundary", "population"), form=form),
         "matrix": pictures.agreement_matrix(*page_tables.matrix(labelled_rows(tables, "evaluation")), form=form),
         "yield": pictures.curation_yield(list(tables.reports), _stages(tables), form=form),
-        "regions": pictures.region_map(tables.overlaps, form=form),
     }
     reliability = _reliability(tables, form)
     return drawn if reliability is None else {**drawn, "reliability": reliability}

@@ -11,7 +11,7 @@ from upath import UPath
 from al_assets.agreement.core.figures import figure_of
 from al_assets.agreement.stopping.conclusion import conclusion_of
 from al_assets.config import Policy
-from al_assets.pictures import with_own_ids
+from al_assets.pictures import region_map, with_own_ids
 from al_assets.report import page_tables
 from al_assets.report.descriptions import FIGURES
 from al_assets.report.drawing import report_pictures
@@ -57,6 +57,8 @@ def _context(tables: IterationTables) -> dict[str, Any]:
     report, everything = tables.report, labelled_rows(tables, "loop")
     disputed, disputed_items = page_tables.disputed(tables, everything)
     undecided, undecided_items = page_tables.undecided(tables, everything)
+    # The graph has the map where it is made, with overlap_map.
+    drawn = report_pictures(tables, "svg") | {"regions": region_map(tables.overlaps, form="svg")}
     conclusion, present = conclusion_of(report), {figure.figure for figure in figures_of(report)}
     return {
         "policy": tables.policy.policy,
@@ -65,7 +67,7 @@ def _context(tables: IterationTables) -> dict[str, Any]:
         "reason": verdict_reason(report),
         "standing": standing_sentence(report),
         "probe": tables.probe,
-        "pictures": {name: _inline(svg, name) for name, svg in report_pictures(tables, "svg").items()},
+        "pictures": {name: _inline(svg, name) for name, svg in drawn.items()},
         "course": page_tables.course(tables),
         "population": population_sentence(report, _positive_share(labelled_rows(tables, "boundary"))),
         "recommended": recommended_sentence(report),

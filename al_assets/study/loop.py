@@ -245,8 +245,7 @@ class OfflineLoop:
     def _curate(self, choose: ChooseStrategy, seed: int) -> CuratedRound:
         split, incumbent = self._split, self._incumbent
         scores = incumbent.scores.pool
-        target, labels = self._settings.target, _boundary_labels(split)
-        reference = self._reference()
+        labels, reference = _boundary_labels(split), self._reference()
         known, unseen = split, incumbent.scores.unseen
         if unseen is not None:
             # Of what the labeler learnt from, what others say in its stead.
@@ -263,7 +262,7 @@ class OfflineLoop:
             self._settings.round_settings(self._pool.prevalence),
             seed,
             reference=None if reference is None else self._ids.to_frame().with_columns(p_positive=pl.Series(reference)),
-            choose=lambda evidence: choose(Situation(evidence, target, labels, reference is not None)),
+            choose=lambda evidence: choose(Situation(evidence, self._settings.target, labels, reference is not None)),
             runner=ALONE,
         )
 

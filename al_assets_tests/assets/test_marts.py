@@ -37,7 +37,10 @@ storage: {root: runs}
 
 def rows(name: str, *found: Mapping[str, Any]) -> pl.DataFrame:
     """Return rows of a table; columns left out hold null, or a value of their type that no model looks at."""
-    filler: dict[Any, Any] = {pl.String: "-", pl.Int64: 0, pl.Int32: 0, pl.Float64: 0.0, pl.Boolean: False}
+    filler: dict[Any, Any] = {
+        pl.String: "-", pl.Int64: 0, pl.Int32: 0, pl.Float32: 0.0, pl.Float64: 0.0, pl.Boolean: False,
+        pl.List(pl.String): [], pl.List(pl.Float32): [],
+    }  # fmt: skip
     columns = TABLES[name].columns
     missing = {key: None if column.nullable else filler.get(column.dtype, NOON) for key, column in columns.items()}
     return TABLES[name].check(pl.DataFrame([{**missing, **each} for each in found], schema=TABLES[name].schema))
@@ -382,6 +385,43 @@ def edge(asset: str, upstream: str, then: str | None = "v", now: str | None = "v
         "asset": asset, "iteration": "0000", "upstream": upstream, "upstream_iteration": "0000",
         "version_then": then, "version_now": now, **more,
     }  # fmt: skip
+
+
+def test_a_region_has_a_life_by_its_members_whatever_its_number(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    lie = {"0000": "0000111122", "0001": "1111000033"}
+    for key, places in lie.items():
+        items = [{"item_id": f"i{at}", "region": int(place)} for at, place in enumerate(places)]
+        write(root, "cluster_assignments", key, *items)
+        of_region = [
+            {"region": region, "name": f"{region}: words", "items": places.count(str(region)), "error": error}
+            for region, error in ((0, 0.4), (1, 0.1), (int(places[-1]), 0.2))
+        ]
+        write(root, "overlap_map", key, *of_region)
+    asked = votes(
+        (1, "i0", "0000", "ann", "positive", "audit"), (2, "i0", "0000", "ben", "negative", "audit"),
+        (3, "i4", "0001", "ann", "positive", "audit"), (4, "i4", "0001", "ben", "positive", "audit"),
+    )  # fmt: skip
+    write(root, "expert_labels", "0001", *asked)
+    found = {(each["iteration"], each["region"]): each for each in mart("region_history", root)}
+    assert [each[0] for each in found] == ["0000"] * 3 + ["0001"] * 3
+    assert found["0000", 0]["continues"] is None is found["0000", 0]["error_before"]
+    assert (found["0001", 1]["continues"], found["0001", 1]["error"], found["0001", 1]["error_before"]) == (0, 0.1, 0.4)
+    assert (found["0001", 0]["continues"], found["0001", 0]["shared"]) == (1, 1.0)
+    assert (found["0000", 0]["labelled"], found["0000", 0]["disputed"]) == (1, 1)
+    assert (found["0001", 1]["labelled"], found["0001", 1]["disputed"]) == (1, 1)
+    assert (found["0001", 0]["labelled"], found["0001", 0]["disputed"]) == (1, 0)
+
+
+def test_a_region_whose_members_scatter_is_a_new_one(tmp_path: Path) -> None:
+    root = RunRoot(str(tmp_path))
+    for key, places in {"0000": "00001111", "0001": "01010101"}.items():
+        items = [{"item_id": f"i{at}", "region": int(place)} for at, place in enumerate(places)]
+        write(root, "cluster_assignments", key, *items)
+        write(root, "overlap_map", key, {"region": 0, "items": 4}, {"region": 1, "items": 4})
+    found = [each for each in mart("region_history", root) if each["iteration"] == "0001"]
+    assert [each["continues"] for each in found] == [None, None]
+    assert [round(each["shared"], 2) for each in found] == [0.33, 0.33]
 
 
 def stale(

@@ -35,7 +35,7 @@ def table(root: RunRoot, name: str, key: str, rows: list[dict[str, Any]]) -> pl.
 def pair(positive: str, negative: str, rank: int | None, mixing: float, **columns: Any) -> dict[str, Any]:
     values = {
         "pair_id": f"{positive}|{negative}", "positive_item": positive, "negative_item": negative, "similarity": 0.83,
-        "mixing": mixing, "positive_cluster": 3, "negative_cluster": -1, "positive_cell": 4, "negative_cell": 5,
+        "mixing": mixing, "positive_region": 3, "negative_region": 4, "positive_cell": 4, "negative_cell": 5,
         "rank": rank, "selected": rank == 0, "inclusion_probability": 0.25, "promising_share": 0.0,
     }  # fmt: skip
     return {**values, **columns}
@@ -72,7 +72,7 @@ def write_tables(root: RunRoot, key: str) -> dict[str, pl.DataFrame]:
         for at, item in enumerate(reversed(TEXTS), start=1)
     ]
     clusters = [
-        {"item_id": item, "side": "positive" if at < 3 else "negative", "macro_cluster": 3 if at < 3 else -1,
+        {"item_id": item, "side": "positive" if at < 3 else "negative", "region": 3 if at < 3 else 4,
          "cell": at, "distance": 0.1}
         for at, item in enumerate(TEXTS) if item != "i0006"
     ]  # fmt: skip
@@ -80,6 +80,8 @@ def write_tables(root: RunRoot, key: str) -> dict[str, pl.DataFrame]:
         pair("i0001", "i0004", 0, 0.9), pair("i0002", "i0005", 11, 0.5), pair("i0002", "i0004", None, 1.0),
         pair("i0003", "i0004", None, 0.4), pair("i0007", "i0008", 20, 0.1),
     ]  # fmt: skip
+    regions = [{"region": 3, "name": "3: liar, thief", "typical_items": [], "direction": [0.0], "offset": 0.0}]
+    table(root, "regions", key, regions)
     return {
         "scores": table(root, "pseudo_labels", key, scores),
         "clusters": table(root, "cluster_assignments", key, clusters),
@@ -118,8 +120,8 @@ def test_a_queued_item_shows_its_text_as_it_is_and_why(policy_file: str) -> None
         "  Half of a boundary pair: two items near each other that the incumbent calls by different labels.",
         "  Its pair was 1st in the order of boundary pairs.",
         "  Given that order and what earlier parts of the queue had taken, it was certain to be picked.",
-        "  Called positive (p 0.8), in cluster 3, cell 0.",
-        "  Its partner i0004 of no cluster, called negative, is at cosine 0.83.",
+        "  Called positive (p 0.8), in region 3: liar, thief, cell 0.",
+        "  Its partner i0004 of region 4, called negative, is at cosine 0.83.",
         "  Of the items nearest to the two, 45 % are called by the label that is rarer there "
         "(mixing 0.9, where 1 is half and half).",
     ]
@@ -158,15 +160,15 @@ def test_an_item_that_was_not_queued_says_what_is_known(policy_file: str) -> Non
     (only,) = found["chapters"]
     assert only["iteration"] == "0001"
     assert only["known"] == {
-        "item_id": "i0002", "pair_id": "i0002|i0005", "p_positive": 0.7, "called": "positive", "cluster": 3, "cell": 1,
-        "partner_item": "i0005", "partner_cluster": -1, "similarity": 0.83, "mixing": 0.5, "rank": 11,
+        "item_id": "i0002", "pair_id": "i0002|i0005", "p_positive": 0.7, "called": "positive", "region": 3, "cell": 1,
+        "partner_item": "i0005", "partner_region": 4, "similarity": 0.83, "mixing": 0.5, "rank": 11,
         "duplicate_of": None,
     }  # fmt: skip
     assert only["why"] == [
         "It is not in the queue of iteration 0001.",
         "It could have been asked: neither chance nor a strategy picked it within the budget.",
-        "Called positive (p 0.7), in cluster 3, cell 1.",
-        "Its partner i0005 of no cluster, called negative, is at cosine 0.83.",
+        "Called positive (p 0.7), in region 3: liar, thief, cell 1.",
+        "Its partner i0005 of region 4, called negative, is at cosine 0.83.",
         "Of the items nearest to the two, 25 % are called by the label that is rarer there "
         "(mixing 0.5, where 1 is half and half).",
         "Its pair was 12th in the order of boundary pairs.",

@@ -16,7 +16,7 @@ def test_every_queued_item_says_why_it_is_there(journal: Journal) -> None:
     for key in ("0000", "0001"):
         queue = journal.loop.queue(key)
         assert queue["p_positive"].null_count() == 0
-        assert queue["cluster"].null_count() == 0
+        assert queue["region"].null_count() == 0
         assert queue["inclusion_probability"].is_between(0, 1, closed="right").all()
         pairs = queue.drop_nulls("pair_id")
         assert pairs["partner_item"].null_count() == pairs["mixing"].null_count() == 0

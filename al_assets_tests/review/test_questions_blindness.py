@@ -16,8 +16,8 @@ from al_assets_tests.support.policies import make_policy
 
 SECRETS = {
     "reason": "boundary", "pair_id": "secret-pair", "stratum": "secret-stratum", "stratum_size": 770_077,
-    "inclusion_probability": 0.717171, "rank": 919_191, "p_positive": 0.727272, "called": "positive", "cluster": 31_337,
-    "cell": 42_424, "partner_item": "secret-partner", "partner_cluster": 51_515, "similarity": 0.737373,
+    "inclusion_probability": 0.717171, "rank": 919_191, "p_positive": 0.727272, "called": "positive", "region": 31_337,
+    "cell": 42_424, "partner_item": "secret-partner", "partner_region": 51_515, "similarity": 0.737373,
     "mixing": 0.747474,
 }  # fmt: skip
 SIGNS = ["secret", "717171", "919191", "727272", "31337", "42424", "51515", "737373", "747474", "770077"]

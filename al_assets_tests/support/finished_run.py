@@ -156,6 +156,15 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
         "method": "linear", "data_fingerprint": f"d{key}", "training_items": 10, "positive_items": 4, "steps": [1],
         "losses": [0.5], "seconds": 1.0, "head_start": "h" if key < KEYS[-1] else None, "note": "",
     }  # fmt: skip
+    shown = texts["item_id"].to_list()
+    region = {
+        "region": 0, "name": f"0: {SCRIPT}", "typical_items": shown[:3], "direction": [0.0], "offset": 0.0,
+    }  # fmt: skip
+    overlap = {
+        "region": 0, "name": f"0: {SCRIPT}", "items": len(shown), "positive_share": 0.2, "overlap": 0.4,
+        "density": 0.8, "mixing": 0.5, "labels": 12, "overturned": 3, "error": 0.21, "error_low": 0.12,
+        "error_high": 0.34, "x": 0.0, "y": 0.0, "positive_examples": shown[3:5], "negative_examples": shown[5:7],
+    }  # fmt: skip
     incumbent = {"kind": "llm0", "uri": "functions", "fingerprint": "f", "threshold": None, "promoted_from": None}
     return {
         "review_queue": queued.select(list(TABLES["review_queue"].columns)),
@@ -174,6 +183,8 @@ def _others(world: World, key: str, texts: pl.DataFrame) -> dict[str, pl.DataFra
             labeler_fingerprint=pl.lit("f"),
             disagreement=pl.lit(None, dtype=pl.Float64),
         ),
+        "regions": pl.DataFrame([region]),
+        "overlap_map": pl.DataFrame([overlap]),
         "incumbent_model": pl.DataFrame([incumbent]),
         "sft_checkpoint": pl.DataFrame([student]),
     }

@@ -66,9 +66,9 @@ answered as (
 
 select
     overlap_map.iteration,
-    overlap_map.region,
+    overlap_map.region::bigint as region,
     overlap_map.name,
-    case when likest.shared >= 0.5 then likest.earlier_region end as continues,
+    case when likest.shared >= 0.5 then likest.earlier_region end::bigint as continues,
     likest.shared,
     overlap_map.items,
     overlap_map.positive_share,
@@ -76,8 +76,8 @@ select
     overlap_map.error_low,
     overlap_map.error_high,
     past.error as error_before,
-    coalesce(answered.labelled, 0) as labelled,
-    coalesce(answered.disputed, 0) as disputed
+    coalesce(answered.labelled, 0)::bigint as labelled,
+    coalesce(answered.disputed, 0)::bigint as disputed
 from overlap_map
 inner join iterations using (iteration)
 left join likest on likest.iteration = overlap_map.iteration and likest.region = overlap_map.region

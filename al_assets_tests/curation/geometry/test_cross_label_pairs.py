@@ -202,7 +202,7 @@ def test_a_pool_above_the_exact_limit() -> None:
     pool = Pool([f"i{each:05}" for each in range(12_000)], vectors, positive, rng.random(12_000))
     found = cross_label_pairs(
         pool.sides,
-        pool.clusters(exact_below=2_000),
+        pool.clusters(sample=2_000),
         neighbours=8,
         min_mixing=0.2,
         search=Search(exact_cosines=0, probes=16, mixing_probes=8),

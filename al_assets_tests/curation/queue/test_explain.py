@@ -26,10 +26,10 @@ SCORES = pl.DataFrame(
 CLUSTERS = pl.DataFrame(
     {
         "item_id": ["p1", "n1", "p2", "n2", "lone"],
-        "macro_cluster": [3, 1, -1, 1, 2],
+        "region": [3, 1, 4, 1, 2],
         "cell": [12, 4, 0, 5, 6],
     },
-    schema_overrides={"macro_cluster": pl.Int32, "cell": pl.Int32},
+    schema_overrides={"region": pl.Int32, "cell": pl.Int32},
 )
 PAIRS = pl.DataFrame(
     {
@@ -38,8 +38,8 @@ PAIRS = pl.DataFrame(
         "negative_item": ["n1", "n2", "n1"],
         "similarity": [0.83, 0.7, 0.6],
         "mixing": [0.9, 0.5, 0.2],
-        "positive_cluster": [3, -1, -1],
-        "negative_cluster": [1, 1, 1],
+        "positive_region": [3, 4, 4],
+        "negative_region": [1, 1, 1],
         "rank": [11, 1, None],
     }
 )
@@ -76,7 +76,7 @@ def test_every_item_gets_what_the_tables_know_of_it() -> None:
         (None, None, None, None, None, None, None, None),
         (0.4, "negative", 1, 4, "p1", 3, 0.83, 0.9),
         (0.1, "negative", 1, 5, None, None, None, None),
-        (0.9, "positive", -1, 0, None, None, None, None),
+        (0.9, "positive", 4, 0, None, None, None, None),
         (0.61, "positive", 3, 12, "n1", 1, 0.83, 0.9),
     ]
     assert explained(found).equals(found)
@@ -127,7 +127,7 @@ def test_a_queue_is_explained_from_a_large_pool_in_a_moment() -> None:
     rng = np.random.default_rng(0)
     scores = pl.DataFrame({"item_id": ids, "p_positive": rng.random(items), "label": rng.random(items) < 0.1})
     zeros = np.zeros(items, dtype=np.int32)
-    clusters = pl.DataFrame({"item_id": ids, "macro_cluster": zeros, "cell": zeros})
+    clusters = pl.DataFrame({"item_id": ids, "region": zeros, "cell": zeros})
     asked = queue(*((item, "margin", None) for item in ids[::1000]))
     start = time.process_time()
     found = explain_queue(asked, scores=scores, clusters=clusters, pairs=PAIRS)
@@ -137,10 +137,10 @@ def test_a_queue_is_explained_from_a_large_pool_in_a_moment() -> None:
 
 BOUNDARY = {
     "item_id": "p1", "reason": "boundary", "pair_id": "p1|n1", "rank": 11, "inclusion_probability": 0.25,
-    "p_positive": 0.61, "called": "positive", "cluster": 3, "cell": 12, "partner_item": "n1", "partner_cluster": 1,
+    "p_positive": 0.61, "called": "positive", "region": 3, "cell": 12, "partner_item": "n1", "partner_region": 1,
     "similarity": 0.83, "mixing": 0.9,
 }  # fmt: skip
-SEEN = ["Called positive (p 0.61), in cluster 3, cell 12."]
+SEEN = ["Called positive (p 0.61), in region 3, cell 12."]
 
 
 def test_a_boundary_item_names_pair_place_and_chance() -> None:
@@ -149,15 +149,15 @@ def test_a_boundary_item_names_pair_place_and_chance() -> None:
         "Its pair was 12th in the order of boundary pairs.",
         "Given that order and what earlier parts of the queue had taken, its chance to be drawn was 0.25.",
         *SEEN,
-        "Its partner n1 of cluster 1, called negative, is at cosine 0.83.",
+        "Its partner n1 of region 1, called negative, is at cosine 0.83.",
         "Of the items nearest to the two, 45 % are called by the label that is rarer there "
         "(mixing 0.9, where 1 is half and half).",
     ]
-    other = {**BOUNDARY, "called": "negative", "cluster": -1, "partner_cluster": -1, "inclusion_probability": 1.0}
+    other = {**BOUNDARY, "called": "negative", "region": 4, "partner_region": 4, "inclusion_probability": 1.0}
     said = why_sentences(other)
     assert said[2] == "Given that order and what earlier parts of the queue had taken, it was certain to be picked."
-    assert said[3] == "Called negative (p 0.61), in no cluster, cell 12."
-    assert said[4] == "Its partner n1 of no cluster, called positive, is at cosine 0.83."
+    assert said[3] == "Called negative (p 0.61), in region 4, cell 12."
+    assert said[4] == "Its partner n1 of region 4, called positive, is at cosine 0.83."
 
 
 def test_what_an_older_queue_did_not_record_is_said() -> None:
@@ -172,7 +172,7 @@ def test_what_an_older_queue_did_not_record_is_said() -> None:
 
 
 def single(reason: str, **columns: Any) -> list[str]:
-    known = {name: BOUNDARY[name] for name in ("item_id", "p_positive", "called", "cluster", "cell")}
+    known = {name: BOUNDARY[name] for name in ("item_id", "p_positive", "called", "region", "cell")}
     return why_sentences({**known, "reason": reason, **columns})
 
 
@@ -274,12 +274,12 @@ def test_the_table_shows_the_first_of_each_reason() -> None:
     )  # fmt: skip
     table = why_table(explained(asked), rows=1)
     assert table.columns == [
-        "reason", "text", "called", "p_positive", "cluster", "partner", "mixing", "rank", "chance",
+        "reason", "text", "called", "p_positive", "region", "partner", "mixing", "rank", "chance",
     ]  # fmt: skip
     assert table.rows() == [
         ("boundary", "text of p1", "positive", 0.61, 3, "n1", 0.9, 12, 0.25),
         ("gold", "text of golden", None, None, None, None, None, None, None),
-        ("margin", "text of p2", "positive", 0.9, -1, None, None, 1, 1.0),
+        ("margin", "text of p2", "positive", 0.9, 4, None, None, 1, 1.0),
     ]
     assert why_table(explained(asked))["text"].to_list() == [
         f"text of {item}" for item in ("p1", "n1", "golden", "p2", "n2")

@@ -17,8 +17,8 @@ def pair_frame(rows: list[Row]) -> pl.DataFrame:
     columns = ["positive_item", "negative_item", "similarity", "mixing", "positive_cell", "negative_cell"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns), orient="row").with_columns(
         pl.concat_str("positive_item", "negative_item", separator="|").alias("pair_id"),
-        pl.lit(0).alias("positive_cluster"),
-        pl.lit(0).alias("negative_cluster"),
+        pl.lit(0).alias("positive_region"),
+        pl.lit(0).alias("negative_region"),
     )
     return frame.select(pl.col(name).cast(dtype) for name, dtype in CANDIDATES.items())
 

@@ -11,8 +11,8 @@ from al_assets.tables import REVIEW_QUEUE, WHY_QUEUED, SchemaError
 from al_assets_tests.support.ledger import RATERS, SELECTED_BY, items, open_ledger, queue_frame, vote
 
 WHY: dict[str, Any] = {
-    "rank": 11, "p_positive": 0.1 + 0.2, "called": "positive", "cluster": -1, "cell": 12, "partner_item": "näja 🤷|b",
-    "partner_cluster": 1, "similarity": -1 / 3, "mixing": 0.9,
+    "rank": 11, "p_positive": 0.1 + 0.2, "called": "positive", "region": -1, "cell": 12, "partner_item": "näja 🤷|b",
+    "partner_region": 1, "similarity": -1 / 3, "mixing": 0.9,
 }  # fmt: skip
 
 

@@ -115,8 +115,16 @@ def test_every_reading_is_what_it_was(old_url: str) -> None:
         with Ledger(old_url, policy, raters) as ledger:
             for name, frame in read_frames(ledger):
                 then = frames.pop(name)
+                rows = then["rows"]
+                if name.endswith("queue"):
+                    # Clusters of then have no place among the regions of now: they stay in the copy alone.
+                    assert frame["region"].null_count() == frame["partner_region"].null_count() == frame.height
+                    there = [place for place, column in enumerate(frame.columns) if "region" not in column]
+                    rows = [[row[place] for place in there] for row in rows]
+                    frame = frame.drop("region", "partner_region")
+                    del then["schema"]["cluster"], then["schema"]["partner_cluster"]
                 assert {column: str(dtype) for column, dtype in frame.schema.items()} == then["schema"], name
-                assert plain(frame.rows()) == then["rows"], name
+                assert plain(frame.rows()) == rows, name
             for name, value in (*read_values(ledger), *read_desk(old_url, policy)):
                 assert plain(value) == values.pop(name), name
     assert not values
@@ -202,7 +210,7 @@ def test_the_number_of_the_last_migration_is_the_head() -> None:
 
 def test_without_the_upgrade_nothing_is_read_or_written(old_url: str) -> None:
     for open_it in (lambda: Ledger(old_url, "spam"), lambda: PeopleStore(old_url, "spam")):
-        with pytest.raises(LedgerError, match="is of schema version 0, and this program needs 3; run 'al ledger upgr"):
+        with pytest.raises(LedgerError, match="is of schema version 0, and this program needs 4; run 'al ledger upgr"):
             open_it()
 
 
@@ -228,7 +236,7 @@ def test_the_copy_holds_the_rows_as_they_were(old_url: str) -> None:
 def test_a_second_upgrade_has_nothing_to_do(old_url: str) -> None:
     upgrade_ledger(old_url, copy=False)
     again = upgrade_ledger(old_url)
-    assert (again.before, again.after, again.copy, again.rows) == (3, 3, None, {})
+    assert (again.before, again.after, again.copy, again.rows) == (4, 4, None, {})
 
 
 def test_an_empty_database_stays_empty(ledger_url: str) -> None:
@@ -319,7 +327,7 @@ def test_two_upgrades_at_once_are_one(old_url: str) -> None:
     )
     command = [sys.executable, "-c", script, old_url]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) for _ in range(2)]
-    assert sorted(process.communicate(timeout=120)[0].strip() for process in running) == ["0", "3"]
+    assert sorted(process.communicate(timeout=120)[0].strip() for process in running) == ["0", "4"]
 
 
 def test_an_upgrade_waits_for_whoever_writes(old_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

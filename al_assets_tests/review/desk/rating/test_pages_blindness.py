@@ -14,8 +14,8 @@ from al_assets_tests.support.ledger import items, queue_frame
 
 SECRETS = {
     "pair_id": "hush-pair", "group_id": "hush-group", "stratum": "hush-stratum", "stratum_size": 770_077,
-    "inclusion_probability": 0.717171, "rank": 919_191, "p_positive": 0.727272, "called": "positive", "cluster": 31_337,
-    "cell": 42_424, "partner_item": "hush-partner", "partner_cluster": 51_515, "similarity": 0.737373,
+    "inclusion_probability": 0.717171, "rank": 919_191, "p_positive": 0.727272, "called": "positive", "region": 31_337,
+    "cell": 42_424, "partner_item": "hush-partner", "partner_region": 51_515, "similarity": 0.737373,
     "mixing": 0.747474,
 }  # fmt: skip
 SIGNS = (
