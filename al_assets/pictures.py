@@ -102,6 +102,8 @@ def region_map(overlaps: pl.DataFrame, *, form: Form = "png") -> bytes:
 
 def _apart(places: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return centres near the places, in their scale, at which discs do not cover each other."""
+    if not len(places):
+        return places
     spread = np.maximum(np.ptp(places, axis=0), 1e-9)
     centres = (places - places.mean(axis=0)) / spread * 2 * np.sqrt((radius**2).sum()) * np.array([1.5, 1.0])
     # Discs of one place are taken apart along a spiral.

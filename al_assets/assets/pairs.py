@@ -24,6 +24,7 @@ def boundary_pairs(
     pool: pl.DataFrame,
     pseudo_labels: pl.DataFrame,
     embeddings: pl.LazyFrame,
+    regions: pl.DataFrame,
     cluster_assignments: pl.DataFrame,
 ) -> TableOutput:
     """Candidate pairs of the round and those picked within the budget; items already asked for are left out."""
@@ -47,18 +48,23 @@ def boundary_pairs(
             "selected": int(pairs["selected"].sum()),
             "promising_share": start.share,
             "why_this_share": start.why,
-            "most_instructive_pairs": table(instructive_pairs(pairs, texts)),
+            "most_instructive_pairs": table(
+                instructive_pairs(pairs, texts, dict(regions.select("region", "name").iter_rows()))
+            ),
         },
     )
 
 
-def instructive_pairs(pairs: pl.DataFrame, texts: dict[str, str], rows: int = 12) -> pl.DataFrame:
-    """Return the first picked pairs with their texts, for people to read."""
+def instructive_pairs(
+    pairs: pl.DataFrame, texts: dict[str, str], regions: dict[int, str], rows: int = 12
+) -> pl.DataFrame:
+    """Return the first picked pairs with their texts and the region of the positive item, for people to read."""
     picked = pairs.filter("selected").sort("rank").head(rows)
     return pl.DataFrame(
         {
             "called positive": [texts.get(item, "") for item in picked["positive_item"]],
             "called negative": [texts.get(item, "") for item in picked["negative_item"]],
+            "region": [regions[region] for region in picked["positive_region"]],
             "similarity": picked["similarity"],
             "mixing": picked["mixing"],
         }

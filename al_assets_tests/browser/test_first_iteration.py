@@ -45,8 +45,8 @@ def test_the_picture_of_the_overlap_map_is_drawn(ui: Ui, curated: str) -> None:
 @pytest.mark.parametrize(
     ("asset", "entry", "columns"),
     [
-        ("overlap_map", "largest_overlaps", ["positive_cluster", "negative_cluster", "size"]),
-        ("boundary_pairs", "most_instructive_pairs", ["called positive", "called negative", "similarity", "mixing"]),
+        ("overlap_map", "most_confused", ["name", "items", "positive_share"]),
+        ("boundary_pairs", "most_instructive_pairs", ["called positive", "called negative", "region", "similarity"]),
         ("review_queue", "by_reason", ["reason", "items", "called positive by the incumbent"]),
     ],
 )
@@ -61,7 +61,7 @@ def test_tables_are_drawn_as_tables(ui: Ui, curated: str, asset: str, entry: str
 
 @pytest.mark.parametrize(
     ("asset", "entry", "texts"),
-    [("boundary_pairs", "most_instructive_pairs", 8), ("overlap_map", "largest_overlaps", 2)],
+    [("boundary_pairs", "most_instructive_pairs", 8), ("overlap_map", "most_confused", 2)],
 )
 def test_markup_in_items_is_shown_as_text(
     ui: Ui, curated: str, texts_with_markup: list[str], asset: str, entry: str, texts: int
@@ -77,7 +77,7 @@ def test_markup_in_items_is_shown_as_text(
 
 
 def test_nothing_in_the_pool_was_executed_or_fetched(ui: Ui, curated: str) -> None:
-    for asset, entry in (("boundary_pairs", "most_instructive_pairs"), ("overlap_map", "largest_overlaps")):
+    for asset, entry in (("boundary_pairs", "most_instructive_pairs"), ("overlap_map", "most_confused")):
         ui.open_metadata(asset, "0000", entry)
         ui.page.wait_for_timeout(1_000)
     assert ui.alerts == []

@@ -19,6 +19,7 @@ from al_assets.curation.checks import CurationError
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.regions import fit_regions
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
@@ -41,9 +42,9 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> BenchPool:
 
 
 def clusters_of(pool: BenchPool, runner: Runner) -> pl.DataFrame:
-    return cluster_assignments(
-        Sides.of(pool.item_ids, pool.vectors, pool.positive), ClusterSettings(15, 8, 2_000, 20), runner=runner
-    )
+    sides, how = Sides.of(pool.item_ids, pool.vectors, pool.positive), ClusterSettings(15, 8, sample=2_000)
+    regions = fit_regions(sides.vectors, pool.scores, how)
+    return cluster_assignments(sides, how, runner=runner, regions=regions)
 
 
 def pairs_of(pool: BenchPool, clusters: pl.DataFrame, runner: Runner) -> pl.DataFrame:

@@ -15,7 +15,7 @@ STUDENT, RECOMMENDED, UNDECIDED = "student", "recommended", "undecided"
 NO_RULE_FIRED = "no stopping rule fired"
 MIN_RANDOM_ITEMS = 60
 """How many items drawn at random it takes to call one model better in the pool: from 24 of them 12 % of the students
-that were no better were called so, from 48 of them 7 %, later the 2.5 % that are meant (docs/replication.md)."""
+that were no better were called so, from 48 of them 5 %, later 2.8 %, where 2.5 are meant (docs/replication.md)."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ ITERATIONS = ("0000", "0001")
 
 
 FOLLOWING_EMBEDDINGS = (
-    "cluster_assignments", "boundary_pairs", "overlap_map", "review_queue", "expert_labels", "label_split",
+    "regions", "cluster_assignments", "boundary_pairs", "overlap_map", "review_queue", "expert_labels", "label_split",
     "head_start", "sft_checkpoint", "evaluation_scores", "kappa_report", "representation_probe",
 )  # fmt: skip
 
