@@ -118,7 +118,8 @@ def dense_cells(pool: Pool, seed: int) -> Ints:
         cell, centres, _ = micro_cells(rows, items_per_cell=10, seed=seed)
         if len(centres) < 6:
             return np.full(len(rows), -1)
-        return HDBSCAN(min_cluster_size=3, copy=True).fit_predict(reduced(centres, 16))[cell]
+        dense: Ints = HDBSCAN(min_cluster_size=3, copy=True).fit_predict(reduced(centres, 16))[cell]
+        return dense
 
     return each_label(pool, cluster)
 
@@ -163,12 +164,12 @@ CLUSTERERS: dict[str, Cluster] = {
     "each label: k-means, 40": sides_k_means,
     "pool: k-means, topics alone": regions(policy_share=0.0),
     "pool: policy .1": regions(policy_share=0.1),
-    "pool: policy .25 (default)": regions(),
+    "pool: policy .2 (default)": regions(),
+    "pool: policy .3": regions(policy_share=0.3),
     "pool: policy .5": regions(policy_share=0.5),
-    "pool: policy .75": regions(policy_share=0.75),
-    "pool: 15 regions": regions(regions=15),
-    "pool: 60 regions": regions(regions=60),
-    "pool: 16 dimensions": regions(dimensions=16),
+    "pool: 20 regions": regions(regions=20),
+    "pool: 40 regions": regions(regions=40),
+    "pool: 32 dimensions": regions(dimensions=32),
 }
 
 
@@ -192,7 +193,7 @@ def pair_spaces(pool: Pool) -> dict[str, tuple[float, float]]:
     at_random = float(pool.truth[pool.called].mean() * (1 - pool.truth[~pool.called].mean()))
     at_random += float((1 - pool.truth[pool.called].mean()) * pool.truth[~pool.called].mean())
     found = {}
-    for share in (0.0, 0.1, 0.25, 0.5):
+    for share in (0.0, 0.1, 0.2, 0.5):
         rows = np.column_stack([np.sqrt(1 - share) * pool.rows, np.sqrt(share) * known]).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         sides = Sides.of(ids, rows, pool.called)
@@ -211,7 +212,8 @@ def fit_axis(pool: Pool) -> Floats:
 
     odds = logit(np.clip(pool.scores, 1e-3, 1 - 1e-3))
     axis: Floats = Ridge(alpha=1.0).fit(pool.rows, odds).predict(pool.rows)
-    return (axis - axis.mean()) / axis.std()
+    scaled: Floats = (axis - axis.mean()) / axis.std()
+    return scaled
 
 
 def confusion(pool: Pool, votes: Floats, prevalence: float, seed: int) -> list[tuple[float, ...]]:
@@ -312,7 +314,7 @@ def main() -> None:
         show(f"{dataset}: share of labels overturned by region, estimated", ["held", "width", "correlation",
              "off by", "spread"], rounds)  # fmt: skip
         show(f"{dataset}: members of drawn boundary pairs that truly differ", ["differ", "at random"], pairs)
-    for items in (5_000, 20_000):
+    for items in (5_000, 10_000):
         drawn = [make_pool(items, seed=seed, prevalence=0.1) for seed in range(given.seeds)]
         pools = [
             Pool(each.name, np.asarray(each.vectors, dtype=np.float32), each.scores, each.truth, each.positive)

@@ -17,8 +17,8 @@ class ClusterSettings:
     """
 
     regions: int | None = 30
-    dimensions: int = 32
-    policy_share: float = 0.25
+    dimensions: int = 64
+    policy_share: float = 0.2
     sample: int = 20_000
     items_per_cell: int = 20
     seed: int | None = None

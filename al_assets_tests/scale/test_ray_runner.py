@@ -19,8 +19,8 @@ from al_assets.curation.checks import CurationError
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.labelled_pool import Sides
-from al_assets.curation.geometry.regions import fit_regions
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
+from al_assets.curation.geometry.regions import fit_regions
 from al_assets.curation.geometry.vectors import Vectors
 from al_assets.curation.runner import Runner, Threads
 from al_assets.curation.settings import ClusterSettings
