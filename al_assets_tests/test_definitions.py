@@ -83,7 +83,7 @@ def test_code_versions_of_the_policy_template() -> None:
     template = load_policy(Path(al_assets.__file__).parent / "policy_template.yaml")
     assert code_versions(LOOP_ASSETS, template) == {
         "boundary_pairs": "2-ede99ed1da13",
-        "cluster_assignments": "3-1a88d04e1f3f",
+        "cluster_assignments": "3-a7edd53eb28c",
         "embeddings": "1-0f0af7491148",
         "evaluation_scores": "4-2000",
         "expert_labels": "3",
@@ -95,7 +95,7 @@ def test_code_versions_of_the_policy_template() -> None:
         "pool": "1-3c048db81113",
         "pseudo_labels": "2-0.05",
         "quarantine": "1-3c048db81113",
-        "regions": "1-1a88d04e1f3f",
+        "regions": "1-a7edd53eb28c",
         "representation_probe": "2-7126e34a3953",
         "review_queue": "3-ede99ed1da13",
         "sft_checkpoint": "1-a750e56fd036",

@@ -163,13 +163,13 @@ CLUSTERERS: dict[str, Cluster] = {
     "each label: hdbscan of cells": dense_cells,
     "each label: k-means, 40": sides_k_means,
     "pool: k-means, topics alone": regions(policy_share=0.0),
-    "pool: policy .1": regions(policy_share=0.1),
-    "pool: policy .2 (default)": regions(),
+    "pool: policy .1 (default)": regions(),
+    "pool: policy .2": regions(policy_share=0.2),
     "pool: policy .3": regions(policy_share=0.3),
     "pool: policy .5": regions(policy_share=0.5),
-    "pool: 20 regions": regions(regions=20),
-    "pool: 40 regions": regions(regions=40),
-    "pool: 32 dimensions": regions(dimensions=32),
+    "policy .2, 20 regions": regions(regions=20, policy_share=0.2),
+    "policy .2, 40 regions": regions(regions=40, policy_share=0.2),
+    "policy .2, 32 dimensions": regions(dimensions=32, policy_share=0.2),
 }
 
 

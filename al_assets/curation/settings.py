@@ -18,7 +18,7 @@ class ClusterSettings:
 
     regions: int | None = 30
     dimensions: int = 64
-    policy_share: float = 0.2
+    policy_share: float = 0.1
     sample: int = 20_000
     items_per_cell: int = 20
     seed: int | None = None
