@@ -84,6 +84,22 @@ def test_each_training_item_is_scored_by_a_student_that_did_not_see_it(journal: 
         assert scores.filter(pl.col("role") != "out_of_fold")["p_incumbent"].null_count() == 0
 
 
+def test_regions_stay_the_same_while_what_is_known_of_them_grows(journal: Journal) -> None:
+    root = journal.loop.root
+    first, second = (root.read_table("regions", key) for key in KEYS)
+    assert first.equals(second)
+    places = [root.read_table("cluster_assignments", key).select("item_id", "region").sort("item_id") for key in KEYS]
+    assert places[0].equals(places[1])
+    before, after = (root.read_table("overlap_map", key) for key in KEYS)
+    assert set(before["region"]) == set(after["region"]) == set(places[0]["region"])
+    assert before["labels"].sum() == 0 < after["labels"].sum() <= 40
+    assert before["items"].sum() == after["items"].sum() == places[0].height
+    widths = [(frame["error_high"] - frame["error_low"]).to_numpy().mean() for frame in (before, after)]
+    assert widths[1] < widths[0]
+    history = pl.read_parquet(root.table_path("region_history").path).filter(iteration=KEYS[1])
+    assert history["continues"].equals(history["region"], check_names=False)
+
+
 def test_the_incumbent_is_who_the_report_before_says(journal: Journal) -> None:
     root = journal.loop.root
     first = Incumbent.of(root.read_table("incumbent_model", "0000"))
@@ -228,6 +244,7 @@ def test_metadata_of_a_run_says_what_a_person_wants_to_know(journal: Journal) ->
     assert "population stability index 0.000" in str(latest("kappa_report")["panel"])
     assert "the panel still stands for the pool" in str(latest("kappa_report")["panel"])
     assert latest("pool")["items"] == 400
+    assert str(latest("overlap_map")["map"]).startswith("![picture](data:image/png;base64,")
     assert "called positive | called negative" in str(latest("boundary_pairs")["most_instructive_pairs"])
     assert latest("expert_labels")["items_labelled"] == 80
     assert latest("sft_checkpoint")["training_items"]
