@@ -85,7 +85,11 @@ def region_map(overlaps: pl.DataFrame, *, form: Form = "png") -> bytes:
         if number in named:
             said = f"{fill(name, 12)}\n{percent(float(wrong[number]))} wrong"
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-        axes.annotate(said, tuple(centres[number]), fontsize=7, ha="center", va="center", bbox=box, parse_math=False)
+        # Dark on white whatever the page's colours are.
+        axes.annotate(
+            said, tuple(centres[number]), color="#111111", fontsize=7, ha="center", va="center", bbox=box,
+            parse_math=False,
+        )  # fmt: skip
     axes.set(title="Regions of the pool: what is called positive and negative, and where labels are expected wrong")
     axes.set_aspect("equal")
     axes.autoscale_view()

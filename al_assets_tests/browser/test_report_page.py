@@ -16,7 +16,7 @@ from al_assets_tests.support.finished_run import SCRIPT, small_world, write_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-PICTURES = 5
+PICTURES = 6
 Scheme = Literal["light", "dark"]
 
 
