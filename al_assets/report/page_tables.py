@@ -95,7 +95,9 @@ def regions(tables: IterationTables) -> list[Line]:
     typical = dict(tables.typical.iter_rows())
     lines = []
     for row in tables.overlaps.head(MOST_REGIONS).iter_rows(named=True):
-        contested = {name: [texts[item] for item in row[f"{name}_examples"][:1]] for name in ("positive", "negative")}
+        contested = {
+            name: [_shortened(texts[item]) for item in row[f"{name}_examples"][:1]] for name in ("positive", "negative")
+        }
         lines.append(
             {
                 "name": row["name"],
@@ -103,7 +105,7 @@ def regions(tables: IterationTables) -> list[Line]:
                 "positive": percent(row["positive_share"]),
                 "error": f"{percent(row['error'])} ({percent(row['error_low'])} to {percent(row['error_high'])})",
                 "labels": row["labels"],
-                "typical": [texts[item] for item in typical[row["region"]][:1]],
+                "typical": [_shortened(texts[item]) for item in typical[row["region"]][:1]],
                 "contested": contested,
             }
         )
@@ -170,7 +172,7 @@ def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[Line]:
         lines.append(
             {
                 "item_id": item,
-                "text": text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
+                "text": _shortened(text),
                 "reason": str(facts["reason"][at]),
                 "votes": [_said(*answer) for answer in cast.select("rater", "first_label", "label").iter_rows()],
                 "model": "not scored" if np.isnan(model) else ("positive" if model else "negative"),
@@ -178,6 +180,10 @@ def _lines(tables: IterationTables, rows: Rows, order: list[int]) -> list[Line]:
             }
         )
     return lines
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _said(rater: str, first: str, now: str) -> str:

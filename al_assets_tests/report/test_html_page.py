@@ -9,7 +9,7 @@ from al_assets.config import Policy
 from al_assets.report.drawing import report_pictures
 from al_assets.report.html_page import report_page, write_report
 from al_assets.report.iteration_tables import IterationTables, read_tables
-from al_assets.report.page_tables import disputed, provenance, undecided
+from al_assets.report.page_tables import LONGEST_TEXT, disputed, provenance, regions, undecided
 from al_assets.report.sentences import verdict_sentence
 from al_assets.report.traced_items import labelled_rows
 from al_assets.storage.root import RunRoot
@@ -86,6 +86,13 @@ def test_the_page_says_what_the_probe_found(tables: IterationTables, page: Page)
     said = "A linear head <on> the frozen embedding agrees at 0.42."
     assert said not in page.texts
     assert said in Page(report_page(replace(tables, probe=said))).texts
+
+
+def test_long_texts_of_regions_are_cut(tables: IterationTables) -> None:
+    long = tables.texts.with_columns(text=pl.lit("x" * (LONGEST_TEXT + 1)))
+    (line,) = regions(replace(tables, texts=long))
+    shown = [*line["typical"], *line["contested"]["positive"], *line["contested"]["negative"]]
+    assert shown == ["x" * LONGEST_TEXT + "…"] * 3
 
 
 def test_the_page_needs_nothing_but_itself(page: Page) -> None:
