@@ -151,7 +151,7 @@ def regions(**settings: float) -> Cluster:
     def cluster(pool: Pool, seed: int) -> Ints:
         vectors = Vectors(pool.rows)
         found = fit_regions(vectors, pool.scores, ClusterSettings(**settings), seed)  # type: ignore[arg-type]
-        return found.find(vectors)[0].astype(np.int64)
+        return found.find(vectors).astype(np.int64)
 
     return cluster
 
@@ -223,7 +223,7 @@ def confusion(pool: Pool, votes: Floats, prevalence: float, seed: int) -> list[t
         the root mean square error, and the spread of the truth.
     """
     vectors, ids = Vectors(pool.rows), pl.Series("item_id", [f"{row:07d}" for row in range(len(pool.rows))])
-    region = fit_regions(vectors, pool.scores).find(vectors)[0]
+    region = fit_regions(vectors, pool.scores).find(vectors)
     rates = np.array([pool.wrong[region == each].mean() for each in np.unique(region)])
     items = ids.to_frame().with_columns(text=pl.lit(""))
     scores = pl.DataFrame({"item_id": ids, "p_positive": pool.scores, "label": pool.called})

@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from al_assets.curation.queue.cold_start import fit_logistic, sigmoid
+
 Floats = NDArray[np.float64]
 
 _PRIOR_MEAN = np.array([0.0, 0.0, 0.0, 0.0, 1.0])
 _PRIOR_SPREAD = np.array([1.0, 1.0, 1.0, 1.0, 0.5])
 _REGION_SPREADS = (0.25, 0.5, 1.0)
-_NEWTON_STEPS = 50
 _DRAWS = 400
 _MOST_ITEMS = 200
 
@@ -47,7 +48,7 @@ def expected_errors(
     for number in range(len(regions)):
         members = np.flatnonzero(place == number)
         some = members if len(members) <= _MOST_ITEMS else rng.choice(members, _MOST_ITEMS, replace=False)
-        chance = _expit(features[some] @ draws[:5] + draws[5 + number])
+        chance = sigmoid(features[some] @ draws[:5] + draws[5 + number])
         noise = np.sqrt((chance * (1 - chance)).mean(axis=0) / len(members))
         share = np.clip(chance.mean(axis=0) + noise * rng.standard_normal(draws.shape[1]), 0, 1)
         low, high = np.quantile(share, [0.025, 0.975])
@@ -97,27 +98,12 @@ def _features(pool: _Called, asked: _Called, regions: int) -> Floats:
 
 def _fit(features: Floats, place: NDArray[np.int64], wrong: Floats, spread: float, regions: int) -> _Fit:
     """Return the posterior's mode, its precision there, and the log-evidence by Laplace's method."""
-    design = np.zeros((len(wrong), 5 + regions))
-    design[:, :5] = features
-    design[np.arange(len(wrong)), 5 + place] = 1
+    design = np.zeros((5 + regions, len(wrong)))
+    design[:5] = features.T
+    design[5 + place, np.arange(len(wrong))] = 1
     mean = np.concatenate([_PRIOR_MEAN, np.zeros(regions)])
     prior = np.concatenate([_PRIOR_SPREAD, np.full(regions, spread)]) ** -2
-    mode = mean.copy()
-    for _ in range(_NEWTON_STEPS):
-        chance = _expit(design @ mode)
-        slope = design.T @ (wrong - chance) - prior * (mode - mean)
-        precision = (design.T * (chance * (1 - chance))) @ design + np.diag(prior)
-        step = np.linalg.solve(precision, slope)
-        mode = mode + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-8:
-            break
-    odds = design @ mode
+    mode, precision = fit_logistic(design, wrong, mean, prior)
+    odds = mode @ design
     fits = float((wrong * odds - np.logaddexp(0, odds)).sum() - 0.5 * (prior * (mode - mean) ** 2).sum())
     return _Fit(mode, precision, fits + 0.5 * float(np.log(prior).sum()) - 0.5 * float(np.linalg.slogdet(precision)[1]))
-
-
-def _expit(odds: Floats) -> Floats:
-    from scipy.special import expit
-
-    chance: Floats = expit(odds)
-    return chance

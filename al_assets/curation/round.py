@@ -16,7 +16,7 @@ from al_assets.curation.budget import divide_budget, largest_remainder
 from al_assets.curation.confusion import expected_errors
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
-from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.labelled_pool import Sides, labelled_pool
 from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.geometry.regions import Regions, describe_regions, fit_regions, region_sample
 from al_assets.curation.geometry.vectors import Vectors
@@ -87,6 +87,7 @@ class CuratedRound:
     :param queue: ``review_queue`` with why each item is there, without hidden items.
     :param candidates: what the boundary share could be picked from, before the audit and the control took theirs.
     :param evidence: what was known of the labeler.
+    :param scores, history, seed: what the round was given.
     """
 
     sides: Sides
@@ -97,12 +98,16 @@ class CuratedRound:
     candidates: Candidates
     evidence: ColdStartEvidence
     settings: RoundSettings
-    _overlaps: Callable[[], pl.DataFrame]
+    scores: pl.DataFrame
+    history: History
+    seed: int
 
     @cached_property
     def overlaps(self) -> pl.DataFrame:
         """``region_overlaps``, made when it is first asked for."""
-        return self._overlaps()
+        return region_overlaps(
+            self.sides, self.regions, self.clusters, self.pairs, self.scores, self.history, self.seed
+        )
 
     @cached_property
     def cold_start(self) -> ColdStart:
@@ -156,11 +161,9 @@ def curate_round(
         reference=reference,
         strategy=None if choose is None else choose(evidence),
     )
-
-    def overlaps() -> pl.DataFrame:
-        return region_overlaps(sides, regions, clusters, pairs, scores, history, seed)
-
-    return CuratedRound(sides, regions, clusters, pairs, queue, candidates, evidence, settings, overlaps)
+    return CuratedRound(
+        sides, regions, clusters, pairs, queue, candidates, evidence, settings, scores, history, seed
+    )  # fmt: skip
 
 
 def named_regions(
@@ -195,10 +198,10 @@ def region_overlaps(
     """
     said = _scores(sides, scores)
     labels, honest = history.honest_labels(sides.item_ids, said)
-    place = sides.item_ids.to_frame().join(clusters, on="item_id", how="left", maintain_order="left")
+    pool = labelled_pool(sides, clusters)
     threshold = float(scores.filter("label")["p_positive"].to_numpy().min(initial=np.inf))
-    errors = expected_errors(place["region"].to_numpy(), sides.positive, said, labels, honest, threshold, seed)
-    return overlap_map(sides, clusters, pairs, regions, errors)
+    errors = expected_errors(pool.region, sides.positive, said, labels, honest, threshold, seed)
+    return overlap_map(pool, pairs, regions, errors)
 
 
 def _scores(sides: Sides, scores: pl.DataFrame) -> NDArray[np.float64]:

@@ -77,7 +77,7 @@ def _libraries() -> Any:
     # Looked for once: it takes 9 ms, and small pools are searched thousands of times.
     import faiss
     import scipy.linalg
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     # Only what is loaded before is held to one thread.
     assert faiss

@@ -170,7 +170,7 @@ class RayRunner:
 
 def _run(task: Callable[..., Any], part: Any, *shared: Any) -> tuple[Any, TaskUse]:
     import ray
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     started = time.process_time()
     with threadpool_limits(1):

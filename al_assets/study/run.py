@@ -159,7 +159,7 @@ def _work(study: Study, folder: Path, cell: Cell) -> str | None:
 
 def _keep(workshop: Workshop, cell: Cell, say: Callable[[str], None]) -> str | None:
     """Run a cell and keep its rows; return the error if it failed."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     file = _file(workshop, cell)
     student = workshop.study.students.get(cell.student)

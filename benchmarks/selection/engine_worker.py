@@ -16,7 +16,7 @@ from al_assets.curation.confusion import expected_errors
 from al_assets.curation.geometry.clusters import cluster_assignments
 from al_assets.curation.geometry.cross_label_pairs import Search, cross_label_pairs
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.curation.geometry.labelled_pool import Sides
+from al_assets.curation.geometry.labelled_pool import Sides, labelled_pool
 from al_assets.curation.geometry.neighbours import Lists, nearest_neighbours
 from al_assets.curation.geometry.overlap import overlap_map
 from al_assets.curation.geometry.regions import describe_regions, fit_regions, region_sample
@@ -100,13 +100,13 @@ def _select(
             region_sample(len(ids), DEFAULTS.clusters, seed),
         )
         named = describe_regions(regions, ids, [""] * len(sample), sides.vectors, sample)
-        clusters = clusters.with_columns(region=pl.Series(regions.find(sides.vectors)[0]))
+        clusters = clusters.with_columns(region=pl.Series(regions.find(sides.vectors)))
     with timed.stage("neighbours and mixing"):
         pairs = cross_label_pairs(sides, clusters, seed=seed)
     with timed.stage("overlap map"):
         none = np.full(len(ids), np.nan)
         errors = expected_errors(clusters["region"].to_numpy(), positive, scores, none, scores, 0.5)
-        overlap_map(sides, clusters, pairs, named, errors)
+        overlap_map(labelled_pool(sides, clusters), pairs, named, errors)
     with timed.stage("ranking and picks"):
         ranked = draw_pairs(rank_pairs(pairs, seed, frame), BUDGET // 2, DEFAULTS.exploration, seed)
         items = Candidates(ids, scores, positive, pairs=ranked)

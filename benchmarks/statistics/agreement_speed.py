@@ -60,7 +60,7 @@ def bench_agreement(
 
     :param loop_timed: how many resamples of the loop to run; its time is scaled up to all of them.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     votes, model = simulated_votes(items, raters, seed)
     with threadpool_limits(1):

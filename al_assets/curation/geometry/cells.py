@@ -64,20 +64,28 @@ def train_centroids(
 
 
 def assign_cells(
-    vectors: Vectors, rows: NDArray[np.int64], centroids: NDArray[np.float32], runner: Runner = THREADS
+    vectors: Vectors,
+    rows: NDArray[np.int64],
+    centroids: NDArray[np.float32],
+    runner: Runner = THREADS,
+    offsets: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the nearest centroid of each of the rows and the cosine to it, two arrays of shape (rows,)."""
+    """Return the nearest centroid of each of the rows and the cosine to it, two arrays of shape (rows,).
+
+    :param offsets: added to the cosine to each centroid before they are compared, shape (cells,).
+    """
     parts = runner.divide(rows, np.ones(len(rows)))
     if not parts:
         return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
-    return _joined(runner.map(_assign_part, parts, vectors, centroids))
+    return _joined(runner.map(_assign_part, parts, vectors, centroids, offsets))
 
 
 def _assign_part(
-    part: NDArray[np.int64], vectors: Vectors, centroids: NDArray[np.float32]
+    part: NDArray[np.int64], vectors: Vectors, centroids: NDArray[np.float32], offsets: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     return _joined(
-        _nearest(vectors.take(part[start : start + _BLOCK]), centroids) for start in range(0, len(part), _BLOCK)
+        _nearest(vectors.take(part[start : start + _BLOCK]), centroids, offsets)
+        for start in range(0, len(part), _BLOCK)
     )
 
 
@@ -89,9 +97,11 @@ def _joined(
 
 
 def _nearest(
-    block: NDArray[np.float32], centroids: NDArray[np.float32]
+    block: NDArray[np.float32], centroids: NDArray[np.float32], offsets: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     cosine = cosines(block, centroids)
+    if offsets is not None:
+        cosine += offsets
     nearest = cosine.argmax(axis=1)
     return nearest.astype(np.int32), cosine[np.arange(len(block)), nearest]
 

@@ -28,7 +28,7 @@ def cluster_assignments(
     """
     ids, rows, labels = sides.item_ids, sides.vectors, sides.positive
     seed = seed if settings.seed is None else settings.seed
-    region, _ = (regions or Regions.whole(rows.dimensions)).find(rows, runner=runner)
+    region = (regions or Regions.whole(rows.dimensions)).find(rows, runner=runner)
     cell = np.zeros(len(ids), dtype=np.int32)
     distance = np.zeros(len(ids), dtype=np.float32)
     for side in (np.flatnonzero(labels), np.flatnonzero(~labels)):

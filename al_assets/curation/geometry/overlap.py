@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import CurationError, check_columns
-from al_assets.curation.geometry.labelled_pool import LabelledPool, Sides, labelled_pool
+from al_assets.curation.geometry.labelled_pool import LabelledPool
 from al_assets.curation.geometry.regions import Regions, principal_axes
 from al_assets.tables import OVERLAP_MAP
 
@@ -14,7 +14,7 @@ _SIDES = ("positive", "negative")
 
 
 def overlap_map(
-    sides: Sides, clusters: pl.DataFrame, candidates: pl.DataFrame, regions: pl.DataFrame, errors: pl.DataFrame
+    pool: LabelledPool, candidates: pl.DataFrame, regions: pl.DataFrame, errors: pl.DataFrame
 ) -> pl.DataFrame:
     """Return the columns of ``overlap_map``, the region with most expected errors first.
 
@@ -25,9 +25,8 @@ def overlap_map(
     :param candidates: what ``cross_label_pairs`` returned for the same items.
     :param regions: the table ``regions``.
     :param errors: what ``expected_errors`` returned: region, labels, overturned, error, error_low, error_high.
-    :raises CurationError: as ``cross_label_pairs``, or a candidate names an unknown item.
+    :raises CurationError: a column is missing, or a candidate names an unknown item.
     """
-    pool = labelled_pool(sides, clusters)
     check_columns(candidates, "candidates", ("positive_item", "negative_item", "similarity", "mixing"))
     places = pl.DataFrame({"item_id": pool.item_ids, "region": pool.region, "positive": pool.positive})
     members = _members(places.with_row_index("row"), candidates)

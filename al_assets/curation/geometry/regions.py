@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from al_assets.curation.checks import check_at_least, check_share
+from al_assets.curation.geometry.cells import assign_cells
 from al_assets.curation.geometry.vectors import Vectors, cosines
 from al_assets.curation.runner import THREADS, Runner
 from al_assets.curation.settings import DEFAULTS, ClusterSettings
@@ -19,7 +20,6 @@ from al_assets.curation.settings import DEFAULTS, ClusterSettings
 MIN_ITEMS = 25
 """There are no more regions than leave so many items to each, on average."""
 TYPICAL = 3
-_BLOCK = 4_096
 _WORDS = 3
 _SURE = 1e-3
 
@@ -54,14 +54,24 @@ class Regions:
 
     def find(
         self, vectors: Vectors, rows: NDArray[np.int64] | None = None, runner: Runner = THREADS
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return the region of each of the rows, and by how much it is nearer than the next, two arrays (rows,)."""
+    ) -> NDArray[np.int32]:
+        """Return the region of each of the rows, shape (rows,)."""
         rows = np.arange(len(vectors)) if rows is None else rows
-        parts = runner.divide(rows, np.ones(len(rows)))
-        if len(self) == 1 or not parts:
-            return np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32)
-        found, margin = zip(*runner.map(_nearest, parts, vectors, self), strict=True)
-        return np.concatenate(found), np.concatenate(margin)
+        if len(self) == 1:
+            return np.zeros(len(rows), np.int32)
+        return assign_cells(vectors, rows, self.directions, runner, self.offsets)[0]
+
+    def depth(self, vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return by how much each row's region is nearer than the next, shape (rows,); 0 where there is only one."""
+        from threadpoolctl import threadpool_limits
+
+        if len(self) == 1:
+            return np.zeros(len(rows), np.float32)
+        # Sums of one thread are the same on any machine.
+        with threadpool_limits(1):
+            nearness = cosines(vectors.take(rows), self.directions) + self.offsets
+        two = np.partition(nearness, -2, axis=1)[:, -2:]
+        return np.asarray(two[:, 1] - two[:, 0])
 
 
 def fit_regions(
@@ -78,7 +88,7 @@ def fit_regions(
     :raises CurationError: a setting is out of range.
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     check_at_least("dimensions", settings.dimensions, 1)
     check_at_least("sample", settings.sample, 1)
@@ -123,10 +133,10 @@ def describe_regions(
 
     :param ids: of all items, as ``vectors``; ``texts``: of the sample's, in its order.
     """
-    found, margin = regions.find(vectors, sample)
+    found, depth = regions.find(vectors, sample), regions.depth(vectors, sample)
     names = region_names(texts, found, len(regions))
     members = [np.flatnonzero(found == region) for region in range(len(regions))]
-    typical = [sample[rows[np.argsort(-margin[rows], kind="stable")[:TYPICAL]]] for rows in members]
+    typical = [sample[rows[np.argsort(-depth[rows], kind="stable")[:TYPICAL]]] for rows in members]
     return pl.DataFrame(
         {
             "region": np.arange(len(regions), dtype=np.int32),
@@ -196,16 +206,3 @@ def _policy_axis(centred: NDArray[np.float32], scores: NDArray[np.float64]) -> N
         return None
     weights: NDArray[np.float32] = Ridge(alpha=1.0).fit(centred[known], odds).coef_.astype(np.float32)
     return weights if (centred @ weights).std() > 0 else None
-
-
-def _nearest(
-    part: NDArray[np.int64], vectors: Vectors, regions: Regions
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    found, margin = np.empty(len(part), np.int32), np.empty(len(part), np.float32)
-    for start in range(0, len(part), _BLOCK):
-        place = slice(start, start + _BLOCK)
-        nearness = cosines(vectors.take(part[place]), regions.directions) + regions.offsets
-        found[place] = nearness.argmax(axis=1)
-        two = np.partition(nearness, -2, axis=1)[:, -2:]
-        margin[place] = two[:, 1] - two[:, 0]
-    return found, margin

@@ -160,7 +160,7 @@ class PositiveCurve:
 
     def probability(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return P(positive) of scores, shape as given."""
-        return _sigmoid(self.intercept + self.slope * normal_score(self.pool, scores))
+        return sigmoid(self.intercept + self.slope * normal_score(self.pool, scores))
 
 
 def positive_curve(evidence: ColdStartEvidence) -> PositiveCurve:
@@ -178,9 +178,10 @@ def positive_curve(evidence: ColdStartEvidence) -> PositiveCurve:
     assumed = _normal_quantile((np.arange(PRIOR_ITEMS) + 0.5) / PRIOR_ITEMS)
     level = _level(PRIOR_SLOPE * assumed, evidence.expected_prevalence)
     place = np.concatenate([normal_score(pool, evidence.labelled), assumed])
-    label = np.concatenate([evidence.labels, _sigmoid(level + PRIOR_SLOPE * assumed)])
-    intercept, slope = _logistic(place, label, np.array([level, PRIOR_SLOPE]))
-    return PositiveCurve(pool, intercept, slope)
+    label = np.concatenate([evidence.labels, sigmoid(level + PRIOR_SLOPE * assumed)])
+    features = np.stack([np.ones_like(place), place])
+    found, _ = fit_logistic(features, label, np.array([level, PRIOR_SLOPE]), np.zeros(2))
+    return PositiveCurve(pool, float(found[0]), float(found[1]))
 
 
 def normal_score(pool: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -220,20 +221,25 @@ def _expected(pairs: float | None, promising: float | None, labels: int) -> str:
     return f"{known}, {' and '.join(found)}" if found else known
 
 
-def _logistic(
-    place: NDArray[np.float64], label: NDArray[np.float64], start: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Return intercept and slope of largest likelihood, by Newton's method with bounded steps."""
-    features = np.stack([np.ones_like(place), place])
-    found = start
+def fit_logistic(
+    features: NDArray[np.float64], label: NDArray[np.float64], start: NDArray[np.float64], pull: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the coefficients of a logistic regression and the curvature there, by Newton's method with bounded steps.
+
+    :param features: shape (features, items); ``label``: 0 to 1, shape (items,).
+    :param start: where the search begins, shape (features,): the mean of a normal prior, if there is one.
+    :param pull: precision of that prior for each coefficient; all 0 is the largest likelihood.
+    :return: coefficients (features,), and minus the second derivatives (features, features).
+    """
+    found, curvature = start, np.diag(pull)
     for _ in range(_NEWTON_STEPS):
-        chance = _sigmoid(found @ features)
-        curvature = (features * (chance * (1 - chance))) @ features.T
-        step = np.linalg.solve(curvature, features @ (label - chance))
+        chance = sigmoid(found @ features)
+        curvature = (features * (chance * (1 - chance))) @ features.T + np.diag(pull)
+        step = np.linalg.solve(curvature, features @ (label - chance) - pull * (found - start))
         found = found + step * min(1.0, _WIDEST_STEP / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-9:
             break
-    return float(found[0]), float(found[1])
+    return found, curvature
 
 
 def _level(log_odds: NDArray[np.float64], prevalence: float) -> float:
@@ -241,7 +247,7 @@ def _level(log_odds: NDArray[np.float64], prevalence: float) -> float:
     low, high = -50.0, 50.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _sigmoid(log_odds + middle).mean() < prevalence else (low, middle)
+        low, high = (middle, high) if sigmoid(log_odds + middle).mean() < prevalence else (low, middle)
     return (low + high) / 2
 
 
@@ -251,5 +257,6 @@ def _normal_quantile(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(ndtri(share), dtype=np.float64)
 
 
-def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability that log-odds stand for, in [0, 1]."""
     return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)), dtype=np.float64)

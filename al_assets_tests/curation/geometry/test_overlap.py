@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from al_assets.curation.geometry.cross_label_pairs import cross_label_pairs
+from al_assets.curation.geometry.labelled_pool import labelled_pool
 from al_assets.curation.geometry.overlap import EXAMPLES, most_confused, overlap_map
 from al_assets.curation.geometry.regions import Regions
 from al_assets.curation.settings import ClusterSettings
@@ -24,7 +25,11 @@ def errors_of(clusters: pl.DataFrame) -> pl.DataFrame:
 def mapped(pool: Pool, min_mixing: float = 0.1) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     clusters = pool.clusters()
     pairs = cross_label_pairs(pool.sides, clusters, neighbours=6, min_mixing=min_mixing)
-    return overlap_map(pool.sides, clusters, pairs, pool.regions(HOW), errors_of(clusters)), clusters, pairs
+    return (
+        overlap_map(labelled_pool(pool.sides, clusters), pairs, pool.regions(HOW), errors_of(clusters)),
+        clusters,
+        pairs,
+    )
 
 
 def test_figures_follow_from_the_candidates() -> None:
@@ -76,7 +81,7 @@ def test_a_single_region_has_nothing_to_be_drawn_against() -> None:
     clusters = pool.clusters(regions=1)
     pairs = cross_label_pairs(pool.sides, clusters, neighbours=6)
     one = pool.regions(ClusterSettings(regions=1))
-    found = overlap_map(pool.sides, clusters, pairs, one, errors_of(clusters))
+    found = overlap_map(labelled_pool(pool.sides, clusters), pairs, one, errors_of(clusters))
     assert found.select("region", "items", "x", "y").rows() == [(0, 60, 0.0, 0.0)]
 
 
@@ -96,7 +101,7 @@ def test_no_items_no_region() -> None:
     whole = Regions.whole(16)
     regions = pl.DataFrame({"region": [0], "name": ["0"], "direction": whole.directions.tolist(), "offset": [0.0]},
                            schema_overrides={"region": pl.Int32})  # fmt: skip
-    assert OVERLAP_MAP.check(overlap_map(empty, none, pairs, regions, errors_of(none))).is_empty()
+    assert OVERLAP_MAP.check(overlap_map(labelled_pool(empty, none), pairs, regions, errors_of(none))).is_empty()
 
 
 def test_pairs_of_other_items_are_refused() -> None:
@@ -104,7 +109,7 @@ def test_pairs_of_other_items_are_refused() -> None:
     _, clusters, pairs = mapped(pool)
     swapped = pairs.rename({"positive_item": "negative_item", "negative_item": "positive_item"})
     with pytest.raises(ValueError, match=r"candidates.positive_item: \d+ of \d+ pairs name an item that is not"):
-        overlap_map(pool.sides, clusters, swapped, pool.regions(HOW), errors_of(clusters))
+        overlap_map(labelled_pool(pool.sides, clusters), swapped, pool.regions(HOW), errors_of(clusters))
 
 
 def test_same_input_same_map() -> None:

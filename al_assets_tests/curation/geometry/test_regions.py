@@ -33,7 +33,7 @@ def blobs(sizes: list[int], *, spread: float = 0.1, seed: int = 0) -> tuple[Vect
 
 def fitted(vectors: Vectors, settings: ClusterSettings = TOPICS, scores: np.ndarray | None = None) -> np.ndarray:
     said = np.full(len(vectors), SAME) if scores is None else scores
-    return fit_regions(vectors, said, settings).find(vectors)[0]
+    return fit_regions(vectors, said, settings).find(vectors)
 
 
 def test_regions_are_the_topics_largest_first() -> None:
@@ -49,10 +49,10 @@ def test_an_item_lies_where_k_means_on_the_reduced_space_puts_it() -> None:
     settings = ClusterSettings(regions=6, dimensions=4, policy_share=0.3)
     scores = np.random.default_rng(3).random(300)
     regions = fit_regions(vectors, scores, settings)
-    found, margin = regions.find(vectors)
+    found, depth = regions.find(vectors), regions.depth(vectors, np.arange(300))
     # The region's centre in the full space is the mean of its members: no other centre is nearer to most of them.
     assert np.bincount(found, minlength=6).min() > 0
-    assert margin.min() >= 0
+    assert depth.min() >= 0
     nearness = vectors.take(slice(None)) @ regions.directions.T + regions.offsets
     assert np.array_equal(nearness.argmax(axis=1), found)
 
@@ -111,7 +111,7 @@ def test_the_same_input_gives_the_same_regions_in_any_number_of_threads() -> Non
     scores = np.random.default_rng(0).random(1_000)
     first, second = (fit_regions(vectors, scores, ClusterSettings()) for _ in range(2))
     assert np.array_equal(first.directions, second.directions)
-    one, many = (first.find(vectors, runner=Threads(count))[0] for count in (1, 3))
+    one, many = (first.find(vectors, runner=Threads(count)) for count in (1, 3))
     assert np.array_equal(one, many)
 
 
@@ -122,8 +122,8 @@ def test_the_table_tells_who_lies_where_again() -> None:
     texts = [f"text about {('cats', 'dogs', 'ships')[number]}" for number in topic]
     table = describe_regions(regions, ids, texts, vectors, np.arange(210))
     assert REGIONS.check(table.with_columns(pl.col("direction").cast(pl.List(pl.Float32)))).height == 3
-    found = Regions.of(table).find(vectors)[0]
-    assert np.array_equal(found, regions.find(vectors)[0])
+    found = Regions.of(table).find(vectors)
+    assert np.array_equal(found, regions.find(vectors))
     for row in table.iter_rows(named=True):
         assert len(row["typical_items"]) == TYPICAL
         assert all(found[int(item[1:])] == row["region"] for item in row["typical_items"])

@@ -31,7 +31,7 @@ def die(part: int) -> int:
 
 
 def blas_threads(part: int) -> list[int]:
-    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_info
 
     np.ones((64, 64)) @ np.ones((64, 64))
     found: list[dict[str, Any]] = threadpool_info()
