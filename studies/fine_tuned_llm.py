@@ -2,25 +2,30 @@
 
     python studies/fine_tuned_llm.py studies/fine-tuned-llm.yaml
 
-The labels are those of a whole loop of the study's first student on its first data set. Each other student learns from
-them at once: it is asked before and after, about the held-out items and about 1,000 items of the pool, which its
-threshold is matched to. LLM-0 before it learns anything is what the study keeps. Killed and run again, it repeats at
-most the training it was at.
+The labels are those of a whole loop of the study's first student. Each other student learns from them at once, after
+its head start if it has one: it is asked before and after, about the held-out items and about 1,000 items of the pool,
+which its threshold is matched to. LLM-0 before it learns anything is what the study keeps. Killed and run again, it
+repeats at most the training it was at.
 """
 
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import polars as pl
 import typer
 
 from al_assets.agreement.population.thresholds import prevalence_threshold
-from al_assets.config import SFTStudent
-from al_assets.models.students import train_student
+from al_assets.config import Policy, SFTStudent
+from al_assets.models.students import Start, student_fingerprint, train_student
+from al_assets.models.students.head_start import head_start_recipe, head_start_sample
+from al_assets.models.students.record import RECORD
 from al_assets.models.students.sft import SFTLabeler
+from al_assets.storage.atomic import new_directory
 from al_assets.study.cells import Cell, play
 from al_assets.study.learner import Scores
 from al_assets.study.loop import rows_of
@@ -34,36 +39,41 @@ NO_LABELS = "no labels"
 
 
 def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Print the figures of each model and strategy, then the differences between them."""
+    """Print the figures of each data set, model and strategy, then the differences between them."""
     study = load_study(file)
     folder = folder or Path(".al/studies") / study.name
-    workshop, dataset = Workshop(study, folder), next(iter(study.datasets))
+    workshop = Workshop(study, folder)
     workshop.prepare(typer.echo)
-    labeler = study.datasets[dataset].labeler
-    for seed in range(study.seed, study.seed + study.seeds):
-        trial = Trial.draw(workshop, dataset, None, seed)
-        said = {"LLM-0": trial.first}
-        _print(f"seed {seed}: LLM-0", trial, trial.first, 0, np.zeros(2))
-        for name, settings in study.students.items():
-            if not isinstance(settings, SFTStudent):
-                continue
-            for strategy in (NO_LABELS, *study.strategy_choices):
-                if strategy == NO_LABELS and settings.base_model == getattr(labeler, "model", None):
+    for dataset, about in study.datasets.items():
+        for seed in range(study.seed, study.seed + study.seeds):
+            trial = Trial.draw(workshop, dataset, None, seed)
+            said = {"LLM-0": trial.first}
+            _print(f"{dataset}, seed {seed}: LLM-0", trial, trial.first, 0, np.zeros(2))
+            for name, settings in study.students.items():
+                if not isinstance(settings, SFTStudent):
                     continue
-                path = folder / "said" / f"{name}-{strategy}-{seed}.npz"
-                if not path.exists():
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    np.savez(path, **_answers(workshop, dataset, trial, strategy, seed, settings))
-                kept = np.load(path)
-                scores = said[f"{name}, {strategy}"] = Scores(kept["pool"], kept["held_out"])
-                _print(f"seed {seed}: {name}, {strategy}", trial, scores, int(kept["labels"]), kept["seconds"])
-        _compare(trial, said, seed)
+                for strategy in (NO_LABELS, *study.strategy_choices):
+                    if strategy == NO_LABELS and settings.base_model == getattr(about.labeler, "model", None):
+                        continue
+                    path = folder / "said" / f"{dataset}-{name}-{strategy}-{seed}.npz"
+                    if not path.exists():
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        start = folder / "starts" / f"{dataset}-{name}-{seed}"
+                        np.savez(path, **_answers(workshop, dataset, trial, strategy, seed, settings, start))
+                    kept = np.load(path)
+                    scores = said[f"{name}, {strategy}"] = Scores(kept["pool"], kept["held_out"])
+                    which = f"{dataset}, seed {seed}: {name}, {strategy}"
+                    _print(which, trial, scores, int(kept["labels"]), kept["seconds"])
+            _compare(trial, said, f"{dataset}, seed {seed}", seed)
 
 
 def _answers(
-    workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent
+    workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent, start: Path
 ) -> dict[str, Any]:
-    """Return what the student says of items of the pool and of the held-out ones, and the seconds it took."""
+    """Return what the student says of items of the pool and of the held-out ones, and the seconds it took.
+
+    :param start: the folder that its head start is kept in, if it has one.
+    """
     texts, about, base_dir = workshop.texts(dataset).texts, workshop.study.datasets[dataset], workshop.study.base_dir
     located = settings.model_copy(update={"base_model": model_location(settings.base_model, base_dir), "seed": seed})
     policy = policy_of(about.wording, student=located)
@@ -72,17 +82,30 @@ def _answers(
     sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
     labels, started = np.zeros(0), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        directory = student.base_model
+        begun = None if student.head_start == "none" else _head_start(policy, student, trial, texts, start)
+        directory = begun.directory if begun else Path(student.base_model)
         if strategy != NO_LABELS:
             rows, labels = _labels(workshop, dataset, trial, strategy, seed)
-            directory = scratch
+            directory = Path(scratch)
             lessons = [texts[row] for row in trial.pool[rows]]
-            train_student(student, policy, lessons, labels.tolist(), Path(directory), _tell)
+            train_student(student, policy, lessons, labels.tolist(), directory, _tell, start=begun)
         trained = time.monotonic()
-        with SFTLabeler(student, strategy, Path(directory)) as asked:
+        with SFTLabeler(student, strategy, directory) as asked:
             said = asked.score([texts[row] for row in (*sample, *trial.held_out)])
     seconds = [trained - started, time.monotonic() - trained]
     return {"pool": said[: len(sample)], "held_out": said[len(sample) :], "labels": len(labels), "seconds": seconds}
+
+
+def _head_start(policy: Policy, student: SFTStudent, trial: Trial, texts: Sequence[str], directory: Path) -> Start:
+    """Teach a student what LLM-0 says of the pool, unless that was done."""
+    ids, scores = [f"{row:07d}" for row in range(len(trial.pool))], trial.first.pool
+    scored = pl.DataFrame({"item_id": ids, "text": [texts[row] for row in trial.pool], "p_positive": scores})
+    sample = head_start_sample(scored, student, prevalence_threshold(scores, trial.prevalence), student.seed)
+    recipe, labels = head_start_recipe(student), sample.labels.tolist()
+    if not (directory / RECORD).exists():
+        with new_directory(directory) as unfinished:
+            train_student(recipe, policy, list(sample.texts), labels, unfinished, _tell)
+    return Start(student_fingerprint(recipe, sample.texts, labels), directory)
 
 
 def _labels(workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int) -> tuple[Any, Any]:
@@ -105,7 +128,7 @@ def _print(name: str, trial: Trial, scores: Scores, labels: int, seconds: Any) -
     typer.echo(f"{name}: {labels} labels, {figures}, training {seconds[0]:.0f} s, asking {seconds[1]:.0f} s")
 
 
-def _compare(trial: Trial, said: dict[str, Scores], seed: int) -> None:
+def _compare(trial: Trial, said: dict[str, Scores], which: str, seed: int) -> None:
     """Print differences in kappa with their intervals over held-out items, all drawn alike."""
     draws = np.random.default_rng(seed).integers(len(trial.held_out), size=(RESAMPLES, len(trial.held_out)))
     kappas = {}
@@ -115,7 +138,7 @@ def _compare(trial: Trial, said: dict[str, Scores], seed: int) -> None:
         kappas[name] = whole, np.array([model_kappa(called[rows], trial.judged[rows]) for rows in draws])
     for (one, (first, drawn)), (other, (second, again)) in combinations(kappas.items(), 2):
         low, high = np.quantile(again - drawn, [0.025, 0.975])
-        typer.echo(f"seed {seed}: {other} minus {one}: {second - first:+.3f} ({low:+.3f} to {high:+.3f})")
+        typer.echo(f"{which}: {other} minus {one}: {second - first:+.3f} ({low:+.3f} to {high:+.3f})")
 
 
 if __name__ == "__main__":
