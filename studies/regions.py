@@ -183,26 +183,30 @@ def stability(pool: Pool, cluster: Cluster, region: Ints) -> tuple[float, float]
 
 
 def pair_spaces(pool: Pool) -> dict[str, tuple[float, float]]:
-    """Return by the policy's share in the space the share of true pairs among those drawn, and among random ones.
+    """Return ``share_of_true_pairs`` by the policy's share in the space."""
+    known, found = fit_axis(pool), {}
+    for share in (0.0, 0.1, 0.2, 0.5):
+        rows = np.column_stack([np.sqrt(1 - share) * pool.rows, np.sqrt(share) * known]).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        found[f"{share:g}"] = share_of_true_pairs(pool, rows)
+    return found
+
+
+def share_of_true_pairs(pool: Pool, rows: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the share of true pairs among those drawn in a space, and among random ones.
 
     A pair is true if the experts call its members differently; the random ones are any two of different labels.
     """
     ids = pl.Series("item_id", [f"{row:07d}" for row in range(len(pool.rows))])
     scores = pl.DataFrame({"item_id": ids, "p_positive": pool.scores, "label": pool.called})
-    known = fit_axis(pool)
     at_random = float(pool.truth[pool.called].mean() * (1 - pool.truth[~pool.called].mean()))
     at_random += float((1 - pool.truth[pool.called].mean()) * pool.truth[~pool.called].mean())
-    found = {}
-    for share in (0.0, 0.1, 0.2, 0.5):
-        rows = np.column_stack([np.sqrt(1 - share) * pool.rows, np.sqrt(share) * known]).astype(np.float32)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        sides = Sides.of(ids, rows, pool.called)
-        pairs = draw_pairs(rank_pairs(cross_label_pairs(sides, cluster_assignments(sides)), 0, scores), PAIRS, 0.25, 0)
-        drawn = pairs.filter("selected").select(pl.col("positive_item", "negative_item").cast(pl.Int64))
-        members = drawn.to_numpy()
-        differ = pool.truth[members[:, 0]] != pool.truth[members[:, 1]]
-        found[f"{share:g}"] = (float(differ.mean()), at_random)
-    return found
+    sides = Sides.of(ids, rows, pool.called)
+    pairs = draw_pairs(rank_pairs(cross_label_pairs(sides, cluster_assignments(sides)), 0, scores), PAIRS, 0.25, 0)
+    drawn = pairs.filter("selected").select(pl.col("positive_item", "negative_item").cast(pl.Int64))
+    members = drawn.to_numpy()
+    differ = pool.truth[members[:, 0]] != pool.truth[members[:, 1]]
+    return float(differ.mean()), at_random
 
 
 def fit_axis(pool: Pool) -> Floats:

@@ -161,11 +161,11 @@ class FineTunedRecipe:
     @cached_property
     def start(self) -> Scores | None:
         """What the head start says; None without one."""
-        begun = self._begun
+        begun = self.begun
         return self._said(begun.fingerprint, begun.directory) if begun else None
 
     @cached_property
-    def _begun(self) -> Start | None:
+    def begun(self) -> Start | None:
         """The head start, trained once for a seed."""
         sample = self._sample
         if sample is None:
@@ -180,7 +180,7 @@ class FineTunedRecipe:
 
     def __call__(self, rows: NDArray[np.int64], labels: Floats, folds: NDArray[np.int64] | None = None) -> Scores:
         """Return what a student says that learnt from these lessons, see ``Learn``."""
-        if self._begun and one_sided(labels):
+        if self.begun and one_sided(labels):
             assert self.start
             return self.start
         said = self._taught(rows, labels)
@@ -197,14 +197,14 @@ class FineTunedRecipe:
         """Return the same with a head start that another model teaches, see ``Learn``."""
         taught = copy(self)
         taught._sample = _sample(self._settings, self._lessons, scores, prevalence)
-        for known in ("start", "_begun"):
+        for known in ("start", "begun"):
             taught.__dict__.pop(known, None)
         return taught
 
     def _taught(self, rows: NDArray[np.int64], labels: Floats, asked: list[str] | None = None) -> Scores:
         """Return what a student says of pool and held-out items, or of some texts alone."""
         texts = [self._lessons[row] for row in rows]
-        begun = self._begun
+        begun = self.begun
         # Whatever their order, the same texts give the same student.
         name = student_fingerprint(self._settings, texts, labels.tolist(), begun.fingerprint if begun else None)
         path = self._path(name, asked)
