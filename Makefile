@@ -10,18 +10,18 @@ AL_VLLM_PYTHON ?= $(wildcard $(CURDIR)/.venv-vllm/bin/python)
 # Processes that share the tests: one a core, at most four, as each holds one or two GB; 0 runs all of them in one.
 WORKERS ?= logical
 PYTEST_ARGS ?=
-QUICK = not (slow or daemon or browser or postgres or ray or vllm or label_studio)
+LONG = slow or daemon or browser or postgres or ray or vllm or label_studio
 AL_LABEL_STUDIO_PYTHON ?= $(wildcard $(CURDIR)/.venv-label-studio/bin/python)
 export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 
-.PHONY: help demo demo-desk dev test quick check bench format clean
+.PHONY: help demo demo-desk dev test test-all check bench format clean
 
 help:
-	@echo "make demo    run three iterations on real text with real models (8 to 12 minutes on two cores)"
+	@echo "make demo    run three iterations on real text with real models (about 6 minutes on two cores)"
 	@echo "make demo-desk   label the demo's first queue by hand on http://127.0.0.1:$(DESK_PORT)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
-	@echo "make quick   run the tests that need no model, server or browser (about 5 minutes on two cores)"
-	@echo "make test    run every test that this machine can run"
+	@echo "make test    run the tests that need no training, server or browser (about 5 minutes on two cores)"
+	@echo "make test-all   run every test that this machine can run (about half an hour)"
 	@echo "make check   lint, types, import directions"
 	@echo "make bench   list the benchmarks and run the shortest (BENCH='desk --json' runs the one you name)"
 
@@ -51,10 +51,10 @@ dev: $(VENV)/.demo
 	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m "not ($(LONG))" $(PYTEST_ARGS)
 
-quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m "$(QUICK)" $(PYTEST_ARGS)
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """The command ``al``."""
 
+import os
+import sys
 import warnings
 
 import typer
@@ -30,7 +32,12 @@ app.add_typer(study_app, name="study")
 
 def main() -> None:
     """Run the command; what a user can mend is said in a line, without a traceback."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
+    if not sys.warnoptions:
+        # Whoever wants to see what libraries deprecate says so: python -W default -m al_assets.cli
+        warnings.simplefilter("ignore")
+    # Loading bars and remarks of libraries, in this process and in those that train.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         app()
     except (PolicyError, OSError, ValueError) as error:

@@ -10,9 +10,8 @@ import polars as pl
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained
 from al_assets.automation.state import Action, Occasion
-from al_assets.definitions import build
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, prepare
-from al_assets.demo.run import collect_votes, run_step
+from al_assets.demo.run import collect_votes, demo_definitions, run_step
 from al_assets.demo.vader import drop_votes, expert_votes
 from al_assets.partitions import FIRST_KEY, Job
 from al_assets.review.desk.people import changes
@@ -65,7 +64,7 @@ def _publish(demo: DemoFolder, loop: LoopResource, say: Callable[[str], None]) -
         step = decide(instance, loop, Occasion.NIGHTLY)
         if step.action is Action.RUN and step.job is Job.CURATE and step.iteration == FIRST_KEY:
             say(explained(step))
-            run_step(build(str(demo.policy)), instance, loop, step)
+            run_step(demo_definitions(demo), instance, loop, step)
 
 
 def _let_the_simulated_vote(loop: LoopResource, texts: pl.DataFrame, say: Callable[[str], None]) -> None:

@@ -14,9 +14,14 @@ from al_assets.agreement.core.kappa import Floats, Panel
 from al_assets.agreement.population.thresholds import prevalence_threshold
 from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
+from al_assets.curation.split import stable_sample
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
+from al_assets.formatting import estimate
 from al_assets.models.incumbent import Incumbent, kept_scores, open_incumbent, open_student
+from al_assets.report.html_page import Appendix
 
+UNSEEN_ITEMS = 600
+"""Of the pool items that were never queued, how many are measured on; which ones depends on their ids alone."""
 Estimate = tuple[float, float, float]
 Labels = NDArray[np.float64]
 Kappas = dict[str, Estimate | None]
@@ -64,7 +69,51 @@ class DemoReport:
     wall_s: float = 0.0
     peak_rss_mb: float = 0.0
     experts: str = "simulated: each the median of five real raters (Hutto & Gilbert 2014)"
+    student: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+
+    def appendix(self) -> Appendix:
+        """Return the whole table of the demo."""
+        before = {"LLM-0": self.llm0["kappa"], "student taught by LLM-0": self.head_start["kappa"]}
+        rows = [_row(name, 0, {}, kappa) for name, kappa in before.items()]
+        rows += [_row(each.iteration, each.labels, each.positive_share, each.kappa) for each in self.iterations]
+        hidden = (
+            ("pool items that were never queued (unseen)", self.unseen),
+            ("texts that never were in the pool (held out)", self.held_out),
+        )
+        notes = [f"Experts are {self.experts}."]
+        notes += [
+            f"On {found.items} {which} the experts agree with one another at {_text(found.expert_expert)}, a crowd "
+            f"worker with them at {_text(found.crowd_expert)}. Only a simulation knows these labels."
+            for which, found in hidden
+        ]
+        notes += [
+            f"{row.iteration}: {row.verdict}; the student {'selects' if row.promoted else 'does not select'} next; the "
+            f"model to take is {row.recommended}."
+            for row in self.iterations
+        ]
+        return Appendix("The demo: kappa with the experts, and its 95 % interval", rows, notes)
+
+
+_COLUMNS = {
+    "model, boundary": "model_expert_boundary",
+    "model, pool": "model_expert_audit",
+    "model, unseen": "model_expert_unseen",
+    "model, held out": "model_expert_held_out",
+    "expert with expert": "expert_expert",
+    "crowd with expert": "crowd_expert",
+}
+
+
+def _row(name: str, labels: int, share: Mapping[str, float], kappa: Kappas) -> dict[str, str]:
+    positive = {f"% positive, {of}": f"{100 * share[of]:.0f}" if share else "" for of in ("pool", "queue", "labels")}
+    return {"model": name, "labels": str(labels)} | positive | {
+        column: _text(kappa[key]) if key in kappa else "" for column, key in _COLUMNS.items()
+    }  # fmt: skip
+
+
+def _text(kappa: Estimate | None) -> str:
+    return estimate(*kappa or (None, None, None), missing="undefined")
 
 
 def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame, iterations: int) -> DemoReport:
@@ -106,6 +155,7 @@ def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame,
         },
         unseen=HiddenSet(hidden[0].height, unseen["expert"], unseen["crowd"]),
         held_out=HiddenSet(held_out.height, outside["expert"], outside["crowd"]),
+        student=str(loop.policy.student.kind),
         settings={"labeler": str(loop.policy.labeler.kind), "student": str(loop.policy.student.kind)},
     )
 
@@ -153,11 +203,12 @@ def _mean(values: NDArray[Any]) -> float:
 
 
 def _unseen_texts(loop: LoopResource, key: str, texts: pl.DataFrame) -> pl.DataFrame:
-    """Return the pool's items, near-duplicates aside, that no iteration queued."""
+    """Return some of the pool's items, near-duplicates aside, that no iteration queued."""
     with loop.ledger() as ledger:
         queued = ledger.queue().select("item_id")
     eligible = loop.root.read_table("pool", key).filter(pl.col("duplicate_of").is_null()).select("item_id")
-    return texts.join(eligible, on="item_id", how="semi").join(queued, on="item_id", how="anti")
+    never = texts.join(eligible, on="item_id", how="semi").join(queued, on="item_id", how="anti")
+    return never.filter(pl.col("item_id").is_in(stable_sample(never["item_id"].to_list(), UNSEEN_ITEMS, 0)))
 
 
 def _llm0_labels(loop: LoopResource, sets: Sequence[pl.DataFrame]) -> list[Labels]:

@@ -2,41 +2,49 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+import yaml
 
 from al_assets.curation.geometry.duplicates import near_duplicates
-from al_assets.demo.fetch import minilm_directory, static_model_directory
+from al_assets.demo.fetch import minilm_directory, smollm2_directory, static_model_directory
 from al_assets.demo.vader import load_texts, sample_pool
 
-HELD_OUT_ITEMS = 1_500
+HELD_OUT_ITEMS = 1_000
+StudentKind = Literal["encoder", "linear", "sft"]
 DAGSTER_YAML = files("al_assets.automation") / "dagster.yaml"
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How large a demo is.
+    """How large a demo is, and who learns in it.
 
-    :param quick: a linear student and a small static embedder instead of the language model: it learns little, fast.
+    :param student: MiniLM fine-tuned whole, a linear head on the embedder's vectors, or SmolLM2-135M through TRL.
+    :param embedder: MiniLM, or a small static model that knows little, fast.
+    :param labeler: URL of an OpenAI-compatible server whose ``model`` is LLM-0; empty: the lexicon is.
     """
 
     items: int = 4_000
-    budget: int = 150
-    stop_set_size: int = 600
-    quick: bool = False
+    budget: int = 120
+    stop_set_size: int = 400
+    student: StudentKind = "encoder"
+    embedder: Literal["minilm", "static"] = "minilm"
+    labeler: str = ""
+    model: str = ""
     seed: int = 0
 
 
-QUICK = DemoSize(items=1_500, budget=80, stop_set_size=300, quick=True)
+QUICK = DemoSize(items=1_500, budget=80, stop_set_size=300, student="linear", embedder="static")
 
 
 class DemoFolder:
-    """Where a prepared demo is: its policy file and Dagster home, its last run's figures and newest report."""
+    """Where a prepared demo is: its policy file, Dagster home and log, its last run's figures and newest report."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,6 +52,7 @@ class DemoFolder:
         self.dagster_home = path / "dagster"
         self.report = path / "report.json"
         self.page = path / "report.html"
+        self.log = path / "dagster.log"
 
 
 def prepare(folder: Path, size: DemoSize) -> DemoFolder:
@@ -93,10 +102,24 @@ def enter_dagster_home(home: Path) -> None:
 
 
 def _values(size: DemoSize) -> dict[str, Any]:
-    kind = "static" if size.quick else "sentence_transformers"
-    model = json.dumps(str(static_model_directory() if size.quick else minilm_directory()))
-    if size.quick:
-        student = f"{{kind: linear, embedding: {{kind: static, model: {model}}}}}"
-    else:
-        student = f"{{kind: encoder, base_model: {model}}}"
-    return {**asdict(size), "embedding_kind": kind, "embedding_model": model, "student": student}
+    """Return what the policy's $-names stand for, sections as YAML in a line."""
+    static = size.embedder == "static"
+    model = str(static_model_directory() if static else minilm_directory())
+    embedding = {"kind": "static" if static else "sentence_transformers", "model": model}
+    students: dict[StudentKind, Callable[[], dict[str, Any]]] = {
+        "encoder": lambda: {"base_model": model},
+        "linear": lambda: {"embedding": embedding},
+        "sft": lambda: {"base_model": str(smollm2_directory()), "prompt": "Remark: {text}\nStrongly negative?"},
+    }
+    lexicon = {"kind": "functions", "functions": ["al_assets.demo.lexicon:strongly_negative"]}
+    server = {"kind": "openai", "base_url": size.labeler, "model": size.model}
+    parts = {
+        "labeler": server if size.labeler else lexicon,
+        "embedding": embedding,
+        "student": {"kind": size.student, **students[size.student]()},
+    }
+    lines = {
+        name: yaml.safe_dump(part, default_flow_style=True, sort_keys=False, width=1_000).strip()
+        for name, part in parts.items()
+    }
+    return asdict(size) | lines | {"folds": "null" if size.student == "sft" else 2}

@@ -1,61 +1,89 @@
 """The demo: iterations through the real jobs and the real state machine, simulated experts answering the queue."""
 
 import json
+import logging
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import psutil
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from al_assets.agreement.core.figures import figure_of
 from al_assets.assets.resource import LoopResource
 from al_assets.automation.requests import decide, explained, run_request
 from al_assets.automation.state import Action, Occasion, Step
 from al_assets.definitions import build
 from al_assets.demo.demo_report import DemoReport, demo_report
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
-from al_assets.demo.vader import Votes, drop_votes, expert_votes
-from al_assets.partitions import PARTITIONS_NAME, iteration_number
+from al_assets.demo.vader import Votes, drop_votes, expert_votes, majority
+from al_assets.formatting import percent
+from al_assets.partitions import PARTITIONS_NAME, Job, iteration_number
 from al_assets.report.html_page import write_report
+from al_assets.report.sentences import figure_text
 from al_assets.review.files.drop_folder import collect
 
 Say = Callable[[str], None]
+Follow = Callable[[str, str, str], None]
+"""Told of each line of a run's log: iteration, asset, what it says."""
+MEASURING = "measuring"
+_LOGGER = "demo"
+
+
+def unheard(iteration: str, asset: str, message: str) -> None:
+    """Follow nothing."""
 
 
 class DemoError(RuntimeError):
     """The demo cannot go on; the message says why."""
 
 
-def run_demo(folder: Path, iterations: int, size: DemoSize, say: Say) -> DemoReport:
+def run_demo(folder: Path, iterations: int, size: DemoSize, say: Say, follow: Follow = unheard) -> DemoReport:
     """Run the loop for some iterations and report what came out.
 
     :param folder: where everything is kept; a demo that was interrupted there goes on.
-    :param say: told of each step.
-    :raises DemoError: the loop is blocked.
+    :param say: told what each stage has brought.
+    :raises DemoError: the loop is blocked, or the folder's policy has another student or LLM-0 than was asked for.
     """
     started = time.monotonic()
     with PeakMemory() as memory:
         demo = prepare(folder, size)
         texts = demo_texts(size)
         loop = LoopResource(policy_path=str(demo.policy))
-        run_iterations(demo, loop, texts, iterations, say)
-        say("measuring on items whose labels the loop never saw")
+        _refuse_another(loop, size, demo)
+        run_iterations(demo, loop, texts, iterations, say, follow)
+        follow("", MEASURING, "")
         report = demo_report(loop, texts, held_out_texts(size), iterations)
     report = replace(report, wall_s=round(time.monotonic() - started, 1), peak_rss_mb=round(memory.peak_mb))
     demo.report.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    write_report(loop.policy, None, demo.page)
+    write_report(loop.policy, None, demo.page, report.appendix())
     return report
 
 
-def run_iterations(demo: DemoFolder, loop: LoopResource, texts: pl.DataFrame, iterations: int, say: Say) -> None:
+def _refuse_another(loop: LoopResource, size: DemoSize, demo: DemoFolder) -> None:
+    labeler, student = loop.policy.labeler, loop.policy.student.kind
+    there = getattr(labeler, "base_url", "")
+    if student == size.student and there == size.labeler:
+        return
+    raise DemoError(
+        f"{demo.policy}: this demo has student {student!r} and LLM-0 {there or 'the lexicon'!r}, asked for are "
+        f"{size.student!r} and {size.labeler or 'the lexicon'!r}; give another --folder, or delete this one"
+    )
+
+
+def run_iterations(
+    demo: DemoFolder, loop: LoopResource, texts: pl.DataFrame, iterations: int, say: Say, follow: Follow = unheard
+) -> None:
     """Do what the state machine says until the wanted iterations have their reports, or the loop ends by itself."""
     enter_dagster_home(demo.dagster_home)
-    definitions = build(str(demo.policy))
+    definitions = demo_definitions(demo, follow)
     votes = expert_votes(texts, len(loop.policy.review.raters))
     with dg.DagsterInstance.from_config(str(demo.dagster_home)) as instance:
         while True:
@@ -63,19 +91,39 @@ def run_iterations(demo: DemoFolder, loop: LoopResource, texts: pl.DataFrame, it
             step = decide(instance, loop, Occasion.NIGHTLY)
             if step.action is Action.RUN and iteration_number(str(step.iteration)) >= iterations:
                 return
-            say(explained(step))
             if step.action is Action.RUN:
                 run_step(definitions, instance, loop, step)
+                say(_brought(loop, step))
             elif step.action is Action.WAIT and step.iteration is not None:
                 answer_queue(loop, str(step.iteration), votes, say)
             elif step.action is Action.REST:
+                say(explained(step))
                 return
             else:
                 raise DemoError(f"{explained(step)} ({demo.path})")
 
 
+def demo_definitions(demo: DemoFolder, follow: Follow = unheard) -> dg.Definitions:
+    """Return the loop's definitions, whose runs write their log into the demo's file and tell of each line."""
+
+    class RunLog(logging.FileHandler):
+        def emit(self, record: logging.LogRecord) -> None:
+            super().emit(record)
+            said: dict[str, Any] = record.__dict__.get("dagster_meta", {})
+            if said.get("step_key"):
+                iteration = said["job_tags"].get(PARTITION_NAME_TAG, "")
+                follow(iteration, said["step_key"], said.get("orig_message") or "")
+
+    logger = logging.Logger(_LOGGER, logging.DEBUG)
+    handler = RunLog(demo.log, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    loggers = {_LOGGER: dg.LoggerDefinition(lambda _: logger)}
+    return dg.Definitions.merge(build(str(demo.policy)), dg.Definitions(loggers=loggers))
+
+
 def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: LoopResource, step: Step) -> None:
-    """Run a step's job in this process.
+    """Run a step's job in this process, with ``demo_definitions``.
 
     :raises DemoError: the run failed.
     """
@@ -83,10 +131,11 @@ def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: Lo
     if step.new_partition:
         instance.add_dynamic_partitions(PARTITIONS_NAME, [str(step.iteration)])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore")
         result = definitions.resolve_job_def(str(request.job_name)).execute_in_process(
-            instance=instance, partition_key=step.iteration, tags=dict(request.tags), raise_on_error=False
-        )
+            instance=instance, partition_key=step.iteration, tags=dict(request.tags), raise_on_error=False,
+            run_config={"loggers": {_LOGGER: {}}},
+        )  # fmt: skip
     if not result.success:
         raise DemoError(f"iteration {step.iteration}: {step.job} failed: {_reason(result)}")
 
@@ -102,6 +151,28 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
     return f"read the log of run {result.run_id}"
 
 
+def _brought(loop: LoopResource, step: Step) -> str:
+    """Return what a run has brought, in a line."""
+    key = str(step.iteration)
+    if step.job is Job.CURATE:
+        queue, pool = loop.root.read_table("review_queue", key), loop.root.read_table("pseudo_labels", key)
+        asked, whole = (
+            float(np.mean(called)) for called in (queue["called"].to_numpy() == "positive", pool["label"].to_numpy())
+        )
+        return (
+            f"queue {key}: {queue.height} of {pool.height:,} items; the labeler calls {percent(asked)} of them "
+            f"positive, {percent(whole)} of the pool"
+        )
+    report = loop.root.read_table("kappa_report", key)
+    student, experts = (figure_of(report, f"{who}_expert_kappa", "audit") for who in ("model", "expert"))
+    assert student is not None
+    assert experts is not None
+    return (
+        f"student {key}: with an expert at kappa {figure_text(student)} in the pool, judged on {student.items} random "
+        f"items; two experts {figure_text(experts)}"
+    )
+
+
 def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> None:
     """Let the simulated experts answer what is new in an iteration's queue through the drop folder."""
     with loop.ledger() as ledger:
@@ -110,7 +181,9 @@ def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> 
     if queue.is_empty():
         raise DemoError(f"iteration {iteration}: waits for labels that the simulated experts have given already")
     names = drop_votes(queue, iteration, votes, loop.policy, loop.root)
-    say(f"iteration {iteration}: {len(names)} simulated experts answer {queue.height} items")
+    positive = float(np.nanmean(majority(np.array([votes[item] for item in queue["item_id"]]))))
+    experts = f"{len(names)} simulated experts answer {queue.height} items"
+    say(f"labels {iteration}: {experts} and call {percent(positive)} of them positive")
 
 
 def collect_votes(loop: LoopResource) -> None:

@@ -1,7 +1,8 @@
 """The report of an iteration as one HTML file that needs nothing else: no network, no script."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,7 +32,20 @@ from al_assets.storage.atomic import write_bytes
 POPULATION = ("prevalence", "precision", "recall", "positive_share")
 
 
-def write_report(policy: Policy, iteration: str | None = None, path: Path | None = None) -> Path:
+class Appendix(NamedTuple):
+    """A table at the end of a report, of what no loop knows of itself.
+
+    :param rows: by column, as shown; ``notes`` stand under the table.
+    """
+
+    title: str
+    rows: Sequence[Mapping[str, str]]
+    notes: Sequence[str]
+
+
+def write_report(
+    policy: Policy, iteration: str | None = None, path: Path | None = None, appendix: Appendix | None = None
+) -> Path:
     """Write the report of an iteration as one self-contained HTML file and return where it is.
 
     :param iteration: its key; None for the newest with a report.
@@ -40,17 +54,17 @@ def write_report(policy: Policy, iteration: str | None = None, path: Path | None
     """
     tables = read_tables(policy, iteration)
     target = Path(f"report-{tables.iteration}.html") if path is None else path
-    write_bytes(UPath(target), report_page(tables).encode())
+    write_bytes(UPath(target), report_page(tables, appendix).encode())
     return target
 
 
-def report_page(tables: IterationTables) -> str:
+def report_page(tables: IterationTables, appendix: Appendix | None = None) -> str:
     """Return the page; every text that comes from items, raters or policy is escaped."""
     environment = Environment(
         loader=PackageLoader("al_assets.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("report.html").render(_context(tables))
+    return environment.get_template("report.html").render(_context(tables), appendix=appendix)
 
 
 def _context(tables: IterationTables) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     """A loop of 1,100 texts, more than one batch of the labeler, that ends after two iterations."""
     made = Deployment(
         tmp_path_factory.mktemp("daemon"),
-        DemoSize(items=1_100, budget=40, stop_set_size=100, quick=True),
+        DemoSize(items=1_100, budget=40, stop_set_size=100, student="linear", embedder="static"),
         {"automation": EVERY_MINUTE, "stopping": {"max_iterations": 2, "resamples": 200, "min_expert_kappa": 0}},
     )
     with running(made.services):

@@ -19,7 +19,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A loop of one iteration whose experts answered the queue and then the check items."""
     made = Deployment(
         tmp_path_factory.mktemp("checking"),
-        DemoSize(items=300, budget=30, stop_set_size=100, quick=True),
+        DemoSize(items=300, budget=30, stop_set_size=100, student="linear", embedder="static"),
         {
             "automation": EVERY_MINUTE,
             "stopping": {"check_items": ITEMS, "max_iterations": 1, "resamples": 200, "min_expert_kappa": 0},

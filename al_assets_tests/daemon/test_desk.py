@@ -46,7 +46,7 @@ def voted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Voted]:
         pytest.skip(f"{CHROMIUM} is not installed (Debian package chromium)")
     made = Deployment(
         tmp_path_factory.mktemp("desk"),
-        DemoSize(items=300, budget=QUEUE, stop_set_size=50, quick=True),
+        DemoSize(items=300, budget=QUEUE, stop_set_size=50, student="linear", embedder="static"),
         {
             "automation": EVERY_MINUTE,
             "review": {"raters": list(RATERS), "votes_per_item": 2},

@@ -17,7 +17,7 @@ def failed_learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy
     """A loop that the schedule started and whose experts found nothing but negatives: there is nothing to learn."""
     made = Deployment(
         tmp_path_factory.mktemp("failing"),
-        DemoSize(items=300, budget=30, stop_set_size=50, quick=True),
+        DemoSize(items=300, budget=30, stop_set_size=50, student="linear", embedder="static"),
         {"automation": {**EVERY_MINUTE, "max_attempts": 2}},
     )
     # With one the student would be what LLM-0 taught.

@@ -13,7 +13,7 @@ from al_assets.review.desk.shell.desk import Desk
 from al_assets.storage.ledger import Ledger
 
 pytestmark = pytest.mark.slow
-SIZE = DemoSize(items=400, budget=30, stop_set_size=60, quick=True)
+SIZE = DemoSize(items=400, budget=30, stop_set_size=60, student="linear", embedder="static")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from al_assets.demo.prepare import (
     write_dagster_home,
 )
 
-QUICK = DemoSize(items=50, budget=20, stop_set_size=30, quick=True)
+QUICK = DemoSize(items=50, budget=20, stop_set_size=30, student="linear", embedder="static")
 
 
 def test_a_prepared_folder_holds_pool_policy_and_dagster_home(tmp_path: Path) -> None:
@@ -43,6 +44,14 @@ def test_the_whole_demos_policy_names_the_encoder(tmp_path: Path, monkeypatch: p
     assert policy.student.head_start != "none"
     assert policy.embedding.kind == "sentence_transformers"
     assert policy.embedding.model == str(tmp_path / "minilm")
+
+
+def test_a_server_takes_the_lexicons_place(tmp_path: Path) -> None:
+    size = replace(QUICK, labeler="http://127.0.0.1:8000/v1", model="some/model")
+    labeler = load_policy(prepare(tmp_path, size).policy).labeler
+    assert labeler.kind == "openai"
+    assert labeler.base_url == size.labeler
+    assert labeler.model == size.model
 
 
 def test_preparing_again_keeps_an_edited_policy_and_writes_the_same_pool(tmp_path: Path) -> None:

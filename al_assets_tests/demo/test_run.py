@@ -1,15 +1,15 @@
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from al_assets.assets.resource import LoopResource
-from al_assets.demo.demo_report import demo_report
-from al_assets.demo.prepare import QUICK, DemoFolder, write_dagster_home
+from al_assets.demo.demo_report import UNSEEN_ITEMS, demo_report
+from al_assets.demo.prepare import QUICK, DemoFolder, DemoSize, prepare, write_dagster_home
 from al_assets.demo.run import (
     DemoError,
     PeakMemory,
@@ -20,6 +20,7 @@ from al_assets.demo.run import (
     tree_memory_mb,
 )
 from al_assets.demo.vader import load_texts
+from al_assets.formatting import estimate
 from al_assets_tests.support.small_loop import MakeLoop, SmallLoop
 
 
@@ -39,14 +40,19 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     write_dagster_home(demo.dagster_home)
     loop = LoopResource(policy_path=str(demo.policy))
     said: list[str] = []
-    run_iterations(demo, loop, small_texts, 1, said.append)
-    assert [re.sub(r"[0-9]+ of [0-9]+", "n of n", line) for line in said] == [
-        "iteration 0000: waiting for labels: n of n items complete",
-        "iteration 0000: 3 simulated experts answer 40 items",
-        "iteration 0000: learn: all 40 items are labelled",
+    followed: list[tuple[str, str, str]] = []
+    run_iterations(demo, loop, small_texts, 1, said.append, lambda *line: followed.append(line))
+    assert [re.sub(r"[0-9.]+", "n", line) for line in said] == [
+        "labels n: n simulated experts answer n items and call n % of them positive",
+        "student n: with an expert at kappa n (n to n) in the pool, judged on n random items; two experts n (n to n)",
     ]
+    # What a run does is told as it goes, and is in the log.
+    assert {iteration for iteration, _, _ in followed} == {"0000"}
+    assert {"head_start", "sft_checkpoint", "evaluation_scores"} <= {asset for _, asset, _ in followed}
+    assert any(re.fullmatch(r"fold 1 of \d, .*: \d+ of \d+", message) for _, _, message in followed)
+    assert "RUN_SUCCESS" in demo.log.read_text()
     run_iterations(demo, loop, small_texts, 1, said.append)
-    assert len(said) == 3
+    assert len(said) == 2
     held_out = load_texts().join(small_texts, on="item_id", how="anti").head(300)
     report = demo_report(loop, small_texts, held_out, 1)
     (first,) = report.iterations
@@ -56,7 +62,7 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     with loop.ledger() as ledger:
         queued = set(ledger.queue()["item_id"])
     pool = loop.root.read_table("pool", "0000")
-    assert report.unseen.items == pool["duplicate_of"].null_count() - len(queued)
+    assert report.unseen.items == min(UNSEEN_ITEMS, pool["duplicate_of"].null_count() - len(queued))
     assert report.held_out.items == held_out.height
     for hidden in (report.unseen, report.held_out):
         assert hidden.expert_expert is not None
@@ -118,4 +124,36 @@ def test_two_runs_of_the_quick_demo_report_the_same_figures(tmp_path: Path) -> N
     assert 0 < reports[0].wall_s == round(reports[0].wall_s, 1)
     assert 100 < reports[0].peak_rss_mb == round(reports[0].peak_rss_mb)
     assert json.loads((tmp_path / "a" / "report.json").read_text()) == json.loads(json.dumps(asdict(reports[0])))
-    assert "iteration 0001" in (tmp_path / "a" / "report.html").read_text()
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert "iteration 0001" in page
+    # The whole table is on the page.
+    held_out = last.kappa["model_expert_held_out"]
+    assert held_out is not None
+    assert "The demo: kappa with the experts" in page
+    assert estimate(*held_out) in page
+    assert reports[0].student == "linear"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_home")
+def test_a_folder_of_another_student_or_llm_0_is_refused_and_kept(tmp_path: Path) -> None:
+    small = DemoSize(items=50, budget=20, stop_set_size=20, student="linear", embedder="static")
+    kept = prepare(tmp_path, small).policy.read_text()
+    for other, said in (
+        (replace(small, student="sft"), "student 'linear' and LLM-0 'the lexicon', asked for are 'sft'"),
+        (replace(small, labeler="http://127.0.0.1:9/v1", model="m"), "'http://127.0.0.1:9/v1'; give another --folder"),
+    ):
+        with pytest.raises(DemoError, match=re.escape(said)):
+            run_demo(tmp_path, 1, other, lambda line: None)
+    assert (tmp_path / "policy.yaml").read_text() == kept
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_home")
+def test_the_demo_runs_with_a_language_model_as_student(tmp_path: Path) -> None:
+    size = DemoSize(items=60, budget=20, stop_set_size=20, student="sft")
+    report = run_demo(tmp_path, 1, size, lambda line: None)
+    assert report.student == "sft"
+    assert report.iterations[0].labels == 20
+    for kappa in (report.head_start["kappa"], report.iterations[0].kappa):
+        assert kappa["model_expert_held_out"] is not None
