@@ -106,16 +106,17 @@ def run_iterations(
 def demo_definitions(demo: DemoFolder, follow: Follow = unheard) -> dg.Definitions:
     """Return the loop's definitions, whose runs write their log into the demo's file and tell of each line."""
 
-    class RunLog(logging.FileHandler):
+    class RunLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            super().emit(record)
+            with demo.log.open("a", encoding="utf-8") as log:
+                log.write(self.format(record) + "\n")
             said: dict[str, Any] = record.__dict__.get("dagster_meta", {})
             if said.get("step_key"):
                 iteration = said["job_tags"].get(PARTITION_NAME_TAG, "")
                 follow(iteration, said["step_key"], said.get("orig_message") or "")
 
     logger = logging.Logger(_LOGGER, logging.DEBUG)
-    handler = RunLog(demo.log, encoding="utf-8", delay=True)
+    handler = RunLog()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     loggers = {_LOGGER: dg.LoggerDefinition(lambda _: logger)}

@@ -9,7 +9,7 @@ import pytest
 
 from al_assets.assets.resource import LoopResource
 from al_assets.demo.demo_report import UNSEEN_ITEMS, demo_report
-from al_assets.demo.prepare import QUICK, DemoFolder, DemoSize, prepare, write_dagster_home
+from al_assets.demo.prepare import QUICK, DemoFolder, DemoSize, held_out_texts, prepare, write_dagster_home
 from al_assets.demo.run import (
     DemoError,
     PeakMemory,
@@ -42,7 +42,7 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     said: list[str] = []
     followed: list[tuple[str, str, str]] = []
     run_iterations(demo, loop, small_texts, 1, said.append, lambda *line: followed.append(line))
-    assert [re.sub(r"[0-9.]+", "n", line) for line in said] == [
+    assert [re.sub(r"-?[0-9.]+", "n", line) for line in said] == [
         "labels n: n simulated experts answer n items and call n % of them positive",
         "student n: with an expert at kappa n (n to n) in the pool, judged on n random items; two experts n (n to n)",
     ]
@@ -150,7 +150,8 @@ def test_a_folder_of_another_student_or_llm_0_is_refused_and_kept(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_home")
-def test_the_demo_runs_with_a_language_model_as_student(tmp_path: Path) -> None:
+def test_the_demo_runs_with_a_language_model_as_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_assets.demo.run.held_out_texts", lambda size: held_out_texts(size).head(100))
     size = DemoSize(items=60, budget=20, stop_set_size=20, student="sft")
     report = run_demo(tmp_path, 1, size, lambda line: None)
     assert report.student == "sft"
