@@ -18,16 +18,29 @@ from al_assets.config import PolicyError
 app = typer.Typer(
     help="Curate expert labels for an ambiguous policy, and know what they are worth.", no_args_is_help=True
 )
-for command in (
-    *(start.init, start.check, start.status, demo, demo_desk),
-    *(results.report, results.explain, results.plan, results.raters, results.why),
+START, LOOP, LABELS, READ, STUDY = "To begin", "The loop", "Labels", "What came out", "Before and beside"
+# In the order of work; every command has one example.
+for panel, command, example in (
+    (START, demo, "al demo --student linear"),
+    (START, demo_desk, "al demo-desk"),
+    (START, start.init, "al init policy.yaml"),
+    (START, start.check, "al check -p policy.yaml"),
+    (LOOP, start.status, "al status -p policy.yaml"),
+    (LOOP, results.plan, "al plan -p policy.yaml"),
+    (READ, results.report, "al report -p policy.yaml"),
+    (READ, results.explain, "al explain model_expert_kappa --scope audit -p policy.yaml"),
+    (READ, results.why, "al why ITEM -p policy.yaml"),
+    (READ, results.raters, "al raters -p policy.yaml"),
 ):
-    app.command()(command)
-app.add_typer(labels_app, name="labels")
-app.add_typer(label_studio_app, name="label-studio")
-app.add_typer(desk_app, name="desk")
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(study_app, name="study")
+    app.command(rich_help_panel=panel, epilog=f"Example: {example}")(command)
+for panel, group, name, example in (
+    (LABELS, desk_app, "desk", "al desk serve -p policy.yaml"),
+    (LABELS, labels_app, "labels", "al labels export queue.csv -p policy.yaml"),
+    (LABELS, label_studio_app, "label-studio", "al label-studio push -p policy.yaml"),
+    (STUDY, study_app, "study", "al study run studies/smoke.yaml"),
+    (STUDY, ledger_app, "ledger", "al ledger upgrade -p policy.yaml"),
+):
+    app.add_typer(group, name=name, rich_help_panel=panel, epilog=f"Example: {example}")
 
 
 def main() -> None:

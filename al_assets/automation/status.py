@@ -80,6 +80,7 @@ def _summary(key: str, report: pl.DataFrame) -> dict[str, object]:
         "model_expert_boundary": interval("model_expert_kappa", "boundary"),
         "model_expert_audit": interval("model_expert_kappa", "audit"),
         "expert_expert": interval("expert_expert_kappa", "loop"),
+        "expert_expert_audit": interval("expert_expert_kappa", "audit"),
         "verdict": conclusion.verdict,
         "reason": conclusion.verdict_reason,
         "recommended": conclusion.recommended,

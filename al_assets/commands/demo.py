@@ -49,10 +49,7 @@ def demo(
     prepare_only: Annotated[bool, typer.Option(help="Write pool, policy and Dagster home, run nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the loop on real text with real models; the experts are simulated from real ratings.
-
-    Example: al demo --student linear
-    """
+    """Run the loop on real text with real models; the experts are simulated from real ratings."""
     from al_assets.demo.prepare import DemoSize, prepare
     from al_assets.demo.run import DemoError, run_demo
 
@@ -79,10 +76,7 @@ def demo_desk(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the desk.")] = 8200,
     quick: Annotated[bool, typer.Option(help="A small pool and a small embedder.")] = False,
 ) -> None:
-    """Open the review desk on the demo's queue: two simulated experts have answered it, the third is you.
-
-    Example: al demo-desk --port 8200
-    """
+    """Open the review desk on the demo's queue: two simulated experts have answered it, the third is you."""
     from al_assets.commands.desk import serve
     from al_assets.demo.by_hand import prepare_desk_demo
     from al_assets.demo.prepare import QUICK, DemoSize

@@ -1,14 +1,21 @@
 """Everything that would fail later, found at once: policy, pool, models, disk, ledger."""
 
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import getproxies
 
 from al_assets.config import (
+    CombinationSettings,
     EmbeddingSettings,
     EncoderStudent,
+    LabelerSettings,
     LinearStudent,
+    OpenAISettings,
     Policy,
     PolicyError,
     VLLMSettings,
@@ -28,6 +35,8 @@ from al_assets.storage.pool_reader import read_pool
 from al_assets.storage.root import RunRoot
 
 MINIMUM_FREE_GB = 2.0
+PATIENCE_SECONDS = 8
+"""How long a server or a model hub may take to answer; a run waits longer, and asks again."""
 PROBE_TEXT = "A short text to see whether the model answers."
 
 
@@ -70,6 +79,30 @@ def _tried(name: str, check: Callable[[Policy], str], policy: Policy) -> Finding
         return Finding(name, False, f"{type(error).__name__}: {error}")
 
 
+def hub_answers() -> bool:
+    """Whether something listens where models are fetched from; a proxy is not doubted."""
+    hub = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    if getproxies().get(hub.scheme):
+        return True
+    try:
+        port = hub.port or (443 if hub.scheme == "https" else 80)
+        socket.create_connection((hub.hostname or "", port), timeout=PATIENCE_SECONDS / 2).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _impatient(settings: LabelerSettings) -> LabelerSettings:
+    """Return a labeler's settings with which a server that does not answer is given up soon."""
+    if isinstance(settings, OpenAISettings):
+        seconds = min(settings.timeout_seconds, PATIENCE_SECONDS)
+        return settings.model_copy(update={"timeout_seconds": seconds, "max_retries": 0})
+    if isinstance(settings, CombinationSettings):
+        members = tuple(_impatient(member) for member in settings.labelers)
+        return settings.model_copy(update={"labelers": members})
+    return settings
+
+
 def _pool(policy: Policy) -> str:
     pool = read_pool(policy.pool, policy.resolve(policy.pool.path))
     budget = policy.selection.budget
@@ -79,7 +112,7 @@ def _pool(policy: Policy) -> str:
 
 
 def _labeler(policy: Policy) -> str:
-    settings = policy.labeler
+    settings = _impatient(policy.labeler)
     with make_labeler(settings, policy) as labeler:
         if isinstance(settings, VLLMSettings):
             if shutil.which(settings.python) is None:

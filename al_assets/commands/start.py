@@ -1,5 +1,6 @@
 """``al init``, ``al check``, ``al status``: the first policy file, what would fail, where the loop stands."""
 
+import os
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -9,9 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from al_assets.commands.options import JsonOption, PolicyOption, console, print_json
+from al_assets.commands.options import JsonOption, PolicyOption, console, print_json, say
 from al_assets.config import POLICY_VARIABLE, load_policy
 from al_assets.formatting import estimate
+
+STRIP = 41
+"""Signs of a line from kappa 0 to 1."""
 
 
 def init(path: Annotated[Path, typer.Argument(help="Where to write the policy file.")] = Path("policy.yaml")) -> None:
@@ -29,8 +33,11 @@ def init(path: Annotated[Path, typer.Argument(help="Where to write the policy fi
 
 def check(policy: PolicyOption, as_json: JsonOption = False) -> None:
     """Try the policy, the pool, the models, the disk and the ledger: what would fail later, now."""
-    from al_assets.commands.preflight import preflight
+    from al_assets.commands.preflight import hub_answers, preflight
 
+    if not hub_answers():
+        # Told before they are loaded, libraries do not ask it again and again.
+        os.environ["HF_HUB_OFFLINE"] = "1"
     findings = preflight(policy)
     if as_json:
         print_json([asdict(finding) for finding in findings])
@@ -61,6 +68,29 @@ def status(policy: PolicyOption, as_json: JsonOption = False) -> None:
         console.print(f"still to vote: {waiting or 'nobody'}")
     if loop.reports:
         console.print(_report_table(loop.reports))
+        say(f"kappa, pool 0{'1':>{STRIP - 1}}  ● student ─ interval ░ experts")
+        reports: list[dict[str, Any]] = loop.reports
+        for row in reports:
+            say(f"{row['iteration']:>11} {kappa_strip(row['model_expert_audit'], row['expert_expert_audit'])}".rstrip())
+
+
+def kappa_strip(student: list[float | None] | None, experts: list[float | None] | None) -> str:
+    """Return a line from kappa 0 to 1: the student's interval over the band of the experts'.
+
+    :param student: [estimate, low, high], None where unknown; so the experts, on the same items.
+    """
+    cells = [" "] * STRIP
+
+    def place(kappa: float) -> int:
+        return round(min(max(kappa, 0.0), 1.0) * (STRIP - 1))
+
+    for sign, drawn in (("░", experts), ("─", student)):
+        estimate_, low, high = drawn or (None, None, None)
+        if low is not None and high is not None:
+            cells[place(low) : place(high) + 1] = sign * (place(high) - place(low) + 1)
+        if estimate_ is not None and drawn is student:
+            cells[place(estimate_)] = "●"
+    return "".join(cells)
 
 
 def _report_table(reports: list[dict[str, Any]]) -> Table:

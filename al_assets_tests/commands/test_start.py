@@ -1,10 +1,15 @@
 import json
+import socket
+import time
 from pathlib import Path
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
 from al_assets.cli import app
+from al_assets.commands.preflight import hub_answers
+from al_assets.commands.start import kappa_strip
 from al_assets.config import load_policy
 from al_assets_tests.support.small_loop import SmallLoop
 
@@ -88,3 +93,44 @@ def test_status_says_what_the_loop_waits_for(curated: SmallLoop) -> None:
     assert found["queued"] == curated.policy.selection.budget
     assert set(found["open_items"].values()) == {found["queued"]}
     assert f"0 of {found['queued']} items" in run(app, ["status", "--policy", str(curated.policy_file)]).output
+
+
+def test_a_strip_shows_the_students_interval_over_the_experts_band() -> None:
+    strip = kappa_strip([0.5, 0.25, 0.75], [0.8, 0.7, 0.9])
+    assert len(strip) == 41
+    assert strip[20] == "●"
+    assert strip[10:20] == "─" * 10
+    assert strip[21:31] == "─" * 10
+    assert strip[31:37] == "░" * 6
+    assert set(strip[:10] + strip[37:]) == {" "}
+    # Undefined figures leave their place empty, and nothing lies outside.
+    assert set(kappa_strip(None, [None, None, None])) == {" "}
+    assert kappa_strip([-0.2, -0.5, 1.2], None) == "●" + "─" * 40
+
+
+def test_a_server_that_never_answers_is_given_up_in_seconds(curated: SmallLoop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        content = yaml.safe_load(curated.policy_file.read_text())
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        content["labeler"] = {"kind": "openai", "base_url": url, "model": "m", "timeout_seconds": 60}
+        curated.policy_file.write_text(yaml.safe_dump(content))
+        before = time.monotonic()
+        result = run(app, ["check", "--policy", str(curated.policy_file), "--json"])
+        seconds = time.monotonic() - before
+    failing = {each["check"]: each["detail"] for each in json.loads(result.output) if not each["ok"]}
+    assert set(failing) == {"labeler"}
+    assert "did not answer within 8 s in 1 attempt" in failing["labeler"]
+    assert seconds < 20
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for proxy in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        assert hub_answers()
+    assert not hub_answers()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:99999")
+    assert not hub_answers()
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    assert hub_answers()
