@@ -15,7 +15,7 @@ from al_assets.cli import app
 from al_assets.commands.demo import _share_done, conclusion, demo_table
 from al_assets.config import load_policy
 from al_assets.demo.demo_report import DemoReport, HiddenSet, IterationFigures
-from al_assets_tests.support.terminal_frames import frames
+from al_assets_tests.support.programs.terminal_frames import frames
 
 KAPPA = {"model_expert_held_out": (0.58, 0.51, 0.64)}
 SCRIPT = """

@@ -1,6 +1,6 @@
 """What a terminal shows while a command runs, as text frames in a Markdown file.
 
-    python -m al_assets_tests.support.terminal_frames docs/demo-terminal.md --every 60 -- al demo
+    python -m al_assets_tests.support.programs.terminal_frames docs/demo-terminal.md --every 60 -- al demo
 
 The command runs in a pseudo-terminal of 100 columns and 30 lines; its screen is read by a terminal emulator.
 """
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("command", nargs="+")
     given = parser.parse_args()
     command = given.command
-    written = [f"# What `{' '.join(command)}` shows\n\nRecorded by `al_assets_tests/support/terminal_frames.py`.\n"]
+    written = [f"# What `{' '.join(command)}` shows\n\nRecorded by `al_assets_tests/support/programs/terminal_frames.py`.\n"]
     try:
         for seconds, screen in frames(command, given.every):
             minutes, rest = divmod(round(seconds), 60)
