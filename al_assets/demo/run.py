@@ -24,10 +24,9 @@ from al_assets.definitions import build
 from al_assets.demo.demo_report import DemoReport, demo_report
 from al_assets.demo.prepare import DemoFolder, DemoSize, demo_texts, enter_dagster_home, held_out_texts, prepare
 from al_assets.demo.vader import Votes, drop_votes, expert_votes, majority
-from al_assets.formatting import percent
+from al_assets.formatting import estimate, percent
 from al_assets.partitions import PARTITIONS_NAME, Job, iteration_number
 from al_assets.report.html_page import write_report
-from al_assets.report.sentences import figure_text
 from al_assets.review.files.drop_folder import collect
 
 Say = Callable[[str], None]
@@ -168,10 +167,8 @@ def _brought(loop: LoopResource, step: Step) -> str:
     student, experts = (figure_of(report, f"{who}_expert_kappa", "audit") for who in ("model", "expert"))
     assert student is not None
     assert experts is not None
-    return (
-        f"student {key}: with an expert at kappa {figure_text(student)} in the pool, judged on {student.items} random "
-        f"items; two experts {figure_text(experts)}"
-    )
+    kappa, own = (estimate(each.estimate, each.low, each.high, bare=True) for each in (student, experts))
+    return f"student {key}: kappa {kappa} on {student.items} random items of the pool, the experts' own {own}"
 
 
 def answer_queue(loop: LoopResource, iteration: str, votes: Votes, say: Say) -> None:

@@ -44,7 +44,7 @@ def test_the_demo_runs_to_its_report_and_goes_on_where_it_was_interrupted(
     run_iterations(demo, loop, small_texts, 1, said.append, lambda *line: followed.append(line))
     assert [re.sub(r"-?[0-9.]+", "n", line) for line in said] == [
         "labels n: n simulated experts answer n items and call n % of them positive",
-        "student n: with an expert at kappa n (n to n) in the pool, judged on n random items; two experts n (n to n)",
+        "student n: kappa n (n to n) on n random items of the pool, the experts' own n (n to n)",
     ]
     # What a run does is told as it goes, and is in the log.
     assert {iteration for iteration, _, _ in followed} == {"0000"}

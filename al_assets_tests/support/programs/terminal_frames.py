@@ -21,6 +21,7 @@ from pathlib import Path
 import pyte
 
 COLUMNS, LINES = 100, 30
+RECORDER = "support/programs/terminal_frames.py"
 
 
 def frames(command: Sequence[str], every: float) -> Iterator[tuple[float, str]]:
@@ -74,10 +75,9 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60)
     parser.add_argument("command", nargs="+")
     given = parser.parse_args()
-    command = given.command
-    written = [f"# What `{' '.join(command)}` shows\n\nRecorded by `al_assets_tests/support/programs/terminal_frames.py`.\n"]
+    written = [f"# What `{' '.join(given.command)}` shows\n\nRecorded by `al_assets_tests/{RECORDER}`.\n"]
     try:
-        for seconds, screen in frames(command, given.every):
+        for seconds, screen in frames(given.command, given.every):
             minutes, rest = divmod(round(seconds), 60)
             written.append(f"After {minutes}:{rest:02d}:\n\n```text\n{screen}\n```\n")
             given.file.write_text("\n".join(written), encoding="utf-8")
