@@ -121,7 +121,7 @@ class DemoProgress:
             *columns, TextColumn("{task.fields[left]}"), console=terminal, transient=True,
             disable=quiet or not terminal.is_terminal, redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
-        # The index of a step in the order of work, its seconds.
+        # What each asset of each round is expected to take.
         self._seconds = {("", "measuring"): _ONCE["measuring"]}
         for number in range(iterations):
             self._seconds[f"{number:04d}", ""] = _REST
