@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 _PRIOR_MEAN = np.array([0.0, 0.0, 0.0, 0.0, 1.0])
 _PRIOR_SPREAD = np.array([1.0, 1.0, 1.0, 1.0, 0.5])
-_REGION_SPREADS = (0.25, 0.5, 1.0)
+_REGION_SPREADS = (0.5, 1.0)
 _DRAWS = 400
 _MOST_ITEMS = 200
 

@@ -73,7 +73,7 @@ def _refuse_another(loop: LoopResource, size: DemoSize, demo: DemoFolder) -> Non
         return
     raise DemoError(
         f"{demo.policy}: this demo has student {student!r} and LLM-0 {there or 'the lexicon'!r}, asked for are "
-        f"{size.student!r} and {size.labeler or 'the lexicon'!r}; give another --folder, or delete this one"
+        f"{size.student!r} and {size.labeler or 'the lexicon'!r}; ask for what it has, or give another --folder"
     )
 
 
