@@ -141,7 +141,10 @@ def test_a_folder_of_another_student_or_llm_0_is_refused_and_kept(tmp_path: Path
     kept = prepare(tmp_path, small).policy.read_text()
     for other, said in (
         (replace(small, student="sft"), "student 'linear' and LLM-0 'the lexicon', asked for are 'sft'"),
-        (replace(small, labeler="http://127.0.0.1:9/v1", model="m"), "'http://127.0.0.1:9/v1'; ask for what it has, or give another --folder"),
+        (
+            replace(small, labeler="http://127.0.0.1:9/v1", model="m"),
+            "'http://127.0.0.1:9/v1'; ask for what it has, or give another --folder",
+        ),
     ):
         with pytest.raises(DemoError, match=re.escape(said)):
             run_demo(tmp_path, 1, other, lambda line: None)

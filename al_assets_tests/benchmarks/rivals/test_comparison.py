@@ -13,6 +13,7 @@ from rich.console import Console
 from al_assets.curation.checks import CurationError
 from al_assets_tests.benchmarks.rivals.misbehaving import system
 from al_assets_tests.benchmarks.rivals.small_pool import small_pool
+from al_assets_tests.support.processes import wait_until
 from benchmarks.rivals import systems
 from benchmarks.rivals.comparison import RivalResult, bench_rivals, distinct_open, rivals_json, rivals_table
 from benchmarks.rivals.question import pose
@@ -72,7 +73,8 @@ def test_a_query_over_its_time_is_killed_with_its_children_and_nothing_else(tmp_
         assert found.quality is None
         assert (found.picked, found.version) == (0, "1.2.3")
         grandchild = int(note.read_text(encoding="utf-8"))
-        assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
+        # It is told to end and may take a moment to do so.
+        assert wait_until(lambda: _ended(grandchild), 10)
         assert bystander.is_running()
         assert bystander.pid != os.getpid()
     finally:
@@ -149,3 +151,10 @@ def test_the_table_and_the_json_hold_what_returned_and_what_did_not() -> None:
     assert set(plain[1]["quality"]) == {
         "band_share", "topics_covered", "topics", "mislabelled_share", "positive_share",
     }  # fmt: skip
+
+
+def _ended(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
