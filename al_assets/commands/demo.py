@@ -40,7 +40,9 @@ def demo(
     iterations: Annotated[int, typer.Option(min=1, help="How many iterations to run.")] = 3,
     student: Annotated[
         Literal["encoder", "linear", "sft"],
-        typer.Option(help="MiniLM fine-tuned whole; a linear head, in a minute; SmolLM2 through TRL, in half an hour."),
+        typer.Option(
+            help="MiniLM fine-tuned whole; a linear head, in two minutes; SmolLM2 through TRL, in half an hour."
+        ),
     ] = "encoder",
     labeler: Annotated[
         str, typer.Option(metavar="URL", help="An OpenAI-compatible server whose LLM takes the lexicon's place.")
