@@ -17,7 +17,7 @@ export AL_VLLM_PYTHON AL_LABEL_STUDIO_PYTHON
 .PHONY: help demo demo-desk dev test test-all check bench format clean
 
 help:
-	@echo "make demo    run three iterations on real text with real models (about 6 minutes on two cores)"
+	@echo "make demo    run three iterations on real text with real models (about 5 minutes on two cores)"
 	@echo "make demo-desk   label the demo's first queue by hand on http://127.0.0.1:$(DESK_PORT)"
 	@echo "make dev     open the loop in the Dagster UI on http://127.0.0.1:$(PORT) (AL_POLICY=FILE for your own policy)"
 	@echo "make test    run the tests that need no training, server or browser (about 5 minutes on two cores)"

@@ -1,7 +1,7 @@
 """Numbers for people, in one place: figures, intervals, shares, counts and moments."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 NOTHING = "–"
@@ -53,6 +53,12 @@ def estimate(
     text = decimal(value, digits, sign=sign, bare=bare, missing=missing)
     ends = interval(low, high, digits, sign=sign, bare=bare)
     return f"{text} ({ends})" if ends and text != missing else text
+
+
+def kappa_text(kappa: Sequence[float | None] | None, *, bare: bool = False) -> str:
+    """Return (estimate, low, high) as ``estimate`` does; ``undefined`` where it is."""
+    value, low, high = kappa or (None, None, None)
+    return estimate(value, low, high, bare=bare, missing="undefined")
 
 
 def percent(share: float | None, digits: int = 0, *, missing: str = NOTHING) -> str:

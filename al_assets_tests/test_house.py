@@ -15,7 +15,7 @@ END_TO_END = ("browser", "daemon", "loop")
 OF_THE_REPOSITORY = {"docker", "docs", "house", "pytest_hooks"}
 """Tests of what is no module."""
 MOST_MODULES_OF_A_ROOM, MOST_LINES_OF_A_MODULE = 16, 350
-MOST_MODULES, MOST_LINES = 311, 40_890
+MOST_MODULES, MOST_LINES = 311, 40_880
 # An asset, a command, a page and a table are named after what they show; these lists may only become shorter.
 NAMES_OF_SEVERAL_MODULES = {
     "__init__", "cells", "checks", "clusters", "desk", "figures", "incumbent", "labels", "learning",

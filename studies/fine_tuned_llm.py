@@ -10,26 +10,22 @@ repeats at most the training it was at.
 
 import tempfile
 import time
-from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import polars as pl
 import typer
+from numpy.typing import NDArray
 
 from al_assets.agreement.population.thresholds import prevalence_threshold
-from al_assets.config import Policy, SFTStudent
-from al_assets.models.students import Start, student_fingerprint, train_student
-from al_assets.models.students.head_start import head_start_recipe, head_start_sample
-from al_assets.models.students.record import RECORD
+from al_assets.config import SFTStudent
+from al_assets.models.students import train_student
 from al_assets.models.students.sft import SFTLabeler
-from al_assets.storage.atomic import new_directory
 from al_assets.study.cells import Cell, play
 from al_assets.study.learner import Scores
 from al_assets.study.loop import rows_of
-from al_assets.study.recipes import make_recipe
+from al_assets.study.recipes import FineTunedRecipe, make_recipe
 from al_assets.study.settings import load_study
 from al_assets.study.trial import Trial, model_kappa
 from al_assets.study.workshop import Workshop, model_location, policy_of
@@ -58,8 +54,7 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
                     path = folder / "said" / f"{dataset}-{name}-{strategy}-{seed}.npz"
                     if not path.exists():
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        start = folder / "starts" / f"{dataset}-{name}-{seed}"
-                        np.savez(path, **_answers(workshop, dataset, trial, strategy, seed, settings, start))
+                        np.savez(path, **_answers(workshop, dataset, trial, strategy, seed, settings))
                     kept = np.load(path)
                     scores = said[f"{name}, {strategy}"] = Scores(kept["pool"], kept["held_out"])
                     which = f"{dataset}, seed {seed}: {name}, {strategy}"
@@ -68,12 +63,9 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
 
 
 def _answers(
-    workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent, start: Path
+    workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int, settings: SFTStudent
 ) -> dict[str, Any]:
-    """Return what the student says of items of the pool and of the held-out ones, and the seconds it took.
-
-    :param start: the folder that its head start is kept in, if it has one.
-    """
+    """Return what the student says of items of the pool and of the held-out ones, and the seconds it took."""
     texts, about, base_dir = workshop.texts(dataset).texts, workshop.study.datasets[dataset], workshop.study.base_dir
     located = settings.model_copy(update={"base_model": model_location(settings.base_model, base_dir), "seed": seed})
     policy = policy_of(about.wording, student=located)
@@ -82,10 +74,12 @@ def _answers(
     sample = np.random.default_rng(seed).choice(trial.pool, min(ASKED_OF_POOL, len(trial.pool)), replace=False)
     labels, started = np.zeros(0), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        begun = None if student.head_start == "none" else _head_start(policy, student, trial, texts, start)
+        recipe = make_recipe(workshop, dataset, trial, settings, seed)
+        assert isinstance(recipe, FineTunedRecipe)
+        begun = recipe.begun
         directory = begun.directory if begun else Path(student.base_model)
         if strategy != NO_LABELS:
-            rows, labels = _labels(workshop, dataset, trial, strategy, seed)
+            rows, labels = labels_of_loop(workshop, dataset, trial, strategy, seed)
             directory = Path(scratch)
             lessons = [texts[row] for row in trial.pool[rows]]
             train_student(student, policy, lessons, labels.tolist(), directory, _tell, start=begun)
@@ -96,19 +90,9 @@ def _answers(
     return {"pool": said[: len(sample)], "held_out": said[len(sample) :], "labels": len(labels), "seconds": seconds}
 
 
-def _head_start(policy: Policy, student: SFTStudent, trial: Trial, texts: Sequence[str], directory: Path) -> Start:
-    """Teach a student what LLM-0 says of the pool, unless that was done."""
-    ids, scores = [f"{row:07d}" for row in range(len(trial.pool))], trial.first.pool
-    scored = pl.DataFrame({"item_id": ids, "text": [texts[row] for row in trial.pool], "p_positive": scores})
-    sample = head_start_sample(scored, student, prevalence_threshold(scores, trial.prevalence), student.seed)
-    recipe, labels = head_start_recipe(student), sample.labels.tolist()
-    if not (directory / RECORD).exists():
-        with new_directory(directory) as unfinished:
-            train_student(recipe, policy, list(sample.texts), labels, unfinished, _tell)
-    return Start(student_fingerprint(recipe, sample.texts, labels), directory)
-
-
-def _labels(workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int) -> tuple[Any, Any]:
+def labels_of_loop(
+    workshop: Workshop, dataset: str, trial: Trial, strategy: str, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return rows of the pool and shares of positive votes: what the student of the loop's last round learnt from."""
     study = workshop.study
     student, embedding = next(iter(study.students)), next(iter(study.embeddings))

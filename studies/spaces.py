@@ -19,12 +19,11 @@ from al_assets.config import EmbeddingSettings, EncoderStudent, SFTStudent, Stud
 from al_assets.models.students import Start, train_student
 from al_assets.models.students.sft import SFTLabeler
 from al_assets.storage.atomic import new_directory
-from al_assets.study.cells import Cell, play
-from al_assets.study.loop import rows_of
 from al_assets.study.recipes import FineTunedRecipe, make_recipe
 from al_assets.study.settings import load_study
 from al_assets.study.trial import Trial
 from al_assets.study.workshop import Workshop, model_location, policy_of
+from studies.fine_tuned_llm import labels_of_loop
 from studies.regions import Pool, fit_axis, regions, share_of_true_pairs, told
 
 Rows = NDArray[np.float32]
@@ -39,7 +38,7 @@ def main(file: Path, folder: Annotated[Path | None, typer.Option()] = None) -> N
     for dataset in study.datasets:
         trial = Trial.draw(workshop, dataset, None, study.seed)
         frozen = workshop.vectors(dataset, next(iter(study.embeddings.values())))[trial.pool].astype(np.float32)
-        asked, shares = _labels(workshop, dataset, trial)
+        asked, shares = labels_of_loop(workshop, dataset, trial, next(iter(study.strategy_choices)), study.seed)
         spaces: dict[str, Rows] = {"frozen embedding": frozen}
         for name, settings in study.students.items():
             recipe = make_recipe(workshop, dataset, trial, settings, study.seed)
@@ -77,15 +76,6 @@ def _unit(rows: Rows) -> Rows:
     """Return vectors of length one about their mean: a fine-tuned model's lie in a narrow cone."""
     centred = rows - rows.mean(axis=0)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9), dtype=np.float32)
-
-
-def _labels(workshop: Workshop, dataset: str, trial: Trial) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return rows of the pool and shares of positive votes: what the first student's last round learnt from."""
-    study = workshop.study
-    (name, settings), embedding = next(iter(study.students.items())), next(iter(study.embeddings))
-    cell = Cell(dataset, name, embedding, next(iter(study.strategy_choices)), study.budgets[0], "", study.seed)
-    *_, last = play(workshop, cell, trial, make_recipe(workshop, dataset, trial, settings, study.seed))
-    return rows_of(last.taught), last.taught["positive_share"].to_numpy()
 
 
 def _taught(

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.table import Table
 
 from al_assets.commands.options import JsonOption, console, fail, print_json, say
-from al_assets.formatting import decimal, estimate
+from al_assets.formatting import decimal, kappa_text
 
 if TYPE_CHECKING:
-    from al_assets.demo.demo_report import DemoReport, Estimate
+    from al_assets.demo.demo_report import DemoReport
 
 _DOING = {
     "embeddings": "embedding the pool",
@@ -156,11 +156,10 @@ class DemoProgress:
         for earlier in self._seconds:
             if earlier[0] and (earlier[0] < iteration or asset == "measuring"):
                 self._done[earlier] = 1.0
-        if asset in _DOING and (iteration, asset) in self._seconds:
+        if (iteration, asset) in self._seconds:
             self._done[iteration, asset] = _share_done(message, self._done.get((iteration, asset), 0.0))
-            doing = _DOING[asset]
             where = f"round {int(iteration) + 1} of {self._iterations}: " if iteration else ""
-            self._bar.update(self._task, description=where + doing)
+            self._bar.update(self._task, description=where + _DOING[asset])
         spent = sum(self._seconds[each] * share for each, share in self._done.items())
         now, whole = time.monotonic(), sum(self._seconds.values())
         self._began = self._began or (now, spent)
@@ -192,7 +191,7 @@ def demo_table(report: "DemoReport") -> Group:
         share = f"{100 * each.positive_share['labels']:.0f}"
         rows.append((f"after round {int(each.iteration) + 1}", each.labels, each.kappa, share))
     for name, labels, kappa, share in rows:
-        table.add_row(name, str(labels), _cell(kappa["model_expert_held_out"]), own, share)
+        table.add_row(name, str(labels), kappa_text(kappa["model_expert_held_out"], bare=True), own, share)
     lines = [
         f"Experts are {report.experts}.",
         f"{report.wall_s:.0f} s, at most {report.peak_rss_mb:,.0f} MB of memory.",
@@ -222,7 +221,3 @@ def conclusion(report: "DemoReport") -> str:
         f"After {last.labels} expert labels the student agrees with the experts at {decimal(found[0])}, {stands} the "
         f"{decimal(first[0])} of LLM-0 that taught it."
     )
-
-
-def _cell(kappa: "Estimate | None") -> str:
-    return estimate(*kappa or (None, None, None), bare=True, missing="undefined")

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from al_assets.commands.options import JsonOption, PolicyOption, console, print_json, say
 from al_assets.config import POLICY_VARIABLE, load_policy
-from al_assets.formatting import estimate
+from al_assets.formatting import kappa_text
 
 STRIP = 41
 """Signs of a line from kappa 0 to 1."""
+_UNKNOWN: list[float | None] = [None, None, None]
 
 
 def init(path: Annotated[Path, typer.Argument(help="Where to write the policy file.")] = Path("policy.yaml")) -> None:
@@ -84,12 +85,11 @@ def kappa_strip(student: list[float | None] | None, experts: list[float | None] 
     def place(kappa: float) -> int:
         return round(min(max(kappa, 0.0), 1.0) * (STRIP - 1))
 
-    for sign, drawn in (("░", experts), ("─", student)):
-        estimate_, low, high = drawn or (None, None, None)
+    for sign, (_, low, high) in (("░", experts or _UNKNOWN), ("─", student or _UNKNOWN)):
         if low is not None and high is not None:
             cells[place(low) : place(high) + 1] = sign * (place(high) - place(low) + 1)
-        if estimate_ is not None and drawn is student:
-            cells[place(estimate_)] = "●"
+    if student and student[0] is not None:
+        cells[place(student[0])] = "●"
     return "".join(cells)
 
 
@@ -100,9 +100,5 @@ def _report_table(reports: list[dict[str, Any]]) -> Table:
     for row in reports:
         kappas = (row["model_expert_boundary"], row["model_expert_audit"], row["expert_expert"])
         said = (row["verdict"], row["recommended"])
-        table.add_row(row["iteration"], str(row["labels"]), *(_kappa(kappa) for kappa in kappas), *said)
+        table.add_row(row["iteration"], str(row["labels"]), *(kappa_text(kappa) for kappa in kappas), *said)
     return table
-
-
-def _kappa(kappa: list[float | None] | None) -> str:
-    return estimate(*kappa or (None, None, None), missing="undefined")

@@ -16,7 +16,7 @@ from al_assets.agreement.stopping.conclusion import conclusion_of, name_of
 from al_assets.assets.resource import LoopResource
 from al_assets.curation.split import stable_sample
 from al_assets.demo.vader import Votes, crowd_votes, expert_votes, majority
-from al_assets.formatting import estimate
+from al_assets.formatting import kappa_text
 from al_assets.models.incumbent import Incumbent, kept_scores, open_incumbent, open_student
 from al_assets.report.html_page import Appendix
 
@@ -83,8 +83,8 @@ class DemoReport:
         )
         notes = [f"Experts are {self.experts}."]
         notes += [
-            f"On {found.items} {which} the experts agree with one another at {_text(found.expert_expert)}, a crowd "
-            f"worker with them at {_text(found.crowd_expert)}. Only a simulation knows these labels."
+            f"On {found.items} {which} the experts agree with one another at {kappa_text(found.expert_expert)}, a "
+            f"crowd worker with them at {kappa_text(found.crowd_expert)}. Only a simulation knows these labels."
             for which, found in hidden
         ]
         notes += [
@@ -108,12 +108,8 @@ _COLUMNS = {
 def _row(name: str, labels: int, share: Mapping[str, float], kappa: Kappas) -> dict[str, str]:
     positive = {f"% positive, {of}": f"{100 * share[of]:.0f}" if share else "" for of in ("pool", "queue", "labels")}
     return {"model": name, "labels": str(labels)} | positive | {
-        column: _text(kappa[key]) if key in kappa else "" for column, key in _COLUMNS.items()
+        column: kappa_text(kappa[key]) if key in kappa else "" for column, key in _COLUMNS.items()
     }  # fmt: skip
-
-
-def _text(kappa: Estimate | None) -> str:
-    return estimate(*kappa or (None, None, None), missing="undefined")
 
 
 def demo_report(loop: LoopResource, texts: pl.DataFrame, held_out: pl.DataFrame, iterations: int) -> DemoReport:

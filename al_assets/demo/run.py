@@ -31,8 +31,7 @@ from al_assets.review.files.drop_folder import collect
 
 Say = Callable[[str], None]
 Follow = Callable[[str, str, str], None]
-"""Told of each line of a run's log: iteration, asset, what it says."""
-MEASURING = "measuring"
+"""Told of each line of a run's log: iteration, asset, what it says; and of the last stage, ``measuring``."""
 _LOGGER = "demo"
 
 
@@ -58,7 +57,7 @@ def run_demo(folder: Path, iterations: int, size: DemoSize, say: Say, follow: Fo
         loop = LoopResource(policy_path=str(demo.policy))
         _refuse_another(loop, size, demo)
         run_iterations(demo, loop, texts, iterations, say, follow)
-        follow("", MEASURING, "")
+        follow("", "measuring", "")
         report = demo_report(loop, texts, held_out_texts(size), iterations)
     report = replace(report, wall_s=round(time.monotonic() - started, 1), peak_rss_mb=round(memory.peak_mb))
     demo.report.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
@@ -131,7 +130,7 @@ def run_step(definitions: dg.Definitions, instance: dg.DagsterInstance, loop: Lo
     if step.new_partition:
         instance.add_dynamic_partitions(PARTITIONS_NAME, [str(step.iteration)])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", dg.BetaWarning)
         result = definitions.resolve_job_def(str(request.job_name)).execute_in_process(
             instance=instance, partition_key=step.iteration, tags=dict(request.tags), raise_on_error=False,
             run_config={"loggers": {_LOGGER: {}}},

@@ -18,6 +18,7 @@ from al_assets.demo.demo_report import DemoReport, HiddenSet, IterationFigures
 from al_assets_tests.support.programs.terminal_frames import frames
 
 KAPPA = {"model_expert_held_out": (0.58, 0.51, 0.64)}
+# It sleeps so that each state stands for several refreshes of the bar, on a busy machine too.
 SCRIPT = """
 import os, sys, time
 from al_assets.commands.demo import DemoProgress
